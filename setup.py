@@ -7,12 +7,18 @@ config = ConfigParser(delimiters=['='])
 config.read('settings.ini', encoding='utf-8')
 cfg = config['DEFAULT']
 
+def lines(key): return cfg[key].strip().splitlines()
+
 setup(
     name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'],
     author=cfg['author'], author_email=cfg['author_email'], url=cfg['git_url'], license='Apache-2.0',
     packages=find_packages(include=['video_convs', 'video_convs.*']), python_requires=f">={cfg['min_python']}",
-    install_requires=cfg['requirements'].split(), extras_require={'dev': cfg['dev_requirements'].split()},
-    entry_points={'console_scripts': cfg['console_scripts'].split()},
+    install_requires=lines('requirements'), extras_require={'dev': lines('dev_requirements')},
+    entry_points={'console_scripts': lines('console_scripts'),
+                  'nbdev': [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]},  # lets nbdev link names to their notebooks
     long_description=Path('README.md').read_text(encoding='utf-8') if Path('README.md').exists() else '',
     long_description_content_type='text/markdown',
+    project_urls={'Documentation': cfg['doc_host'] + cfg['doc_baseurl'], 'Source': cfg['git_url']},
+    classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Developers', 'Intended Audience :: Science/Research',
+                 'Programming Language :: Python :: 3', 'Topic :: Scientific/Engineering :: Image Recognition'],
 )

@@ -1,0 +1,35 @@
+# Everything runs in .venv, which the first command that needs it creates.
+PYTHON ?= python3
+BIN := .venv/bin
+# One thread per process: notebooks run side by side, and their threads would get into each other's way.
+TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=agg TQDM_MININTERVAL=5 PYTHONHASHSEED=0
+.DEFAULT_GOAL := help
+.PHONY: help demo test lab docs readme refresh clean
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+.venv/ready: settings.ini setup.py pyproject.toml
+	@$(PYTHON) tools/install.py .venv
+
+demo: .venv/ready ## Render the motion videos, train two networks on them and compare: about 4 minutes
+	@$(BIN)/video_convs demo --out runs/demo
+
+test: .venv/ready ## Check that notebooks and package are in step, run every notebook and all tests
+	@$(TEST_ENV) $(BIN)/python tools/run_tests.py
+
+lab: .venv/ready ## Open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab --notebook-dir=nbs
+
+docs: .venv/ready ## Build the site from the notebooks into docs/_build/html
+	@$(BIN)/python tools/site_pages.py
+
+readme: .venv/ready ## Write README.md from nbs/index.ipynb
+	@$(BIN)/python tools/readme.py
+
+refresh: .venv/ready ## Execute all notebooks in reading order, keep their outputs, rewrite README.md
+	@$(BIN)/python tools/refresh.py
+
+clean: ## Remove what was built (not .venv, not runs/)
+	@rm -rf docs/_build _proc build dist .pytest_cache .hypothesis
+	@find nbs video_convs tests tools -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,21 @@
+"What the other tools share: the notebooks in reading order, and the names of the rooms."
+import re
+from pathlib import Path
+
+root = Path(__file__).resolve().parent.parent
+nbs = root/'nbs'
+rooms = {'': 'Start here', 'ops': 'Operators', 'nets': 'Networks', 'data': 'Data', 'train': 'Training', 'results': 'Results'}
+
+def number(path):
+    "The number in front of a notebook's name; a page without one (the index) comes last."
+    found = re.match(r'\d+', path.name)
+    return int(found[0]) if found else 10**6
+
+def reading_order():
+    "All notebooks, as the reader should meet them."
+    paths = [p for p in nbs.rglob('*.ipynb') if not any(part[0] in '._' for part in p.relative_to(nbs).parts)]
+    return sorted(paths, key=lambda p: (number(p), p))
+
+def page(path):
+    "The page a notebook becomes on the site: its path without the number, `ops/11_hourglass` → `ops/hourglass`."
+    return re.sub(r'(^|/)\d+[a-zA-Z]?_', r'\1', path.relative_to(nbs).with_suffix('').as_posix())
