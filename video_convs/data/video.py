@@ -87,7 +87,7 @@ def _open(path):
                "is no video that FFmpeg can open (wrong format, or damaged at its start)")
         raise VideoError(f"{path} {why}: copy, download or encode it again") from None
 
-# %% ../../nbs/data/31_video.ipynb #a77c776b
+# %% ../../nbs/data/31_video.ipynb #bf24b67d
 def _duration(container, stream):
     "Seconds of video that the header promises, or None."
     tag = stream.metadata.get('DURATION')  # Matroska, as FFmpeg writes it: '00:00:05.000000000'
@@ -121,7 +121,7 @@ def _scan(path, container) -> VideoInfo:
         missing = (seconds - end)*fps
         promised = frames + (round(missing) if missing > 1.5 else 0)  # 1.5: time stamps are rounded
     if cut: promised = max(promised or 0, frames + cut)
-    known = len(set(pts)) == frames and None not in pts
+    known = len(set(pts)) == frames and None not in pts and 'avi' not in container.format.name  # AVI: guessed stamps
     codec = stream.codec_context
     return VideoInfo(str(path), frames, promised, fps, codec.height, codec.width, 0, codec.codec.canonical_name,
                      codec.pix_fmt or '', tuple(sorted(pts)) if known else (), tuple(sorted(keys)) if known else (), discard)
@@ -143,8 +143,9 @@ def probe(
     H, W = (frame.width, frame.height) if turned else (frame.height, frame.width)
     return VideoInfo(**{**vars(info), 'height': H, 'width': W, 'rotation': frame.rotation})
 
-# %% ../../nbs/data/31_video.ipynb #9ae8242b
+# %% ../../nbs/data/31_video.ipynb #6a6ea10d
 _READERS = 'auto', 'decord', 'pyav'
+_CHUNK = 32  # frames decoded, then resized, at a time: a long video at full size would not fit into memory
 
 def _decord():
     "The decord module, silenced, or None where it is not installed."
@@ -154,60 +155,59 @@ def _decord():
     return decord
 
 def _suits_decord(info) -> bool:
-    "Whether decord gives the pixels that the file holds (see the tests below)."
-    return info.pix_fmt in ('yuv420p', 'yuvj420p') and not info.discard and min(info.height, info.width) > 1
+    "Whether decord gives the same frames as a current FFmpeg."
+    return not info.pix_fmt.endswith(('le', 'be')) and not info.discard  # le, be: more than 8 bits, 'yuv420p10le'
 
-# %% ../../nbs/data/31_video.ipynb #75cb47a0
+# %% ../../nbs/data/31_video.ipynb #18d71c8e
 def _read_decord(decord, info, wanted, threads):
-    "Yield the wanted frames (rising numbers), each as (H, W, 3) uint8."
-    with open(info.path, 'rb'): pass  # decord's own message about an unreadable file goes to the screen
+    "Yield the wanted frames (rising numbers) in chunks (t, H, W, 3) of uint8."
     reader = decord.VideoReader(info.path, ctx=decord.cpu(0), num_threads=threads)
     if len(reader) != info.frames: raise VideoError(f"{info.path}: the readers count its frames differently")
-    for i in range(0, len(wanted), 32):  # 32 at a time: a long video at full size would not fit into memory
-        yield from reader.get_batch(wanted[i:i + 32]).asnumpy()
+    for i in range(0, len(wanted), _CHUNK):
+        frames = reader.get_batch(wanted[i:i + _CHUNK]).asnumpy()
+        if sorted(frames.shape[1:3]) != sorted((info.height, info.width)): raise VideoError(f"{info.path}: decord reads it wrongly")
+        yield frames
 
-# %% ../../nbs/data/31_video.ipynb #a15743c7
+# %% ../../nbs/data/31_video.ipynb #a49058f4
 def _upright(frame):
     "A PyAV frame as (H, W, 3) uint8, turned as its metadata says."
     return np.ascontiguousarray(np.rot90(frame.to_ndarray(format='rgb24'), round(frame.rotation/90)))
 
 def _decode(container, stream):
-    "Every frame that decodes, from where the container stands."
+    "Every frame from where the container stands on, with whether it is sound: no packet before it was lost."
     import av
+    sound, whole = set(), True
     for packet in container.demux(stream):
-        try: yield from packet.decode()
-        except av.FFmpegError: continue
+        whole = whole or packet.is_keyframe
+        try: frames = packet.decode()
+        except av.FFmpegError: whole, frames = False, []
+        if whole: sound.add(packet.pts)
+        for frame in frames: yield frame, frame.pts in sound and not frame.is_corrupt
 
 def _read_pyav(info, wanted, threads):
-    "Yield the wanted frames (rising numbers), each as (H, W, 3) uint8."
+    "Yield the wanted frames (rising numbers) in chunks (t, H, W, 3) of uint8."
     with _open(info.path) as container:
         stream = container.streams.best('video')
         stream.codec_context.thread_count = threads
-        if not info.pts:  # no usable time stamps: count from the start
-            frames, count = _decode(container, stream), -1
-            for k in wanted:
-                while count < k:
-                    frame, count = next(frames, None), count + 1
-                    if frame is None: raise _lost(info, k)
-                yield _upright(frame)
-            return
-        frames, frame = _decode(container, stream), None
+        frames, at, count, chunk = _decode(container, stream), None, -1, []
         for k in wanted:
-            key = max((s for s in info.keys if s <= info.pts[k]), default=None)
-            if key is not None and key > (frame.pts if frame else info.pts[0]):
+            key = max((s for s in info.keys if s <= info.pts[k]), default=None) if info.pts else None
+            if key is not None and key > (info.pts[0] if at is None else at):
                 container.seek(key, stream=stream, backward=True)
-                frames, frame = _decode(container, stream), None
-            while frame is None or frame.pts is None or frame.pts < info.pts[k]:
-                frame = next(frames, None)
+                frames, at = _decode(container, stream), None
+            while count < k if not info.pts else at is None or at < info.pts[k]:
+                frame, sound = next(frames, (None, False))
                 if frame is None: raise _lost(info, k)
-            if frame.pts != info.pts[k]: raise _lost(info, k)
-            yield _upright(frame)
+                at, count = frame.pts, count + 1
+            if not sound or (info.pts and at != info.pts[k]): raise _lost(info, k)
+            chunk.append(_upright(frame))
+            if len(chunk) == _CHUNK or k == wanted[-1]: yield np.stack(chunk); chunk = []
 
 def _lost(info, k):
     return VideoError(f"{info.path}: frame {k} of {info.frames} does not decode: the file is damaged,"
                       " download or encode it again, or leave it out")
 
-# %% ../../nbs/data/31_video.ipynb #6d6f82cd
+# %% ../../nbs/data/31_video.ipynb #36023cba
 def read_frames(
     path: str | Path, # a video file
     indices: Sequence[int] | Callable[[int], Sequence[int]], # frame numbers from 0, in any order, repeats allowed; or a function: number of frames → frame numbers
@@ -242,14 +242,10 @@ def _collect(info, wanted, size, reader, threads):
             if reader == 'decord': raise VideoError(f"{info.path}: decord cannot read it: use reader='auto'") from error
     return _stack(_read_pyav(info, wanted, threads), size)
 
-def _stack(frames, size):
-    "Frames (H, W, 3) → (T, H, W, 3), resized 32 at a time if `size` is given."
-    done, chunk = [], []
-    for frame in frames:
-        chunk.append(torch.from_numpy(frame))
-        if len(chunk) == 32: done.append(_resize(torch.stack(chunk), size)); chunk = []
-    if chunk: done.append(_resize(torch.stack(chunk), size))
-    return done[0] if len(done) == 1 else torch.cat(done)
+def _stack(chunks, size):
+    "Chunks of frames → one (T, H, W, 3) tensor, resized chunk by chunk if `size` is given."
+    chunks = [_resize(torch.from_numpy(chunk), size) for chunk in chunks]
+    return chunks[0] if len(chunks) == 1 else torch.cat(chunks)
 
 def _resize(frames, size):
     if size is None: return frames
