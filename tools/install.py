@@ -4,7 +4,7 @@ import os, subprocess, sys, time
 def fail(message): sys.exit('make: ' + message)
 
 env = sys.argv[1]
-pip = [os.path.join(env, 'bin', 'python'), '-m', 'pip', '--disable-pip-version-check', 'install', '--quiet']
+pip = [os.path.join(env, 'bin', 'python'), '-m', 'pip', '--disable-pip-version-check', 'install', '-qq']
 if sys.version_info < (3, 10):
     fail('video_convs needs Python 3.10 or newer, and %s is %s. Name another one: make PYTHON=python3.12 demo'
          % (sys.executable, sys.version.split()[0]))
