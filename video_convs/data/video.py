@@ -87,7 +87,7 @@ def _open(path):
                "is no video that FFmpeg can open (wrong format, or damaged at its start)")
         raise VideoError(f"{path} {why}: copy, download or encode it again") from None
 
-# %% ../../nbs/data/31_video.ipynb #bf24b67d
+# %% ../../nbs/data/31_video.ipynb #8d7e475d
 def _duration(container, stream):
     "Seconds of video that the header promises, or None."
     tag = stream.metadata.get('DURATION')  # Matroska, as FFmpeg writes it: '00:00:05.000000000'
@@ -101,19 +101,21 @@ def _scan(path, container) -> VideoInfo:
     import av
     stream = container.streams.best('video')
     if stream is None: raise VideoError(f"{path} has no video stream: it holds only sound or subtitles; use another file")
-    tagged = stream.frames > 0 or 'DURATION' in stream.metadata
+    counted = stream.frames > 0
     pts, keys, cut, discard, end = [], [], 0, False, 0.
     try:
         # without a promise about this stream the whole file's duration counts, so all streams are walked
-        for packet in container.demux(stream) if tagged else container.demux():
+        for packet in container.demux(stream) if counted or 'DURATION' in stream.metadata else container.demux():
             if not packet.size: continue  # the end of a stream
-            if packet.pts is not None: end = max(end, float((packet.pts + (packet.duration or 0))*packet.time_base))
+            stamp = packet.pts
+            if not counted and stamp is not None:
+                end = max(end, (stamp + (packet.duration or 0))*float(packet.time_base))
             if packet.stream_index != stream.index: continue
-            discard |= packet.is_discard
+            if packet.is_discard: discard = True
             if packet.is_corrupt: cut += 1
             else:
-                pts.append(packet.pts)
-                if packet.is_keyframe: keys.append(packet.pts)
+                pts.append(stamp)
+                if packet.is_keyframe: keys.append(stamp)
     except av.FFmpegError: cut += 1
     frames, fps = len(pts), float(stream.average_rate or stream.guessed_rate or 0)
     promised, seconds = stream.frames or None, _duration(container, stream)
