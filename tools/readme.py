@@ -2,6 +2,7 @@
 import re
 import nbformat
 from nbconvert import MarkdownExporter
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from notebooks import nbs, root
 
 def option(cell, name):
@@ -13,6 +14,7 @@ def convert():
     "(text, {path: bytes}): the README and its pictures."
     nb = nbformat.read(nbs/'index.ipynb', as_version=4)
     nb.cells = [c for c in nb.cells if c.cell_type != 'code' or not re.match(r'#\|\s*(hide|default_exp)\b', c.source)]
+    nb.metadata['language_info'] = {'name': 'python'}  # nbdev_clean removes it; the code blocks need it
     alts = []
     for cell in nb.cells:
         if cell.cell_type != 'code': continue
@@ -20,7 +22,7 @@ def convert():
         alts += [option(cell, 'fig-alt')] * pictures
         if option(cell, 'echo') == 'false': cell.metadata['transient'] = {'remove_source': True}
         cell.source = re.sub(r'^#\|.*\n?', '', cell.source, flags=re.M)
-    text, resources = MarkdownExporter().from_notebook_node(
+    text, resources = MarkdownExporter(preprocessors=[CoalesceStreamsPreprocessor]).from_notebook_node(
         nb, {'unique_key': 'readme', 'output_files_dir': 'docs/images'})
     for alt in alts: text = text.replace('![png]', f'![{alt}]', 1)
     text = re.sub(r'\]\((?!https?:|#|/|docs/|nbs/)', '](nbs/', text)  # links are relative to nbs/ in the notebook
