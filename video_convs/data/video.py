@@ -160,15 +160,20 @@ def _suits_decord(info) -> bool:
     "Whether decord gives the same frames as a current FFmpeg."
     return not info.pix_fmt.endswith(('le', 'be')) and not info.discard  # le, be: more than 8 bits, 'yuv420p10le'
 
-# %% ../../nbs/data/31_video.ipynb #18d71c8e
+# %% ../../nbs/data/31_video.ipynb #df110557
 def _read_decord(decord, info, wanted, threads):
     "Yield the wanted frames (rising numbers) in chunks (t, H, W, 3) of uint8."
     reader = decord.VideoReader(info.path, ctx=decord.cpu(0), num_threads=threads)
     if len(reader) != info.frames: raise VideoError(f"{info.path}: the readers count its frames differently")
+    narrow = min(info.height, info.width) < 128
     for i in range(0, len(wanted), _CHUNK):
-        frames = reader.get_batch(wanted[i:i + _CHUNK]).asnumpy()
-        if sorted(frames.shape[1:3]) != sorted((info.height, info.width)): raise VideoError(f"{info.path}: decord reads it wrongly")
-        yield frames
+        part = wanted[i:i + _CHUNK]
+        yield np.stack([_cut(reader[k].asnumpy()) for k in part]) if narrow else reader.get_batch(part).asnumpy()
+
+def _cut(frame):
+    "A decord frame without the padding at the end of its rows: (H, W, 3)."
+    H, W, _ = frame.shape  # the last axis holds more than 3 if the rows are padded
+    return frame.reshape(H, -1)[:, :3*W].reshape(H, W, 3)
 
 # %% ../../nbs/data/31_video.ipynb #a49058f4
 def _upright(frame):
