@@ -44,7 +44,7 @@ def links(text, names=()):
                   lambda m: f'[`{m[1]}`](#ref-{m[1].lower()})' if m[1] in names and re.search('[A-Z_]', m[1]) else f'`{m[1]}`', text)
     text = re.sub(r'\[!\[([^\]]*)\]\(https?:[^)]*\)\]', r'[\1]', text)
     text = re.sub(r'!\[([^\]]*)\]\(https?:[^)]*\)', r'\1', text)
-    text = re.sub(r'\]\((?!https?:)([^)\s]*?)(?:\d+[a-zA-Z]?_)?(\w+)\.ipynb', r'](\1\2.ipynb', text)
+    text = re.sub(r'\]\((?!https?:)([^)\s]*?)(?:\d+[a-zA-Z]?_)?(\w+)\.(?:ipynb|html)', r'](\1\2.ipynb', text)
     return re.sub(r'\]\(\.\./([A-Z][\w.]*|data/[\w./]*|docs/[\w./]*)\)',
                   r'](https://github.com/video-convs/video_convs/blob/main/\1)', text)
 
