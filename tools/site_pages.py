@@ -64,17 +64,22 @@ def modules(paths):
     found = [(p, re.search(r'#\|\s*default_exp\s+([\w.]+)', p.read_text(encoding='utf-8'))) for p in paths]
     return [(p, import_module(f'video_convs.{m[1]}')) for p, m in found if m]
 
+def documented(value):
+    "nbdev's documentation of a function or class, without the rule and the source link in front of it."
+    text = show_doc(value, renderer=BasicMarkdownRenderer, title_level=3)._repr_markdown_()
+    return text[text.index('### '):]
+
 def reference(exported):
     "One page with every public name of the package: signature, parameters, one line on what it does."
     lines, seen = ['# Reference', 'Every public name, module by module. The notebook beside each module derives and tests it.'], set()
     for path, module in exported:
-        lines += [f'## {module.__name__}', f'Notebook: [{page(path)}](/{page(path)}.ipynb)']
+        lines += [f'## {module.__name__.removeprefix("video_convs.")}',
+                  f'Module `{module.__name__}`, notebook [{page(path)}](/{page(path)}.ipynb).']
         for name in module.__all__:
             value = getattr(module, name)
             if name.lower() not in seen: lines.append(f'(ref-{name.lower()})=')
             seen.add(name.lower())
-            lines.append(show_doc(value, renderer=BasicMarkdownRenderer, title_level=3)._repr_markdown_().replace('---\n', '', 1)
-                         if callable(value) else f'### {name}\n\n`{type(value).__name__}`')
+            lines.append(documented(value) if callable(value) else f'### {name}\n\n`{type(value).__name__}`')
     return '\n\n'.join(lines) + '\n'
 
 def remote(folder):
