@@ -9,7 +9,7 @@ TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=agg TQDM_MININTERVAL=
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-.venv/ready: settings.ini setup.py pyproject.toml
+.venv/ready: settings.ini setup.py
 	@$(PYTHON) tools/install.py .venv
 
 demo: .venv/ready ## Render the motion videos, train two networks on them and compare: about 4 minutes
