@@ -117,12 +117,13 @@ def normalise(
     jitter: tuple[float, float, float] | None = None, # brightness, contrast, saturation: see `jitter_matrix`
 ) -> Tensor: # float32, same shape, channels last in memory
     "Bytes to float32 around zero, with a change of colour on the way."
-    x = clip.movedim(-4, -1).contiguous().float()  # (…, T, H, W, C)
+    pixels = clip.movedim(-4, -1).contiguous()  # (…, T, H, W, C)
+    x = pixels.float()
     mean, std = (torch.tensor(v, dtype=torch.float32)*255 for v in (spec.mean, spec.std))
     if jitter is not None:
-        pixels = x.view(-1, 3)
-        A, a = jitter_matrix(*jitter, (pixels.mean(0) @ GREY).item())
-        x = torch.addmm(a, pixels, A.T).view(x.shape).clamp_(0, 255)
+        grey = pixels.view(-1, 3).sum(0) / (pixels.numel() // 3) @ GREY  # whole numbers add up alike in any order, on any number of threads
+        A, a = jitter_matrix(*jitter, grey.item())
+        x = torch.addmm(a, x.view(-1, 3), A.T).view(x.shape).clamp_(0, 255)
     return x.sub_(mean).div_(std).movedim(-1, -4)
 
 # %% ../../nbs/data/33_transforms.ipynb #30812abb
