@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# %% ../../nbs/data/31_video.ipynb #fcfc82ff
+# %% ../../nbs/data/31_video.ipynb #84c86b11
 class VideoError(ValueError):
     "A video that cannot be used as asked; the message names the file and says what to do."
 
@@ -47,20 +47,21 @@ def write_video(
         with av.open(str(part), 'w', format=_CONTAINERS[path.suffix.lower()]) as out:
             stream = out.add_stream('libx264', rate=Fraction(fps).limit_denominator(1001))
             stream.width, stream.height, stream.pix_fmt, stream.gop_size = W, H, pix_fmt, gop
-            stream.options = {'crf': str(crf), 'preset': preset, 'threads': '1'}  # one thread: the same bytes each time
+            # one thread, no macroblock tree: the same frames give the same bytes each time
+            stream.options = {'crf': str(crf), 'preset': preset, 'threads': '1', 'x264-params': 'mbtree=0'}
             for frame in frames: out.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), 'rgb24')))
             out.mux(stream.encode())
         os.replace(part, path)
     finally: part.unlink(missing_ok=True)
     return path
 
-# %% ../../nbs/data/31_video.ipynb #bcf7c183
+# %% ../../nbs/data/31_video.ipynb #915ef2b8
 @dataclass(frozen=True)
 class VideoInfo:
     "What a video file holds, and what its header promises."
     path: str # as given
     frames: int # frames that are there: whole packets of the main video stream
-    promised: int | None # frames that the header promises; None: it does not say
+    promised: int | None # frames that the header promises, at least; None: it does not say
     fps: float # mean frames per second
     height: int # pixels, as shown (after rotation)
     width: int
@@ -69,7 +70,7 @@ class VideoInfo:
     pix_fmt: str # pixel format as stored, 'yuv420p' …
     pts: tuple = field(repr=False, default=()) # time stamp of each frame, in the order shown; () if unknown
     keys: tuple = field(repr=False, default=()) # time stamps of the key frames
-    discard: bool = field(repr=False, default=False) # the container hides some of its packets (an edit list)
+    orderly: bool = field(repr=False, default=True) # no hidden packets, and no frame that needs a later one's key frame
 
 # %% ../../nbs/data/31_video.ipynb #c440c040
 def _open(path):
@@ -87,7 +88,7 @@ def _open(path):
                "is no video that FFmpeg can open (wrong format, or damaged at its start)")
         raise VideoError(f"{path} {why}: copy, download or encode it again") from None
 
-# %% ../../nbs/data/31_video.ipynb #8d7e475d
+# %% ../../nbs/data/31_video.ipynb #9d16c792
 def _duration(container, stream):
     "Seconds of video that the header promises, or None."
     tag = stream.metadata.get('DURATION')  # Matroska, as FFmpeg writes it: '00:00:05.000000000'
@@ -96,13 +97,26 @@ def _duration(container, stream):
         return int(h)*3600 + int(m)*60 + float(s)
     return container.duration/1e6 if container.duration else None
 
+def _box_beyond_end(path) -> bool:
+    "Whether an MP4 file ends inside one of its boxes: 4 bytes of length, 4 of name, content, one after the other."
+    size, at = os.path.getsize(path), 0
+    with open(path, 'rb') as f:
+        while at + 16 <= size:
+            f.seek(at)
+            head = f.read(16)
+            length = int.from_bytes(head[:4], 'big')
+            if length == 1: length = int.from_bytes(head[8:], 'big')  # long boxes
+            if length < 8: return False  # 0: up to the end of the file
+            at += length
+    return at > size
+
 def _scan(path, container) -> VideoInfo:
     "Walk over the packets: what is there, and what was promised."
     import av
-    stream = container.streams.best('video')
+    stream, kind = container.streams.best('video'), container.format.name
     if stream is None: raise VideoError(f"{path} has no video stream: it holds only sound or subtitles; use another file")
     counted = stream.frames > 0
-    pts, keys, cut, discard, end = [], [], 0, False, 0.
+    pts, keys, cut, hidden, leading, end = [], [], 0, 0, False, 0.
     try:
         # without a promise about this stream the whole file's duration counts, so all streams are walked
         for packet in container.demux(stream) if counted or 'DURATION' in stream.metadata else container.demux():
@@ -111,22 +125,25 @@ def _scan(path, container) -> VideoInfo:
             if not counted and stamp is not None:
                 end = max(end, (stamp + (packet.duration or 0))*float(packet.time_base))
             if packet.stream_index != stream.index: continue
-            if packet.is_discard: discard = True
-            if packet.is_corrupt: cut += 1
+            if packet.is_discard: hidden += 1
+            elif packet.is_corrupt: cut += 1
             else:
                 pts.append(stamp)
                 if packet.is_keyframe: keys.append(stamp)
+                elif keys and stamp is not None and keys[-1] is not None and stamp < keys[-1]: leading = True
     except av.FFmpegError: cut += 1
+    if not counted and 'mp4' in kind and _box_beyond_end(path): cut = max(cut, 1)
     frames, fps = len(pts), float(stream.average_rate or stream.guessed_rate or 0)
-    promised, seconds = stream.frames or None, _duration(container, stream)
+    promised, seconds = stream.frames - hidden if counted else None, _duration(container, stream)
     if not promised and seconds and fps:
         missing = (seconds - end)*fps
         promised = frames + (round(missing) if missing > 1.5 else 0)  # 1.5: time stamps are rounded
     if cut: promised = max(promised or 0, frames + cut)
-    known = len(set(pts)) == frames and None not in pts and 'avi' not in container.format.name  # AVI: guessed stamps
+    known = len(set(pts)) == frames and None not in pts and 'avi' not in kind  # AVI: stamps are guessed
+    orderly = not hidden and not leading and (known or pts == sorted(pts, key=lambda p: p or 0))
     codec = stream.codec_context
     return VideoInfo(str(path), frames, promised, fps, codec.height, codec.width, 0, codec.codec.canonical_name,
-                     codec.pix_fmt or '', tuple(sorted(pts)) if known else (), tuple(sorted(keys)) if known else (), discard)
+                     codec.pix_fmt or '', tuple(sorted(pts)) if known else (), tuple(sorted(keys)) if known else (), orderly)
 
 # %% ../../nbs/data/31_video.ipynb #db9723aa
 def probe(
@@ -145,7 +162,7 @@ def probe(
     H, W = (frame.width, frame.height) if turned else (frame.height, frame.width)
     return VideoInfo(**{**vars(info), 'height': H, 'width': W, 'rotation': frame.rotation})
 
-# %% ../../nbs/data/31_video.ipynb #6a6ea10d
+# %% ../../nbs/data/31_video.ipynb #d2654049
 _READERS = 'auto', 'decord', 'pyav'
 _CHUNK = 32  # frames decoded, then resized, at a time: a long video at full size would not fit into memory
 
@@ -158,7 +175,7 @@ def _decord():
 
 def _suits_decord(info) -> bool:
     "Whether decord gives the same frames as a current FFmpeg."
-    return not info.pix_fmt.endswith(('le', 'be')) and not info.discard  # le, be: more than 8 bits, 'yuv420p10le'
+    return info.orderly and not info.pix_fmt.endswith(('le', 'be'))  # le, be: more than 8 bits, 'yuv420p10le'
 
 # %% ../../nbs/data/31_video.ipynb #df110557
 def _read_decord(decord, info, wanted, threads):
@@ -175,7 +192,7 @@ def _cut(frame):
     H, W, _ = frame.shape  # the last axis holds more than 3 if the rows are padded
     return frame.reshape(H, -1)[:, :3*W].reshape(H, W, 3)
 
-# %% ../../nbs/data/31_video.ipynb #a49058f4
+# %% ../../nbs/data/31_video.ipynb #c6493cdf
 def _upright(frame):
     "A PyAV frame as (H, W, 3) uint8, turned as its metadata says."
     return np.ascontiguousarray(np.rot90(frame.to_ndarray(format='rgb24'), round(frame.rotation/90)))
@@ -183,12 +200,12 @@ def _upright(frame):
 def _decode(container, stream):
     "Every frame from where the container stands on, with whether it is sound: no packet before it was lost."
     import av
-    sound, whole = set(), True
+    sound, whole, since = set(), True, None
     for packet in container.demux(stream):
-        whole = whole or packet.is_keyframe
+        if packet.is_keyframe and not whole: whole, since = True, packet.pts  # frames shown before it lean on the lost one
         try: frames = packet.decode()
         except av.FFmpegError: whole, frames = False, []
-        if whole: sound.add(packet.pts)
+        if whole and (since is None or packet.pts is None or packet.pts >= since): sound.add(packet.pts)
         for frame in frames: yield frame, frame.pts in sound and not frame.is_corrupt
 
 def _read_pyav(info, wanted, threads):
