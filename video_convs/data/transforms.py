@@ -110,7 +110,7 @@ class Augment:
         "The names of the flips that are on."
         return tuple(name for name in FLIPS if getattr(self, name))
 
-# %% ../../nbs/data/33_transforms.ipynb #01692132
+# %% ../../nbs/data/33_transforms.ipynb #b0c14bb4
 def normalise(
     clip: Tensor, # (…, C, T, H, W) uint8
     spec, # has mean and std, for values in [0, 1]
@@ -126,19 +126,19 @@ def normalise(
         x = torch.addmm(a, x.view(-1, 3), A.T).view(x.shape).clamp_(0, 255)
     return x.sub_(mean).div_(std).movedim(-1, -4)
 
-# %% ../../nbs/data/33_transforms.ipynb #30812abb
+# %% ../../nbs/data/33_transforms.ipynb #42963321
 def _check(clip):
     if clip.dtype != torch.uint8 or clip.ndim not in (4, 5) or clip.shape[-4] != 3 or 0 in clip.shape:
         raise ValueError(f"expected decoded frames (3, T, H, W), or a batch of them, of torch.uint8,"
                          f" got {tuple(clip.shape)} of {clip.dtype}")
 
 def eval_transform(
-    spec, # what the weights expect: has size, mean, std, and may have fit ('crop' or 'squash')
+    spec, # what the weights expect: has size, fit ('crop' or 'squash'), mean, std
 ) -> Callable: # (…, 3, T, H, W) uint8 → (…, 3, T, size, size) float32
     "The fixed transform of testing."
     def transform(clip, rng=None):
         _check(clip)
-        box = eval_box(*clip.shape[-2:], getattr(spec, 'fit', 'crop'))
+        box = eval_box(*clip.shape[-2:], spec.fit)
         return normalise(crop_resize(clip, box, spec.size), spec)
     return transform
 
@@ -157,7 +157,7 @@ def train_transform(
     def transform(clip, rng):
         _check(clip)
         if clip.ndim == 5: return torch.stack([transform(c, rng) for c in clip])
-        (H, W), fit = clip.shape[-2:], getattr(spec, 'fit', 'crop')
+        (H, W), fit = clip.shape[-2:], spec.fit
         still = augment.scale == (1., 1.) and augment.ratio == 1
         box = eval_box(H, W, fit) if still else random_box(H, W, rng, augment.scale, augment.ratio, fit)
         clip = crop_resize(clip, box, spec.size)
