@@ -27,12 +27,14 @@ class InputSpec:
     "What a set of weights expects of its input."
     frames: int = 8 # T
     size: int = 224 # height and width in pixels
+    fit: str = 'crop' # how a frame becomes a square: 'crop' takes the middle, 'squash' all of it
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406) # of RGB in [0, 1]
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
     def __post_init__(self):
         if min(self.frames, self.size) < 1:
             raise ValueError(f"InputSpec needs frames ≥ 1 and size ≥ 1, got frames={self.frames}, size={self.size}")
+        if self.fit not in ('crop', 'squash'): raise ValueError(f"InputSpec's fit is 'crop' or 'squash', got {self.fit!r}")
         for key in ('mean', 'std'):  # JSON turns tuples into lists
             value = tuple(map(float, getattr(self, key)))
             if len(value) != 3: raise ValueError(f"InputSpec needs one {key} for each of R, G, B, got {value}")
