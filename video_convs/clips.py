@@ -12,13 +12,13 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-# %% ../nbs/00_clips.ipynb #235ea30d
+# %% ../nbs/00_clips.ipynb #60b0dd7c
 def fold(
     clip: Tensor, # (B, C, T, H, W)
 ) -> Tensor: # (B·T, C, H, W): a view if `clip` is channels-last, else a copy
     "Put time into the batch: F[b·T + t] = X[b, :, t]."
     if clip.ndim != 5: raise ValueError(f"fold needs a clip (B, C, T, H, W), got shape {tuple(clip.shape)}")
-    return clip.transpose(1, 2).flatten(0, 1)  # (B, T, C, H, W) → (B·T, C, H, W)
+    return clip.movedim(1, -1).flatten(0, 1).movedim(-1, 1)  # (B, T, H, W, C) → (B·T, H, W, C) → (B·T, C, H, W)
 
 def unfold(
     frames: Tensor, # (B·T, C, H, W)
@@ -28,7 +28,7 @@ def unfold(
     if frames.ndim != 4: raise ValueError(f"unfold needs frames (B·T, C, H, W), got shape {tuple(frames.shape)}")
     if T < 1 or frames.shape[0] % T:
         raise ValueError(f"{frames.shape[0]} frames are no whole number of clips of T = {T} frames")
-    return frames.unflatten(0, (-1, T)).transpose(1, 2)  # (B, T, C, H, W) → (B, C, T, H, W)
+    return frames.movedim(1, -1).unflatten(0, (-1, T)).movedim(-1, 1)  # (B, T, H, W, C) → (B, C, T, H, W)
 
 # %% ../nbs/00_clips.ipynb #2b468a55
 def check_clip(
