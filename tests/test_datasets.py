@@ -118,7 +118,7 @@ def test_subset(root):
     (lambda r: (r/'dataset.json').write_text('[]') and r, 'must hold a JSON object'),
     (lambda r: (r/'dataset.json').write_text('{"label_preserving": ["mirror"]}') and r, "'mirror', which is none of hflip"),
     (lambda r: (r/'dataset.json').write_text('{"label_preserving": "hflip"}') and r, 'must be a list of names'),
-    (lambda r: (r/'dataset.json').write_text('{"classes": ["a", "b"]}') and r, "class 'c', which is not among the 2 classes"),
+    (lambda r: (r/'dataset.json').write_text('{"classes": ["a", "b"]}') and r, "class 'c', not among the 2 classes"),
     (lambda r: (r/'classes.txt').write_text('a\nb\nc\nb\n') and r, "'b' is listed twice"),
     (lambda r: table(r, lambda l: ['path,split'] + l[1:]), "lacks the column 'label'"),
     (lambda r: table(r, lambda l: []), "lacks the column 'path'"),

@@ -59,7 +59,7 @@ class VideoDataset:
         groups = pick(self.groups) if self.groups else ()
         return replace(self, paths=pick(self.paths), labels=pick(self.labels), groups=groups)
 
-# %% ../../nbs/data/34_datasets.ipynb #e3d4c9fc
+# %% ../../nbs/data/34_datasets.ipynb #aea27596
 def _fingerprint(path):
     "Size, and a hash of the first and last 64 KiB."
     size, chunk = os.path.getsize(path), 1 << 16
@@ -81,9 +81,10 @@ def _refuse_overlap(items, name):
         (a, split_a), *others = same[0]
         b, split_b = next(other for other in others if other[1] != split_a)
         raise ValueError(f"{name}: the same video is in two splits, {a} in {split_a!r} and {b} in {split_b!r}"
-                         + (f", and {len(same) - 1} more like it" if len(same) > 1 else '') + ": remove it from one of them")
+                         + (f", and {len(same) - 1} more like it" if len(same) > 1 else '')
+                         + ": remove it from one of them")
 
-# %% ../../nbs/data/34_datasets.ipynb #3dc37d0a
+# %% ../../nbs/data/34_datasets.ipynb #47addef7
 def _about(folder: Path) -> dict:
     "The content of `dataset.json` and `classes.txt` in a folder, checked; empty where they are not there."
     about, file = {}, folder/'dataset.json'
@@ -91,7 +92,8 @@ def _about(folder: Path) -> dict:
         try: about = json.loads(file.read_text(encoding='utf-8-sig'))
         except ValueError as error:
             raise ValueError(f"{file} is no valid JSON ({error}): repair or remove it") from None
-        if not isinstance(about, dict): raise ValueError(f"{file} must hold a JSON object with names such as 'classes'")
+        if not isinstance(about, dict):
+            raise ValueError(f"{file} must hold a JSON object with names such as 'classes'")
     if 'classes' not in about and (folder/'classes.txt').is_file():
         lines = (folder/'classes.txt').read_text(encoding='utf-8-sig').splitlines()
         about['classes'] = [line.strip() for line in lines if line.strip()]
@@ -102,7 +104,9 @@ def _about(folder: Path) -> dict:
     twice = [c for c, n in Counter(classes).items() if n > 1]
     if twice: raise ValueError(f"{folder}: class {twice[0]!r} is listed twice: list each class once")
     unknown = sorted(set(about.get('label_preserving', [])) - set(FLIPS))
-    if unknown: raise ValueError(f"{file}: label_preserving names {unknown[0]!r}, which is none of {', '.join(FLIPS)}")
+    if unknown:
+        raise ValueError(f"{file}: label_preserving names {unknown[0]!r}, which is none of"
+                         f" {', '.join(FLIPS)}")
     return about
 
 def _dataset(name, about, items, split, description, where) -> VideoDataset:
@@ -112,8 +116,9 @@ def _dataset(name, about, items, split, description, where) -> VideoDataset:
         raise ValueError(f"{where} has one class only ({classes[0]!r}): a classifier needs two or more")
     strange = next(((p, c) for p, c, _, _ in items if c not in classes), None)
     if strange:
-        raise ValueError(f"{where}: {strange[0]} has the class {strange[1]!r}, which is not among the {len(classes)}"
-                         f" classes ({', '.join(classes[:5])}{' …' if len(classes) > 5 else ''}): correct it or add it")
+        raise ValueError(f"{where}: {strange[0]} has the class {strange[1]!r}, not among the {len(classes)}"
+                         f" classes ({', '.join(classes[:5])}{' …' if len(classes) > 5 else ''}): correct"
+                         " it or add it")
     splits = sorted({s for _, _, s, _ in items if s})
     if split is not None and split not in splits:
         raise ValueError(f"{where} has no split {split!r}: choose one of {', '.join(map(repr, splits))}")
@@ -122,7 +127,8 @@ def _dataset(name, about, items, split, description, where) -> VideoDataset:
     groups = tuple(g for *_, g in mine)
     flips = frozenset(about.get('label_preserving', []))
     return VideoDataset(
-        name, classes, paths=tuple(str(p) for p, *_ in mine), labels=tuple(classes.index(c) for _, c, _, _ in mine),
+        name, classes,
+        paths=tuple(str(p) for p, *_ in mine), labels=tuple(classes.index(c) for _, c, _, _ in mine),
         groups=groups if all(groups) else (), split=split, label_preserving=flips,
         pairs=tuple(map(tuple, about.get('pairs', ()))),
         description=f"{description}; flips that keep the classes: {', '.join(sorted(flips)) or 'none declared'}")
@@ -171,7 +177,7 @@ def folder_dataset(
         raise ValueError(f"{root}: the class folder {empty[0]!r} holds no videos: fill or remove it")
     return _dataset(about.get('name') or root.resolve().name, about, items, split, description, root)
 
-# %% ../../nbs/data/34_datasets.ipynb #b7b19898
+# %% ../../nbs/data/34_datasets.ipynb #6e1e5e48
 def _rows(file):
     "The lines of a table as dicts with path, label, split, group (may be '') and line, checked."
     columns = 'path', 'label', 'split', 'group'
@@ -179,16 +185,22 @@ def _rows(file):
         with open(file, newline='', encoding='utf-8-sig') as f:
             reader = csv.DictReader(f, skipinitialspace=True)
             named = reader.fieldnames or []
-            rows = [{c: (row.get(c) or '').strip() for c in columns} | {'line': reader.line_num} for row in reader]
+            rows = [{c: (row.get(c) or '').strip() for c in columns} | {'line': reader.line_num}
+                    for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{file} is no readable CSV ({error}): save it as UTF-8 text with commas") from None
     missing = [c for c in columns[:3] if c not in named]
-    if missing: raise ValueError(f"{file} lacks the column {missing[0]!r}: its first line must name path, label, split")
-    if not rows: raise ValueError(f"{file} lists no videos: below its header there must be one line per video")
+    if missing:
+        raise ValueError(f"{file} lacks the column {missing[0]!r}: its first line must name path, label,"
+                         " split")
+    if not rows:
+        raise ValueError(f"{file} lists no videos: below its header there must be one line per video")
     gap = next((r for r in rows if not (r['path'] and r['label'] and r['split'])), None)
     if gap: raise ValueError(f"{file}, line {gap['line']}: path, label and split must all be given")
     twice = [p for p, n in Counter((r['path'], r['split']) for r in rows).items() if n > 1]
-    if twice: raise ValueError(f"{file} lists {twice[0][0]} twice in the split {twice[0][1]!r}: remove one of the lines")
+    if twice:
+        raise ValueError(f"{file} lists {twice[0][0]} twice in the split {twice[0][1]!r}: remove one of the"
+                         " lines")
     return rows
 
 # %% ../../nbs/data/34_datasets.ipynb #c2a7e8f9
@@ -258,7 +270,7 @@ def group_fold(
     held = [i for i, group in enumerate(dataset.groups) if folds[group] == k - 1]
     return dataset.subset(sorted(set(range(len(dataset))) - set(held))), dataset.subset(held)
 
-# %% ../../nbs/data/34_datasets.ipynb #27811748
+# %% ../../nbs/data/34_datasets.ipynb #466967f3
 class Broken(NamedTuple):
     "Stands in for the clip of a video that cannot be read."
     path: str
@@ -266,7 +278,7 @@ class Broken(NamedTuple):
 
 @contextmanager
 def _one_thread():
-    "Work on one clip is too small to be shared among processors: waiting for each other costs more than it gains."
+    "One clip is too little work to be shared among processors: they would only wait for each other."
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try: yield
@@ -300,9 +312,9 @@ def _whole_bytes(paths, spec) -> int:
         sizes.append(info.frames*info.height*info.width*3*shrink**2)
     return int(np.mean(sizes)*len(paths)) if sizes else 0
 
-# %% ../../nbs/data/34_datasets.ipynb #c1178355
+# %% ../../nbs/data/34_datasets.ipynb #e3755651
 class Clips(Dataset):
-    "The clips of a data set as a network wants them: item → (clip (3, T, H, W) float32 or `Broken`, label, index)."
+    "The clips of a data set for a network: item → (clip (3, T, H, W) float32 or `Broken`, label, index)."
     def __init__(
         self,
         dataset: VideoDataset,
@@ -311,19 +323,20 @@ class Clips(Dataset):
         augment: Augment = Augment(), # what training may change
         seed: int = 0, # of all random draws
         T: int | None = None, # frames per clip; None: spec.frames
-        cache: bool = False, # keep the decoded frames of all videos in memory, a little larger than `spec.size`
+        cache: bool = False, # decode every video once and keep its frames in memory
         cache_gb: float = 4., # refuse to cache more than this
     ):
         self.dataset, self.spec, self.train, self.seed, self.cache = dataset, spec, train, seed, cache
         self.T, self.epoch, self._kept = spec.frames if T is None else T, 0, {}
         if self.T < 1: raise ValueError(f"a clip needs T ≥ 1 frames, got {self.T}")
         if not len(dataset):
-            raise ValueError(f"{dataset.name} has no videos in the split {dataset.split!r}: choose another one")
+            raise ValueError(f"{dataset.name} has no videos in the split {dataset.split!r}: choose another"
+                             " one")
         self.transform = (train_transform(spec, augment, dataset.label_preserving, dataset.name) if train
                           else eval_transform(spec))
         if cache and (need := self.cache_bytes()/1e9) > cache_gb:
-            raise ValueError(f"keeping {dataset.name} in memory would take about {need:.1f} GB, more than cache_gb ="
-                             f" {cache_gb:g}: read it from disk (no cache), or allow more")
+            raise ValueError(f"keeping {dataset.name} in memory would take about {need:.1f} GB,"
+                             f" more than cache_gb = {cache_gb:g}: read it from disk (no cache), or allow more")
 
     def __len__(self) -> int: return len(self.dataset)
 
@@ -345,7 +358,8 @@ class Clips(Dataset):
     def _frames(self, index, rng):
         "The T sampled frames, uint8 (3, T, H, W), from the file or from the cache."
         if not self.cache:
-            return read_frames(self.dataset.paths[index], lambda n: segments(n, self.T, rng if self.train else None))
+            draw = rng if self.train else None
+            return read_frames(self.dataset.paths[index], lambda n: segments(n, self.T, draw))
         if index not in self._kept: self._keep(index)
         kept = self._kept[index]
         if isinstance(kept, Broken) or not self.train: return kept
@@ -377,7 +391,7 @@ class Clips(Dataset):
         finally: pool.shutdown(cancel_futures=True)  # Ctrl-C need not wait for the rest
         return self
 
-# %% ../../nbs/data/34_datasets.ipynb #3d161f6f
+# %% ../../nbs/data/34_datasets.ipynb #e452784b
 class Batch(NamedTuple):
     "Clips that were read, and what could not be read."
     clips: Tensor # (B, 3, T, H, W) float32, channels last in memory
@@ -392,7 +406,8 @@ def collate_clips(
     good = [item for item in items if not isinstance(item[0], Broken)]
     failed = {item[0].path: item[0].reason for item in items if isinstance(item[0], Broken)}
     with _one_thread():
-        clips = torch.stack([clip.permute(1, 2, 3, 0) for clip, _, _ in good]) if good else torch.empty(0, 0, 0, 0, 3)
+        clips = [clip.permute(1, 2, 3, 0) for clip, _, _ in good]
+        clips = torch.stack(clips) if clips else torch.empty(0, 0, 0, 0, 3)
     labels, indices = (torch.tensor([item[k] for item in good], dtype=torch.long) for k in (1, 2))
     return Batch(clips.permute(0, 4, 1, 2, 3), labels, indices, failed)
 
@@ -409,6 +424,6 @@ def loader(
     clips.fill_cache()
     order, other = (torch.Generator().manual_seed(seed*1_000_003 + epoch) for _ in range(2))
     sampler = RandomSampler(clips, generator=order) if shuffle else SequentialSampler(clips)
-    # torch draws the workers' seeds too: from `other`, so that they change neither the order nor the caller's numbers
+    # torch draws the workers' seeds from `other`: they change neither the order nor the caller's random numbers
     return DataLoader(clips, batch_size, sampler=sampler, num_workers=workers, collate_fn=collate_clips,
                       generator=other)

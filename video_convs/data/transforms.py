@@ -67,8 +67,8 @@ def resize_short(
     short = min(H, W)
     return crop_resize(clip, (0, 0, H, W), (max(round(H*size/short), 1), max(round(W*size/short), 1)))
 
-# %% ../../nbs/data/33_transforms.ipynb #f8c63f40
-GREY = torch.tensor([.2989, .587, .114])/.9999  # w: how bright red, green and blue look (torchvision's weights, summing to 1)
+# %% ../../nbs/data/33_transforms.ipynb #1fee5dd0
+GREY = torch.tensor([.2989, .587, .114])/.9999  # w: how bright red, green and blue look; made to sum to 1
 
 def jitter_matrix(
     brightness: float, # b: 1 keeps it
@@ -80,7 +80,7 @@ def jitter_matrix(
     mix = saturation*torch.eye(3) + (1 - saturation)*GREY.expand(3, 3)  # each row of 1 wᵀ is w
     return brightness*contrast*mix, torch.full((3,), (1 - contrast)*brightness*mean_grey)
 
-# %% ../../nbs/data/33_transforms.ipynb #7a3e5db1
+# %% ../../nbs/data/33_transforms.ipynb #820f9cb3
 FLIPS = {'hflip': -1, 'vflip': -2, 'reverse': -3}  # name → the axis of (C, T, H, W) that is turned round
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ class Augment:
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise ValueError(f"augment: scale needs 0 < smallest ≤ largest ≤ 1, got {self.scale}")
         if self.ratio < 1: raise ValueError(f"augment: ratio must be 1 or more, got {self.ratio}")
-        if not 0 <= self.jitter < 1: raise ValueError(f"augment: jitter must lie in [0, 1), got {self.jitter}")
+        if not 0 <= self.jitter < 1:
+            raise ValueError(f"augment: jitter must lie in [0, 1), got {self.jitter}")
 
     @classmethod
     def none(cls) -> 'Augment':
@@ -110,7 +111,7 @@ class Augment:
         "The names of the flips that are on."
         return tuple(name for name in FLIPS if getattr(self, name))
 
-# %% ../../nbs/data/33_transforms.ipynb #b0c14bb4
+# %% ../../nbs/data/33_transforms.ipynb #398a8e2d
 def normalise(
     clip: Tensor, # (…, C, T, H, W) uint8
     spec, # has mean and std, for values in [0, 1]
@@ -121,12 +122,13 @@ def normalise(
     x = pixels.float()
     mean, std = (torch.tensor(v, dtype=torch.float32)*255 for v in (spec.mean, spec.std))
     if jitter is not None:
-        grey = pixels.view(-1, 3).sum(0) / (pixels.numel() // 3) @ GREY  # whole numbers add up alike in any order, on any number of threads
+        # whole numbers add up alike in any order, on any number of threads
+        grey = pixels.view(-1, 3).sum(0) / (pixels.numel() // 3) @ GREY
         A, a = jitter_matrix(*jitter, grey.item())
         x = torch.addmm(a, x.view(-1, 3), A.T).view(x.shape).clamp_(0, 255)
     return x.sub_(mean).div_(std).movedim(-1, -4)
 
-# %% ../../nbs/data/33_transforms.ipynb #42963321
+# %% ../../nbs/data/33_transforms.ipynb #16ea9b41
 def _check(clip):
     if clip.dtype != torch.uint8 or clip.ndim not in (4, 5) or clip.shape[-4] != 3 or 0 in clip.shape:
         raise ValueError(f"expected decoded frames (3, T, H, W), or a batch of them, of torch.uint8,"
@@ -152,8 +154,8 @@ def train_transform(
     for flip in augment.flips:
         if flip not in label_preserving:
             known = ', '.join(sorted(label_preserving)) or 'none'
-            raise ValueError(f"{name} does not say that {flip!r} keeps its classes (declared: {known}): turn {flip} off,"
-                             " or, if it does, add it to label_preserving in the data set's dataset.json")
+            raise ValueError(f"{name} does not say that {flip!r} keeps its classes (declared: {known}):"
+                             f" turn {flip} off, or, if it does, add it to label_preserving in the data set's dataset.json")
     def transform(clip, rng):
         _check(clip)
         if clip.ndim == 5: return torch.stack([transform(c, rng) for c in clip])
@@ -163,5 +165,6 @@ def train_transform(
         clip = crop_resize(clip, box, spec.size)
         for flip in augment.flips:
             if rng.random() < .5: clip = clip.flip(FLIPS[flip])
-        return normalise(clip, spec, rng.uniform(1 - augment.jitter, 1 + augment.jitter, 3) if augment.jitter else None)
+        jitter = rng.uniform(1 - augment.jitter, 1 + augment.jitter, 3) if augment.jitter else None
+        return normalise(clip, spec, jitter)
     return transform

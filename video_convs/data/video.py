@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# %% ../../nbs/data/31_video.ipynb #84c86b11
+# %% ../../nbs/data/31_video.ipynb #7fdc00db
 class VideoError(ValueError):
     "A video that cannot be used as asked; the message names the file and says what to do."
 
@@ -36,12 +36,15 @@ def write_video(
     from fractions import Fraction
     path, frames = Path(path), np.asarray(frames)
     if path.suffix.lower() not in _CONTAINERS:
-        raise ValueError(f"{path}: write_video knows {', '.join(_CONTAINERS)}, not {path.suffix!r}: choose one of these")
+        raise ValueError(f"{path}: write_video knows {', '.join(_CONTAINERS)}, not {path.suffix!r}: choose"
+                         " one of these")
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
-        raise ValueError(f"write_video needs frames (T, H, W, 3) of uint8, got {frames.shape} of {frames.dtype}")
+        raise ValueError(f"write_video needs frames (T, H, W, 3) of uint8, got {frames.shape} of"
+                         f" {frames.dtype}")
     T, H, W, _ = frames.shape
     if pix_fmt == 'yuv420p' and (H % 2 or W % 2):
-        raise ValueError(f"yuv420p needs even sizes, got {H}×{W}: crop or pad by one pixel, or use pix_fmt='yuv444p'")
+        raise ValueError(f"yuv420p needs even sizes, got {H}×{W}: crop or pad by one pixel, or use"
+                         " pix_fmt='yuv444p'")
     part = path.with_name(f'.{path.name}.{os.getpid()}.{threading.get_ident()}.part')
     try:
         with av.open(str(part), 'w', format=_CONTAINERS[path.suffix.lower()]) as out:
@@ -49,13 +52,14 @@ def write_video(
             stream.width, stream.height, stream.pix_fmt, stream.gop_size = W, H, pix_fmt, gop
             # one thread, no macroblock tree: the same frames give the same bytes each time
             stream.options = {'crf': str(crf), 'preset': preset, 'threads': '1', 'x264-params': 'mbtree=0'}
-            for frame in frames: out.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), 'rgb24')))
+            for frame in np.ascontiguousarray(frames):
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, 'rgb24')))
             out.mux(stream.encode())
         os.replace(part, path)
     finally: part.unlink(missing_ok=True)
     return path
 
-# %% ../../nbs/data/31_video.ipynb #915ef2b8
+# %% ../../nbs/data/31_video.ipynb #8d172dcd
 @dataclass(frozen=True)
 class VideoInfo:
     "What a video file holds, and what its header promises."
@@ -70,7 +74,7 @@ class VideoInfo:
     pix_fmt: str # pixel format as stored, 'yuv420p' …
     pts: tuple = field(repr=False, default=()) # time stamp of each frame, in the order shown; () if unknown
     keys: tuple = field(repr=False, default=()) # time stamps of the key frames
-    orderly: bool = field(repr=False, default=True) # no hidden packets, and no frame that needs a later one's key frame
+    orderly: bool = field(repr=False, default=True) # nothing is hidden, or shown before its key frame
 
 # %% ../../nbs/data/31_video.ipynb #c440c040
 def _open(path):
@@ -88,7 +92,7 @@ def _open(path):
                "is no video that FFmpeg can open (wrong format, or damaged at its start)")
         raise VideoError(f"{path} {why}: copy, download or encode it again") from None
 
-# %% ../../nbs/data/31_video.ipynb #9d16c792
+# %% ../../nbs/data/31_video.ipynb #adf17e5d
 def _duration(container, stream):
     "Seconds of video that the header promises, or None."
     tag = stream.metadata.get('DURATION')  # Matroska, as FFmpeg writes it: '00:00:05.000000000'
@@ -98,7 +102,7 @@ def _duration(container, stream):
     return container.duration/1e6 if container.duration else None
 
 def _box_beyond_end(path) -> bool:
-    "Whether an MP4 file ends inside one of its boxes: 4 bytes of length, 4 of name, content, one after the other."
+    "Whether an MP4 file ends inside one of its boxes, each 4 bytes of length, 4 of name, and content."
     size, at = os.path.getsize(path), 0
     with open(path, 'rb') as f:
         while at + 16 <= size:
@@ -114,12 +118,14 @@ def _scan(path, container) -> VideoInfo:
     "Walk over the packets: what is there, and what was promised."
     import av
     stream, kind = container.streams.best('video'), container.format.name
-    if stream is None: raise VideoError(f"{path} has no video stream: it holds only sound or subtitles; use another file")
+    if stream is None:
+        raise VideoError(f"{path} has no video stream: it holds only sound or subtitles; use another file")
     counted = stream.frames > 0
     pts, keys, cut, hidden, leading, end = [], [], 0, 0, False, 0.
     try:
         # without a promise about this stream the whole file's duration counts, so all streams are walked
-        for packet in container.demux(stream) if counted or 'DURATION' in stream.metadata else container.demux():
+        alone = counted or 'DURATION' in stream.metadata
+        for packet in container.demux(stream) if alone else container.demux():
             if not packet.size: continue  # the end of a stream
             stamp = packet.pts
             if not counted and stamp is not None:
@@ -142,10 +148,11 @@ def _scan(path, container) -> VideoInfo:
     known = len(set(pts)) == frames and None not in pts and 'avi' not in kind  # AVI: stamps are guessed
     orderly = not hidden and not leading and (known or pts == sorted(pts, key=lambda p: p or 0))
     codec = stream.codec_context
+    stamps = (tuple(sorted(pts)), tuple(sorted(keys))) if known else ((), ())
     return VideoInfo(str(path), frames, promised, fps, codec.height, codec.width, 0, codec.codec.canonical_name,
-                     codec.pix_fmt or '', tuple(sorted(pts)) if known else (), tuple(sorted(keys)) if known else (), orderly)
+                     codec.pix_fmt or '', *stamps, orderly)
 
-# %% ../../nbs/data/31_video.ipynb #db9723aa
+# %% ../../nbs/data/31_video.ipynb #4fcc169d
 def probe(
     path: str | Path, # a video file
 ) -> VideoInfo: # raises VideoError if the file is no video or its first frame does not decode
@@ -153,11 +160,13 @@ def probe(
     import av
     with _open(path) as container:
         info = _scan(path, container)
-        if not info.frames: raise VideoError(f"{path} has a header but not one whole frame: copy or download it again")
+        if not info.frames:
+            raise VideoError(f"{path} has a header but not one whole frame: copy or download it again")
         container.seek(0)
         try: frame = next(container.decode(container.streams.best('video')))
         except (av.FFmpegError, StopIteration):
-            raise VideoError(f"{path}: the first frame does not decode: the file is damaged, download or encode it again") from None
+            raise VideoError(f"{path}: the first frame does not decode: the file is damaged, download or"
+                             " encode it again") from None
     turned = frame.rotation % 180 != 0
     H, W = (frame.width, frame.height) if turned else (frame.height, frame.width)
     return VideoInfo(**{**vars(info), 'height': H, 'width': W, 'rotation': frame.rotation})
@@ -177,7 +186,7 @@ def _suits_decord(info) -> bool:
     "Whether decord gives the same frames as a current FFmpeg."
     return info.orderly and not info.pix_fmt.endswith(('le', 'be'))  # le, be: more than 8 bits, 'yuv420p10le'
 
-# %% ../../nbs/data/31_video.ipynb #df110557
+# %% ../../nbs/data/31_video.ipynb #ed779500
 def _read_decord(decord, info, wanted, threads):
     "Yield the wanted frames (rising numbers) in chunks (t, H, W, 3) of uint8."
     reader = decord.VideoReader(info.path, ctx=decord.cpu(0), num_threads=threads)
@@ -185,14 +194,15 @@ def _read_decord(decord, info, wanted, threads):
     narrow = min(info.height, info.width) < 128
     for i in range(0, len(wanted), _CHUNK):
         part = wanted[i:i + _CHUNK]
-        yield np.stack([_cut(reader[k].asnumpy()) for k in part]) if narrow else reader.get_batch(part).asnumpy()
+        if narrow: yield np.stack([_cut(reader[k].asnumpy()) for k in part])
+        else: yield reader.get_batch(part).asnumpy()
 
 def _cut(frame):
     "A decord frame without the padding at the end of its rows: (H, W, 3)."
     H, W, _ = frame.shape  # the last axis holds more than 3 if the rows are padded
     return frame.reshape(H, -1)[:, :3*W].reshape(H, W, 3)
 
-# %% ../../nbs/data/31_video.ipynb #c6493cdf
+# %% ../../nbs/data/31_video.ipynb #335fe267
 def _upright(frame):
     "A PyAV frame as (H, W, 3) uint8, turned as its metadata says."
     return np.ascontiguousarray(np.rot90(frame.to_ndarray(format='rgb24'), round(frame.rotation/90)))
@@ -202,7 +212,8 @@ def _decode(container, stream):
     import av
     sound, whole, since = set(), True, None
     for packet in container.demux(stream):
-        if packet.is_keyframe and not whole: whole, since = True, packet.pts  # frames shown before it lean on the lost one
+        # a key frame makes all well again, but for frames shown before it: they lean on the lost one
+        if packet.is_keyframe and not whole: whole, since = True, packet.pts
         try: frames = packet.decode()
         except av.FFmpegError: whole, frames = False, []
         if whole and (since is None or packet.pts is None or packet.pts >= since): sound.add(packet.pts)
@@ -231,12 +242,12 @@ def _lost(info, k):
     return VideoError(f"{info.path}: frame {k} of {info.frames} does not decode: the file is damaged,"
                       " download or encode it again, or leave it out")
 
-# %% ../../nbs/data/31_video.ipynb #36023cba
+# %% ../../nbs/data/31_video.ipynb #69346b39
 def read_frames(
     path: str | Path, # a video file
-    indices: Sequence[int] | Callable[[int], Sequence[int]], # frame numbers from 0, in any order, repeats allowed; or a function: number of frames → frame numbers
-    size: int | tuple[int, int] | None = None, # resize while reading: the short side, or (height, width); None: as stored
-    reader: str = 'auto', # 'decord', 'pyav', or 'auto': decord where it is there and reads the file as it should
+    indices: Sequence[int] | Callable[[int], Sequence[int]], # frames, from 0; or: how many there are → which
+    size: int | tuple[int, int] | None = None, # of the result: short side, or (height, width); None: as stored
+    reader: str = 'auto', # 'decord', 'pyav', or 'auto': decord where it is there and suits the file
     threads: int = 1, # decoder threads
 ) -> Tensor: # (3, T, H, W) uint8, RGB, in memory frame after frame (T, H, W, 3)
     "Decode the frames asked for, each once; a file with fewer frames than it promises is a `VideoError`."
@@ -247,23 +258,27 @@ def read_frames(
                          " copy, download or encode it again")
     if not info.frames: raise VideoError(f"{path} has a header but no frame: copy or download it again")
     indices = np.asarray(indices(info.frames) if callable(indices) else indices).reshape(-1)
-    if not len(indices) or indices.dtype.kind not in 'iu': raise ValueError("read_frames needs at least one whole frame number")
+    if not len(indices) or indices.dtype.kind not in 'iu':
+        raise ValueError("read_frames needs at least one whole frame number")
     if indices.min() < 0 or indices.max() >= info.frames:
-        raise VideoError(f"{path} has frames 0 … {info.frames - 1}, frame {indices.min() if indices.min() < 0 else indices.max()}"
-                         " was asked for: choose from those")
+        strange = indices.min() if indices.min() < 0 else indices.max()
+        raise VideoError(f"{path} has frames 0 … {info.frames - 1}, frame {strange} was asked for:"
+                         " choose from those")
     wanted, back = np.unique(indices, return_inverse=True)
     frames = _collect(info, wanted.tolist(), size, reader, threads)  # (T', H, W, 3)
-    if len(wanted) < len(indices) or (back[1:] < back[:-1]).any(): frames = frames[torch.from_numpy(back.reshape(-1))]
+    if not np.array_equal(wanted, indices): frames = frames[torch.from_numpy(back.reshape(-1))]
     return frames.permute(3, 0, 1, 2)
 
 def _collect(info, wanted, size, reader, threads):
     "The wanted frames as one (T, H, W, 3) tensor, by decord or by PyAV."
     decord = None if reader == 'pyav' or (reader == 'auto' and not _suits_decord(info)) else _decord()
-    if reader == 'decord' and decord is None: raise ValueError("decord is not installed here: use reader='pyav' or 'auto'")
+    if reader == 'decord' and decord is None:
+        raise ValueError("decord is not installed here: use reader='pyav' or 'auto'")
     if decord is not None:
         try: return _stack(_read_decord(decord, info, wanted, threads), size)
         except Exception as error:  # decord's errors have no common type but this
-            if reader == 'decord': raise VideoError(f"{info.path}: decord cannot read it: use reader='auto'") from error
+            if reader == 'decord':
+                raise VideoError(f"{info.path}: decord cannot read it: use reader='auto'") from error
     return _stack(_read_pyav(info, wanted, threads), size)
 
 def _stack(chunks, size):
@@ -274,4 +289,5 @@ def _stack(chunks, size):
 def _resize(frames, size):
     if size is None: return frames
     from torchvision.transforms.v2 import functional as F
-    return F.resize(frames.permute(0, 3, 1, 2), size if isinstance(size, int) else list(size)).permute(0, 2, 3, 1)
+    size = size if isinstance(size, int) else list(size)
+    return F.resize(frames.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
