@@ -18,7 +18,7 @@ from torchvision.models.resnet import BasicBlock
 
 from .surgery import match, suggest
 
-# %% ../../nbs/nets/21_backbones.ipynb #d49901af
+# %% ../../nbs/nets/21_backbones.ipynb #619db8e9
 class Tiny(nn.Module):
     "A residual network for small frames: a 3×3 stem and four basic blocks, each halving the resolution."
     def __init__(
@@ -31,7 +31,8 @@ class Tiny(nn.Module):
         self.bn1, self.relu = nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
         for stage, (c_in, c_out) in enumerate(zip((widths[0], *widths), widths), start=1):
             shortcut = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride=2, bias=False), nn.BatchNorm2d(c_out))
-            setattr(self, f'layer{stage}', nn.Sequential(BasicBlock(c_in, c_out, stride=2, downsample=shortcut)))
+            block = BasicBlock(c_in, c_out, stride=2, downsample=shortcut)
+            setattr(self, f'layer{stage}', nn.Sequential(block))
         self.avgpool, self.flatten = nn.AdaptiveAvgPool2d(1), nn.Flatten()
         self.fc = nn.Linear(widths[-1], num_classes)
         for module in self.modules():
@@ -51,7 +52,7 @@ def tiny(
     "The small backbone."
     return Tiny(widths)
 
-# %% ../../nbs/nets/21_backbones.ipynb #5057b845
+# %% ../../nbs/nets/21_backbones.ipynb #95abf7be
 @dataclass(frozen=True)
 class Backbone:
     "What an operator has to know about an image network."
@@ -60,7 +61,7 @@ class Backbone:
     features: int # width of what enters the classifier
     classifier: str # path of the module that is taken off
     conv3x3: tuple[str, ...] # patterns: the first 3×3 convolution of each residual block
-    block_input: tuple[str, ...] # patterns: the first convolution of each block whose input may be shifted in time
+    block_input: tuple[str, ...] # patterns: the first convolution of each block that may be shifted in time
 
 def _resnet(name, features, conv3x3='conv1'):
     build = tiny if name == 'tiny' else getattr(torchvision.models, name)
@@ -76,7 +77,7 @@ BACKBONES = {card.name: card for card in (
              block_input=tuple(f'features.{i}.conv.0.0' for i in (3, 5, 6, 8, 9, 10, 12, 13, 15, 16))),
 )}
 
-# %% ../../nbs/nets/21_backbones.ipynb #e4a89370
+# %% ../../nbs/nets/21_backbones.ipynb #f9b71484
 def find_backbone(
     name: str,
 ) -> Backbone:
@@ -86,24 +87,28 @@ def find_backbone(
 
 def _imagenet(name):
     "torchvision's ImageNet weights, from its cache or the network."
-    if name == 'tiny': raise ValueError("tiny has no ImageNet weights: it is trained from scratch, with pretrained=None")
+    if name == 'tiny':
+        raise ValueError("tiny has no ImageNet weights: it is trained from scratch, with pretrained=None")
     weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
     try: return weights.get_state_dict(progress=False, check_hash=True)
     except (URLError, OSError) as error:
         folder = os.path.join(torch.hub.get_dir(), 'checkpoints')
-        raise ValueError(f"the ImageNet weights of {name} could not be downloaded ({error}): fetch {weights.url} on a"
-                         f" machine with a network and put the file into {folder}") from error
+        raise ValueError(f"the ImageNet weights of {name} could not be downloaded ({error}):"
+                         f" fetch {weights.url} on a machine with a network and put the file"
+                         f" into {folder}") from error
 
 def _from_file(path):
     "A state dict from a file, without running code from it."
-    if not os.path.isfile(path): raise ValueError(f"pretrained must be 'imagenet' or a file of weights: there is no file {path!r}")
+    if not os.path.isfile(path):
+        raise ValueError(f"pretrained must be 'imagenet' or a file of weights: there is no file {path!r}")
     try: return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
-        raise ValueError(f"{path} holds no weights that can be read safely: {str(error).splitlines()[0]}") from error
+        reason = str(error).partition('\n')[0]
+        raise ValueError(f"{path} holds no weights that can be read safely: {reason}") from error
 
 def trunk(
     name: str, # a key of `BACKBONES`
-    pretrained: str | os.PathLike | None = None, # None: random weights; 'imagenet'; or a file in torchvision's names
+    pretrained: str | os.PathLike | None = None, # None: random; 'imagenet'; or a file in torchvision's names
 ) -> nn.Module: # (N, 3, H, W) → (N, features)
     "A backbone without its classifier."
     card = find_backbone(name)
@@ -114,5 +119,6 @@ def trunk(
     state = {key: value for key, value in state.items() if not key.startswith(card.classifier + '.')}
     try: net.load_state_dict(state)
     except RuntimeError as error:
-        raise ValueError(f"the weights {pretrained} are not those of {name}:{str(error).splitlines()[1]}") from error
+        first = str(error).splitlines()[1].strip()
+        raise ValueError(f"the weights {pretrained} are not those of {name}: {first}") from error
     return net

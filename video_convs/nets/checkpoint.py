@@ -18,10 +18,10 @@ from safetensors.torch import load_file, save_file
 
 from .zoo import VideoNet
 
-# %% ../../nbs/nets/24_checkpoint.ipynb #b534dd25
+# %% ../../nbs/nets/24_checkpoint.ipynb #1ac4c5d7
 def write_atomic(
     path: str | os.PathLike, # final name; its folder must exist
-    content: bytes | Callable[[Path], object], # the bytes, or a function that writes the file whose path it is given
+    content: bytes | Callable[[Path], object], # the bytes, or a function that writes the file at a path
 ) -> Path: # `path`
     "Write a file so that nothing unfinished ever stands under its name."
     path = Path(path)
@@ -34,7 +34,7 @@ def write_atomic(
         temporary.unlink(missing_ok=True)  # after an error or Ctrl-C; otherwise the name is gone already
     return path
 
-# %% ../../nbs/nets/24_checkpoint.ipynb #81a82305
+# %% ../../nbs/nets/24_checkpoint.ipynb #c8ef2610
 FORMAT = 1 # of config.json; a reader refuses files of a later format
 _OWN = ('format', 'name', 'num_classes', 'classes', 'input_spec', 'dropout', 'variant')
 
@@ -45,32 +45,37 @@ def save(
 ) -> Path: # the folder
     "Write a checkpoint: model.safetensors and config.json, each whole or not at all."
     clash = sorted(set(extra) & set(_OWN))
-    if clash: raise ValueError(f"{', '.join(clash)} cannot be stored with a checkpoint: save writes that itself")
+    if clash:
+        raise ValueError(f"{', '.join(clash)} cannot be stored with a checkpoint: save writes that itself")
     arguments = {key: value for key, value in model.config().items() if key not in model.variant}
     try: page = json.dumps({'format': FORMAT, **arguments, 'variant': model.variant, **extra}, indent=1)
-    except TypeError as error: raise ValueError(f"what is stored with a checkpoint must fit into JSON: {error}") from error
-    weights = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in model.state_dict().items()}
+    except TypeError as error:
+        raise ValueError(f"what is stored with a checkpoint must fit into JSON: {error}") from error
+    weights = {key: v.clone(memory_format=torch.contiguous_format) for key, v in model.state_dict().items()}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder/'model.safetensors', lambda path: save_file(weights, path))
     write_atomic(folder/'config.json', page.encode())
     return folder
 
-# %% ../../nbs/nets/24_checkpoint.ipynb #f2ca6f0c
+# %% ../../nbs/nets/24_checkpoint.ipynb #e203369a
 def read_config(
     folder: str | os.PathLike,
 ) -> dict: # what `save` wrote, extras included
     "The page of JSON of a checkpoint."
     folder = Path(folder)
-    if not folder.is_dir(): raise ValueError(f"there is no folder {str(folder)!r}: a checkpoint is a folder made by save(model, folder)")
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {str(folder)!r}: a checkpoint is a folder that `save` has made")
     path = folder/'config.json'
     if not path.is_file(): raise ValueError(f"{folder} is no checkpoint: it has no config.json")
     try: config = json.loads(path.read_bytes())
-    except ValueError as error: raise ValueError(f"{path} is not JSON ({error}): copy the checkpoint again") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}): copy the checkpoint again") from error
     missing = [key for key in _OWN if not isinstance(config, dict) or key not in config]
     if missing: raise ValueError(f"{path} is not the page of a checkpoint: it lacks {', '.join(missing)}")
     if config['format'] != FORMAT:
-        raise ValueError(f"{path} has format {config['format']}, this version of video_convs reads {FORMAT}: use the version that wrote it")
+        raise ValueError(f"{path} has format {config['format']}, this version of video_convs reads {FORMAT}:"
+                         " use the version that wrote it")
     return config
 
 def load_weights(
@@ -97,12 +102,12 @@ def _check_fit(model, weights, path):
                          f" ({len(missing)} missing, {len(left)} unexpected)")
     if len(weights['head.fc.bias']) != model.num_classes:
         n = len(weights['head.fc.bias'])
-        raise ValueError(f"{path} knows {n} classes, the network has {model.num_classes}: load it with {n} classes,"
-                         f" then call model.swap_head({model.num_classes})")
+        raise ValueError(f"{path} knows {n} classes, the network has {model.num_classes}:"
+                         f" load it with {n} classes, then call model.swap_head({model.num_classes})")
     for key, value in own.items():
         if value.shape != weights[key].shape:
             raise ValueError(f"{path} holds weights of another network than {model.name}: {key} is"
-                             f" {tuple(weights[key].shape)} in the file and {tuple(value.shape)} in the network")
+                             f" {tuple(weights[key].shape)} in the file, {tuple(value.shape)} in the network")
 
 def load(
     folder: str | os.PathLike, # a checkpoint
@@ -112,5 +117,6 @@ def load(
     config = read_config(folder)
     options = {key: config[key] for key in _OWN[1:-1]}  # all but format and variant
     try: model = VideoNet(**options, **config['variant'])
-    except (ValueError, TypeError) as error: raise ValueError(f"{Path(folder)/'config.json'} cannot be built: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"the network of {Path(folder)/'config.json'} cannot be built: {error}") from error
     return load_weights(model, folder).to(map_location).eval()

@@ -13,22 +13,24 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-# %% ../../nbs/nets/22_complexity.ipynb #69bcc8c6
+# %% ../../nbs/nets/22_complexity.ipynb #946ccfb6
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 def _layer_macs(module, x, y):
-    "Multiply-accumulates of one layer from what went in and what came out; None for a layer that does not count."
+    "Multiply-accumulates of one layer from what went in and what came out."
     if hasattr(module, 'macs'): return x.shape[0] * module.macs(*x.shape[2:])  # per clip: (T, H, W)
-    if isinstance(module, CONVS): return y.numel() * math.prod(module.kernel_size) * module.in_channels // module.groups
+    if isinstance(module, CONVS):
+        return y.numel() * math.prod(module.kernel_size) * module.in_channels // module.groups
     if isinstance(module, nn.Linear): return y.numel() * module.in_features
 
 def _layers(net, prefix=''):
     "All modules but the insides of operators."
     yield prefix, net
     if not hasattr(net, 'macs'):
-        for name, child in net.named_children(): yield from _layers(child, f'{prefix}.{name}' if prefix else name)
+        for name, child in net.named_children():
+            yield from _layers(child, f'{prefix}.{name}' if prefix else name)
 
-# %% ../../nbs/nets/22_complexity.ipynb #8ffa9abb
+# %% ../../nbs/nets/22_complexity.ipynb #a429f4ec
 def human(
     n: float, # a count
     digits: int = 3, # significant ones
@@ -62,16 +64,18 @@ class Cost:
         return sum(layer.macs for layer in self.layers if f'{layer.path}.'.startswith(f'{prefix}.'))
 
     def __str__(self) -> str:
-        rows = [f"{x.path:44} {x.kind:16} {'×'.join(map(str, x.out)):20} {x.params:>12,} {human(x.macs):>9}" for x in self.layers]
         head = f"{'layer':44} {'kind':16} {'output':20} {'parameters':>12} {'MACs':>9}"
+        rows = [f"{x.path:44} {x.kind:16} {'×'.join(map(str, x.out)):20} {x.params:>12,} {human(x.macs):>9}"
+                for x in self.layers]
         return '\n'.join([head, *rows, f"{human(self.params, 4)} parameters, {human(self.macs, 4)}MAC"])
 
 def complexity(
     model: nn.Module, # a video network; it is not changed, and nothing is computed
     clip_shape: tuple[int, ...], # (C, T, H, W) of one clip, or (B, C, T, H, W) of a batch
 ) -> Cost:
-    "Parameters and multiply-accumulates of a network, by layer (convolutions, linear layers and operators count)."
-    if len(clip_shape) not in (4, 5): raise ValueError(f"clip_shape must be (C, T, H, W), got {tuple(clip_shape)}")
+    "Parameters and multiply-accumulates of a network, by layer: convolutions, linear layers and operators."
+    if len(clip_shape) not in (4, 5):
+        raise ValueError(f"clip_shape must be (C, T, H, W) or (B, C, T, H, W), got {tuple(clip_shape)}")
     layers, training = [], {module: module.training for module in model.modules()}
     def note(path):
         def hook(module, args, y):
@@ -81,11 +85,12 @@ def complexity(
         return hook
     hooks = [module.register_forward_hook(note(path)) for path, module in _layers(model)
              if hasattr(module, 'macs') or isinstance(module, (*CONVS, nn.Linear))]
-    like = next(model.parameters(), torch.empty(0))
+    like, shape = next(model.parameters(), torch.empty(0)), (1, *clip_shape)[-5:]
     try:
         with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
-            model.eval()(torch.empty((1,) * (5 - len(clip_shape)) + tuple(clip_shape), device=like.device, dtype=like.dtype))
+            model.eval()(torch.empty(shape, device=like.device, dtype=like.dtype))
     finally:
         for hook in hooks: hook.remove()
         for module, flag in training.items(): module.training = flag
-    return Cost(sum(p.numel() for p in model.parameters()), sum(layer.macs for layer in layers), tuple(layers))
+    params, macs = sum(p.numel() for p in model.parameters()), sum(layer.macs for layer in layers)
+    return Cost(params, macs, tuple(layers))

@@ -23,7 +23,7 @@ def _regex(pattern: str) -> re.Pattern:
     pieces = re.findall(r'\*\*|\*|\?|[^*?]+', pattern)
     return re.compile(''.join(_SIGNS.get(piece) or re.escape(piece) for piece in pieces))
 
-# %% ../../nbs/nets/20_surgery.ipynb #745d3aca
+# %% ../../nbs/nets/20_surgery.ipynb #481a0784
 def suggest(
     word: str, # what was asked for
     known: Iterable[str], # what there is
@@ -31,13 +31,14 @@ def suggest(
     "Say which of the known names come closest to `word`."
     known = list(known)
     near = difflib.get_close_matches(word, known, n=5, cutoff=0.5)
-    return f"near matches: {', '.join(near)}" if near else f"there are {', '.join(known[:8])}{' …' * (len(known) > 8)}"
+    if near: return f"near matches: {', '.join(near)}"
+    return f"there are {', '.join(known[:8])}{' …' * (len(known) > 8)}"
 
 def match(
     net: nn.Module,
     pattern: str | Iterable[str], # one pattern or several; each must match something, else ValueError
 ) -> list[str]: # in the order of `net.named_modules()`, each path once
-    "The paths of the modules that a pattern means: '*' stops at a dot, '**' crosses it, '?' is one character."
+    "The paths of the modules that a pattern means: '*' stops at a dot, '**' crosses it, '?' is one sign."
     paths = [path for path, _ in net.named_modules(remove_duplicate=False) if path]
     found = set()
     for one in [pattern] if isinstance(pattern, str) else pattern:
@@ -48,12 +49,14 @@ def match(
         found.update(hits)
     return [path for path in paths if path in found]
 
-# %% ../../nbs/nets/20_surgery.ipynb #22334c64
+# %% ../../nbs/nets/20_surgery.ipynb #0ad82eef
 def _channels(net, paths, frame, side):
     "Channels at each path, going 'in' or 'out', from one dry run."
     seen, training = {path: [] for path in paths}, {module: module.training for module in net.modules()}
     def note(path):
-        return lambda module, args, kwargs, out: seen[path].append((*args, *kwargs.values()) if side == 'in' else (out,))
+        def hook(module, args, kwargs, out):
+            seen[path].append((*args, *kwargs.values()) if side == 'in' else (out,))
+        return hook
     hooks = [net.get_submodule(path).register_forward_hook(note(path), with_kwargs=True) for path in paths]
     like = next(net.parameters(), torch.empty(0))
     x = torch.zeros(1, *frame, device=like.device, dtype=like.dtype)
@@ -70,27 +73,32 @@ def _channels(net, paths, frame, side):
 
 def _one_width(path, runs, side):
     "The channels that all runs of one module agree on."
-    if not runs: raise ValueError(f"{path} does not run when the network sees a frame: nothing can be put there")
-    shapes = [tuple(value.shape) if torch.is_tensor(value) else type(value).__name__ for run in runs for value in run]
+    if not runs:
+        raise ValueError(f"{path} does not run when the network sees a frame: nothing can be put there")
+    values = [value for run in runs for value in run]
+    shapes = [tuple(value.shape) if torch.is_tensor(value) else type(value).__name__ for value in values]
     if len(shapes) != len(runs) or any(len(shape) != 4 or isinstance(shape, str) for shape in shapes):
-        raise ValueError(f"{path} must have one tensor of frames (N, C, H, W) going {side}, but there is {shapes}")
+        raise ValueError(f"{path} must have one tensor of frames (N, C, H, W) going {side},"
+                         f" but there is {shapes}")
     widths = {shape[1] for shape in shapes}
     if len(widths) > 1:
-        raise ValueError(f"{path} runs {len(runs)} times per frame, with {sorted(widths)} channels going {side}:"
-                         " one operator cannot serve them all; choose a module that runs once")
+        raise ValueError(f"{path} runs {len(runs)} times per frame, with {sorted(widths)} channels"
+                         f" going {side}: one operator cannot serve them all; choose a module that runs once")
     return widths.pop()
 
-# %% ../../nbs/nets/20_surgery.ipynb #8ad60302
+# %% ../../nbs/nets/20_surgery.ipynb #9d4e38ac
 def _sites(net, pattern):
-    "Matched paths; none may lie inside another, or the second edit would look for a place that the first one moved."
+    "Matched paths; none inside another, or the second edit would miss a place that the first one moved."
     paths = match(net, pattern)
     for path in paths:
         outer = next((p for p in paths if path.startswith(p + '.')), None)
-        if outer: raise ValueError(f"{pattern!r} matches both {outer} and {path} inside it: edit one level at a time")
+        if outer:
+            raise ValueError(f"{pattern!r} matches both {outer} and {path} inside it: edit one level only")
     return paths
 
 def _clipwise(op, host, net):
-    if not isinstance(op, nn.Module): raise ValueError(f"make must return an nn.Module, got {type(op).__name__}")
+    if not isinstance(op, nn.Module):
+        raise ValueError(f"make must return an nn.Module, got {type(op).__name__}")
     like = next(host.parameters(), next(net.parameters(), torch.empty(0)))
     return Clipwise(op).to(like.device, like.dtype).train(host.training)
 
@@ -105,7 +113,7 @@ def _install(net, new):
         setattr(net.get_submodule(parent), name, module)
     return net
 
-# %% ../../nbs/nets/20_surgery.ipynb #e37f50c7
+# %% ../../nbs/nets/20_surgery.ipynb #da4df7f8
 def insert_before(
     net: nn.Module, # any network of frames; edited in place
     pattern: str | Iterable[str], # module paths, see `match`
@@ -115,8 +123,8 @@ def insert_before(
     "Put an operator in front of each matched module."
     widths = _channels(net, _sites(net, pattern), frame, 'in')
     hosts = {path: net.get_submodule(path) for path in widths}
-    return _install(net, {path: _pair(host.training, before=_clipwise(make(widths[path]), host, net), host=host)
-                          for path, host in hosts.items()})
+    ops = {path: _clipwise(make(widths[path]), host, net) for path, host in hosts.items()}
+    return _install(net, {path: _pair(h.training, before=ops[path], host=h) for path, h in hosts.items()})
 
 def insert_after(
     net: nn.Module, # any network of frames; edited in place
@@ -127,8 +135,8 @@ def insert_after(
     "Put an operator behind each matched module."
     widths = _channels(net, _sites(net, pattern), frame, 'out')
     hosts = {path: net.get_submodule(path) for path in widths}
-    return _install(net, {path: _pair(host.training, host=host, after=_clipwise(make(widths[path]), host, net))
-                          for path, host in hosts.items()})
+    ops = {path: _clipwise(make(widths[path]), host, net) for path, host in hosts.items()}
+    return _install(net, {path: _pair(h.training, host=h, after=ops[path]) for path, h in hosts.items()})
 
 def replace(
     net: nn.Module, # any network of frames; edited in place

@@ -21,7 +21,7 @@ from .surgery import insert_before, suggest
 from ..ops.hourglass import HgC
 from ..ops.temporal import TemporalConv, TemporalShift
 
-# %% ../../nbs/nets/23_zoo.ipynb #d37c887e
+# %% ../../nbs/nets/23_zoo.ipynb #934dd1f9
 @dataclass(frozen=True)
 class InputSpec:
     "What a set of weights expects of its input."
@@ -33,14 +33,17 @@ class InputSpec:
 
     def __post_init__(self):
         if min(self.frames, self.size) < 1:
-            raise ValueError(f"InputSpec needs frames ≥ 1 and size ≥ 1, got frames={self.frames}, size={self.size}")
-        if self.fit not in ('crop', 'squash'): raise ValueError(f"InputSpec's fit is 'crop' or 'squash', got {self.fit!r}")
+            raise ValueError("InputSpec needs frames ≥ 1 and size ≥ 1,"
+                             f" got frames={self.frames}, size={self.size}")
+        if self.fit not in ('crop', 'squash'):
+            raise ValueError(f"InputSpec's fit is 'crop' or 'squash', got {self.fit!r}")
         for key in ('mean', 'std'):  # JSON turns tuples into lists
             value = tuple(map(float, getattr(self, key)))
-            if len(value) != 3: raise ValueError(f"InputSpec needs one {key} for each of R, G, B, got {value}")
+            if len(value) != 3:
+                raise ValueError(f"InputSpec needs one {key} for each of R, G, B, got {value}")
             object.__setattr__(self, key, value)
 
-# %% ../../nbs/nets/23_zoo.ipynb #6ca42108
+# %% ../../nbs/nets/23_zoo.ipynb #436cce25
 _ENTRIES = {}  # name → (card of the backbone, function that puts the operator into a trunk)
 
 def register(
@@ -66,7 +69,8 @@ def variants(
     return {key: p.default for key, p in list(inspect.signature(put).parameters.items())[2:]}
 
 def _entry(name):
-    if name not in _ENTRIES: raise ValueError(f"no network is called {name!r}; {suggest(name, list_models())}")
+    if name not in _ENTRIES:
+        raise ValueError(f"no network is called {name!r}; {suggest(name, list_models())}")
     return _ENTRIES[name]
 
 # %% ../../nbs/nets/23_zoo.ipynb #2e2826d3
@@ -92,7 +96,7 @@ def hgc(net, card, kernel_size=3, slope=2, aggregate='conv'):
     "Hourglass convolution before the first 3×3 of each residual block."
     return insert_before(net, card.conv3x3, lambda C: HgC(C, kernel_size, slope, aggregate))
 
-# %% ../../nbs/nets/23_zoo.ipynb #74e0c9da
+# %% ../../nbs/nets/23_zoo.ipynb #6125837b
 class VideoNet(nn.Module):
     "A video network: an image network with an operator in it, run on the frames of a clip."
     def __init__(
@@ -107,11 +111,12 @@ class VideoNet(nn.Module):
     ):
         super().__init__()
         card, put = _entry(name)
+        has = ', '.join(variants(name)) or 'none'
         for key in variant:
-            if key not in variants(name):
-                raise ValueError(f"{name} has no variant {key!r}; it has {', '.join(variants(name)) or 'none'}")
+            if key not in variants(name): raise ValueError(f"{name} has no variant {key!r}; it has {has}")
         self.name, self.variant = name, {**variants(name), **variant}
-        self.input_spec = InputSpec(**input_spec) if isinstance(input_spec, dict) else input_spec or InputSpec()
+        if isinstance(input_spec, dict): input_spec = InputSpec(**input_spec)
+        self.input_spec = input_spec or InputSpec()
         self.features, self.dropout = card.features, dropout
         self.trunk = trunk(card.name, pretrained).to(memory_format=torch.channels_last)
         self.swap_head(num_classes, classes)
@@ -148,8 +153,8 @@ class VideoNet(nn.Module):
         nn.init.normal_(fc.weight, std=0.001)
         nn.init.zeros_(fc.bias)
         like = next(self.trunk.parameters())
-        self.head = nn.Sequential(OrderedDict(dropout=nn.Dropout(self.dropout), fc=fc)).to(like.device, like.dtype)
-        self.head.train(self.training)
+        head = nn.Sequential(OrderedDict(dropout=nn.Dropout(self.dropout), fc=fc))
+        self.head = head.to(like.device, like.dtype).train(self.training)
         return self
 
     def config(self) -> dict: # JSON-able; `VideoNet(**config)` has the same structure
