@@ -365,7 +365,7 @@ def render_batch(
     out, labels = render(scenes, device, **kwargs), torch.tensor([s.label for s in scenes], device=device)
     return (out[0], labels, out[1]) if kwargs.get('flow') else (out, labels)
 
-# %% ../../nbs/data/30_motion.ipynb #ecc95756
+# %% ../../nbs/data/30_motion.ipynb #d87b9fbd
 _VERSION = 1  # of what is drawn: what an older version drew is another data set
 
 def _manifest(task, config, seed, counts):
@@ -409,7 +409,7 @@ def render_task(
     def write(job):
         clip, _ = render_batch(task, [job[1]], job[0], config, seed)
         frames = clip[0].permute(1, 2, 3, 0).numpy()  # (T, H, W, 3)
-        write_video(path(*job), frames, fps=fps, crf=16, gop=1, preset='ultrafast')
+        write_video(path(*job), frames, fps=fps, qp=16, gop=1, preset='ultrafast')
     jobs = [(split, i) for split, n in counts.items() for i in range(n) if not path(split, i).exists()]
     pool = ThreadPoolExecutor(workers or os.cpu_count())
     bar = tqdm(total=len(jobs), desc=f'render {task}', unit='video', disable=not (progress and jobs))

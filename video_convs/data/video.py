@@ -27,6 +27,7 @@ def write_video(
     frames, # (T, H, W, 3) uint8, numpy or torch, T ≥ 1
     fps: float = 25, # frames per second
     crf: int = 18, # quality: 0 lossless, 18 hardly visible loss, 51 worst
+    qp: int | None = None, # constant quantiser instead of crf: with gop=1, a frame's bytes depend on that frame alone
     preset: str = 'veryfast', # x264's speed against file size, 'ultrafast' … 'veryslow'
     gop: int = 12, # at most this many frames from one key frame to the next
     pix_fmt: str = 'yuv420p', # 'yuv444p' keeps full colour and allows odd sizes, but few players show it
@@ -51,7 +52,8 @@ def write_video(
             stream = out.add_stream('libx264', rate=Fraction(fps).limit_denominator(1001))
             stream.width, stream.height, stream.pix_fmt, stream.gop_size = W, H, pix_fmt, gop
             # one thread, no macroblock tree: the same frames give the same bytes each time
-            stream.options = {'crf': str(crf), 'preset': preset, 'threads': '1', 'x264-params': 'mbtree=0'}
+            quality = {'crf': str(crf)} if qp is None else {'qp': str(qp)}
+            stream.options = {**quality, 'preset': preset, 'threads': '1', 'x264-params': 'mbtree=0'}
             for frame in np.ascontiguousarray(frames):
                 out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, 'rgb24')))
             out.mux(stream.encode())
