@@ -10,5 +10,5 @@ import sys
 
 from .cli import main
 
-# %% ../nbs/71_main.ipynb #e71430dc
-if __name__ == '__main__': sys.exit(main())
+# %% ../nbs/71_main.ipynb #2329b166
+if __name__ == '__main__' and __package__: sys.exit(main())  # a notebook is __main__ too, but has no package

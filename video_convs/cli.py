@@ -113,7 +113,7 @@ def predict(args) -> None:
     from video_convs.train.evaluate import predict
     for name, probability in predict(args.checkpoint, args.video, args.topk): print(f"{probability:6.1%}  {name}")
 
-# %% ../nbs/70_cli.ipynb #6cc2df2e
+# %% ../nbs/70_cli.ipynb #42a91a04
 def parser() -> argparse.ArgumentParser:
     "The whole command line."
     p = argparse.ArgumentParser('video_convs', description='Efficient video convolutions: train, evaluate, classify.')
@@ -159,7 +159,7 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument('--device', help="'cpu' or 'cuda'; a GPU if there is one, if left out")
     common(c, None)
 
-    c = command(evaluate, 'Accuracy of a checkpoint with 95 % intervals, as text and JSON.')
+    c = command(evaluate, 'Accuracy of a checkpoint with 95-percent intervals, as text and JSON.')
     c.add_argument('checkpoint', help='folder of a checkpoint')
     c.add_argument('--data', required=True, help='folder, or CSV file')
     c.add_argument('--split', default='test', help='split to score')
@@ -187,6 +187,3 @@ def main(
         return 2
     except KeyboardInterrupt:
         return 130
-
-# %% ../nbs/70_cli.ipynb #bb55161a
-if __name__ == '__main__': sys.exit(main())

@@ -59,7 +59,7 @@ def score(
     if not scores: raise ValueError(f"none of the {len(clips)} videos could be read; the first: {next(iter(failed.values()))}")
     return torch.cat(scores), torch.cat(labels), failed
 
-# %% ../../nbs/train/42_evaluate.ipynb #86386d39
+# %% ../../nbs/train/42_evaluate.ipynb #4e4b32ce
 def _accuracy(right: int, total: int) -> dict:
     return dict(right=int(right), videos=int(total), accuracy=right / total, interval=list(wilson_interval(int(right), int(total))))
 
