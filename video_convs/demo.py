@@ -59,8 +59,8 @@ def contact_sheet(
             row[-1].text(1.15, 0.5 - 0.3 * k, f'{name}: {videos.classes[guess[r]]}', color='green' if guess[r] == label else 'firebrick', **where)
     return fig
 
-# %% ../nbs/50_demo.ipynb #c0f22e10
-DEMO_RECIPE = Recipe(epochs=4, batch_size=32, lr=4e-3, dropout=0., augment=Augment.none())
+# %% ../nbs/50_demo.ipynb #ad9aede1
+DEMO_RECIPE = Recipe(epochs=4, batch_size=32, lr=3e-3, dropout=0., augment=Augment.none())
 
 def run_demo(
     out: str | Path = 'runs/demo', # everything is written here
@@ -71,6 +71,7 @@ def run_demo(
     progress: bool | None = None, # bars: True, False, or None for "where there is a terminal"
 ) -> dict: # network → its line of the table, as data
     "Render, read, train, compare, draw."
+    import matplotlib.pyplot as plt
     out = Path(out)
     render_task('reversal', out/'data', train=train_videos, test=test_videos, config=MotionConfig(size=48), progress=progress)
     learn, unseen = open_data(out/'data', 'train'), open_data(out/'data', 'test')
@@ -92,7 +93,8 @@ def run_demo(
     write_atomic(out/'results.json', json.dumps(results, indent=1).encode())
     for name, fig in {'curves': plot_runs(logs), 'confusion': plot_confusion(reports),
                       'contact_sheet': contact_sheet(models, unseen, spec)}.items():
-        fig.savefig(out/f'{name}.png', dpi=110)
+        fig.savefig(out/f'{name}.png', dpi=90)
+        plt.close(fig)
     return results
 
 def demo_table(

@@ -96,7 +96,7 @@ def hgc(net, card, kernel_size=3, slope=2, aggregate='conv'):
     "Hourglass convolution before the first 3×3 of each residual block."
     return insert_before(net, card.conv3x3, lambda C: HgC(C, kernel_size, slope, aggregate))
 
-# %% ../../nbs/nets/23_zoo.ipynb #6125837b
+# %% ../../nbs/nets/23_zoo.ipynb #a00649b6
 class VideoNet(nn.Module):
     "A video network: an image network with an operator in it, run on the frames of a clip."
     def __init__(
@@ -120,6 +120,7 @@ class VideoNet(nn.Module):
         self.features, self.dropout = card.features, dropout
         self.trunk = trunk(card.name, pretrained).to(memory_format=torch.channels_last)
         self.swap_head(num_classes, classes)
+        if pretrained is None: self.head.fc.reset_parameters()  # nothing to protect: let the trunk learn from the first step
         self.trunk = put(self.trunk, card, **self.variant)
 
     def forward(
