@@ -155,7 +155,7 @@ def test_without_decord(video, monkeypatch):
 # bad files
 
 def bad_files(folder, video):
-    (folder/'text.mp4').write_text('This is no video.'); (folder/'zero.mp4').touch(); (folder/'folder.mp4').mkdir()
+    (folder/'text.mp4').write_text('This is no video.'); (folder/'notes.txt').write_text('Neither is this.\n' * 99); (folder/'zero.mp4').touch(); (folder/'folder.mp4').mkdir()
     fast = copy(video, folder/'fast.mp4', movflags='faststart')
     pieces = copy(video, folder/'pieces.mp4', movflags='frag_keyframe+empty_moov')
     avi, mkv = encode(folder/'a.avi', film(), 'mpeg4'), write_video(folder/'a.mkv', film())
@@ -165,7 +165,7 @@ def bad_files(folder, video):
         sound.sample_rate = 16000
         out.mux(stream.encode(sound)); out.mux(stream.encode())
     return {'missing': (folder/'missing.mp4', 'does not exist'), 'folder': (folder/'folder.mp4', 'is a folder'),
-            'text': (folder/'text.mp4', 'is no video'), 'zero': (folder/'zero.mp4', 'is empty'),
+            'text': (folder/'text.mp4', 'is no video'), 'notes': (folder/'notes.txt', 'is a text'), 'zero': (folder/'zero.mp4', 'is empty'),
             'no index': (cut(video, folder/'no_index.mp4'), 'before its index'), 'sound': (folder/'sound.mp4', 'no video stream'),
             'third of mp4': (cut(fast, folder/'third.mp4'), 'promises 40 frames but holds'),
             'third of pieces': (cut(pieces, folder/'third_pieces.mp4', .6), 'promises .* frames but holds'),

@@ -86,13 +86,17 @@ def _open(path):
     if not path.exists(): raise VideoError(f"{path} does not exist: check the path")
     if path.is_dir(): raise VideoError(f"{path} is a folder, not a video: name one file in it")
     if path.stat().st_size == 0: raise VideoError(f"{path} is empty (0 bytes): copy or download it again")
-    try: return av.open(str(path), metadata_errors='ignore')
+    try: container = av.open(str(path), metadata_errors='ignore')
     except PermissionError: raise VideoError(f"{path} may not be read: change its permissions") from None
     except (av.FFmpegError, ValueError, OSError):
         with open(path, 'rb') as f: mp4 = f.read(12)[4:8] == b'ftyp'
         why = ("is an MP4 file that was cut before its index (moov)" if mp4 else
                "is no video that FFmpeg can open (wrong format, or damaged at its start)")
         raise VideoError(f"{path} {why}: copy, download or encode it again") from None
+    if container.format.name == 'tty':  # FFmpeg would show a text as the screen of an old terminal
+        container.close()
+        raise VideoError(f"{path} is a text, not a video: name a video file")
+    return container
 
 # %% ../../nbs/data/31_video.ipynb #adf17e5d
 def _duration(container, stream):
