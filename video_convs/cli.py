@@ -10,11 +10,11 @@ import argparse, json, os, sys
 from dataclasses import fields, replace
 from pathlib import Path
 
-# %% ../nbs/70_cli.ipynb #7721d2bb
+# %% ../nbs/70_cli.ipynb #bad50049
 def demo(args) -> None:
     "Render, train two networks, compare."
     from video_convs.demo import DEMO_RECIPE, demo_table, run_demo
-    recipe = replace(DEMO_RECIPE, **{k: v for k, v in dict(epochs=args.epochs, seed=args.seed).items() if v is not None})
+    recipe = replace(DEMO_RECIPE, seed=args.seed, epochs=args.epochs or DEMO_RECIPE.epochs)
     print(f"Rendering {args.train_videos + args.test_videos} videos, then training {' and '.join(args.networks)}"
           f" for {recipe.epochs} epochs each. Files go to {args.out}.", flush=True)
     results = run_demo(args.out, args.train_videos, args.test_videos, recipe, tuple(args.networks))
@@ -28,7 +28,7 @@ What to do next:
   your own   video_convs train --data FOLDER_OF_CLASSES --model hgc_resnet18 --frames 8 --size 112 --out runs/mine
   learn      make lab, and open nbs/index.ipynb""")
 
-# %% ../nbs/70_cli.ipynb #43fe6afb
+# %% ../nbs/70_cli.ipynb #d30c28e3
 def _variant(items: list[str]) -> dict:
     "name=value pairs; a value is JSON where it can be, else a string."
     def value(text):
@@ -56,7 +56,8 @@ def train(args) -> None:
     from video_convs.train.loop import plot_runs, skipped_videos, train
     from video_convs.train.recipes import Recipe
     given = {f.name: getattr(args, f.name) for f in fields(Recipe) if getattr(args, f.name, None) is not None}
-    augment = Augment.none() if args.no_augment else Augment(scale=(args.scale, 1), ratio=args.ratio, jitter=args.jitter, hflip=args.hflip)
+    augment = Augment(scale=(args.scale, 1), ratio=args.ratio, jitter=args.jitter, hflip=args.hflip)
+    if args.no_augment: augment = Augment.none()
     recipe = Recipe(**given, augment=augment)
     videos, names = open_data(args.data, args.train_split), split_names(args.data)
     test_split = args.test_split or next((s for s in ('val', 'test') if s in names), None)
@@ -72,7 +73,8 @@ def train(args) -> None:
     test = None
     if test_split:
         test_clips = Clips(unseen, spec, train=False, cache=args.cache)
-        test = lambda m: {'top1': evaluate(m, test_clips, allow_missing=True, progress=False)['top1']['accuracy']}
+        test = lambda m: {'top1': evaluate(m, test_clips, progress=False)['top1']['accuracy']}
+        test(model)  # if one of these videos is broken, better said now than after the first epoch
     def line(log):
         e = log[-1]
         unseen = f", {e['test_top1']:6.1%} on {test_split}" if 'test_top1' in e else ''
@@ -80,13 +82,15 @@ def train(args) -> None:
               f" {e['clips_per_s']:.0f} clips/s", flush=True)
     log = train(model, clips, recipe, args.out, test=test, workers=args.workers, device=args.device, on_epoch=line)
     plot_runs({args.model: log}).savefig(Path(args.out)/'curves.png', dpi=110)
-    if test: write_atomic(Path(args.out)/'report.json', json.dumps(evaluate(model, test_clips, allow_missing=True, progress=False), indent=1).encode())
+    if test:
+        report = evaluate(model, test_clips, progress=False)
+        write_atomic(Path(args.out)/'report.json', json.dumps(report, indent=1).encode())
     if skipped := skipped_videos(log):
         print(f"{len(skipped)} videos could not be read and were left out:")
         for why in skipped.values(): print(f"  {why}")
     print(f"The checkpoint is in {args.out}. Next: video_convs evaluate {args.out} --data {args.data}")
 
-# %% ../nbs/70_cli.ipynb #d2b95f75
+# %% ../nbs/70_cli.ipynb #f801dd1c
 def evaluate(args) -> None:
     "Score a checkpoint on a split of a data set."
     from video_convs.data.datasets import Clips, open_data
@@ -103,7 +107,8 @@ def evaluate(args) -> None:
     print(line('top-5', result['top5']))
     print('per class:')
     for name, r in result['per_class'].items(): print(line(f'  {name}', r))
-    if result['missing']: print(f"{len(result['missing'])} of {len(videos)} videos could not be read and are not counted.")
+    if result['missing']:
+        print(f"{len(result['missing'])} of {len(videos)} videos could not be read and are not counted.")
     out = Path(args.out or Path(args.checkpoint)/f'evaluate_{args.split}.json')
     write_atomic(out, json.dumps(result, indent=1).encode())
     print(f"Written to {out}")
@@ -113,13 +118,14 @@ def predict(args) -> None:
     from video_convs.train.evaluate import predict
     for name, probability in predict(args.checkpoint, args.video, args.topk): print(f"{probability:6.1%}  {name}")
 
-# %% ../nbs/70_cli.ipynb #42a91a04
+# %% ../nbs/70_cli.ipynb #14fa4db5
 def parser() -> argparse.ArgumentParser:
     "The whole command line."
     p = argparse.ArgumentParser('video_convs', description='Efficient video convolutions: train, evaluate, classify.')
     commands = p.add_subparsers(dest='command', required=True, metavar='COMMAND')
     def command(function, help):
-        c = commands.add_parser(function.__name__, help=help, description=help, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        c = commands.add_parser(function.__name__, help=help, description=help,
+                                formatter_class=argparse.ArgumentDefaultsHelpFormatter)
         c.set_defaults(function=function)
         return c
     def common(c, batch_size):
@@ -140,20 +146,26 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument('--out', required=True, help='folder of the run; an interrupted run there goes on')
     c.add_argument('--frames', type=int, default=8, help='frames per clip')
     c.add_argument('--size', type=int, default=112, help='height and width in pixels')
-    c.add_argument('--fit', choices=['crop', 'squash'], default='crop', help='make frames square by taking the middle, or by squeezing all of it')
+    c.add_argument('--fit', choices=['crop', 'squash'], default='crop',
+                   help='make frames square by taking the middle, or by squeezing all of it')
     c.add_argument('--set', nargs='*', default=[], metavar='NAME=VALUE', help='variants of the network, such as slope=4')
     c.add_argument('--pretrained', choices=['imagenet'], help='start from these weights instead of random ones')
     c.add_argument('--train-split', default='train', help='split to learn from')
     c.add_argument('--test-split', help='split to test on after each epoch; val or test if left out')
-    c.add_argument('--fold', metavar='K/N', help='cross-validate: hold out part K (1 … N) of the groups of the training split, and test on it')
-    for name, kind, help in [('epochs', int, 'passes over the videos'), ('batch-size', int, 'clips per step'), ('lr', float, 'peak learning rate'),
-                             ('warmup', float, 'share of steps that climb to it'), ('weight-decay', float, 'of weights'), ('dropout', float, 'before the classifier'),
-                             ('label-smoothing', float, '0 is none'), ('clip-norm', float, 'largest norm of a gradient'), ('seed', int, 'of every random draw')]:
+    c.add_argument('--fold', metavar='K/N',
+                   help='cross-validate: hold out part K (1 … N) of the groups of the training split, and test on it')
+    for name, kind, help in [
+            ('epochs', int, 'passes over the videos'), ('batch-size', int, 'clips per step'),
+            ('lr', float, 'peak learning rate'), ('warmup', float, 'share of steps that climb to it'),
+            ('weight-decay', float, 'of weights'), ('dropout', float, 'before the classifier'),
+            ('label-smoothing', float, '0 is none'), ('clip-norm', float, 'largest norm of a gradient'),
+            ('seed', int, 'of every random draw')]:
         c.add_argument(f'--{name}', type=kind, help=f"{help}; the recipe's own if left out")
     c.add_argument('--scale', type=float, default=.7, help='smallest side of a random crop, as a share of the whole')
     c.add_argument('--ratio', type=float, default=4/3, help='a random crop is up to this much taller or wider')
     c.add_argument('--jitter', type=float, default=.2, help='brightness, contrast and saturation vary by this share')
-    c.add_argument('--hflip', action='store_true', help='mirror clips at random, if the data set declares that this keeps its labels')
+    c.add_argument('--hflip', action='store_true',
+                   help='mirror clips at random, if the data set declares that this keeps its labels')
     c.add_argument('--no-augment', action='store_true', help='train on the plain clips')
     c.add_argument('--cache', action='store_true', help='keep the decoded videos in memory (small data sets)')
     c.add_argument('--device', help="'cpu' or 'cuda'; a GPU if there is one, if left out")

@@ -28,8 +28,8 @@ def text_table(
 ) -> str: # columns aligned: the first to the left, the others to the right
     "A table for the terminal."
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [' | '.join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))) for row in rows]
-    return '\n'.join([lines[0], '-|-'.join('-' * w for w in widths), *lines[1:]])
+    def line(row): return ' | '.join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))])
+    return '\n'.join([line(rows[0]), '-|-'.join('-' * w for w in widths), *map(line, rows[1:])])
 
 # %% ../nbs/50_demo.ipynb #f58235c1
 def contact_sheet(
@@ -40,11 +40,13 @@ def contact_sheet(
 ): # → matplotlib Figure
     "Unseen videos as rows of frames, with the true class and every network's answer: green is right, red is wrong."
     import matplotlib.pyplot as plt
-    rows = [i for c in range(len(videos.classes)) for i in [k for k, l in enumerate(videos.labels) if l == c][:per_class]]
+    of_class = [[i for i, label in enumerate(videos.labels) if label == c] for c in range(len(videos.classes))]
+    rows = [i for indices in of_class for i in indices[:per_class]]
     few = videos.subset(rows)
     clips = Clips(few, spec, train=False)
     answers = {name: score(model, clips, progress=False)[0].argmax(1) for name, model in models.items()}
-    fig, axes = plt.subplots(len(rows), spec.frames, figsize=(spec.frames * 0.85 + 2.6, 0.9 * len(rows)), squeeze=False)
+    size = spec.frames * 0.85 + 2.6, 0.9 * len(rows)
+    fig, axes = plt.subplots(len(rows), spec.frames, figsize=size, squeeze=False)
     fig.subplots_adjust(left=0.01, right=0.70, top=0.97, bottom=0.01, wspace=0.04, hspace=0.06)
     mean, std = (torch.tensor(v).view(3, 1, 1, 1) for v in (spec.mean, spec.std))
     for r, row in enumerate(axes):
@@ -56,7 +58,8 @@ def contact_sheet(
         where = dict(transform=row[-1].transAxes, va='center', fontsize=8)
         row[-1].text(1.15, 0.8, videos.classes[label], weight='bold', **where)
         for k, (name, guess) in enumerate(answers.items()):
-            row[-1].text(1.15, 0.5 - 0.3 * k, f'{name}: {videos.classes[guess[r]]}', color='green' if guess[r] == label else 'firebrick', **where)
+            colour = 'green' if guess[r] == label else 'firebrick'
+            row[-1].text(1.15, 0.5 - 0.3 * k, f'{name}: {videos.classes[guess[r]]}', color=colour, **where)
     return fig
 
 # %% ../nbs/50_demo.ipynb #ad9aede1
@@ -73,19 +76,21 @@ def run_demo(
     "Render, read, train, compare, draw."
     import matplotlib.pyplot as plt
     out = Path(out)
-    render_task('reversal', out/'data', train=train_videos, test=test_videos, config=MotionConfig(size=48), progress=progress)
-    learn, unseen = open_data(out/'data', 'train'), open_data(out/'data', 'test')
     spec = InputSpec(frames=8, size=48)
+    render_task('reversal', out/'data', train_videos, test_videos, MotionConfig(size=spec.size), progress=progress)
+    learn, unseen = open_data(out/'data', 'train'), open_data(out/'data', 'test')
     train_clips = Clips(learn, spec, train=True, augment=recipe.augment, seed=recipe.seed, cache=True)
     test_clips = Clips(unseen, spec, train=False, cache=True)
     top1 = lambda model: {'top1': evaluate(model, test_clips, progress=False)['top1']['accuracy']}
     models, logs, reports, results = {}, {}, {}, {}
     for name in networks:
         torch.manual_seed(recipe.seed)
-        model = create_model(name, num_classes=len(learn.classes), classes=learn.classes, input_spec=spec, dropout=recipe.dropout)
+        model = create_model(name, num_classes=len(learn.classes), classes=learn.classes, input_spec=spec,
+                             dropout=recipe.dropout)
         logs[name] = train(model, train_clips, recipe, out/name, test=top1, progress=progress)
         models[name], reports[name] = model, evaluate(model, test_clips, progress=progress)
-        cost, pairs = complexity(model, (1, 3, spec.frames, spec.size, spec.size)), pair_accuracy(reports[name], unseen.pairs)
+        cost = complexity(model, (1, 3, spec.frames, spec.size, spec.size))
+        pairs = pair_accuracy(reports[name], unseen.pairs)
         rates = sorted(e['clips_per_s'] for e in logs[name])
         results[name] = dict(parameters=cost.params, macs=cost.macs, top1=reports[name]['top1'], pair=pairs,
                              ceiling_without_time=TASKS['reversal'].ceiling, clips_per_s=rates[len(rates) // 2],
@@ -101,9 +106,11 @@ def demo_table(
     results: dict, # of `run_demo`
 ) -> str:
     "The demo's answer as one table."
-    rows = [['network', 'parameters', 'MACs', 'top-1 on unseen videos', 'pair named right', 'best possible without time', 'training clips/s']]
+    rows = [['network', 'parameters', 'MACs', 'top-1 on unseen videos', 'pair named right',
+             'best possible without time', 'training clips/s']]
     for name, r in results.items():
         lo, hi = r['top1']['interval']
-        rows.append([name, f"{r['parameters']:,}", f"{r['macs'] / 1e6:.0f} M", f"{r['top1']['accuracy']:.1%} ({lo:.0%}–{hi:.0%})",
-                     f"{r['pair']['accuracy']:.1%}", f"{r['ceiling_without_time']:.0%}", f"{r['clips_per_s']:.0f}"])
+        rows.append([name, f"{r['parameters']:,}", f"{r['macs'] / 1e6:.0f} M",
+                     f"{r['top1']['accuracy']:.1%} ({lo:.0%}–{hi:.0%})", f"{r['pair']['accuracy']:.1%}",
+                     f"{r['ceiling_without_time']:.0%}", f"{r['clips_per_s']:.0f}"])
     return text_table(rows)

@@ -395,7 +395,7 @@ def render_task(
     test: int = 512, # number of videos to test on
     config: MotionConfig = MotionConfig(),
     seed: int = 0,
-    progress: bool = True, # show a bar
+    progress: bool | None = None, # a bar: True, False, or None for "where there is a terminal"
     workers: int | None = None, # threads that draw and encode; None: one per processor
     fps: float = 12, # frames per second of the files
 ) -> Path: # the folder
@@ -412,7 +412,8 @@ def render_task(
         write_video(path(*job), frames, fps=fps, qp=16, gop=1, preset='ultrafast')
     jobs = [(split, i) for split, n in counts.items() for i in range(n) if not path(split, i).exists()]
     pool = ThreadPoolExecutor(workers or os.cpu_count())
-    bar = tqdm(total=len(jobs), desc=f'render {task}', unit='video', disable=not (progress and jobs))
+    bar = tqdm(total=len(jobs), desc=f'render {task}', unit='video',
+               disable=not jobs or (None if progress is None else not progress))
     try:
         for _ in pool.map(write, jobs): bar.update()
     finally:

@@ -45,7 +45,8 @@ def score(
 ) -> tuple[Tensor, Tensor, dict[str, str]]: # (N, classes) scores, (N,) labels, path → reason of what could not be read
     "The scores of every video that can be read, in the order of the data set."
     from tqdm import tqdm
-    if clips.train: raise ValueError("these clips are drawn at random for training; evaluate needs Clips(…, train=False)")
+    if clips.train:
+        raise ValueError("these clips are drawn at random for training; evaluate needs Clips(…, train=False)")
     device, was_training = next(model.parameters()).device, model.training
     model.eval()
     scores, labels, failed = [], [], {}
@@ -56,12 +57,14 @@ def score(
             scores.append(model(batch.clips.to(device)).float().cpu())
             labels.append(batch.labels)
     model.train(was_training)
-    if not scores: raise ValueError(f"none of the {len(clips)} videos could be read; the first: {next(iter(failed.values()))}")
+    if not scores:
+        raise ValueError(f"none of the {len(clips)} videos could be read; the first: {next(iter(failed.values()))}")
     return torch.cat(scores), torch.cat(labels), failed
 
 # %% ../../nbs/train/42_evaluate.ipynb #4e4b32ce
 def _accuracy(right: int, total: int) -> dict:
-    return dict(right=int(right), videos=int(total), accuracy=right / total, interval=list(wilson_interval(int(right), int(total))))
+    right, total = int(right), int(total)
+    return dict(right=right, videos=total, accuracy=right / total, interval=list(wilson_interval(right, total)))
 
 def report(
     scores: Tensor, # (N, classes)
@@ -123,7 +126,8 @@ def plot_confusion(
         share = 100 * confusion / confusion.sum(1, keepdims=True).clip(1)
         ax.imshow(share, cmap='Blues', vmin=0, vmax=100)
         for i, j in zip(*np.nonzero(share)):
-            ax.text(j, i, f'{share[i, j]:.0f}', ha='center', va='center', fontsize=7, color='white' if share[i, j] > 60 else 'black')
+            colour = 'white' if share[i, j] > 60 else 'black'
+            ax.text(j, i, f'{share[i, j]:.0f}', ha='center', va='center', fontsize=7, color=colour)
         ax.set_xticks(range(n), r['classes'], rotation=90, fontsize=7)
         ax.set_yticks(range(n), r['classes'], fontsize=7)
         ax.set(xlabel='answer', ylabel='true class')

@@ -60,7 +60,7 @@ def train_epoch(
     progress: bool | None = None, # a bar: True, False, or None for "where there is a terminal"
 ) -> dict: # the epoch's line in the log
     "One pass over the training videos."
-    from tqdm import tqdm  # not tqdm.auto: that opens a second iterator over the loader, and with it a second set of workers
+    from tqdm import tqdm  # not tqdm.auto, which opens a second iterator over the loader, with its own workers
     device = next(model.parameters()).device
     steps = len(batches)
     seen, right, loss_sum, waited, skipped = 0, 0, 0., 0., {}
@@ -134,7 +134,8 @@ def train(
     try:
         for epoch in range(done, recipe.epochs):
             torch.manual_seed(recipe.seed * 100_003 + epoch)
-            batches = loader(train_clips, recipe.batch_size, shuffle=True, workers=workers, seed=recipe.seed, epoch=epoch)
+            batches = loader(train_clips, recipe.batch_size, shuffle=True, workers=workers,
+                             seed=recipe.seed, epoch=epoch)
             entry = train_epoch(model, optimizer, batches, recipe, epoch, progress)
             if test is not None: entry |= {f'test_{k}': v for k, v in test(model).items()}
             log.append(entry)
