@@ -15,12 +15,14 @@ from ..clips import check_clip
 # %% ../../nbs/ops/10_temporal.ipynb #b6f1c0f0
 def over_time(
     x: Tensor, # (B, C, T, H, W)
-    taps: Tensor, # (C·E, 1, K, 1, 1); E outputs per channel
+    taps: Tensor, # (C', C/G, K, 1, 1), one weight per output, input of its group, and frame; depthwise: (C·E, 1, K, 1, 1)
     padding: int, # zero frames added at each end
-) -> Tensor: # (B, C·E, T + 2·padding − K + 1, H, W)
-    "Depthwise convolution along time, run as a 2D one on the view (B, C, T, H·W)."
+    dilation: int = 1, # frames from one tap to the next
+) -> Tensor: # (B, C', T + 2·padding − dilation·(K − 1), H, W)
+    "Convolution along time, run as a 2D one on the view (B, C, T, H·W)."
     rows = x.movedim(1, 4).flatten(2, 3).movedim(3, 1)  # (B, C, T, H·W)
-    y = F.conv2d(rows, taps.flatten(3), padding=(padding, 0), groups=x.shape[1])  # (B, C·E, T', H·W)
+    groups = x.shape[1] // taps.shape[1]
+    y = F.conv2d(rows, taps.flatten(3), padding=(padding, 0), dilation=(dilation, 1), groups=groups)  # (B, C', T', H·W)
     return y.unflatten(3, x.shape[3:])
 
 # %% ../../nbs/ops/10_temporal.ipynb #cac0f0f1
