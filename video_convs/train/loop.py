@@ -87,13 +87,12 @@ def train_epoch(
     return dict(epoch=epoch + 1, loss=loss_sum / seen, top1=right / seen, lr=optimizer.param_groups[0]['lr'],
                 clips_per_s=seen / seconds, wait_share=waited / seconds, seconds=seconds, skipped=skipped)
 
-# %% ../../nbs/train/41_loop.ipynb #05a7ecca
+# %% ../../nbs/train/41_loop.ipynb #eab9a991
 def _truncate_log(log: Path, epochs: int) -> list[dict]:
     "Keep the lines of the epochs that the checkpoint has seen: a run may have died between the two."
-    lines = [json.loads(l) for l in log.read_text().splitlines()] if log.exists() else []
-    lines = lines[:epochs]
-    write_atomic(log, ''.join(json.dumps(l) + '\n' for l in lines).encode())
-    return lines
+    lines = log.read_text().splitlines()[:epochs] if log.exists() else []  # a further one may be cut short
+    write_atomic(log, ''.join(l + '\n' for l in lines).encode())
+    return [json.loads(l) for l in lines]
 
 def _same_run(folder: Path, want: dict) -> None:
     "Refuse a folder that holds another run, and say what differs."
@@ -138,11 +137,11 @@ def train(
                              seed=recipe.seed, epoch=epoch)
             entry = train_epoch(model, optimizer, batches, recipe, epoch, progress)
             if test is not None: entry |= {f'test_{k}': v for k, v in test(model).items()}
-            log.append(entry)
             save(model, out, recipe=about['recipe'], data=about['data'], epoch=epoch + 1)
+            with open(out / 'log.jsonl', 'a') as f: f.write(json.dumps(entry) + '\n')
             state = dict(epoch=epoch + 1, model=model.state_dict(), optimizer=optimizer.state_dict())
             write_atomic(out / 'resume.pt', lambda path: torch.save(state, path))
-            with open(out / 'log.jsonl', 'a') as f: f.write(json.dumps(entry) + '\n')
+            log.append(entry)
             if on_epoch is not None: on_epoch(log)
     except KeyboardInterrupt:
         kept = f"the checkpoint of epoch {len(log)} is in {out}" if log else "no epoch was finished, so nothing is kept"
