@@ -105,7 +105,7 @@ def test_same_seed_same_start(backbone, clip):
 def test_variants_of_hgc(variant, clip):
     net = awake('hgc_tiny', **variant)
     ops = [m.op for m in net.modules() if isinstance(m, Clipwise)]
-    assert len(ops) == 4 and all(getattr(op, key) == value for op in ops for key, value in variant.items())
+    assert len(ops) == 6 and all(getattr(op, key) == value for op in ops for key, value in variant.items())
     assert net.variant == {**variants('hgc_tiny'), **variant}
     with torch.no_grad(): assert net(clip).isfinite().all()
 

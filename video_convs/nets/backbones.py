@@ -18,12 +18,12 @@ from torchvision.models.resnet import BasicBlock
 
 from .surgery import match, suggest
 
-# %% ../../nbs/nets/21_backbones.ipynb #619db8e9
+# %% ../../nbs/nets/21_backbones.ipynb #c1d58f0e
 class Tiny(nn.Module):
-    "A residual network for small frames: a 3×3 stem and four basic blocks, each halving the resolution."
+    "A residual network for small frames: a 3×3 stem and three stages of two basic blocks, each of these four steps halving the resolution."
     def __init__(
         self,
-        widths: tuple[int, int, int, int] = (32, 64, 96, 128), # channels of the four stages
+        widths: tuple[int, int, int] = (24, 48, 96), # channels of the three stages
         num_classes: int = 1000,
     ):
         super().__init__()
@@ -31,8 +31,8 @@ class Tiny(nn.Module):
         self.bn1, self.relu = nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
         for stage, (c_in, c_out) in enumerate(zip((widths[0], *widths), widths), start=1):
             shortcut = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride=2, bias=False), nn.BatchNorm2d(c_out))
-            block = BasicBlock(c_in, c_out, stride=2, downsample=shortcut)
-            setattr(self, f'layer{stage}', nn.Sequential(block))
+            halve = BasicBlock(c_in, c_out, stride=2, downsample=shortcut)
+            setattr(self, f'layer{stage}', nn.Sequential(halve, BasicBlock(c_out, c_out)))
         self.avgpool, self.flatten = nn.AdaptiveAvgPool2d(1), nn.Flatten()
         self.fc = nn.Linear(widths[-1], num_classes)
         for module in self.modules():
@@ -43,16 +43,16 @@ class Tiny(nn.Module):
         x: Tensor, # (N, 3, H, W)
     ) -> Tensor: # (N, num_classes)
         x = self.relu(self.bn1(self.conv1(x)))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        x = self.layer3(self.layer2(self.layer1(x)))
         return self.fc(self.flatten(self.avgpool(x)))
 
 def tiny(
-    widths: tuple[int, int, int, int] = (32, 64, 96, 128), # channels of the four stages
+    widths: tuple[int, int, int] = (24, 48, 96), # channels of the three stages
 ) -> Tiny:
     "The small backbone."
     return Tiny(widths)
 
-# %% ../../nbs/nets/21_backbones.ipynb #95abf7be
+# %% ../../nbs/nets/21_backbones.ipynb #11a4c0bf
 @dataclass(frozen=True)
 class Backbone:
     "What an operator has to know about an image network."
@@ -68,7 +68,7 @@ def _resnet(name, features, conv3x3='conv1'):
     return Backbone(name, build, features, 'fc', (f'layer?.*.{conv3x3}',), ('layer?.*.conv1',))
 
 BACKBONES = {card.name: card for card in (
-    _resnet('tiny', 128),
+    _resnet('tiny', 96),
     _resnet('resnet18', 512),
     _resnet('resnet34', 512),
     _resnet('resnet50', 2048, conv3x3='conv2'),
