@@ -13,7 +13,8 @@ setup(
     name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'],
     author=cfg['author'], author_email=cfg['author_email'], url=cfg['git_url'], license='Apache-2.0',
     packages=find_packages(include=['video_convs', 'video_convs.*']), python_requires=f">={cfg['min_python']}",
-    install_requires=lines('requirements'), extras_require={'dev': lines('dev_requirements')},
+    install_requires=lines('requirements'), extras_require=dict(
+        export=lines('export_requirements'), dev=lines('dev_requirements') + lines('export_requirements')),
     entry_points={'console_scripts': lines('console_scripts'),
                   'nbdev': [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]},  # lets nbdev link names to their notebooks
     long_description=Path('README.md').read_text(encoding='utf-8') if Path('README.md').exists() else '',

@@ -28,15 +28,15 @@ What to do next:
   your own   video_convs train --data FOLDER_OF_CLASSES --model hgc_resnet18 --frames 8 --size 112 --out runs/mine
   learn      make lab, and open nbs/index.ipynb""")
 
-# %% ../nbs/70_cli.ipynb #d30c28e3
-def _variant(items: list[str]) -> dict:
+# %% ../nbs/70_cli.ipynb #0a74bf3d
+def _pairs(items: list[str], flag: str) -> dict:
     "name=value pairs; a value is JSON where it can be, else a string."
     def value(text):
         try: return json.loads(text)
         except json.JSONDecodeError: return text
     pairs = [item.partition('=') for item in items]
     for name, equals, _ in pairs:
-        if not equals: raise ValueError(f"--set takes NAME=VALUE, got {name!r}")
+        if not equals: raise ValueError(f"{flag} takes NAME=VALUE, got {name!r}")
     return {name: value(text) for name, _, text in pairs}
 
 def _fold(text: str) -> tuple[int, int]:
@@ -55,6 +55,7 @@ def train(args) -> None:
     from video_convs.train.evaluate import evaluate
     from video_convs.train.loop import plot_runs, skipped_videos, train
     from video_convs.train.recipes import Recipe
+    args.lr_scale = _pairs(args.lr_scale, '--lr-scale')
     given = {f.name: getattr(args, f.name) for f in fields(Recipe) if getattr(args, f.name, None) is not None}
     augment = Augment(scale=(args.scale, 1), ratio=args.ratio, jitter=args.jitter, hflip=args.hflip)
     if args.no_augment: augment = Augment.none()
@@ -66,7 +67,7 @@ def train(args) -> None:
     spec = InputSpec(frames=args.frames, size=args.size, fit=args.fit)
     torch.manual_seed(recipe.seed)
     model = create_model(args.model, num_classes=len(videos.classes), classes=videos.classes, input_spec=spec,
-                         pretrained=args.pretrained, dropout=recipe.dropout, **_variant(args.set))
+                         pretrained=args.pretrained, dropout=recipe.dropout, **_pairs(args.set, '--set'))
     clips = Clips(videos, spec, train=True, augment=recipe.augment, seed=recipe.seed, cache=args.cache)
     print(f"{args.model}: {sum(p.numel() for p in model.parameters()):,} parameters, {len(videos)} videos of"
           f" {len(videos.classes)} classes for training" + (f", tested on the split {test_split!r}" if test_split else ''))
@@ -118,7 +119,7 @@ def predict(args) -> None:
     from video_convs.train.evaluate import predict
     for name, probability in predict(args.checkpoint, args.video, args.topk): print(f"{probability:6.1%}  {name}")
 
-# %% ../nbs/70_cli.ipynb #14fa4db5
+# %% ../nbs/70_cli.ipynb #d817ac30
 def parser() -> argparse.ArgumentParser:
     "The whole command line."
     p = argparse.ArgumentParser('video_convs', description='Efficient video convolutions: train, evaluate, classify.')
@@ -161,6 +162,8 @@ def parser() -> argparse.ArgumentParser:
             ('label-smoothing', float, '0 is none'), ('clip-norm', float, 'largest norm of a gradient'),
             ('seed', int, 'of every random draw')]:
         c.add_argument(f'--{name}', type=kind, help=f"{help}; the recipe's own if left out")
+    c.add_argument('--lr-scale', nargs='*', default=[], metavar='PATTERN=FACTOR',
+                   help="multiples of the learning rate, by names of parameters, such as '**.op.*=10' for all operators")
     c.add_argument('--scale', type=float, default=.7, help='smallest side of a random crop, as a share of the whole')
     c.add_argument('--ratio', type=float, default=4/3, help='a random crop is up to this much taller or wider')
     c.add_argument('--jitter', type=float, default=.2, help='brightness, contrast and saturation vary by this share')

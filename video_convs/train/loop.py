@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['parameter_groups', 'step', 'train_epoch', 'train', 'skipped_videos', 'plot_runs', 'live_plot']
 
-# %% ../../nbs/train/41_loop.ipynb #03ee13ce
+# %% ../../nbs/train/41_loop.ipynb #ed5e13b5
 import json, time
 from dataclasses import asdict
 from pathlib import Path
@@ -17,18 +17,24 @@ from torch.nn import functional as F
 
 from ..data.datasets import Clips, loader
 from ..nets.checkpoint import read_config, save, write_atomic
+from ..nets.surgery import match_names
 from ..nets.zoo import VideoNet
 from .recipes import Recipe, learning_rate
 
-# %% ../../nbs/train/41_loop.ipynb #421361ab
+# %% ../../nbs/train/41_loop.ipynb #3deb5dc3
 def parameter_groups(
     model: nn.Module, # its trainable parameters are split
     weight_decay: float, # of everything with more than one axis
-) -> list[dict]: # for a torch optimiser
-    "Decay weights; leave biases and norms alone."
-    params = [p for p in model.parameters() if p.requires_grad]
-    return [dict(params=[p for p in params if p.ndim > 1], weight_decay=weight_decay),
-            dict(params=[p for p in params if p.ndim <= 1], weight_decay=0.)]
+    lr_scale: dict[str, float] = {}, # pattern of parameter names → factor; the last one that fits counts
+) -> list[dict]: # for a torch optimiser; each group has a `scale`, which `train_epoch` multiplies its learning rate by
+    "Decay weights and leave biases and norms alone; give some parameters a learning rate of their own."
+    params = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    scale = dict.fromkeys(params, 1.)
+    for pattern, factor in lr_scale.items(): scale |= dict.fromkeys(match_names(params, pattern, 'parameter'), factor)
+    groups = {}
+    for name, p in params.items(): groups.setdefault((scale[name], p.ndim > 1), []).append(p)
+    return [dict(params=groups[key], scale=key[0], weight_decay=weight_decay * key[1])
+            for key in sorted(groups, key=lambda key: (key[0] != 1, *key))]  # the unscaled first: theirs is the lr in the log
 
 # %% ../../nbs/train/41_loop.ipynb #1af1f570
 def step(
@@ -50,7 +56,7 @@ def step(
     optimizer.step()
     return loss.item(), (scores.argmax(1) == label).sum().item()
 
-# %% ../../nbs/train/41_loop.ipynb #bf3d0266
+# %% ../../nbs/train/41_loop.ipynb #22f7c7bf
 def train_epoch(
     model: VideoNet, # trained in place
     optimizer: torch.optim.Optimizer,
@@ -74,7 +80,7 @@ def train_epoch(
         skipped |= batch.failed
         if len(batch.labels):
             for group in optimizer.param_groups:
-                group['lr'] = learning_rate(recipe, epoch * steps + k, recipe.epochs * steps)
+                group['lr'] = group['scale'] * learning_rate(recipe, epoch * steps + k, recipe.epochs * steps)
             clip, label = batch.clips.to(device, non_blocking=True), batch.labels.to(device, non_blocking=True)
             loss, hits = step(model, optimizer, clip, label, recipe)
             seen, right, loss_sum = seen + len(label), right + hits, loss_sum + loss * len(label)
@@ -87,7 +93,7 @@ def train_epoch(
     return dict(epoch=epoch + 1, loss=loss_sum / seen, top1=right / seen, lr=optimizer.param_groups[0]['lr'],
                 clips_per_s=seen / seconds, wait_share=waited / seconds, seconds=seconds, skipped=skipped)
 
-# %% ../../nbs/train/41_loop.ipynb #eab9a991
+# %% ../../nbs/train/41_loop.ipynb #3a2ce09a
 def _truncate_log(log: Path, epochs: int) -> list[dict]:
     "Keep the lines of the epochs that the checkpoint has seen: a run may have died between the two."
     lines = log.read_text().splitlines()[:epochs] if log.exists() else []  # a further one may be cut short
@@ -119,7 +125,7 @@ def train(
     about = dict(name=model.name, variant=model.variant, input_spec=asdict(model.input_spec), classes=model.classes,
                  data=train_clips.dataset.name, recipe=recipe.to_dict())
     model.to(device)
-    optimizer = torch.optim.AdamW(parameter_groups(model, recipe.weight_decay), lr=recipe.lr)
+    optimizer = torch.optim.AdamW(parameter_groups(model, recipe.weight_decay, recipe.lr_scale), lr=recipe.lr)
     done, log = 0, []
     if (out / 'resume.pt').exists():
         _same_run(out, about)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 
 from ..data.transforms import Augment
 
-# %% ../../nbs/train/40_recipes.ipynb #aa892631
+# %% ../../nbs/train/40_recipes.ipynb #0d0b5778
 @dataclass(frozen=True)
 class Recipe:
     "How to train from scratch with AdamW. The defaults suit small networks and a few thousand videos."
@@ -19,6 +19,7 @@ class Recipe:
     batch_size: int = 16 # clips per step
     lr: float = 3e-3 # peak learning rate
     warmup: float = 0.1 # share of all steps in which the learning rate climbs to its peak
+    lr_scale: dict[str, float] = field(default_factory=dict) # pattern of parameter names → factor, e.g. {'**.op.*': 10.}
     weight_decay: float = 0.05 # of weights, not of biases and norms
     label_smoothing: float = 0.0 # 0 is plain cross-entropy
     clip_norm: float = 5.0 # gradients of a larger norm are scaled down to it
@@ -33,6 +34,9 @@ class Recipe:
         shares = dict(warmup=self.warmup, label_smoothing=self.label_smoothing, dropout=self.dropout)
         for name, value in shares.items():
             if not 0 <= value < 1: raise ValueError(f"recipe: {name} must lie in [0, 1), got {value}")
+        for pattern, factor in self.lr_scale.items():
+            if isinstance(factor, str) or not factor > 0:
+                raise ValueError(f"recipe: lr_scale of {pattern!r} must be greater than 0, got {factor}")
         if self.weight_decay < 0: raise ValueError(f"recipe: weight_decay must not be negative, got {self.weight_decay}")
 
     def to_dict(self) -> dict: # JSON-able
