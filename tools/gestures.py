@@ -1,4 +1,4 @@
-"""Train and test the networks of nbs/results/60_gestures.ipynb: `GESTURES=… .venv/bin/python tools/gestures.py`.
+"""Train and test the networks of nbs/results/60_gestures.ipynb: `GESTURES=… .venv/bin/python tools/gestures.py [PART …]`.
 
 Every run is the command line of the package, on one thread, two runs side by side. What a run printed into its log and its
 report becomes one line of data/results/gestures.jsonl; runs that are there already are not repeated."""
@@ -9,33 +9,49 @@ from pathlib import Path
 root = Path(__file__).resolve().parent.parent
 table = Path(os.environ.get('GESTURES', root.parent/'shared/data/gestures')).resolve()/'clips.csv'
 results, runs = root/'data/results/gestures.jsonl', root/'runs/gestures'
-common = '--frames 8 --size 64 --fit squash --epochs 60 --batch-size 8 --lr 2e-3 --cache'
-settings = {'mild': '--dropout 0 --scale .75 --ratio 1.2 --jitter .2', 'strong': '--dropout .3 --scale .6 --ratio 1.3 --jitter .4'}
-chosen = 'mild'
+common = '--frames 8 --size 64 --fit squash --epochs 60 --batch-size 8 --lr 2e-3 --dropout 0 --cache'
+fast, strong, mild = "--lr-scale '**.op.*=10'", '--scale .65 --ratio 1.3 --jitter .4', '--scale .75 --ratio 1.2 --jitter .2'
+settings = {'chosen': f'{strong} {fast}', 'one rate': strong, 'mild': f'{mild} {fast}'}
 networks = 'tsn_tiny', 'r2plus1d_tiny', 'tsm_tiny', 'hgc_tiny'
-folds = [dict(model='hgc_tiny', setting=s, seed=0, fold=f'{k}/3') for s in settings for k in (1, 2, 3)]
-tests = [dict(model=m, setting=chosen, seed=seed, fold=None) for seed in range(3) for m in networks]
+no_weights = 'tsn_tiny', 'tsm_tiny'  # their operators have none that could get another rate
+
+def folds(model, setting): return [dict(model=model, setting=setting, seed=0, fold=f'{k}/3') for k in (1, 2, 3)]
+parts = {'choice': [job for s in settings for job in folds('hgc_tiny', s)],
+         'tests': [dict(model=m, setting='chosen', seed=seed, fold=None) for seed in range(3) for m in networks],
+         'folds': [job for m in networks for job in folds(m, 'chosen')]}
 
 def run(job):
     "One training, and for the final ones one look at the test split."
     if any({k: line[k] for k in job} == job for line in done()): return
-    name = f"{job['model']}_{job['setting']}_{job['seed']}" + (f"_fold{job['fold'][0]}" if job['fold'] else '')
+    name = f"{job['model']}_{job['setting']}_{job['seed']}".replace(' ', '_') + (f"_fold{job['fold'][0]}" if job['fold'] else '')
     out, where = runs/name, f"--fold {job['fold']}" if job['fold'] else '--test-split val'
-    commands = [f"video_convs train --data $GESTURES/clips.csv --model {job['model']} {common} {settings[job['setting']]}"
+    flags = settings[job['setting']].replace(fast, '' if job['model'] in no_weights else fast)
+    commands = [f"video_convs train --data $GESTURES/clips.csv --model {job['model']} {common} {flags}"
                 f" --seed {job['seed']} {where} --out runs/gestures/{name}"]
     if not job['fold']: commands.append(f"video_convs evaluate runs/gestures/{name} --data $GESTURES/clips.csv --split test")
-    environment, start = {**os.environ, 'GESTURES': str(table.parent), 'OMP_NUM_THREADS': '1',
-                          'PATH': f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}, time.time()
-    for command in commands: subprocess.run(command, shell=True, check=True, cwd=root, env=environment, stdout=subprocess.DEVNULL)
+    start = time.time()
+    for command in commands: shell(command)
+    seconds = round(time.time() - start)
     report = json.loads((out/('report.json' if job['fold'] else 'evaluate_test.json')).read_text())
     log = [json.loads(line) for line in (out/'log.jsonl').read_text().splitlines()]
-    line = dict(job, commands=commands, seconds=round(time.time() - start), report=report, log=log)
-    with open(results, 'a') as f: f.write(json.dumps(line) + '\n')
-    print(f"{name}: {report['top1']['accuracy']:.1%}, {line['seconds']} s", flush=True)
+    with open(results, 'a') as f:
+        f.write(json.dumps(dict(job, commands=commands, seconds=seconds, report=report, log=log)) + '\n')
+    print(f"{name}: {report['top1']['accuracy']:.1%}, {seconds} s", flush=True)
+
+def shell(command):
+    environment = {**os.environ, 'GESTURES': str(table.parent), 'CLIPS': str(table.parent.parent/'clips'), 'OMP_NUM_THREADS': '1',
+                   'PATH': f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(command, shell=True, check=True, cwd=root, env=environment, stdout=subprocess.PIPE, text=True).stdout
 
 def done(): return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
 
+def predictions():
+    "What the trained networks say about a held-out gesture, and about a video that shows none of the ten."
+    commands = [f'video_convs predict runs/gestures/{m}_chosen_0 {video}' for video in
+                ('$GESTURES/circlecc/circlecc_003.mp4', '$CLIPS/mma_demo.mp4') for m in ('tsn_tiny', 'hgc_tiny')]
+    (root/'data/results/gestures_predict.json').write_text(json.dumps({c: shell(c) for c in commands}, indent=1) + '\n')
+
 results.parent.mkdir(parents=True, exist_ok=True)
-wanted = {'folds': folds, 'tests': tests}
-jobs = [job for part in sys.argv[1:] or wanted for job in wanted[part]]
-with ThreadPoolExecutor(2) as pool: list(pool.map(run, jobs))
+asked = sys.argv[1:] or [*parts, 'predict']
+with ThreadPoolExecutor(2) as pool: list(pool.map(run, [job for part in asked if part in parts for job in parts[part]]))
+if 'predict' in asked: predictions()
