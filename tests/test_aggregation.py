@@ -92,6 +92,7 @@ def test_promises(conservative):
     check_operator(randomised(HFModule(3, conservative)), torch.randn(2, 3, 5, 7, 6))
 
 
+@pytest.mark.filterwarnings('ignore:There is a performance drop')  # of vmap, for an operation in place
 @pytest.mark.parametrize('conservative', [True, False])
 def test_derivatives_of_derivatives_and_batched_calls(conservative):
     op, x = randomised(HFModule(2, conservative).double()), make_clip((1, 2, 3, 3, 2)).requires_grad_()
