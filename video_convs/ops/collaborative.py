@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['beside', 'TemporalRefinement', 'SpatialRefinement', 'STCConv']
 
-# %% ../../nbs/ops/15_collaborative.ipynb #a907909f
+# %% ../../nbs/ops/15_collaborative.ipynb #a1fe24f0
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..clips import check_clip, fold, unfold
 from .temporal import over_time
 
-# %% ../../nbs/ops/15_collaborative.ipynb #f7f7064a
+# %% ../../nbs/ops/15_collaborative.ipynb #98173fca
 def beside(
     *parts: Tensor, # (B, Cᵢ, T, H, W) each
 ) -> Tensor: # (B, ΣCᵢ, T, H, W), channels-last in memory
@@ -33,7 +33,7 @@ def _hidden(
 def _xavier(*shape): return nn.Parameter(nn.init.xavier_normal_(torch.empty(shape)))
 def _kaiming(*shape): return nn.Parameter(nn.init.kaiming_normal_(torch.empty(shape), mode='fan_out', nonlinearity='relu'))
 
-# %% ../../nbs/ops/15_collaborative.ipynb #c9f78f89
+# %% ../../nbs/ops/15_collaborative.ipynb #462965a3
 class TemporalRefinement(nn.Module):
     "TR, Eq. 1 of Hao et al. 2022: Z = E ⊙ Y with one weight in (0, 1) per channel and frame."
     def __init__(
@@ -68,6 +68,7 @@ class TemporalRefinement(nn.Module):
 
     def extra_repr(self): return f'{self.channels}, reduction={self.reduction}'
 
+# %% ../../nbs/ops/15_collaborative.ipynb #a2e26ad4
 class SpatialRefinement(nn.Module):
     "SR, Eq. 2 of Hao et al. 2022: Z = E ⊙ Y with one weight in (0, 1) per channel and pixel, for all frames."
     def __init__(
@@ -102,7 +103,7 @@ class SpatialRefinement(nn.Module):
 
     def extra_repr(self): return f'{self.channels}, reduction={self.reduction}'
 
-# %% ../../nbs/ops/15_collaborative.ipynb #548b875b
+# %% ../../nbs/ops/15_collaborative.ipynb #47148388
 def _share(
     alpha: float, # α
     channels: int, # C

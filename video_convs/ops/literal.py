@@ -199,7 +199,7 @@ def plain_hgc(
     groups = torch.stack([S[abs(i)][:, first + r + i:last + r + i] for i in range(-r, r + 1)], 2)  # (B, T', K, C, H, W)
     return F.conv3d(groups.flatten(1, 2).transpose(1, 2), taps, stride=(K, 1, 1), groups=C)  # (B, C, T'·K, H, W) → T'
 
-# %% ../../nbs/ops/15_collaborative.ipynb #ea088057
+# %% ../../nbs/ops/15_collaborative.ipynb #65645da1
 def literal_tr(
     y: Tensor, # (B, C, T, H, W)
     taps: Tensor, # V: (C, h, 3, 1, 1)
@@ -234,7 +234,7 @@ def literal_sr(
                                for j in (-1, 0, 1) if 0 <= h + i < H and 0 <= w + j < W)
     return e.sigmoid() * y.double()
 
-# %% ../../nbs/ops/15_collaborative.ipynb #66e37a1c
+# %% ../../nbs/ops/15_collaborative.ipynb #53a0e4e0
 def literal_stc(
     x: Tensor, # (B, C, T, H, W)
     spatial: Tensor | None, # 1×3×3 convolution of S_T: (N, n, 3, 3); None without S_T
@@ -273,7 +273,7 @@ def literal_stc(
         Z.append(Y if sr is None else literal_sr(Y, *sr))
     return torch.cat(Z, 1)
 
-# %% ../../nbs/ops/15_collaborative.ipynb #7237e62f
+# %% ../../nbs/ops/15_collaborative.ipynb #d28ffb00
 def plain_tr(
     y: Tensor, # (B, C, T, H, W)
     taps: Tensor, # (C, h, 3, 1, 1)
