@@ -4,9 +4,12 @@ from importlib import import_module
 
 # Loaded on first use, so that `import video_convs` costs nothing.
 _home = {
-    'HgC': 'ops.hourglass', 'TemporalConv': 'ops.temporal', 'TemporalShift': 'ops.temporal',
-    'VideoNet': 'nets.zoo', 'create_model': 'nets.zoo', 'list_models': 'nets.zoo',
-    'predict': 'train.evaluate',
+    **dict.fromkeys(['TemporalConv', 'TemporalShift', 'ShiftedConv', 'DenseTemporalConv', 'R2Plus1D', 'P3D', 'C3D'], 'ops.temporal'),
+    'HgC': 'ops.hourglass', **dict.fromkeys(['FMCB', 'CMCB'], 'ops.h2cn'),
+    'STHConv': 'ops.hybrid', 'HFModule': 'ops.aggregation',
+    **dict.fromkeys(['STCConv', 'TemporalRefinement', 'SpatialRefinement'], 'ops.collaborative'),
+    **dict.fromkeys(['GSTConv', 'TIN', 'MotionExcitation', 'MultipleTemporalAggregation', 'TAM'], 'ops.rivals'),
+    **dict.fromkeys(['VideoNet', 'create_model', 'list_models'], 'nets.zoo'), 'predict': 'train.evaluate',
 }
 __all__ = list(_home)
 
