@@ -65,7 +65,7 @@ def randomised(
         for p in op.parameters(): p.copy_(torch.randn(p.shape, generator=generator, dtype=torch.float64))
     return op.eval()
 
-# %% ../../nbs/ops/09_literal.ipynb #22e86771
+# %% ../../nbs/ops/09_literal.ipynb #d33b2f22
 def check_operator(
     op: nn.Module, # operator with random weights, in eval mode
     x: Tensor, # contiguous float32 clip with B = 2; exported with free B and T ≥ 4
@@ -106,7 +106,8 @@ def check_operator(
 def _refuses_length(op, x):
     try: op(x)
     except ValueError as error:
-        assert f'frames = {op.frames}' in str(error) and f'T = {x.shape[2]}' in str(error), f"a wrong length is refused without a reason: {error}"
+        assert all(f'{name} = {n}' in str(error) for name, n in (('frames', op.frames), ('T', x.shape[2]))), \
+            f"a wrong length is refused without a reason: {error}"
     else: raise AssertionError("a clip of another length was accepted")
 
 # %% ../../nbs/ops/10_temporal.ipynb #e9c395a7
@@ -209,7 +210,7 @@ def plain_hgc(
     groups = torch.stack([S[abs(i)][:, first + r + i:last + r + i] for i in range(-r, r + 1)], 2)  # (B, T', K, C, H, W)
     return F.conv3d(groups.flatten(1, 2).transpose(1, 2), taps, stride=(K, 1, 1), groups=C)  # (B, C, T'·K, H, W) → T'
 
-# %% ../../nbs/ops/16_rivals.ipynb #a93e535a
+# %% ../../nbs/ops/16_rivals.ipynb #cd928672
 def literal_conv(
     x: Tensor, # (B, C, T, H, W)
     weight: Tensor, # (C', C/groups, K, k, k), odd K and k
@@ -221,7 +222,8 @@ def literal_conv(
     (B, C, T, H, W), (O, n, K, k, _) = x.shape, weight.shape
     X, V = x.double().tolist(), weight.double().tolist()
     y = torch.empty(B, O, T, -(-H // stride), -(-W // stride), dtype=torch.float64)
-    taps = [(i, u, v, i - K // 2, (u - k // 2) * dilation, (v - k // 2) * dilation) for i, u, v in product(range(K), range(k), range(k))]
+    taps = [(i, u, v, i - K // 2, (u - k // 2) * dilation, (v - k // 2) * dilation)
+            for i, u, v in product(range(K), range(k), range(k))]
     for b, o, t, h, w in product(*map(range, y.shape)):
         first = o // (O // groups) * n  # input channel that the group of o begins with
         y[b, o, t, h, w] = sum(
@@ -240,10 +242,11 @@ def literal_gst(
 ) -> Tensor: # (B, C_o, T, ⌈H/stride⌉, ⌈W/stride⌉), float64
     "GST as two sums: the first C_i/β inputs in space, the last C_i/β inputs in space and time; float64."
     n = spatial.shape[1]
-    y = torch.cat([literal_conv(x[:, :n], spatial, stride, dilation), literal_conv(x[:, -n:], temporal, stride, dilation)], 1)
+    y = torch.cat([literal_conv(x[:, :n], spatial, stride, dilation),
+                   literal_conv(x[:, -n:], temporal, stride, dilation)], 1)
     return y if bias is None else y + bias.double().view(-1, 1, 1, 1)
 
-# %% ../../nbs/ops/16_rivals.ipynb #3cc705b2
+# %% ../../nbs/ops/16_rivals.ipynb #bf38c4d5
 def plain_gst(
     x: Tensor, # (B, C_i, T, H, W)
     spatial: Tensor, # W^S: (C_o − C_o/α, C_i/β, 1, 3, 3)
@@ -254,10 +257,11 @@ def plain_gst(
 ) -> Tensor: # (B, C_o, T, ⌈H/stride⌉, ⌈W/stride⌉)
     "GST as two 3D convolutions and a concatenation."
     n, s, d = spatial.shape[1], (1, stride, stride), (1, dilation, dilation)
-    y = torch.cat([F.conv3d(x[:, :n], spatial, None, s, (0, dilation, dilation), d), F.conv3d(x[:, -n:], temporal, None, s, d, d)], 1)
+    y = torch.cat([F.conv3d(x[:, :n], spatial, None, s, (0, dilation, dilation), d),
+                   F.conv3d(x[:, -n:], temporal, None, s, d, d)], 1)
     return y if bias is None else y + bias.view(-1, 1, 1, 1)
 
-# %% ../../nbs/ops/16_rivals.ipynb #442c625b
+# %% ../../nbs/ops/16_rivals.ipynb #356daf63
 def _sigmoid(z): return 1 / (1 + math.exp(-z))
 
 def literal_tin(
@@ -265,12 +269,13 @@ def literal_tin(
     offset: tuple, # weight and bias of: temporal conv (1, M, 3), (1,); linear (T, T), (T,); linear (2, T), (2,)
     weight: tuple, # weight and bias of the temporal conv (2, M, 3), (2,)
 ) -> Tensor: # (B, C, T, H, W), float64
-    "TIN voxel by voxel: an offset and a weight for each of four groups, two frames weighed by the fraction; float64."
+    "TIN voxel by voxel: an offset and a weight for each group, two frames weighed by the fraction; float64."
     (B, C, T, H, W), M = x.shape, weight[0].shape[1]
     (V, a, V1, a1, V2, a2), (U, e) = ([p.double().tolist() for p in ps] for ps in (offset, weight))
     X, y, m = x.double().tolist(), x.double().clone(), x[:, :M].double().mean((3, 4)).tolist()
     dot = lambda u, v: sum(p * q for p, q in zip(u, v))
-    def conv(kernel, b, t): return sum(kernel[c][i + 1] * m[b][c][t + i] for c in range(M) for i in (-1, 0, 1) if 0 <= t + i < T)
+    def conv(kernel, b, t):
+        return sum(kernel[c][i + 1] * m[b][c][t + i] for c in range(M) for i in (-1, 0, 1) if 0 <= t + i < T)
     for b in range(B):
         hidden = [conv(V[0], b, t) + a[0] for t in range(T)]
         hidden = [max(0., dot(row, hidden) + bias) for row, bias in zip(V1, a1)]
@@ -284,7 +289,7 @@ def literal_tin(
             y[b, c, t, h, k] = w[g][t] * ((1 - f) * frame(t - n) + f * frame(t - n - 1))
     return y
 
-# %% ../../nbs/ops/16_rivals.ipynb #ccd9332c
+# %% ../../nbs/ops/16_rivals.ipynb #268dd6fe
 def plain_tin(
     x: Tensor, # (B, C, T, H, W)
     offset: tuple, # weight and bias of: temporal conv (1, M, 3), (1,); linear (T, T), (T,); linear (2, T), (2,)
@@ -297,7 +302,8 @@ def plain_tin(
     o = F.linear(F.relu(F.linear(F.conv1d(m, V, a, padding=1), V1, a1)), V2, a2).squeeze(1)  # (B, 2)
     o = 4 * (torch.sigmoid(o) - .5)
     o = torch.cat([o, -o], 1).repeat_interleave(M // 4, 1)  # (B, M)
-    w = (2 * torch.sigmoid(F.conv1d(m, *weight, padding=1))).repeat(1, 2, 1).repeat_interleave(M // 4, 1)  # (B, M, T)
+    w = 2 * torch.sigmoid(F.conv1d(m, *weight, padding=1))  # (B, 2, T)
+    w = w.repeat(1, 2, 1).repeat_interleave(M // 4, 1)  # (B, M, T)
     def shifted(n):  # X at t − n, zero outside
         source = torch.arange(T, device=x.device) - n.long().unsqueeze(2)  # (B, M, T)
         inside = (0 <= source) & (source < T)
@@ -306,7 +312,7 @@ def plain_tin(
     n = o.floor(); f = (o - n)[:, :, None, None, None]
     return torch.cat([w[..., None, None] * ((1 - f) * shifted(n) + f * shifted(n + 1)), x[:, M:]], 1)
 
-# %% ../../nbs/ops/16_rivals.ipynb #cda7efc7
+# %% ../../nbs/ops/16_rivals.ipynb #a0faf961
 def eval_norm(
     bn: nn.Module, # a batch norm
 ) -> Tensor: # (2, C): scale and shift
@@ -323,8 +329,8 @@ def literal_me(
     norm3: Tensor, # (2, C)
 ) -> Tensor: # (B, C, T, H, W), float64
     "Motion excitation as it is defined, difference after difference; float64."
-    (B, C, T, H, W), J = x.shape, conv1.shape[0]
-    z = literal_conv(x, conv1.unsqueeze(2)) * norm1[0].double().view(-1, 1, 1, 1) + norm1[1].double().view(-1, 1, 1, 1)
+    (B, C, T, H, W), J, (scale, shift) = x.shape, conv1.shape[0], norm1.double().view(2, -1, 1, 1, 1)
+    z = scale * literal_conv(x, conv1.unsqueeze(2)) + shift
     K_z = literal_conv(z, conv2.unsqueeze(2), groups=J)
     V, (scale, shift), y = conv3.double().flatten(1).tolist(), norm3.double().tolist(), x.double().clone()
     for b, t in product(range(B), range(T)):
@@ -350,7 +356,7 @@ def plain_me(
     expanded = F.conv2d(F.adaptive_avg_pool2d(fold(difference), 1), conv3) * col(norm3[0]) + col(norm3[1])
     return x + x * (unfold(torch.sigmoid(expanded), T) - .5)
 
-# %% ../../nbs/ops/16_rivals.ipynb #06663e94
+# %% ../../nbs/ops/16_rivals.ipynb #bfc6043d
 def literal_mta(
     x: Tensor, # (B, C, T, H, W)
     taps: list, # s tensors (C/s, 1, 3, 1, 1)
@@ -360,15 +366,15 @@ def literal_mta(
     cascade: bool = True, # does a part get the output of the one before?
 ) -> Tensor: # (B, C, T, ⌈H/stride⌉, ⌈W/stride⌉), float64
     "Multiple temporal aggregation, part after part, each through the literal sums; float64."
-    *parts, last = x.double().chunk(len(taps), 1)
-    Y = []
-    for part, α, weight, (scale, shift) in zip(parts, taps, convs, norms):
+    (*parts, last), Y = x.double().chunk(len(taps), 1), []
+    for part, α, weight, norm in zip(parts, taps, convs, norms):
         z = part + Y[-1] if cascade and Y else part
-        z = literal_conv(literal_temporal(z, α), weight.unsqueeze(2), stride)
-        Y.append((z * scale.double().view(-1, 1, 1, 1) + shift.double().view(-1, 1, 1, 1)).clamp(min=0))
+        scale, shift = norm.double().view(2, -1, 1, 1, 1)
+        Y.append((scale * literal_conv(literal_temporal(z, α), weight.unsqueeze(2), stride) + shift).clamp(min=0))
     last = literal_temporal(last, taps[-1])
     n = last.shape[1]
-    return torch.cat([*Y, last if cascade else literal_conv(last, torch.full((n, 1, 1, 3, 3), 1/9, dtype=torch.float64), stride, groups=n)], 1)
+    if not cascade: last = literal_conv(last, torch.full((n, 1, 1, 3, 3), 1/9, dtype=torch.float64), stride, groups=n)
+    return torch.cat([*Y, last], 1)
 
 def plain_mta(
     x: Tensor, # (B, C, T, H, W)
@@ -378,7 +384,7 @@ def plain_mta(
     stride: int = 1, # in space
     cascade: bool = True, # does a part get the output of the one before?
 ) -> Tensor: # (B, C, T, ⌈H/stride⌉, ⌈W/stride⌉)
-    "Multiple temporal aggregation as its code runs: each pixel's row of frames through a 1D convolution, then 2D ones."
+    "Multiple temporal aggregation as its code runs: each pixel's row of frames in a 1D convolution, then 2D."
     (B, C, T, H, W), parts, Y = x.shape, x.chunk(len(taps), 1), []
     def over_frames(z, α):
         rows = z.permute(0, 3, 4, 1, 2).reshape(B * H * W, -1, T)  # (B·H·W, C/s, T)
@@ -386,11 +392,12 @@ def plain_mta(
         return fold(rows.reshape(B, H, W, -1, T).permute(0, 3, 4, 1, 2))  # (B·T, C/s, H, W)
     for part, α, weight, (scale, shift) in zip(parts, taps, convs, norms):
         z = over_frames(part + unfold(Y[-1], T) if cascade and Y else part, α)
-        Y.append(F.relu(F.conv2d(z, weight, stride=stride, padding=1) * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)))
+        z = F.conv2d(z, weight, stride=stride, padding=1)
+        Y.append(F.relu(z * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)))
     last = over_frames(parts[-1], taps[-1])
     return unfold(torch.cat([*Y, last if cascade else F.avg_pool2d(last, 3, stride, 1)], 1), T)
 
-# %% ../../nbs/ops/16_rivals.ipynb #134ad170
+# %% ../../nbs/ops/16_rivals.ipynb #8cc3096c
 def literal_tam(
     x: Tensor, # (B, C, T, H, W)
     G: tuple, # G_1 (2T, T), norm (2, 2T), G_2 (K, 2T)
@@ -406,12 +413,14 @@ def literal_tam(
             hidden = [max(0., g[0][k] * dot(G1[k], m[b][c]) + g[1][k]) for k in range(2 * T)]
             e = [math.exp(dot(row, hidden)) for row in G2]
             return [v / sum(e) for v in e]
-        def squeezed(j, t): return sum(L1[j][c][i + r] * m[b][c][t + i] for c in range(C) for i in range(-r, r + 1) if 0 <= t + i < T)
+        def squeezed(j, t):
+            return sum(L1[j][c][i + r] * m[b][c][t + i] for c in range(C) for i in range(-r, r + 1) if 0 <= t + i < T)
         hidden = [[max(0., l[0][j] * squeezed(j, t) + l[1][j]) for j in range(J)] for t in range(T)]
         V = [[_sigmoid(sum(L2[c][j][0] * hidden[t][j] for j in range(J))) for t in range(T)] for c in range(C)]
         Θ = [kernel(c) for c in range(C)]
         for c, t, h, w in product(range(C), range(T), range(H), range(W)):
-            y[b, c, t, h, w] = sum(Θ[c][i + r] * V[c][t + i] * X[b][c][t + i][h][w] for i in range(-r, r + 1) if 0 <= t + i < T)
+            y[b, c, t, h, w] = sum(Θ[c][i + r] * V[c][t + i] * X[b][c][t + i][h][w]
+                                   for i in range(-r, r + 1) if 0 <= t + i < T)
     return y
 
 def plain_tam(
@@ -422,7 +431,9 @@ def plain_tam(
     "TAM as its code runs: weigh the clip, then one convolution with B·C groups on the default layout."
     (B, C, T, H, W), (G1, g, G2), (L1, l, L2) = x.shape, G, L
     m, K = F.adaptive_avg_pool2d(x.reshape(B * C, T, H, W), 1).view(B, C, T), len(G2)
-    Θ = torch.softmax(F.linear(F.relu(F.linear(m.view(B * C, T), G1) * g[0] + g[1]), G2), 1).view(B * C, 1, K, 1)
+    hidden = F.relu(F.linear(m.view(B * C, T), G1) * g[0] + g[1])
+    Θ = torch.softmax(F.linear(hidden, G2), 1).view(B * C, 1, K, 1)
     hidden = F.relu(F.conv1d(m, L1, padding=K // 2) * l[0, :, None] + l[1, :, None])
     V = torch.sigmoid(F.conv1d(hidden, L2)).view(B, C, T, 1, 1)
-    return F.conv2d((x.contiguous() * V).view(1, B * C, T, H * W), Θ, padding=(K // 2, 0), groups=B * C).view(B, C, T, H, W)
+    rows = (x.contiguous() * V).view(1, B * C, T, H * W)
+    return F.conv2d(rows, Θ, padding=(K // 2, 0), groups=B * C).view(B, C, T, H, W)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..clips import check_clip, fold, unfold
 from .temporal import TemporalConv, over_time
 
-# %% ../../nbs/ops/16_rivals.ipynb #f0410baf
+# %% ../../nbs/ops/16_rivals.ipynb #f4a3e81d
 def side_by_side(
     *parts: Tensor, # (B, C₁, T, H, W), (B, C₂, T, H, W), …
 ) -> Tensor: # (B, C₁ + C₂ + …, T, H, W), channels-last
@@ -26,16 +26,19 @@ def check_conv3x3(
 ) -> None:
     "Raise a `ValueError` unless `conv` is a dense 3×3 `nn.Conv2d` with padding = dilation and one stride."
     if not isinstance(conv, nn.Conv2d): raise ValueError(f"from_conv2d takes an nn.Conv2d, got {type(conv).__name__}")
-    if conv.kernel_size != (3, 3): raise ValueError(f"only 3×3 convolutions can be replaced, got kernel_size = {conv.kernel_size}")
-    if conv.groups != 1: raise ValueError(f"only dense convolutions can be replaced, got groups = {conv.groups}; leave this one alone")
+    if conv.kernel_size != (3, 3):
+        raise ValueError(f"only 3×3 convolutions can be replaced, got kernel_size = {conv.kernel_size}")
+    if conv.groups != 1:
+        raise ValueError(f"only dense convolutions can be replaced, got groups = {conv.groups}; leave this one alone")
     if conv.stride[0] != conv.stride[1] or conv.dilation[0] != conv.dilation[1]:
-        raise ValueError(f"stride and dilation must be the same in both directions, got {conv.stride} and {conv.dilation}")
+        raise ValueError("stride and dilation must be the same in both directions,"
+                         f" got {conv.stride} and {conv.dilation}")
     if conv.padding != conv.dilation or conv.padding_mode != 'zeros':
         raise ValueError("padding must be 'zeros' and as wide as the dilation, so that sizes stay,"
                          f" got padding = {conv.padding} ({conv.padding_mode}), dilation = {conv.dilation}")
 
 class GSTConv(nn.Module):
-    "Grouped spatial-temporal aggregation (Luo and Yuille 2019): spatial and 3D outputs side by side, in place of a 3×3 conv."
+    "Grouped spatial-temporal aggregation (Luo and Yuille 2019): spatial and 3D outputs side by side."
     def __init__(
         self,
         in_channels: int, # C_i, a multiple of beta
@@ -48,16 +51,20 @@ class GSTConv(nn.Module):
     ):
         super().__init__()
         if alpha < 2 or out_channels < 1 or out_channels % alpha:
-            raise ValueError(f"out_channels must be a multiple of alpha ≥ 2, got out_channels = {out_channels}, alpha = {alpha}")
+            raise ValueError("out_channels must be a multiple of alpha ≥ 2,"
+                             f" got out_channels = {out_channels}, alpha = {alpha}")
         if beta not in (1, 2) or in_channels < 1 or in_channels % beta:
-            raise ValueError(f"beta must be 1 or 2 and divide in_channels, got in_channels = {in_channels}, beta = {beta}")
-        if stride < 1 or dilation < 1: raise ValueError(f"stride and dilation must be at least 1, got {stride} and {dilation}")
+            raise ValueError("beta must be 1 or 2 and divide in_channels,"
+                             f" got in_channels = {in_channels}, beta = {beta}")
+        if stride < 1 or dilation < 1:
+            raise ValueError(f"stride and dilation must be at least 1, got {stride} and {dilation}")
         self.in_channels, self.out_channels, self.alpha, self.beta = in_channels, out_channels, alpha, beta
         self.stride, self.dilation, n = stride, dilation, out_channels // alpha
         self.spatial = nn.Parameter(torch.empty(out_channels - n, in_channels // beta, 1, 3, 3))
         self.temporal = nn.Parameter(torch.empty(n, in_channels // beta, 3, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
-        for weight in (self.spatial, self.temporal): nn.init.kaiming_normal_(weight, mode='fan_out', nonlinearity='relu')
+        for weight in (self.spatial, self.temporal):
+            nn.init.kaiming_normal_(weight, mode='fan_out', nonlinearity='relu')
 
     @classmethod
     def from_conv2d(
@@ -68,17 +75,15 @@ class GSTConv(nn.Module):
     ) -> 'GSTConv': # same stride, dilation, bias, device, dtype and memory format
         "Take the place of a 3×3 convolution: W^S is its slice [:C_o − C_o/α, :C_i/β], W^T starts at random."
         check_conv3x3(conv)
-        op = cls(conv.in_channels, conv.out_channels, alpha, beta, conv.stride[0], conv.dilation[0], conv.bias is not None)
-        if conv.weight.is_contiguous(memory_format=torch.channels_last): op = op.to(memory_format=torch.channels_last_3d)
+        op = cls(conv.in_channels, conv.out_channels, alpha, beta,
+                 conv.stride[0], conv.dilation[0], conv.bias is not None)
+        if conv.weight.is_contiguous(memory_format=torch.channels_last):
+            op = op.to(memory_format=torch.channels_last_3d)
         op = op.to(conv.weight.device, conv.weight.dtype).train(conv.training)
         with torch.no_grad():
             op.spatial.copy_(conv.weight[:op.spatial.shape[0], :op.spatial.shape[1]].unsqueeze(2))
             if op.bias is not None: op.bias.copy_(conv.bias)
         return op
-
-    def in_3d(self, x: Tensor) -> bool:
-        "Is a 3D convolution the faster road? Measured on CPUs: with gradients."
-        return x.device.type == 'cpu' and torch.is_grad_enabled() and (x.requires_grad or self.temporal.requires_grad)
 
     def forward(
         self,
@@ -88,11 +93,9 @@ class GSTConv(nn.Module):
         n, s, d, T = self.spatial.shape[1], self.stride, self.dilation, x.shape[2]
         first, last = x[:, :n], x[:, -n:]
         space = unfold(F.conv2d(fold(first), self.spatial.squeeze(2), None, s, d, d), T)
-        if self.in_3d(x): time = F.conv3d(last, self.temporal, None, (1, s, s), (1, d, d), (1, d, d))
-        else:
-            slices = torch.cat(self.temporal.unbind(2))  # (3·C_o/α, C_i/β, 3, 3)
-            before, now, after = unfold(F.conv2d(fold(last), slices, None, s, d, d), T).chunk(3, 1)
-            time = now + F.pad(before[:, :, :-1], (0, 0, 0, 0, 1, 0)) + F.pad(after[:, :, 1:], (0, 0, 0, 0, 0, 1))
+        slices = torch.cat(self.temporal.unbind(2))  # (3·C_o/α, C_i/β, 3, 3)
+        before, now, after = unfold(F.conv2d(fold(last), slices, None, s, d, d), T).chunk(3, 1)
+        time = now + F.pad(before[:, :, :-1], (0, 0, 0, 0, 1, 0)) + F.pad(after[:, :, 1:], (0, 0, 0, 0, 0, 1))
         y = side_by_side(space, time)
         return y if self.bias is None else y + self.bias.view(-1, 1, 1, 1)
 
@@ -101,10 +104,10 @@ class GSTConv(nn.Module):
         return (self.spatial.numel() + self.temporal.numel()) * T * -(-H // self.stride) * -(-W // self.stride)
 
     def extra_repr(self):
-        return (f'{self.in_channels}, {self.out_channels}, alpha={self.alpha}, beta={self.beta}, stride={self.stride}, '
-                f'dilation={self.dilation}, bias={self.bias is not None}')
+        return (f'{self.in_channels}, {self.out_channels}, alpha={self.alpha}, beta={self.beta}, '
+                f'stride={self.stride}, dilation={self.dilation}, bias={self.bias is not None}')
 
-# %% ../../nbs/ops/16_rivals.ipynb #af356c42
+# %% ../../nbs/ops/16_rivals.ipynb #0f92ac20
 def frame_means(
     x: Tensor, # (B, C, T, H, W)
 ) -> Tensor: # (B, C, T)
@@ -114,25 +117,27 @@ def frame_means(
 def over_time_each(
     x: Tensor, # (B, C, T, H, W)
     taps: Tensor, # (B, C, K), odd K: each clip has its own
+    importance: Tensor | None = None, # (B, C, T): what frames are multiplied by before
 ) -> Tensor: # (B, C, T, H, W), channels-last if x is
-    "Depthwise convolution along time with taps that differ from clip to clip: `over_time` with clips as channels."
+    "Depthwise convolution along time with taps that differ from clip to clip, zeros outside."
     T, r = x.shape[2], taps.shape[2] // 2
-    if torch.compiler.is_exporting():  # groups that depend on B are no constant, as ONNX wants them
-        frames, α = F.pad(x, (0, 0, 0, 0, r, r)), taps[:, :, :, None, None, None]
-        return sum(α[:, :, k] * frames[:, :, k:k + T] for k in range(2 * r + 1))
-    rows = x.permute(2, 3, 4, 0, 1).flatten(3).movedim(3, 0).unsqueeze(0)  # (1, B·C, T, H, W)
-    y = over_time(rows, taps.flatten(0, 1)[:, None, :, None, None], padding=r).squeeze(0).unflatten(0, taps.shape[:2])
-    return y.contiguous(memory_format=torch.channels_last_3d)
+    column = lambda v: v[..., None, None]
+    if x.device.type != 'cpu' or torch.compiler.is_compiling():
+        z = F.pad(x if importance is None else x * column(importance), (0, 0, 0, 0, r, r))
+        return sum(column(taps[:, :, k:k + 1]) * z[:, :, k:k + T] for k in range(2 * r + 1))
+    clips = x if importance is None else (clip * column(v) for clip, v in zip(x, importance))
+    each = [over_time(clip.unsqueeze(0), α[:, None, :, None, None], r) for clip, α in zip(clips, taps)]
+    return torch.cat([y.movedim(1, 4) for y in each]).movedim(4, 1)
 
-# %% ../../nbs/ops/16_rivals.ipynb #d787fba0
+# %% ../../nbs/ops/16_rivals.ipynb #1d1a340f
 def check_frames(
     op: nn.Module, # operator with a fixed clip length in `op.frames`
     x: Tensor, # (B, C, T, H, W)
 ) -> None:
     "Raise a `ValueError` unless the clip has the length that the operator's layers over time were made for."
     if x.shape[2] != op.frames:
-        raise ValueError(f"{type(op).__name__} was made for clips of frames = {op.frames}, got T = {x.shape[2]}: it has layers"
-                         f" over time; sample {op.frames} frames or make it with frames={x.shape[2]}")
+        raise ValueError(f"{type(op).__name__} was made for clips of frames = {op.frames}, got T = {x.shape[2]}:"
+                         f" it has layers over time; sample {op.frames} frames or make it with frames={x.shape[2]}")
 
 class TIN(nn.Module):
     "Temporal interlacing (Shao et al. 2020): groups of channels move by computed offsets, mirrored and interpolated."
@@ -144,11 +149,13 @@ class TIN(nn.Module):
     ):
         super().__init__()
         if shift_div < 1 or channels < 1 or channels % (4 * shift_div):
-            raise ValueError(f"channels must be a multiple of 4·shift_div, four groups that move, got channels = {channels}, shift_div = {shift_div}")
+            raise ValueError("channels must be a multiple of 4·shift_div, four groups that move,"
+                             f" got channels = {channels}, shift_div = {shift_div}")
         if frames < 1: raise ValueError(f"frames must be at least 1, got {frames}")
         self.channels, self.frames, self.shift_div = channels, frames, shift_div
         self.moving = M = channels // shift_div
-        self.offset = nn.Sequential(nn.Conv1d(M, 1, 3, padding=1), nn.Linear(frames, frames), nn.ReLU(), nn.Linear(frames, 2))
+        self.offset = nn.Sequential(nn.Conv1d(M, 1, 3, padding=1), nn.Linear(frames, frames), nn.ReLU(),
+                                    nn.Linear(frames, 2))
         self.weight = nn.Conv1d(M, 2, 3, padding=1)
         nn.init.constant_(self.offset[3].bias, 0.5108)
         nn.init.zeros_(self.weight.bias)
@@ -171,8 +178,8 @@ class TIN(nn.Module):
         o, w = self.nets(frame_means(x[:, :M]))
         i = torch.arange(-2, 3, device=x.device, dtype=x.dtype)
         taps = F.relu(1 - (o.unsqueeze(2) + i).abs())  # (B, 4, 5)
-        y = over_time_each(x[:, :M], taps.repeat_interleave(M // 4, 1)) * w.repeat_interleave(M // 4, 1)[..., None, None]
-        return side_by_side(y, x[:, M:])
+        taps, w = (v.repeat_interleave(M // 4, 1) for v in (taps, w))  # (B, M, 5), (B, M, T)
+        return side_by_side(over_time_each(x[:, :M], taps) * w[..., None, None], x[:, M:])
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates of the two nets for one clip; interpolation, like any shift, is not counted."
@@ -180,7 +187,7 @@ class TIN(nn.Module):
 
     def extra_repr(self): return f'{self.channels}, frames={self.frames}, shift_div={self.shift_div}'
 
-# %% ../../nbs/ops/16_rivals.ipynb #e1aab4aa
+# %% ../../nbs/ops/16_rivals.ipynb #00e8f4d9
 def border_sums(
     z: Tensor, # (..., n)
 ) -> Tensor: # (..., 3): Σ z[k + u] over k = 0 … n − 1 for u = −1, 0, 1, with zeros outside
@@ -196,7 +203,8 @@ class MotionExcitation(nn.Module):
         reduction: int = 16, # r: the difference is taken in max(1, C // r) channels
     ):
         super().__init__()
-        if channels < 1 or reduction < 1: raise ValueError(f"channels and reduction must be at least 1, got {channels} and {reduction}")
+        if channels < 1 or reduction < 1:
+            raise ValueError(f"channels and reduction must be at least 1, got {channels} and {reduction}")
         self.channels, self.reduction = channels, reduction
         self.hidden = n = max(1, channels // reduction)
         self.conv1, self.bn1 = nn.Conv2d(channels, n, 1, bias=False), nn.BatchNorm2d(n)
@@ -225,14 +233,14 @@ class MotionExcitation(nn.Module):
         return x * self.gate(x)
 
     def macs(self, T: int, H: int, W: int) -> int:
-        "Multiply-accumulates for one clip of T frames, as defined: the nine sums that replace K ∗ Z are not made use of."
+        "Multiply-accumulates for one clip of T frames as defined, with K ∗ Z on maps."
         return self.hidden * T * (H * W * (self.channels + 9) + self.channels)
 
     def extra_repr(self): return f'{self.channels}, reduction={self.reduction}'
 
-# %% ../../nbs/ops/16_rivals.ipynb #77614031
+# %% ../../nbs/ops/16_rivals.ipynb #f480ff43
 class MultipleTemporalAggregation(nn.Module):
-    "Multiple temporal aggregation of TEA (Li et al. 2020): a chain of temporal and 3×3 convolutions over parts of the channels."
+    "Multiple temporal aggregation of TEA (Li et al. 2020): temporal and 3×3 convolutions in a chain of parts."
     def __init__(
         self,
         channels: int, # C, a multiple of scale
@@ -242,11 +250,13 @@ class MultipleTemporalAggregation(nn.Module):
     ):
         super().__init__()
         if scale < 2 or channels < 1 or channels % scale:
-            raise ValueError(f"channels must be a multiple of scale ≥ 2, got channels = {channels}, scale = {scale}")
+            raise ValueError("channels must be a multiple of scale ≥ 2,"
+                             f" got channels = {channels}, scale = {scale}")
         if stride < 1: raise ValueError(f"stride must be at least 1, got {stride}")
         cascade = stride == 1 if cascade is None else cascade
         if cascade and stride > 1:
-            raise ValueError(f"with stride = {stride} the output of a part is smaller than the next part: use cascade=False")
+            raise ValueError(f"with stride = {stride} the output of a part is smaller than the next part:"
+                             " use cascade=False")
         self.channels, self.scale, self.stride, self.cascade = channels, scale, stride, cascade
         n = channels // scale
         self.convs = nn.ModuleList(nn.Conv2d(n, n, 3, stride, 1, bias=False) for _ in range(scale - 1))
@@ -266,10 +276,12 @@ class MultipleTemporalAggregation(nn.Module):
         "Take the place of a 3×3 convolution: each part keeps the weights from its inputs to its outputs."
         check_conv3x3(conv)
         if conv.bias is not None or conv.in_channels != conv.out_channels or conv.dilation != (1, 1):
-            raise ValueError("the parts have neither bias nor dilation, and C inputs give C outputs; got"
-                             f" {conv.in_channels} → {conv.out_channels}, bias={conv.bias is not None}, dilation = {conv.dilation}")
+            raise ValueError("the parts have neither bias nor dilation, and C inputs give C outputs;"
+                             f" got {conv.in_channels} → {conv.out_channels} channels,"
+                             f" bias={conv.bias is not None}, dilation = {conv.dilation}")
         op = cls(conv.in_channels, scale, conv.stride[0], cascade)
-        if conv.weight.is_contiguous(memory_format=torch.channels_last): op.convs.to(memory_format=torch.channels_last)
+        if conv.weight.is_contiguous(memory_format=torch.channels_last):
+            op.convs.to(memory_format=torch.channels_last)
         n = conv.in_channels // scale
         with torch.no_grad():
             for i, part in enumerate(op.convs): part.weight.copy_(conv.weight[i * n:(i + 1) * n, i * n:(i + 1) * n])
@@ -290,14 +302,15 @@ class MultipleTemporalAggregation(nn.Module):
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates for one clip of T frames; the average pool is not counted."
-        n = self.channels // self.scale
-        return T * (3 * self.channels * H * W + 9 * (self.scale - 1) * n**2 * -(-H // self.stride) * -(-W // self.stride))
+        out, weights = -(-H // self.stride) * -(-W // self.stride), sum(conv.weight.numel() for conv in self.convs)
+        return T * (3 * self.channels * H * W + weights * out)
 
-    def extra_repr(self): return f'{self.channels}, scale={self.scale}, stride={self.stride}, cascade={self.cascade}'
+    def extra_repr(self):
+        return f'{self.channels}, scale={self.scale}, stride={self.stride}, cascade={self.cascade}'
 
-# %% ../../nbs/ops/16_rivals.ipynb #8a4757d6
+# %% ../../nbs/ops/16_rivals.ipynb #81556479
 class TAM(nn.Module):
-    "Temporal adaptive module (Liu et al. 2021): a temporal kernel per clip and channel, on frames weighed by importance."
+    "Temporal adaptive module (Liu et al. 2021): a kernel per clip and channel, on frames weighed by importance."
     def __init__(
         self,
         channels: int, # C
@@ -307,12 +320,15 @@ class TAM(nn.Module):
     ):
         super().__init__()
         if channels < 1 or frames < 1 or reduction < 1:
-            raise ValueError(f"channels, frames and reduction must be at least 1, got {channels}, {frames} and {reduction}")
+            raise ValueError("channels, frames and reduction must be at least 1,"
+                             f" got {channels}, {frames} and {reduction}")
         if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd and positive, so that a frame stands in the middle, got {kernel_size}")
+            raise ValueError("kernel_size must be odd and positive, so that a frame stands in the middle,"
+                             f" got {kernel_size}")
         self.channels, self.frames, self.kernel_size, self.reduction = channels, frames, kernel_size, reduction
         T, K, n = frames, kernel_size, max(1, channels // reduction)
-        self.G = nn.Sequential(nn.Linear(T, 2 * T, bias=False), nn.BatchNorm1d(2 * T), nn.ReLU(), nn.Linear(2 * T, K, bias=False), nn.Softmax(-1))
+        self.G = nn.Sequential(nn.Linear(T, 2 * T, bias=False), nn.BatchNorm1d(2 * T), nn.ReLU(),
+                               nn.Linear(2 * T, K, bias=False), nn.Softmax(-1))
         self.L = nn.Sequential(nn.Conv1d(channels, n, K, padding=K // 2, bias=False), nn.BatchNorm1d(n), nn.ReLU(),
                                nn.Conv1d(n, channels, 1, bias=False), nn.Sigmoid())
 
@@ -324,11 +340,12 @@ class TAM(nn.Module):
         check_frames(self, x)
         m = frame_means(x)
         Θ = self.G(m.flatten(0, 1)).unflatten(0, m.shape[:2])  # (B, C, K)
-        return over_time_each(x * self.L(m)[..., None, None], Θ)
+        return over_time_each(x, Θ, self.L(m))
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates for one clip of T frames: the convolution with Θ and both branches."
         C, K, n = self.channels, self.kernel_size, self.L[0].out_channels
         return C * T * (K * H * W + 2 * (T + K) + (K + 1) * n)
 
-    def extra_repr(self): return f'{self.channels}, frames={self.frames}, kernel_size={self.kernel_size}, reduction={self.reduction}'
+    def extra_repr(self):
+        return f'{self.channels}, frames={self.frames}, kernel_size={self.kernel_size}, reduction={self.reduction}'
