@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['join', 'STHConv']
 
-# %% ../../nbs/ops/13_hybrid.ipynb #aa72a506
+# %% ../../nbs/ops/13_hybrid.ipynb #4f61154b
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from ..clips import check_clip, fold, unfold
 from .temporal import over_time
 
-# %% ../../nbs/ops/13_hybrid.ipynb #5ab587b4
+# %% ../../nbs/ops/13_hybrid.ipynb #c3e32bc7
 def join(
     *parts: Tensor, # (N, C₁, …), (N, C₂, …), …
 ) -> Tensor: # (N, C₁ + C₂ + …, …), channels-last
-    "Put channels side by side, channels-last even where a batch of one or an empty part hides that layout from `torch.cat`."
+    "Put channels side by side in channels-last, which `torch.cat` misses for a batch of one and for empty parts."
     return torch.cat([part.movedim(1, -1) for part in parts], -1).movedim(-1, 1)
 
 class STHConv(nn.Module):
-    "Spatio-temporal hybrid convolution, Eq. 2 and 3 of Li et al. 2020: a share p of the basic kernels is 3×1×1, the rest 1×3×3."
+    "Spatio-temporal hybrid convolution, Eq. 2 and 3 of Li et al. 2020: a share p of its kernels is 3×1×1, the rest 1×3×3."
     def __init__(
         self,
         in_channels: int, # C_i
@@ -59,8 +59,9 @@ class STHConv(nn.Module):
         if attention and (depthwise or n in (0, in_channels)):
             raise ValueError("attention weighs a temporal against a spatial component of the same output: it needs"
                              f" 0 < p < 1 and groups = 1, got p = {p:.4g}, groups = {groups}")
-        self.in_channels, self.out_channels, self.p, self.stride, self.dilation = in_channels, out_channels, p, stride, dilation
-        self.arrangement, self.attention, self.groups, self.n = arrangement, attention, groups, n
+        self.in_channels, self.out_channels, self.p, self.n = in_channels, out_channels, p, n
+        self.stride, self.dilation, self.groups = stride, dilation, groups
+        self.arrangement, self.attention = arrangement, attention
 
         rest = in_channels - n
         temporal, spatial = ((n, 1), (rest, 1)) if depthwise else ((out_channels, n), (out_channels, rest))
@@ -89,11 +90,12 @@ class STHConv(nn.Module):
         "Take over the 3×3 kernels that stay spatial, at their places; the temporal ones are new (Sec. 4.2)."
         if not isinstance(conv, nn.Conv2d): raise ValueError(f"from_conv2d takes an nn.Conv2d, got {type(conv).__name__}")
         (s, s_w), (d, d_w) = conv.stride, conv.dilation
-        if conv.kernel_size != (3, 3) or s != s_w or d != d_w or conv.padding not in ((d, d), 'same') or conv.padding_mode != 'zeros':
+        zeros = conv.padding in ((d, d), 'same') and conv.padding_mode == 'zeros'
+        if conv.kernel_size != (3, 3) or s != s_w or d != d_w or not zeros:
             raise ValueError("from_conv2d takes a 3×3 convolution with equal strides and zero padding as wide as its"
                              f" dilation, got {conv}")
-        op = cls(conv.in_channels, conv.out_channels, p, s, d if dilation is None else dilation, arrangement, attention, conv.groups,
-                 conv.bias is not None).to(conv.weight.device, conv.weight.dtype)
+        op = cls(conv.in_channels, conv.out_channels, p, s, d if dilation is None else dilation, arrangement, attention,
+                 conv.groups, conv.bias is not None).to(conv.weight.device, conv.weight.dtype)
         with torch.no_grad():
             if op.spatial is not None:
                 kept = conv.weight[op.n:] if conv.groups > 1 else torch.cat(
@@ -131,7 +133,7 @@ class STHConv(nn.Module):
         return over_time(x, taps, self.dilation, dilation)
 
     def per_type(self, x: Tensor) -> bool:
-        "Is a convolution for each type faster than a dense one? Measured on CPUs: from 64 outputs per type; at stride s, 64·s."
+        "Is one convolution per type faster than a dense one? Measured on CPUs: from 64 outputs per type, 64·s at stride s."
         return self.types == 1 or x.device.type == 'cpu' and self.out_channels // self.types >= 64 * self.stride
 
     def one_kernel(self, x: Tensor) -> bool:
@@ -181,10 +183,11 @@ class STHConv(nn.Module):
         elif self.per_type(x):
             O_T, O_S = self.components(x)
             y = O_S + O_T
-        else:  # the tap at t is a 3×3 kernel that is zero but for its centre; added in place: one map less to allocate
-            centre = F.pad(self.temporal[:, :, 1], (1, 1, 1, 1))  # (C_o, n, 3, 3)
+        else:
+            centre = F.pad(self.temporal[:, :, 1], (1, 1, 1, 1))  # the tap at t as a kernel: (C_o, n, 3, 3)
             y = self.conv(fold(x), self.interleave(centre, self.spatial))
-            y = unfold(y.add_(fold(self.along_time(x, self.temporal[:, :, ::2], 2 * d))), T)  # the taps at t ± d
+            around = self.along_time(x, self.temporal[:, :, ::2], 2 * d)  # the taps at t ± d
+            y = unfold(y.add_(fold(around)), T)  # in place: one map less to allocate
         return y if self.bias is None else y + self.bias.view(-1, 1, 1, 1)
 
     def macs(self, T: int, H: int, W: int) -> int:
@@ -195,5 +198,6 @@ class STHConv(nn.Module):
         return weights * voxels + attention
 
     def extra_repr(self):
-        return (f'{self.in_channels}, {self.out_channels}, p={self.p:.4g}, stride={self.stride}, dilation={self.dilation}, '
-                f'arrangement={self.arrangement!r}, attention={self.attention!r}, groups={self.groups}, bias={self.bias is not None}')
+        return (f'{self.in_channels}, {self.out_channels}, p={self.p:.4g}, stride={self.stride}, '
+                f'dilation={self.dilation}, arrangement={self.arrangement!r}, attention={self.attention!r}, '
+                f'groups={self.groups}, bias={self.bias is not None}')
