@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['join', 'STHConv']
 
-# %% ../../nbs/ops/13_hybrid.ipynb #4f61154b
+# %% ../../nbs/ops/13_hybrid.ipynb #4e1cc73a
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..clips import check_clip, fold, unfold
 from .temporal import over_time
 
-# %% ../../nbs/ops/13_hybrid.ipynb #c3e32bc7
+# %% ../../nbs/ops/13_hybrid.ipynb #a1abe87a
 def join(
     *parts: Tensor, # (N, C₁, …), (N, C₂, …), …
 ) -> Tensor: # (N, C₁ + C₂ + …, …), channels-last
@@ -136,11 +136,6 @@ class STHConv(nn.Module):
         "Is one convolution per type faster than a dense one? Measured on CPUs: from 64 outputs per type, 64·s at stride s."
         return self.types == 1 or x.device.type == 'cpu' and self.out_channels // self.types >= 64 * self.stride
 
-    def one_kernel(self, x: Tensor) -> bool:
-        "Depthwise: is one 3D convolution faster? Measured on CPUs: without gradients."
-        trains = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *self.parameters()))
-        return x.device.type == 'cpu' and not trains
-
     def components(self, x: Tensor) -> tuple[Tensor, Tensor]: # O^(T), O^(S): (B, C_o, T, H', W') each
         "The two sums of Eq. 2, for 0 < p < 1 and groups = 1."
         frames = fold(x)  # (B·T, C_i, H, W)
@@ -167,15 +162,13 @@ class STHConv(nn.Module):
         x: Tensor, # (B, C_i, T, H, W)
     ) -> Tensor: # (B, C_o, T, ⌈H/stride⌉, ⌈W/stride⌉)
         check_clip(x, self.in_channels)
-        (T, d, s), n = (x.shape[2], self.dilation, self.stride), self.n
+        T, d, n = x.shape[2], self.dilation, self.n
         if self.temporal is None: return unfold(self.conv(fold(x), self.spatial, self.groups, self.bias), T)
         if self.spatial is None:
             y = self.along_time(x, self.temporal, d)
         elif self.groups > 1:
-            if self.one_kernel(x): y = F.conv3d(x, self.kernel(), None, (1, s, s), d, d, self.groups)
-            else:
-                S = unfold(self.conv(fold(x[:, n:]), self.spatial, self.groups - n), T)
-                y = join(self.along_time(x, self.temporal, d), S)
+            S = unfold(self.conv(fold(x[:, n:]), self.spatial, self.groups - n), T)
+            y = join(self.along_time(x, self.temporal, d), S)
         elif self.attention:
             O_T, O_S = self.components(x)
             α_T, α_S = self.coefficients(O_T, O_S)

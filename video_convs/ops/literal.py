@@ -199,7 +199,7 @@ def plain_hgc(
     groups = torch.stack([S[abs(i)][:, first + r + i:last + r + i] for i in range(-r, r + 1)], 2)  # (B, T', K, C, H, W)
     return F.conv3d(groups.flatten(1, 2).transpose(1, 2), taps, stride=(K, 1, 1), groups=C)  # (B, C, T'·K, H, W) → T'
 
-# %% ../../nbs/ops/13_hybrid.ipynb #c19c3201
+# %% ../../nbs/ops/13_hybrid.ipynb #074c88c7
 def literal_sth(
     x: Tensor, # (B, C_i, T, H, W)
     temporal: Tensor | None, # W^(T): (C_o, p·C_i, 3, 1, 1); depthwise (p·C, 1, 3, 1, 1); None: p = 0
@@ -229,7 +229,7 @@ def literal_sth(
         O_S[at] = sum(k[3*i + j + 4] * voxel(b, c, t, h + d*i, w + d*j) for c, k in in_space for i in near for j in near)
     return O_T, O_S
 
-# %% ../../nbs/ops/13_hybrid.ipynb #22fed8a4
+# %% ../../nbs/ops/13_hybrid.ipynb #c1a1bb6f
 def literal_integration(
     O_T: Tensor, # (B, C_o, T, H, W)
     O_S: Tensor, # (B, C_o, T, H, W)
@@ -251,7 +251,7 @@ def literal_integration(
             O[b, m] = α_T * O_T[b, m].double() + (1 - α_T) * O_S[b, m].double()
     return O
 
-# %% ../../nbs/ops/13_hybrid.ipynb #4b567dbc
+# %% ../../nbs/ops/13_hybrid.ipynb #2d64ea94
 def plain_sth(
     x: Tensor, # (B, C_i, T, H, W)
     temporal: Tensor | None, # W^(T), see literal_sth
