@@ -154,7 +154,7 @@ class ShiftedProduct(torch.autograd.Function):
         if dX is not None: dX[:, :frame, :n], dX[:, -frame:, n:2 * n] = 0, 0  # what the shift drops at the ends
         return None if dX is None else _clip(dX, x.shape[2:]), dW, None
 
-# %% ../../nbs/ops/10_temporal.ipynb #23e4d1c9
+# %% ../../nbs/ops/10_temporal.ipynb #cba20ac0
 def every(
     x: Tensor, # (B, C, T, H, W)
     s: int, # stride of the pixels
@@ -165,13 +165,14 @@ def every(
 def conv_arguments(
     conv: nn.Module, # convolution of an image network
     kernel_size: int, # k: the only one that the operator can stand for
+    groups: int | None = 1, # the only one, too; None: any
 ) -> dict[str, object]: # in_channels, out_channels, stride, dilation, bias
     "What an operator takes over from a k×k image convolution; `ValueError` for what it cannot represent."
     if not isinstance(conv, nn.Conv2d): raise ValueError(f"from_conv2d takes over an nn.Conv2d, got {type(conv).__name__}")
     k, s, d = kernel_size, conv.stride[0], conv.dilation[0]
     all_around = (d * (k // 2),) * 2
     padding = {'same': all_around, 'valid': (0, 0)}.get(conv.padding, conv.padding)
-    wanted = dict(kernel_size=(k, k), groups=1, stride=(s, s), dilation=(d, d), padding_mode='zeros', padding=all_around)
+    wanted = dict(kernel_size=(k, k), groups=conv.groups if groups is None else groups, stride=(s, s), dilation=(d, d), padding_mode='zeros', padding=all_around)
     for name, want in wanted.items():
         if (got := padding if name == 'padding' else getattr(conv, name)) != want:
             raise ValueError(f"from_conv2d takes over convolutions with {name}={want!r}, got {name}={got!r};"
