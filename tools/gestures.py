@@ -10,8 +10,8 @@ root = Path(__file__).resolve().parent.parent
 table = Path(os.environ.get('GESTURES', root.parent/'shared/data/gestures')).resolve()/'clips.csv'
 results, runs = root/'data/results/gestures.jsonl', root/'runs/gestures'
 common = '--frames 8 --size 64 --fit squash --epochs 60 --batch-size 8 --lr 2e-3 --dropout 0 --cache'
-fast, strong, mild = "--lr-scale '**.op.*=10'", '--scale .65 --ratio 1.3 --jitter .4', '--scale .75 --ratio 1.2 --jitter .2'
-settings = {'chosen': f'{strong} {fast}', 'one rate': strong, 'mild': f'{mild} {fast}'}
+fast, augment = "--lr-scale '**.op.*=10'", '--scale .65 --ratio 1.3 --jitter .4'
+settings = {'chosen': f'{augment} {fast}', 'one rate': augment}
 networks = 'tsn_tiny', 'r2plus1d_tiny', 'tsm_tiny', 'hgc_tiny'
 no_weights = 'tsn_tiny', 'tsm_tiny'  # their operators have none that could get another rate
 

@@ -5,7 +5,7 @@ from importlib import import_module
 # Loaded on first use, so that `import video_convs` costs nothing.
 _home = {
     **dict.fromkeys(['TemporalConv', 'TemporalShift', 'ShiftedConv', 'DenseTemporalConv', 'R2Plus1D', 'P3D', 'C3D'], 'ops.temporal'),
-    'HgC': 'ops.hourglass', **dict.fromkeys(['FMCB', 'CMCB'], 'ops.h2cn'),
+    'HgC': 'ops.hourglass', **dict.fromkeys(['FMCB', 'CMCB'], 'ops.h2cn_blocks'),
     'STHConv': 'ops.hybrid', 'HFModule': 'ops.aggregation',
     **dict.fromkeys(['STCConv', 'TemporalRefinement', 'SpatialRefinement'], 'ops.collaborative'),
     **dict.fromkeys(['GSTConv', 'TIN', 'MotionExcitation', 'MultipleTemporalAggregation', 'TAM'], 'ops.rivals'),
