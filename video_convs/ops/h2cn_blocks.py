@@ -14,12 +14,12 @@ from ..clips import check_clip, fold, unfold
 from .hourglass import HgC
 from .temporal import over_time
 
-# %% ../../nbs/ops/12_h2cn_blocks.ipynb #24d3c915
+# %% ../../nbs/ops/12_h2cn_blocks.ipynb #b680f7b5
 def _check_temporal(temporal):
     if temporal not in ('hgc', 'conv1d'): raise ValueError(f"temporal must be 'hgc' or 'conv1d', got {temporal!r}")
 
 class _FewChannels(HgC):
-    "HgC of a few maps: in a wide window, one 3D kernel has too few channels to be run for at once."
+    "HgC of three channels: a wide window goes ring by ring, because one 3D kernel finds too few channels to vectorise."
     def one_kernel(self, x): return self.slope * self.rings <= 2 and super().one_kernel(x)
 
 class FMCB(nn.Module):
