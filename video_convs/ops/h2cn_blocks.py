@@ -14,7 +14,7 @@ from ..clips import check_clip, fold, unfold
 from .hourglass import HgC
 from .temporal import over_time
 
-# %% ../../nbs/ops/12_h2cn_blocks.ipynb #b680f7b5
+# %% ../../nbs/ops/12_h2cn_blocks.ipynb #4fe86d11
 def _check_temporal(temporal):
     if temporal not in ('hgc', 'conv1d'): raise ValueError(f"temporal must be 'hgc' or 'conv1d', got {temporal!r}")
 
@@ -86,7 +86,9 @@ class FMCB(nn.Module):
         y = unfold(F.relu(self.norm1(fold(self.hgc1(y)))), K)  # (B·T, 3, K, H/2, W/2)
         y = F.relu(self.norm2(fold(self.hgc2(y))))  # (B·T, 9, H/2, W/2)
         y = F.max_pool2d(F.relu(self.norm(self.conv(y))), 3, 2, 1)  # (B·T, C, H/8, W/8)
-        return unfold(F.interpolate(y, ((H + 3) // 4, (W + 3) // 4)), frames // self.frames)
+        M = F.interpolate(y, ((H + 3) // 4, (W + 3) // 4))
+        M = M.contiguous(memory_format=torch.channels_last)  # a copy only where a map of one pixel has lost its layout
+        return unfold(M, frames // self.frames)
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates for one clip of T = F · segments frames: windows, taps and the 7×7 convolution."
