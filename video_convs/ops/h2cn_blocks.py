@@ -14,12 +14,12 @@ from ..clips import check_clip, fold, unfold
 from .hourglass import HgC
 from .temporal import over_time
 
-# %% ../../nbs/ops/12_h2cn_blocks.ipynb #24d3c915
+# %% ../../nbs/ops/12_h2cn_blocks.ipynb #4fe86d11
 def _check_temporal(temporal):
     if temporal not in ('hgc', 'conv1d'): raise ValueError(f"temporal must be 'hgc' or 'conv1d', got {temporal!r}")
 
 class _FewChannels(HgC):
-    "HgC of a few maps: in a wide window, one 3D kernel has too few channels to be run for at once."
+    "HgC of three channels: a wide window goes ring by ring, because one 3D kernel finds too few channels to vectorise."
     def one_kernel(self, x): return self.slope * self.rings <= 2 and super().one_kernel(x)
 
 class FMCB(nn.Module):
@@ -86,7 +86,9 @@ class FMCB(nn.Module):
         y = unfold(F.relu(self.norm1(fold(self.hgc1(y)))), K)  # (B·T, 3, K, H/2, W/2)
         y = F.relu(self.norm2(fold(self.hgc2(y))))  # (B·T, 9, H/2, W/2)
         y = F.max_pool2d(F.relu(self.norm(self.conv(y))), 3, 2, 1)  # (B·T, C, H/8, W/8)
-        return unfold(F.interpolate(y, ((H + 3) // 4, (W + 3) // 4)), frames // self.frames)
+        M = F.interpolate(y, ((H + 3) // 4, (W + 3) // 4))
+        M = M.contiguous(memory_format=torch.channels_last)  # a copy only where a map of one pixel has lost its layout
+        return unfold(M, frames // self.frames)
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates for one clip of T = F · segments frames: windows, taps and the 7×7 convolution."
@@ -97,7 +99,7 @@ class FMCB(nn.Module):
     def extra_repr(self):
         return f'{self.out_channels}, slope={self.slope}, frames={self.frames}, temporal={self.temporal!r}'
 
-# %% ../../nbs/ops/12_h2cn_blocks.ipynb #6180afa9
+# %% ../../nbs/ops/12_h2cn_blocks.ipynb #7e10c375
 class CMCB(nn.Module):
     "Clip-level motion capturing block, Eq. 5–8 of Tan et al. 2022: gates channels by what the neighbouring frames hold."
     def __init__(
@@ -117,6 +119,7 @@ class CMCB(nn.Module):
         self.reduce_norm, self.expand_norm = nn.BatchNorm2d(hidden), nn.BatchNorm2d(channels)
         self.hgc = HgC(hidden, slope=slope if temporal == 'hgc' else 0)
         self.register_buffer('A', torch.tensor([[-1., 1, 0], [0, 1, 0], [0, 1, -1]]), persistent=False)
+        self.register_buffer('frame', torch.eye(9)[4].view(9, 1, 1, 1), persistent=False)  # the strip that is all pixels
         windows = [self.hgc.spatial[0]] if self.hgc.rings else []
         for w in (self.reduce.weight, self.expand.weight, *windows): nn.init.kaiming_normal_(w, mode='fan_out')
         nn.init.xavier_normal_(self.hgc.taps)
@@ -125,14 +128,16 @@ class CMCB(nn.Module):
         "S: means over the last d, all and the first d rows × columns."
         d = self.hgc.slope // 2
         bands = (slice(-d, None), slice(None), slice(d)) if d else (slice(None),)
-        S = torch.stack([maps[:, :, i, j].mean((2, 3)) for i in bands for j in bands], 2)
-        return S.unflatten(2, (len(bands), len(bands)))
+        S = torch.stack([maps[:, :, i, j].mean((2, 3)) for i in bands for j in bands], 1)  # (N, 9, C)
+        return S.unflatten(1, (len(bands), -1)).movedim(3, 1)  # (N, 3, 3, C) → (N, C, 3, 3), channels-last
 
-    def strip_weights(self, H: int, W: int) -> Tensor: # (h, 3, 3)
-        "(Aᵀ W A) ⊙ area: the weight of each strip's mean in the mean of the filtered frame."
-        d, w = self.hgc.slope // 2, self.hgc.spatial[0].squeeze(1)
-        rows, columns = (w.new_tensor([min(d, n) / n, 1, min(d, n) / n]) for n in (H, W))
-        return self.A.T @ w @ self.A * rows.view(3, 1) * columns
+    def strip_taps(self, H: int, W: int) -> Tensor: # (h, 9, K, 1, 1), or (h, 1, K, 1, 1) for windows of one pixel
+        "α_i · (Aᵀ W A) ⊙ area: what each strip's mean at t + i adds to the mean of the hourglass at t."
+        if not self.hgc.rings: return self.hgc.taps
+        d, w = self.hgc.slope // 2, self.hgc.spatial[0].squeeze(1)  # (h, 3, 3)
+        rows, columns = ((min(d, n) / n, 1, min(d, n) / n) for n in (H, W))
+        window = self.A.T @ w @ self.A * w.new_tensor([[r * c for c in columns] for r in rows])
+        return self.hgc.taps * torch.where(self.hgc.ring == 0, self.frame, window.view(-1, 9, 1, 1, 1))
 
     def strips_first(self, x: Tensor) -> bool:
         "May the strips be taken of Y? Not in training; without, not if gradients are wanted: there it is slower."
@@ -147,12 +152,10 @@ class CMCB(nn.Module):
         (T, H, W), Y = x.shape[2:], fold(x)
         reduced = lambda maps: self.reduce_norm(self.reduce(maps))
         S = reduced(self.strips(Y)) if self.strips_first(x) else self.strips(reduced(Y))  # (B·T, h, 3, 3)
-        middle = S.shape[2] // 2
-        D = over_time(unfold(S[:, :, middle:middle+1, middle:middle+1], T), self.hgc.α(0), 1)  # (B, h, T, 1, 1)
-        if self.hgc.rings:
-            f = (S * self.strip_weights(H, W)).sum((2, 3), keepdim=True)  # mean of f(Y'; W)
-            D = D + over_time(unfold(f, T), self.hgc.α(1), 1)
-        gate = self.expand_norm(self.expand(fold(D))).sigmoid()
+        S = unfold(S.flatten(1)[..., None, None], T)  # (B, 9·h, T, 1, 1)
+        D = over_time(S, self.strip_taps(H, W), 1)  # (B, h, T, 1, 1)
+        gate = F.linear(fold(D).movedim(1, -1), self.expand.weight.flatten(1)).movedim(-1, 1)  # a 1×1 convolution
+        gate = self.expand_norm(gate).sigmoid()  # (B·T, C, 1, 1)
         return unfold(Y * gate, T)
 
     def macs(self, T: int, H: int, W: int) -> int:
