@@ -14,13 +14,9 @@ from ..clips import check_clip, fold, unfold
 from .hourglass import HgC
 from .temporal import over_time
 
-# %% ../../nbs/ops/12_h2cn_blocks.ipynb #4fe86d11
+# %% ../../nbs/ops/12_h2cn_blocks.ipynb #8330d8b3
 def _check_temporal(temporal):
     if temporal not in ('hgc', 'conv1d'): raise ValueError(f"temporal must be 'hgc' or 'conv1d', got {temporal!r}")
-
-class _FewChannels(HgC):
-    "HgC of three channels: a wide window goes ring by ring, because one 3D kernel finds too few channels to vectorise."
-    def one_kernel(self, x): return self.slope * self.rings <= 2 and super().one_kernel(x)
 
 class FMCB(nn.Module):
     "Frame-level motion capturing block, Eq. 3–4 of Tan et al. 2022, with the stride and norms that its cost implies."
@@ -39,8 +35,8 @@ class FMCB(nn.Module):
         if out_channels < 1: raise ValueError(f"out_channels must be at least 1, got {out_channels}")
         self.out_channels, self.slope, self.frames, self.temporal = out_channels, slope, frames, temporal
         K, p = (frames + 1) // 2, slope if temporal == 'hgc' else 0
-        self.hgc1 = _FewChannels(3, K, p, padding='valid')
-        self.hgc2 = _FewChannels(3, K, p, padding='valid', expand=3)
+        self.hgc1 = HgC(3, K, p, padding='valid')
+        self.hgc2 = HgC(3, K, p, padding='valid', expand=3)
         self.conv = nn.Conv2d(9, out_channels, 7, stride=2, padding=3, bias=False)
         self.norm1, self.norm2, self.norm = (nn.BatchNorm2d(n) for n in (3, 9, out_channels))
         self.register_buffer('quarter', torch.full((3, 1, 2, 2), 0.25), persistent=False)

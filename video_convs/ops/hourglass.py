@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..clips import check_clip, fold, unfold
 from .temporal import identity_taps, over_time, spread
 
-# %% ../../nbs/ops/11_hourglass.ipynb #f79cf13f
+# %% ../../nbs/ops/11_hourglass.ipynb #5a1d22ac
 class HgC(nn.Module):
     "Hourglass convolution, Eq. 2 of Tan et al. 2022: depthwise, without bias, norm or activation; starts as the identity."
     def __init__(
@@ -61,9 +61,9 @@ class HgC(nn.Module):
         return kernel
 
     def one_kernel(self, x: Tensor) -> bool:
-        "Is one 3D convolution the faster road? Measured on CPUs: without gradients, for windows up to 5×5."
+        "Is one 3D convolution the faster road? Measured on CPUs: without gradients, up to 5×5; up to 3×3 with few channels."
         trains = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *self.parameters()))
-        return x.device.type == 'cpu' and not trains and 0 < self.slope * self.rings <= 4
+        return x.device.type == 'cpu' and not trains and 0 < self.slope * self.rings <= (4 if self.channels >= 16 else 2)
 
     def forward(
         self,

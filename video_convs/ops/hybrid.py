@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..clips import check_clip, fold, side_by_side, unfold
 from .temporal import conv_arguments, over_time, take_over
 
-# %% ../../nbs/ops/13_hybrid.ipynb #30fffbcd
+# %% ../../nbs/ops/13_hybrid.ipynb #69f8227a
 class STHConv(nn.Module):
     "Spatio-temporal hybrid convolution, Eq. 2 and 3 of Li et al. 2020: a share p of its kernels is 3×1×1, the rest 1×3×3."
     def __init__(
@@ -21,7 +21,7 @@ class STHConv(nn.Module):
         in_channels: int, # C_i
         out_channels: int, # C_o
         p: float = 1/4, # share of temporal kernels; 0 gives nn.Conv2d, 1 a temporal convolution
-        stride: int = 1, # of the frames; all frames are kept
+        stride: int = 1, # s, of the pixels; all frames are kept
         dilation: int = 1, # d: pixels and frames from one tap to the next
         arrangement: str = 'hybrid', # 'hybrid': 1/p types of outputs; 'merge': the first p·C_i inputs for all outputs
         attention: str | None = None, # Eq. 3: None (sum), 'softmax' over both components, 'sigmoid' (α_S = 1 − α_T)

@@ -362,12 +362,12 @@ def plain_cmcb(
     pooled = F.adaptive_avg_pool2d(fold(D), 1)  # (B·T, h, 1, 1)
     return unfold(norm(F.conv2d(pooled, expand), 1).sigmoid(), T) * Y
 
-# %% ../../nbs/ops/13_hybrid.ipynb #074c88c7
+# %% ../../nbs/ops/13_hybrid.ipynb #69aa6df6
 def literal_sth(
     x: Tensor, # (B, C_i, T, H, W)
     temporal: Tensor | None, # W^(T): (C_o, p·C_i, 3, 1, 1); depthwise (p·C, 1, 3, 1, 1); None: p = 0
     spatial: Tensor | None, # W^(S): (C_o, (1 − p)·C_i, 3, 3); depthwise ((1 − p)·C, 1, 3, 3); None: p = 1
-    stride: int = 1, # of the frames
+    stride: int = 1, # s, of the pixels
     dilation: int = 1, # d
     arrangement: str = 'hybrid', # 'hybrid' or 'merge'
     groups: int = 1, # 1, or C_i for a depthwise one
@@ -414,12 +414,12 @@ def literal_integration(
             O[b, m] = α_T * O_T[b, m].double() + (1 - α_T) * O_S[b, m].double()
     return O
 
-# %% ../../nbs/ops/13_hybrid.ipynb #2d64ea94
+# %% ../../nbs/ops/13_hybrid.ipynb #c1c65d39
 def plain_sth(
     x: Tensor, # (B, C_i, T, H, W)
     temporal: Tensor | None, # W^(T), see literal_sth
     spatial: Tensor | None, # W^(S)
-    stride: int = 1, # of the frames
+    stride: int = 1, # s, of the pixels
     dilation: int = 1, # d
     arrangement: str = 'hybrid', # 'hybrid' or 'merge'
     groups: int = 1, # 1, or C_i for a depthwise one
