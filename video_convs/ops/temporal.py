@@ -27,12 +27,13 @@ def over_time(
     y = F.conv2d(rows, taps.flatten(3), bias, padding=(padding, 0), dilation=(dilation, 1), groups=groups)
     return y.unflatten(3, x.shape[3:])  # (B, C', T', H·W) → (B, C', T', H, W)
 
-# %% ../../nbs/ops/10_temporal.ipynb #cac0f0f1
+# %% ../../nbs/ops/10_temporal.ipynb #31666adb
 def spread(
     kernel: Tensor, # (N, 1, a, b)
     stride: tuple[int, int], # distance of neighbours afterwards
 ) -> Tensor: # (N, 1, (a − 1)·stride[0] + 1, (b − 1)·stride[1] + 1)
     "A dilated kernel as a dense one: zeros between neighbours."
+    if stride == (1, 1): return kernel
     return F.conv_transpose2d(kernel, kernel.new_ones(1, 1, 1, 1), stride=stride)
 
 # %% ../../nbs/ops/10_temporal.ipynb #3040583c
