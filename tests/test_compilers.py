@@ -43,3 +43,9 @@ def test_onnx(name, tmp_path):
     for clip in (x, other):
         y, = session.run(None, {session.get_inputs()[0].name: clip.contiguous().numpy()})
         with torch.no_grad(): torch.testing.assert_close(torch.from_numpy(y), op(clip).contiguous(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('name', makers)
+def test_a_clip_elsewhere_is_refused(name):
+    op, x = makers[name]()
+    with pytest.raises(ValueError, match='the clip is on meta, the weights of .* on cpu: move one of them'): op(x.to('meta'))

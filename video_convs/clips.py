@@ -37,10 +37,11 @@ def side_by_side(
     "Join parts along the channels."
     return torch.cat([part.movedim(1, -1) for part in parts], -1).movedim(-1, 1)
 
-# %% ../nbs/00_clips.ipynb #2b468a55
+# %% ../nbs/00_clips.ipynb #c2aade63
 def check_clip(
     x: Tensor, # what an operator was given
     channels: int | None = None, # how many channels it must have; None: any number
+    op: nn.Module | None = None, # the operator, whose weights must be on the same device
 ) -> None:
     "Raise a `ValueError` that says what is wrong unless `x` is a floating-point clip (B, C, T, H, W)."
     if x.ndim != 5:
@@ -51,6 +52,10 @@ def check_clip(
     if 0 in x.shape: raise ValueError(f"the clip is empty: shape {tuple(x.shape)}")
     if channels is not None and x.shape[1] != channels:
         raise ValueError(f"expected {channels} channels at axis 1 of (B, C, T, H, W), got shape {tuple(x.shape)}")
+    for weight in () if op is None else (*op.parameters(), *op.buffers()):
+        if weight.device != x.device:
+            raise ValueError(f"the clip is on {x.device}, the weights of {type(op).__name__} on {weight.device}:"
+                             f" move one of them, with x.to('{weight.device}') or op.to('{x.device}')")
 
 # %% ../nbs/00_clips.ipynb #3c4fd40c
 _running = threading.local()

@@ -76,7 +76,7 @@ class HFModule(nn.Module):
         self,
         x: Tensor, # F⁺: (B, C, T, H, W)
     ) -> Tensor: # F: (B, C, T, H, W); the sum over T is that of F⁺ if conservative
-        check_clip(x, self.channels)
+        check_clip(x, self.channels, self)
         return _Flow.apply(x, self.gates(x))
 
     def macs(self, T: int, H: int, W: int) -> int:

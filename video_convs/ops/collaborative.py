@@ -53,7 +53,7 @@ class TemporalRefinement(nn.Module):
         self,
         y: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C, T, H, W)
-        check_clip(y, self.channels)
+        check_clip(y, self.channels, self)
         return unfold(fold(y) * fold(self.gate(y)), y.shape[2])
 
     def macs(self, T: int, H: int, W: int) -> int:
@@ -88,7 +88,7 @@ class SpatialRefinement(nn.Module):
         self,
         y: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C, T, H, W)
-        check_clip(y, self.channels)
+        check_clip(y, self.channels, self)
         return y * self.gate(y)
 
     def macs(self, T: int, H: int, W: int) -> int:
@@ -185,7 +185,7 @@ class STCConv(nn.Module):
         self,
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C', T, H', W') with H' = ⌈H/s⌉, W' = ⌈W/s⌉
-        check_clip(x, self.in_channels)
+        check_clip(x, self.in_channels, self)
         if self.temporal is None: return self.S_T(x)
         if self.spatial is None: return self.T_S(x)
         first, rest = x.split(self.parts, 1)

@@ -72,7 +72,7 @@ class FMCB(nn.Module):
         self,
         x: Tensor, # (B, 3, F·T, H, W): RGB, segment after segment
     ) -> Tensor: # (B, C, T, H/4, W/4), rounded up
-        check_clip(x, 3)
+        check_clip(x, 3, self)
         (frames, H, W), K = x.shape[2:], self.hgc1.kernel_size
         if frames % self.frames:
             raise ValueError(f"FMCB needs frames = {self.frames} frames for each segment, segment after segment;"
@@ -144,7 +144,7 @@ class CMCB(nn.Module):
         self,
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C, T, H, W)
-        check_clip(x, self.channels)
+        check_clip(x, self.channels, self)
         (T, H, W), Y = x.shape[2:], fold(x)
         reduced = lambda maps: self.reduce_norm(self.reduce(maps))
         S = reduced(self.strips(Y)) if self.strips_first(x) else self.strips(reduced(Y))  # (B·T, h, 3, 3)

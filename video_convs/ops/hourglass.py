@@ -69,7 +69,7 @@ class HgC(nn.Module):
         self,
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C·E, T or T − K + 1, H, W)
-        check_clip(x, self.channels)
+        check_clip(x, self.channels, self)
         (B, C, T, H, W), r = x.shape, self.kernel_size // 2
         if self.padding == 'valid' and T < self.kernel_size:
             raise ValueError(f"padding='valid' needs at least kernel_size = {self.kernel_size} frames, got T = {T};"

@@ -147,7 +147,7 @@ class STHConv(nn.Module):
         self,
         x: Tensor, # (B, C_i, T, H, W)
     ) -> Tensor: # (B, C_o, T, ⌈H/stride⌉, ⌈W/stride⌉)
-        check_clip(x, self.in_channels)
+        check_clip(x, self.in_channels, self)
         T, d, n = x.shape[2], self.dilation, self.n
         if self.temporal is None: return unfold(self.conv(fold(x), self.spatial, self.groups, self.bias), T)
         if self.spatial is None:

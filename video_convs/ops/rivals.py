@@ -62,7 +62,7 @@ class GSTConv(nn.Module):
         self,
         x: Tensor, # (B, C_i, T, H, W)
     ) -> Tensor: # (B, C_o, T, ⌈H/stride⌉, ⌈W/stride⌉)
-        check_clip(x, self.in_channels)
+        check_clip(x, self.in_channels, self)
         n, s, d, T = self.spatial.shape[1], self.stride, self.dilation, x.shape[2]
         first, last = x[:, :n], x[:, -n:]
         space = unfold(F.conv2d(fold(first), self.spatial.squeeze(2), None, s, d, d), T)
@@ -145,7 +145,7 @@ class TIN(nn.Module):
         self,
         x: Tensor, # (B, C, T, H, W) with T = frames
     ) -> Tensor: # (B, C, T, H, W)
-        check_clip(x, self.channels)
+        check_clip(x, self.channels, self)
         check_frames(self, x)
         M = self.moving
         o, w = self.nets(frame_means(x[:, :M]))
@@ -202,7 +202,7 @@ class MotionExcitation(nn.Module):
         self,
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C, T, H, W)
-        check_clip(x, self.channels)
+        check_clip(x, self.channels, self)
         return x * self.gate(x)
 
     def macs(self, T: int, H: int, W: int) -> int:
@@ -264,7 +264,7 @@ class MultipleTemporalAggregation(nn.Module):
         self,
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C, T, ⌈H/stride⌉, ⌈W/stride⌉)
-        check_clip(x, self.channels)
+        check_clip(x, self.channels, self)
         (*parts, last), T, Y = x.chunk(self.scale, 1), x.shape[2], []
         for part, shift, conv, bn in zip(parts, self.shifts, self.convs, self.bns):
             z = part + Y[-1] if self.cascade and Y else part
@@ -309,7 +309,7 @@ class TAM(nn.Module):
         self,
         x: Tensor, # (B, C, T, H, W) with T = frames
     ) -> Tensor: # (B, C, T, H, W)
-        check_clip(x, self.channels)
+        check_clip(x, self.channels, self)
         check_frames(self, x)
         m = frame_means(x)
         Θ = self.G(m.flatten(0, 1)).unflatten(0, m.shape[:2])  # (B, C, K)

@@ -74,7 +74,7 @@ class TemporalConv(nn.Module):
         self,
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C, T, H, W)
-        check_clip(x, self.channels)
+        check_clip(x, self.channels, self)
         d, taps = self.dilation, self.taps
         if d > 1: taps = spread(taps.flatten(3), (d, 1)).unsqueeze(4)  # (C, 1, (K−1)·d + 1, 1, 1)
         return over_time(x, taps, padding=d * (self.kernel_size // 2))
@@ -105,7 +105,7 @@ class TemporalShift(nn.Module):
         self,
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C, T, H, W); frames from outside of the clip are zero
-        check_clip(x, self.channels)
+        check_clip(x, self.channels, self)
         return over_time(x, self.taps.to(x.dtype), padding=1)
 
     def macs(self, T: int, H: int, W: int) -> int:
@@ -229,7 +229,7 @@ class ShiftedConv(nn.Module):
         self,
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C', T, ⌈H/s⌉, ⌈W/s⌉)
-        check_clip(x, self.in_channels)
+        check_clip(x, self.in_channels, self)
         x = every(x, self.stride)
         if not self.by_products(x): return unfold(F.conv2d(fold(self.shift(x)), self.weight, self.bias), x.shape[2])
         y = ShiftedProduct.apply(x, self.weight.flatten(1), self.in_channels // self.shift.fold_div)
@@ -277,7 +277,7 @@ class DenseTemporalConv(nn.Module):
         self,
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C', T, ⌈H/s⌉, ⌈W/s⌉)
-        check_clip(x, self.in_channels)
+        check_clip(x, self.in_channels, self)
         d = self.dilation
         return over_time(every(x, self.stride), self.taps, d * (self.kernel_size // 2), d, self.bias)
 
@@ -335,7 +335,7 @@ class R2Plus1D(nn.Module):
         self,
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C', T, ⌈H/s⌉, ⌈W/s⌉)
-        check_clip(x, self.in_channels)
+        check_clip(x, self.in_channels, self)
         S, A = self.spatial, self.taps
         if self.arrangement == 'sequential': return over_time(self.over_space(x, S), A, 1, bias=self.bias)
         x_s = every(x, self.stride)
@@ -403,7 +403,7 @@ class C3D(nn.Module):
         self,
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C', T, ⌈H/s⌉, ⌈W/s⌉)
-        check_clip(x, self.in_channels)
+        check_clip(x, self.in_channels, self)
         s, d = self.stride, self.dilation
         y = F.conv3d(x, self.weight, self.bias, stride=(1, s, s), padding=(1, d, d), dilation=(1, d, d))
         return y.contiguous(memory_format=torch.channels_last_3d)  # the library forgets it for one tiny clip
