@@ -4,29 +4,14 @@ import copy, io
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 
+from proofs import equal, layouts, make_clip
 from video_convs.clips import Clipwise, clip_length, fold, unfold
 from video_convs.ops.aggregation import HFModule, shift_left, shift_right
 from video_convs.ops.literal import check_operator, literal_hf, plain_hf, randomised
 
 clips = st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 5), st.integers(1, 5), st.integers(1, 5))  # B, C, T, H, W
-layouts = st.sampled_from((torch.contiguous_format, torch.channels_last_3d))
 some = settings(max_examples=40, deadline=None, derandomize=True)
-
-
-@pytest.fixture(autouse=True, scope='module')
-def one_thread():
-    "Clips are tiny here: a second thread would only be waited for."
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def make_clip(shape, layout=torch.contiguous_format):
-    return torch.randn(shape, dtype=torch.float64).contiguous(memory_format=layout)
-
-
-def equal(got, want): torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-10)
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 @some

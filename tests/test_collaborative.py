@@ -1,54 +1,23 @@
 """STC and its refinements against their literal forms on generated configurations, and what they say about wrong input."""
-import copy
-
 import pytest, torch
 from hypothesis import assume, given, settings, strategies as st
 from torch import nn
 
+from proofs import both_roads, equal, layouts, make_clip, sized, wrong_clips
 from video_convs.clips import fold, unfold
 from video_convs.ops.collaborative import STCConv, SpatialRefinement, TemporalRefinement
-from video_convs.ops.literal import literal_sr, literal_stc, literal_tr, plain_sr, plain_stc, plain_tr, randomised
+from video_convs.ops.literal import literal_sr, literal_stc, literal_tr, plain_sr, plain_stc, plain_tr
 from video_convs.ops.temporal import TemporalShift
 
 sizes = st.tuples(st.integers(1, 2), st.integers(1, 5), st.integers(1, 5), st.integers(1, 5))  # B, T, H, W
-layouts = st.sampled_from((torch.contiguous_format, torch.channels_last_3d))
 reductions, shares, flags = st.sampled_from((None, 1, 2, 16)), st.sampled_from((0, 1/4, 1/2, 3/4, 1)), st.booleans()
 some = settings(max_examples=40, deadline=None, derandomize=True)
-
-
-@pytest.fixture(autouse=True, scope='module')
-def one_thread():
-    "Clips are tiny here: a second thread would only be waited for."
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def sized(op):
-    "Random weights with sums of order one, so that no sigmoid is saturated."
-    for p in randomised(op).parameters(): p.data /= p[0].numel()**.5
-    return op
-
-
-def make_clip(shape, layout): return torch.randn(shape, dtype=torch.float64).contiguous(memory_format=layout)
-
-
-def both_roads(op, x):
-    "The output with and without gradients. In float32, channels-last stays so (tiny clips may be both layouts at once)."
-    single = copy.deepcopy(op).float()
-    with torch.no_grad(): inference, single_inference = op(x), single(x.float())
-    for y in (single_inference, single(x.float())):
-        assert x.is_contiguous() or y.is_contiguous(memory_format=torch.channels_last_3d)
-    return inference, op(x)
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 def form(op):
     return dict(spatial=op.spatial, temporal=op.temporal, tr=op.tr and (op.tr.taps, op.tr.reduce), bias=op.bias, stride=op.stride,
                 sr=op.sr and (op.sr.window, op.sr.reduce), dilation=op.dilation, shift=op.shift)
-
-
-def equal(got, want): torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-10)
 
 
 @some
@@ -165,12 +134,7 @@ def test_wrong_arguments(make, says):
 
 
 @pytest.mark.parametrize('op', [STCConv(8, 8), STCConv(8, 8, 1), TemporalRefinement(8), SpatialRefinement(8)], ids=str)
-@pytest.mark.parametrize('x, says', [
-    (torch.randn(8, 4, 5, 5), 'expected a clip (B, C, T, H, W), got 4 axes'),
-    (torch.randn(1, 4, 8, 5, 5), 'expected 8 channels'),
-    (torch.ones(1, 8, 4, 5, 5, dtype=torch.uint8), 'floating-point'),
-    (torch.randn(1, 8, 0, 5, 5), 'empty'),
-])
+@pytest.mark.parametrize('x, says', wrong_clips(8))
 def test_wrong_clips(op, x, says):
     with pytest.raises(ValueError) as error: op(x)
     assert says in str(error.value)

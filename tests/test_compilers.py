@@ -3,9 +3,9 @@ import shutil
 
 import pytest, torch
 
+from proofs import sized
 from video_convs.ops.bench import OPERATORS
 from video_convs.ops.h2cn_blocks import FMCB
-from video_convs.ops.literal import randomised
 
 T, ONE_LENGTH = 6, ('TIN', 'TAM')  # these hold layers over time and take no other T
 SAME_CODE = {'TemporalShift 4C', 'HgC avg', 'STHConv merge', 'STC-Light', 'GST-Large', 'R2Plus1D parallel'}  # as another entry
@@ -17,8 +17,7 @@ def prepared(name):
     "An operator with random weights of the usual size, in eval mode, and a clip."
     torch.manual_seed(0)
     op, x = makers[name]()
-    for p in randomised(op).parameters(): p.data *= p[0].numel()**-.5
-    return op, x
+    return sized(op), x
 
 
 @pytest.mark.skipif(not (shutil.which('g++') or shutil.which('clang++')), reason='inductor needs a C++ compiler')

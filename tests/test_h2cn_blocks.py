@@ -6,22 +6,14 @@ import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from torch import nn
 
+from proofs import both_roads, equal, layouts
 from video_convs.clips import fold, unfold
 from video_convs.ops.h2cn_blocks import CMCB, FMCB
 from video_convs.ops.literal import literal_cmcb, literal_fmcb, plain_cmcb, plain_fmcb, randomised
 
-layouts = st.sampled_from((torch.contiguous_format, torch.channels_last_3d))
 temporals, slopes = st.sampled_from(('hgc', 'conv1d')), st.sampled_from((2, 4, 6))
 some = settings(max_examples=20, deadline=None, derandomize=True)
-
-
-@pytest.fixture(autouse=True, scope='module')
-def one_thread():
-    "Clips are tiny here: a second thread would only be waited for."
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 def settled(op):
@@ -38,16 +30,6 @@ def numbers(*norms): return tuple((n.running_mean, n.running_var, n.weight, n.bi
 def pair(hgc): return hgc.taps, getattr(hgc, 'spatial', None)
 def fmcb_form(op): return pair(op.hgc1), pair(op.hgc2), op.conv.weight, numbers(op.norm1, op.norm2, op.norm), op.hgc1.slope, 2
 def cmcb_form(op): return op.reduce.weight, op.expand.weight, pair(op.hgc), numbers(op.reduce_norm, op.expand_norm), op.hgc.slope
-def equal(got, want): torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-10)
-
-
-def both_roads(op, x):
-    "The output with and without gradients. In float32, channels-last stays so (tiny clips may be both layouts at once)."
-    single = copy.deepcopy(op).float()
-    with torch.no_grad(): inference, single_inference = op(x), single(x.float())
-    for y in (single_inference, single(x.float())):
-        assert x.is_contiguous() or y.is_contiguous(memory_format=torch.channels_last_3d)
-    return inference, op(x)
 
 
 @some

@@ -1,16 +1,16 @@
 """STHConv against its literal form on generated configurations, on every road, and what it says about wrong input."""
-import copy, math
+import math
 
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
 
+from proofs import both_roads, equal, layouts
 from video_convs.clips import fold, unfold
 from video_convs.ops.hybrid import STHConv
 from video_convs.ops.literal import check_operator, literal_integration, literal_sth, plain_sth, randomised
 
 sizes = st.tuples(st.integers(1, 2), st.integers(1, 5), st.integers(1, 6), st.integers(1, 6))  # B, T, H, W
-layouts = st.sampled_from((torch.contiguous_format, torch.channels_last_3d))
 steps = st.tuples(st.integers(1, 3), st.integers(1, 3))  # stride, dilation
 some = settings(max_examples=30, deadline=None, derandomize=True)
 
@@ -22,25 +22,7 @@ class Dense(STHConv):
     def per_type(self, x): return self.types == 1
 
 
-@pytest.fixture(autouse=True, scope='module')
-def one_thread():
-    "Clips are tiny here: a second thread would only be waited for."
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def equal(got, want): torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-10)
-
-
-def both_roads(op, x):
-    "The output with and without gradients. In float32, channels-last stays so (tiny clips may be both layouts at once)."
-    single = copy.deepcopy(op).float()
-    with torch.no_grad(): inference, single_inference = op(x), single(x.float())
-    for y in (single_inference, single(x.float())):
-        assert x.is_contiguous() or y.is_contiguous(memory_format=torch.channels_last_3d)
-    return inference, op(x)
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 def proof(size, step, layout, C_i, C_o, **options):

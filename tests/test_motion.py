@@ -8,13 +8,7 @@ from video_convs.data.video import read_frames
 
 SMALL = MotionConfig(size=32, frames=12)
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    "Small tensors are drawn faster by one thread than by several."
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 @pytest.mark.parametrize('task', TASKS)
 def test_a_task_is_balanced_and_reproducible(task):

@@ -1,42 +1,17 @@
 """The operators against their literal forms on generated configurations, and what they say about wrong input."""
-import copy
-
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 
+from proofs import both_roads, equal, layouts, make_clip, wrong_clips
 from video_convs.ops.hourglass import HgC
 from video_convs.ops.literal import (literal_hgc, literal_shift, literal_temporal, plain_hgc, plain_shift, plain_temporal,
                                      randomised)
 from video_convs.ops.temporal import TemporalConv, TemporalShift
 
 clips = st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 6), st.integers(1, 6), st.integers(1, 6))  # B, C, T, H, W
-odd, layouts = st.sampled_from((1, 3, 5)), st.sampled_from((torch.contiguous_format, torch.channels_last_3d))
+odd = st.sampled_from((1, 3, 5))
 some = settings(max_examples=40, deadline=None, derandomize=True)
-
-
-@pytest.fixture(autouse=True, scope='module')
-def one_thread():
-    "Clips are tiny here: a second thread would only be waited for."
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def make_clip(shape, layout):
-    return torch.randn(shape, dtype=torch.float64).contiguous(memory_format=layout)
-
-
-def both_roads(op, x):
-    "The output with and without gradients. In float32, channels-last stays so (tiny clips may be both layouts at once)."
-    single = copy.deepcopy(op).float()
-    with torch.no_grad(): inference, single_inference = op(x), single(x.float())
-    for y in (single_inference, single(x.float())):
-        assert x.is_contiguous() or y.is_contiguous(memory_format=torch.channels_last_3d)
-    return inference, op(x)
-
-
-def equal(got, want): torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-10)
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 @some
@@ -103,12 +78,7 @@ def test_wrong_arguments(make, says):
 
 
 @pytest.mark.parametrize('op', [HgC(8), TemporalConv(8), TemporalShift(8)], ids=lambda op: type(op).__name__)
-@pytest.mark.parametrize('x, says', [
-    (torch.randn(8, 4, 5, 5), 'expected a clip (B, C, T, H, W), got 4 axes'),
-    (torch.randn(1, 4, 8, 5, 5), 'expected 8 channels'),
-    (torch.ones(1, 8, 4, 5, 5, dtype=torch.uint8), 'floating-point'),
-    (torch.randn(1, 8, 0, 5, 5), 'empty'),
-])
+@pytest.mark.parametrize('x, says', wrong_clips(8))
 def test_wrong_clips(op, x, says):
     with pytest.raises(ValueError) as error: op(x)
     assert says in str(error.value)

@@ -1,10 +1,9 @@
 """GST, TIN, TEA and TAM against their literal forms on generated configurations, and what they say about wrong input."""
-import copy
-
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 from torch import nn
 
+from proofs import both_roads, equal, layouts, make_clip, wrong_clips
 from video_convs.ops.literal import (eval_norm, literal_conv, literal_gst, literal_me, literal_mta, literal_tam,
                                      literal_tin, plain_gst, plain_me, plain_mta, plain_tam, plain_tin, randomised)
 from video_convs.ops.rivals import (GSTConv, MotionExcitation, MultipleTemporalAggregation, TAM, TIN, border_sums, frame_means,
@@ -12,21 +11,9 @@ from video_convs.ops.rivals import (GSTConv, MotionExcitation, MultipleTemporalA
 from video_convs.ops.temporal import TemporalShift
 
 clips = st.tuples(st.integers(1, 2), st.integers(1, 5), st.integers(1, 5), st.integers(1, 5))  # B, T, H, W
-layouts, seeds = st.sampled_from((torch.contiguous_format, torch.channels_last_3d)), st.integers(0, 99)
+seeds = st.integers(0, 99)
 some = settings(max_examples=25, deadline=None, derandomize=True)
-
-
-@pytest.fixture(autouse=True, scope='module')
-def one_thread():
-    "Clips are tiny here: a second thread would only be waited for."
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def make_clip(B, C, T, H, W, layout):
-    return torch.randn(B, C, T, H, W, dtype=torch.float64).contiguous(memory_format=layout)
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 def stirred(op, seed):
@@ -34,18 +21,6 @@ def stirred(op, seed):
     for m in randomised(op.double(), seed).modules():
         if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d)): m.running_mean.normal_(); m.running_var.uniform_(.5, 2)
     return op
-
-
-def both_roads(op, x):
-    "The output with and without gradients. In float32, channels-last stays so (tiny clips may be both layouts at once)."
-    single = copy.deepcopy(op).float()
-    with torch.no_grad(): inference, single_inference = op(x), single(x.float())
-    for y in (single_inference, single(x.float())):
-        assert x.is_contiguous() or y.is_contiguous(memory_format=torch.channels_last_3d)
-    return inference, op(x)
-
-
-def equal(got, want): torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-10)
 
 
 def agree(op, x, literal, plain, *form):
@@ -56,21 +31,21 @@ def agree(op, x, literal, plain, *form):
 @some
 @given(clips, st.sampled_from(((2, 1), (2, 2), (4, 1), (4, 2))), st.integers(1, 2), st.integers(1, 2), st.booleans(), layouts, seeds)
 def test_gst(shape, shares, stride, dilation, bias, layout, seed):
-    op, x = stirred(GSTConv(4, 4, *shares, stride, dilation, bias), seed), make_clip(shape[0], 4, *shape[1:], layout)
+    op, x = stirred(GSTConv(4, 4, *shares, stride, dilation, bias), seed), make_clip((shape[0], 4, *shape[1:]), layout)
     agree(op, x, literal_gst, plain_gst, op.spatial, op.temporal, op.bias, stride, dilation)
 
 
 @some
 @given(clips, st.integers(1, 2), layouts, seeds)
 def test_tin(shape, shift_div, layout, seed):
-    op, x = stirred(TIN(4 * shift_div, shape[1], shift_div), seed), make_clip(shape[0], 4 * shift_div, *shape[1:], layout)
+    op, x = stirred(TIN(4 * shift_div, shape[1], shift_div), seed), make_clip((shape[0], 4 * shift_div, *shape[1:]), layout)
     agree(op, x, literal_tin, plain_tin, tuple(op.offset.parameters()), tuple(op.weight.parameters()))
 
 
 @some
 @given(clips, st.integers(1, 7), layouts, seeds)
 def test_motion_excitation(shape, reduction, layout, seed):
-    op, x = stirred(MotionExcitation(5, reduction), seed), make_clip(shape[0], 5, *shape[1:], layout)
+    op, x = stirred(MotionExcitation(5, reduction), seed), make_clip((shape[0], 5, *shape[1:]), layout)
     agree(op, x, literal_me, plain_me,
           op.conv1.weight, eval_norm(op.bn1), op.conv2.weight, op.conv3.weight, eval_norm(op.bn3))
 
@@ -78,7 +53,7 @@ def test_motion_excitation(shape, reduction, layout, seed):
 @some
 @given(clips, st.integers(2, 4), st.sampled_from(((1, True), (1, False), (2, False))), layouts, seeds)
 def test_aggregation(shape, scale, way, layout, seed):
-    op, x = stirred(MultipleTemporalAggregation(2 * scale, scale, *way), seed), make_clip(shape[0], 2 * scale, *shape[1:], layout)
+    op, x = stirred(MultipleTemporalAggregation(2 * scale, scale, *way), seed), make_clip((shape[0], 2 * scale, *shape[1:]), layout)
     weights = [s.taps for s in op.shifts], [c.weight for c in op.convs], [eval_norm(b) for b in op.bns]
     agree(op, x, literal_mta, plain_mta, *weights, *way)
 
@@ -86,7 +61,7 @@ def test_aggregation(shape, scale, way, layout, seed):
 @some
 @given(clips, st.integers(1, 5), st.sampled_from((1, 3, 5)), st.integers(1, 5), layouts, seeds)
 def test_tam(shape, channels, K, reduction, layout, seed):
-    op, x = stirred(TAM(channels, shape[1], K, reduction), seed), make_clip(shape[0], channels, *shape[1:], layout)
+    op, x = stirred(TAM(channels, shape[1], K, reduction), seed), make_clip((shape[0], channels, *shape[1:]), layout)
     G, L = ((b[0].weight, eval_norm(b[1]), b[3].weight) for b in (op.G, op.L))
     agree(op, x, literal_tam, plain_tam, G, L)
 
@@ -94,7 +69,7 @@ def test_tam(shape, channels, K, reduction, layout, seed):
 @some
 @given(clips, st.integers(1, 3), st.sampled_from((1, 3, 5)), st.booleans(), layouts)
 def test_both_roads_of_over_time_each_have_the_same_gradients(shape, channels, K, weighted, layout):
-    x = make_clip(shape[0], channels, *shape[1:], layout)
+    x = make_clip((shape[0], channels, *shape[1:]), layout)
     taps, importance = (torch.randn(*x.shape[:2], n, dtype=torch.float64) for n in (K, x.shape[2]))
     inputs = [z.requires_grad_() for z in (x, taps, importance)[:2 + weighted]]
     with pytest.MonkeyPatch.context() as patch:
@@ -110,7 +85,7 @@ def test_both_roads_of_over_time_each_have_the_same_gradients(shape, channels, K
 @given(clips, layouts)
 def test_helpers(shape, layout):
     B, T, H, W = shape
-    x = make_clip(B, 3, T, H, W, layout)
+    x = make_clip((B, 3, T, H, W), layout)
     equal(frame_means(x), x.mean((3, 4)))
     kernel = torch.randn(3, 1, 1, 3, 3, dtype=torch.float64)
     sums = border_sums(border_sums(x).transpose(3, 4)).transpose(3, 4)  # (B, 3, T, 3, 3)
@@ -191,12 +166,7 @@ def test_wrong_arguments(make, says):
 
 @pytest.mark.parametrize('op', [GSTConv(16, 8), MotionExcitation(16), MultipleTemporalAggregation(16), TIN(16, 4), TAM(16, 4)],
                          ids=lambda op: type(op).__name__)
-@pytest.mark.parametrize('x, says', [
-    (torch.randn(16, 4, 5, 5), 'expected a clip (B, C, T, H, W), got 4 axes'),
-    (torch.randn(1, 8, 4, 5, 5), 'expected 16 channels'),
-    (torch.ones(1, 16, 4, 5, 5, dtype=torch.uint8), 'floating-point'),
-    (torch.randn(1, 16, 0, 5, 5), 'empty'),
-])
+@pytest.mark.parametrize('x, says', wrong_clips(16))
 def test_wrong_clips(op, x, says):
     with pytest.raises(ValueError) as error: op(x)
     assert says in str(error.value)

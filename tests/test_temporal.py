@@ -6,33 +6,23 @@ import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
 from torch import nn
 
+from proofs import equal, layouts, make_clip, wrong_clips
 from video_convs.clips import fold, unfold
 from video_convs.ops.literal import literal_conv3d, literal_r2plus1d, literal_shift, plain_conv3d, plain_r2plus1d, randomised
 from video_convs.ops.temporal import (C3D, P3D, DenseTemporalConv, R2Plus1D, ShiftedConv, TemporalConv, TemporalShift,
                                       conv_arguments, over_time)
 
 shapes = st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))  # B, C, T, H, W
-few, layouts = st.integers(1, 3), st.sampled_from((torch.contiguous_format, torch.channels_last_3d))
+few = st.integers(1, 3)
 strides, flags = st.integers(1, 2), st.booleans()
 some = settings(max_examples=25, deadline=None, derandomize=True)
 last = torch.channels_last_3d
-
-
-@pytest.fixture(autouse=True, scope='module')
-def one_thread():
-    "Clips are tiny here: a second thread would only be waited for."
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def equal(got, want, tolerance=1e-10): torch.testing.assert_close(got, want, rtol=tolerance, atol=tolerance)
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 def check(op, shape, layout, literal, plain):
     "Module with and without gradients, and the plain form, against the literal form; channels-last stays so."
-    op, x = randomised(op.double()), torch.randn(shape, dtype=torch.float64).contiguous(memory_format=layout)
+    op, x = randomised(op.double()), make_clip(shape, layout)
     bias = 0 if op.bias is None else op.bias.view(-1, 1, 1, 1)
     want, single = literal(x) + bias, copy.deepcopy(op).float()
     with torch.no_grad(): inference, single_inference = op(x), single(x.float())
@@ -199,12 +189,7 @@ def test_what_is_taken_over(conv): assert conv_arguments(conv, conv.kernel_size[
 
 
 @pytest.mark.parametrize('op', [ShiftedConv(8, 4), DenseTemporalConv(8, 4), R2Plus1D(8, 4), P3D(8, 4, 'B'), C3D(8, 4)], ids=lambda op: type(op).__name__)
-@pytest.mark.parametrize('x, says', [
-    (torch.randn(8, 4, 5, 5), 'expected a clip (B, C, T, H, W), got 4 axes'),
-    (torch.randn(1, 4, 8, 5, 5), 'expected 8 channels'),
-    (torch.ones(1, 8, 4, 5, 5, dtype=torch.uint8), 'floating-point'),
-    (torch.randn(1, 8, 0, 5, 5), 'empty'),
-])
+@pytest.mark.parametrize('x, says', wrong_clips(8))
 def test_wrong_clips(op, x, says):
     with pytest.raises(ValueError) as error: op(x)
     assert says in str(error.value)

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['FMCB', 'CMCB']
 
-# %% ../../nbs/ops/12_h2cn_blocks.ipynb #97bcbe9b
+# %% ../../nbs/ops/12_h2cn_blocks.ipynb #d3fae7da
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..clips import check_clip, fold, unfold
+from ..clips import check_clip, fold, unfold, wants_gradient
 from .hourglass import HgC
 from .temporal import over_time
 
@@ -95,7 +95,7 @@ class FMCB(nn.Module):
     def extra_repr(self):
         return f'{self.out_channels}, slope={self.slope}, frames={self.frames}, temporal={self.temporal!r}'
 
-# %% ../../nbs/ops/12_h2cn_blocks.ipynb #ef1d3351
+# %% ../../nbs/ops/12_h2cn_blocks.ipynb #a3f89a4f
 class CMCB(nn.Module):
     "Clip-level motion capturing block, Eq. 5–8 of Tan et al. 2022: gates channels by what the neighbouring frames hold."
     def __init__(
@@ -137,8 +137,7 @@ class CMCB(nn.Module):
 
     def strips_first(self, x: Tensor) -> bool:
         "May the strips be taken of Y? Not in training; else where it is faster, measured on CPUs: without gradients, up to 64 channels."
-        trains = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *self.parameters()))
-        return self.channels <= 64 and not (trains or self.reduce_norm.training)
+        return self.channels <= 64 and not (wants_gradient(self, x) or self.reduce_norm.training)
 
     def forward(
         self,

@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['HgC']
 
-# %% ../../nbs/ops/11_hourglass.ipynb #ac13d5c6
+# %% ../../nbs/ops/11_hourglass.ipynb #024be4a6
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..clips import check_clip, fold, unfold
+from ..clips import check_clip, fold, unfold, wants_gradient
 from .temporal import identity_taps, over_time, spread
 
-# %% ../../nbs/ops/11_hourglass.ipynb #5a1d22ac
+# %% ../../nbs/ops/11_hourglass.ipynb #f494e21b
 class HgC(nn.Module):
     "Hourglass convolution, Eq. 2 of Tan et al. 2022: depthwise, without bias, norm or activation; starts as the identity."
     def __init__(
@@ -62,8 +62,8 @@ class HgC(nn.Module):
 
     def one_kernel(self, x: Tensor) -> bool:
         "Is one 3D convolution the faster road? Measured on CPUs: without gradients, up to 5×5; up to 3×3 with few channels."
-        trains = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *self.parameters()))
-        return x.device.type == 'cpu' and not trains and 0 < self.slope * self.rings <= (4 if self.channels >= 16 else 2)
+        widest = 4 if self.channels >= 16 else 2
+        return x.device.type == 'cpu' and not wants_gradient(self, x) and 0 < self.slope * self.rings <= widest
 
     def forward(
         self,
