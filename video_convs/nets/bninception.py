@@ -103,7 +103,7 @@ class BNInception(nn.Sequential):
             inception_5b=Inception(1024, 352, (192, 320), (192, 224), nn.MaxPool2d(3, stride=1, padding=1), 128),
             global_pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(1024, num_classes)))
 
-# %% ../../nbs/nets/21_bninception.ipynb #d9cd967e
+# %% ../../nbs/nets/21_bninception.ipynb #298b297b
 _CLASSIFIERS = ('fc', 'last_linear', 'fc_final')
 _LAYER = re.compile(r'(?:conv[12]|inception_\d[a-e]|res\d[ab])_\w+')
 _ECO = 'eco3d.op.'  # where ECO's 3D half is
@@ -132,7 +132,7 @@ def from_caffe(
         elif layer.startswith('res'): layer = _ECO + layer
         else: layer = re.sub(r'^(inception_..)_', r'\1.', layer.removesuffix('_bn')) + ('.bn' if norm else '.conv')
         state[f'{layer}.{leaf}'] = value.squeeze(0) if norm else value
-    if not state:
+    if all(key.startswith('fc.') for key in state):
         raise ValueError("no layer of BN-Inception or ECO among these weights: expected names such as"
                          f" conv1_7x7_s2.weight, got {', '.join(list(file)[:3]) or 'none'}")
     return state
