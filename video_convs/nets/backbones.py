@@ -111,7 +111,7 @@ BACKBONES = {card.name: card for card in (
     _inception('eco_lite', ECOLite, 512, ('inception_3a', 'inception_3b'), convert=_until_3c, scratch='eco3d.'),
 )}
 
-# %% ../../nbs/nets/23_backbones.ipynb #1eb994d5
+# %% ../../nbs/nets/23_backbones.ipynb #c895d0b2
 def find_backbone(
     name: str,
 ) -> Backbone:
@@ -126,7 +126,7 @@ def _imagenet(card):
     url = card.weights or torchvision.models.get_model_weights(card.name).IMAGENET1K_V1.url
     load = torch.hub.load_state_dict_from_url
     try: return load(url, map_location='cpu', progress=False, check_hash=True, weights_only=True)
-    except (URLError, OSError) as error:
+    except (URLError, OSError, RuntimeError) as error:  # the last: the hash is another
         folder = os.path.join(torch.hub.get_dir(), 'checkpoints')
         raise ValueError(f"the ImageNet weights of {card.name} could not be downloaded ({error}):"
                          f" fetch {url} on a machine with a network and put the file"
