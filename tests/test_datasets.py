@@ -127,7 +127,7 @@ def test_subset(root):
     (lambda r: table(r, lambda l: l + ['a/7.mp4,a,train,', 'a/8.mp4,a,train,']), r'2 of 17 videos are not there, the first: .*a/7.mp4, .*a/8.mp4'),
     (lambda r: table(r, lambda l: l[:3] + ['a/0.mp4,,test,x'] + l[3:]), 'line 4: path, label and split must all be given'),
     (lambda r: table(r, lambda l: l + [l[4]]), "lists a/3.mp4 twice in the split 'train'"),
-    (lambda r: table(r, encoding='utf-16'), 'no readable CSV'),
+    (lambda r: table(r, encoding='utf-16'), 'is no UTF-8 text'),
 ])
 def test_refused(root, make, message):
     with pytest.raises(ValueError, match=message) as error: open_data(make(root))
