@@ -56,7 +56,7 @@ def resize(
     if isinstance(size, int): size = tuple(max(round(n*size/min(H, W)), 1) for n in (H, W))
     return crop_resize(clip, (0, 0, H, W), size)
 
-# %% ../../nbs/data/33_transforms.ipynb #d51fd0ff
+# %% ../../nbs/data/33_transforms.ipynb #02e03172
 @dataclass(frozen=True)
 class Views:
     "What is looked at of a video: clips in time × crops in space."
@@ -114,6 +114,13 @@ class Views:
                              f" {side} or more")
         shares = (1,) if self.crops == 1 else (0, 1, 2)  # halves of the room on either side
         return [((H - side)*(a if H > W else 1)//2, (W - side)*(1 if H > W else a)//2, side, side) for a in shares]
+
+    def check(self,
+        spec, # has size and fit (an InputSpec)
+    ) -> None:
+        "Refuse crops that no frame can hold, before anything is decoded."
+        short = self.resize or spec.size
+        self.boxes(*(short if isinstance(short, tuple) else (short, short)), spec)
 
     def cut(self,
         frames: Tensor, # (…, C, clips · F, H, W) uint8, as `indices` orders them
@@ -317,7 +324,7 @@ class Augment:
         if self.scale == (1., 1.) and self.ratio == 1: return eval_box(H, W, fit)
         return random_box(H, W, rng, self.scale, self.ratio, fit)
 
-# %% ../../nbs/data/33_transforms.ipynb #6c15ab96
+# %% ../../nbs/data/33_transforms.ipynb #040b4a58
 def _check(clip, spec):
     C = spec.channels
     if clip.dtype != torch.uint8 or clip.ndim not in (4, 5) or clip.shape[-4] != C or 0 in clip.shape:
@@ -329,6 +336,7 @@ def eval_transform(
     views: Views = Views(), # which clips and crops
 ) -> Callable: # (…, C, clips · F, H, W) uint8 → float32 (…, V, C, F, size, size); one view: (…, C, F, size, size)
     "The fixed transform of testing."
+    views.check(spec)
     def transform(frames):
         _check(frames, spec)
         return normalise(views.cut(frames, spec), spec)
