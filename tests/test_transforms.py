@@ -145,7 +145,7 @@ def test_a_gpu_gives_the_same(augment, spec):
     batch, labels = torch.stack([frames(seed=s) for s in range(4)]), torch.arange(4)
     transform = train_transform(spec, augment, frozenset(FLIPS))
     (cpu, a), (gpu, b) = (transform(batch.to(d), [np.random.default_rng(i) for i in range(4)], labels) for d in ('cpu', 'cuda'))
-    assert gpu.is_cuda and torch.equal(a, b.cpu()) and (cpu - gpu.cpu()).abs().max() < 3  # one level, times jitter, of 255
+    assert gpu.is_cuda and torch.equal(a, b.cpu()) and (cpu - gpu.cpu()).abs().max() < 5  # one level for each resize, times jitter
     for views in (Views(), Views(3, 3, resize=30)):
         cpu, gpu = (eval_transform(spec, views)(batch.to(d)) for d in ('cpu', 'cuda'))
         assert cpu.shape == gpu.shape and (cpu - gpu.cpu()).abs().max() < 1.01
