@@ -31,7 +31,7 @@ from .sampling import sample_rng, segments
 from .transforms import FLIPS, Augment, crop_resize, eval_box, eval_transform, train_transform
 from .video import VideoError, VideoInfo, probe, read_frames
 
-# %% ../../nbs/data/34_datasets.ipynb #75681fc8
+# %% ../../nbs/data/34_datasets.ipynb #286a1386
 Span = tuple[int, int]  # first frame, from 0, and the one after the last
 Pick = Sequence[int] | Callable[[int], Sequence[int]]  # frames of an item, from 0; or: how many there are → which
 
@@ -59,12 +59,13 @@ def _rate(path): return probe(path).fps
 @dataclass(frozen=True)
 class VideoFiles:
     "Reads items that are video files or spans of them."
-    fps: float | None = None # frames per second in which spans are counted; None: those of the file
+    counted: float | None = None # frames per second in which spans are counted; None: those of the file
     channels = 3 # of what `read` gives
 
     def _span(self, path, span):
-        if span is None or self.fps is None: return span
-        return int(span[0]*_rate(path)/self.fps), max(int(span[1]*_rate(path)/self.fps), 1)
+        if span is None or self.counted is None: return span
+        ratio = _rate(path)/self.counted
+        return int(span[0]*ratio), max(int(span[1]*ratio), int(span[0]*ratio) + 1)
 
     def probe(self,
         path: str,
