@@ -177,7 +177,7 @@ def official_list(
 def _count(entry, split, options):
     return next((entry.counts[key] for key in (split, *((split, v) for v in options.values())) if key in entry.counts), None)
 
-# %% ../../nbs/data/36_catalogue.ipynb #969312b7
+# %% ../../nbs/data/36_catalogue.ipynb #76c07cb3
 class _Shelf:
     "What lies in folders, each listed once."
     def __init__(self): self.seen = {}
@@ -188,7 +188,7 @@ class _Shelf:
             self.seen[folder] = {False: {}, True: {}}
             try:
                 with os.scandir(folder) as entries:
-                    for e in entries:
+                    for e in sorted(entries, key=lambda e: e.name):
                         name, ending = os.path.splitext(e.name)
                         if e.name.startswith('.'): continue
                         if e.is_dir(): self.seen[folder][True][e.name] = e.path
@@ -198,13 +198,13 @@ class _Shelf:
                 raise ValueError(f"the folder {folder} cannot be read ({error.strerror}): change its permissions") from None
         return self.seen[folder][frames].get(stem)
 
-    def find(self, place, video, frames):
+    def find(self, place, names, frames):
         "The same, under any of a video's names below a place."
-        for name in (video.id,) if os.path.basename(place) == CUT else video.names:
+        for name in names:
             above, _, stem = name.rpartition('/')
             if path := self(os.path.join(place, above) if above else place, stem, frames): return path
 
-CUT = 'clips'  # folder for spans that were cut out of their files: there an item is called by its id
+CUT = 'clips'  # folder for spans that were cut out of their files; there an item is called by its id
 
 class Found(NamedTuple):
     "A split, and where its videos lie."
@@ -229,19 +229,21 @@ def find_videos(
     listing = official_list(name, root, split, partial, **options)
     if frames and flow: raise ValueError("frames and flow are two data sets: open each of them, and average the scores")
     kinds = [True] if frames or flow else [True, False] if entry.frames else [False, True]
-    part = 'test' if split in ('test', 's1', 's2') else 'train'
-    places = [str(frames or flow)] if frames or flow else [
-        os.path.join(root, place.format(split=split, part=part)) for place in (CUT, *entry.places)]
+    part, cut = 'test' if split in ('test', 's1', 's2') else 'train', os.path.join(root, CUT)
+    places = [os.path.normpath(os.path.join(root, place.format(split=split, part=part))) for place in entry.places]
+    if frames or flow: places = [str(frames or flow)]
+    elif listing.videos[0].span: places = [cut, *places]
+    def names(video, place):  # folders of frames often lie flat
+        if place == cut: return [video.id]
+        return [*video.names, video.names[0].rpartition('/')[2]] if frames or flow else video.names
     shelf, videos = _Shelf(), listing.videos
-    if frames or flow:  # such folders often are flat
-        videos = [v._replace(names=(*v.names, v.names[0].rpartition('/')[2])) for v in videos]
+    def paths(place, kind): return (shelf.find(place, names(v, place), kind) for v in videos)
     choices = [(place, kind) for place in places for kind in kinds]
-    place, kind = next((c for c in choices if any(shelf.find(c[0], v, c[1]) for v in videos)),
-                       (places[min(1, len(places) - 1)], kinds[0]))
+    place, kind = next((choice for choice in choices if any(paths(*choice))), (places[-len(entry.places):][0], kinds[0]))
     if flow: reader = replace(entry.flow_reader, **({'templates': tuple(template)} if template else {}))
     elif kind: reader = replace(entry.frame_reader, **({'template': template} if template else {}))
     else: reader = VideoFiles(entry.counted)
-    return Found(listing, [shelf.find(place, v, kind) for v in videos], place, reader, os.path.basename(place) == CUT)
+    return Found(listing, list(paths(place, kind)), place, reader, place == cut)
 
 def open_dataset(
     name: str, # 'something-v1', … (see `DATASETS`), 'folder' or 'csv'
@@ -298,7 +300,16 @@ DATASETS['something-v1'] = Official(
     counts=dict(train=86017, val=11522, test=10960), options=dict(order=('sorted', 'file')), frames=True,
     keeps=frozenset(), mirrored=_LEFT_RIGHT)
 
-# %% ../../nbs/data/36_catalogue.ipynb #206d85c4
+# %% ../../nbs/data/36_catalogue.ipynb #9251054b
+def _told(file, known, source):
+    "`id;class` a line → {id: (class, line)}."
+    told = {}
+    for n, text in list_lines(file):
+        (id, _, label), where = text.partition(';'), f'{file}, line {n}'
+        if id in told: raise ValueError(f"{where}: {id} is answered twice: remove one of the lines, or download the list again")
+        told[id] = _known(label, known, where, source), n
+    return told
+
 def _something_v2(files, split):
     "JSON with a template a video; the classes of the test split in a file of their own."
     long = dict(val='validation').get(split, split)
@@ -307,8 +318,7 @@ def _something_v2(files, split):
     numbers = list_json(source, dict).items()
     classes = _numbered([(n, name, f'{source}, class {name!r}') for name, n in numbers], 0, source)
     known, answers, videos = set(classes), files('test-answers.csv', must=False) if split == 'test' else None, []
-    told = {} if answers is None else {id: (_known(label, known, f'{answers}, line {n}', source), n)
-                                       for n, text in list_lines(answers) for id, _, label in [text.partition(';')]}
+    told = _told(answers, known, source) if answers else {}
     for n, item in enumerate(list_json(file), 1):
         where, item = f'{file}, entry {n}', item if isinstance(item, dict) else {}
         id, template = item.get('id'), item.get('template')
@@ -318,8 +328,7 @@ def _something_v2(files, split):
             raise ValueError(f"{where}: {id} has no answer in {answers}: download both again, or remove the answers")
         label = told[id][0] if answers else None if split == 'test' else template.replace('[', '').replace(']', '')
         videos.append(Listed(_plain(id, where), (id,), label and _known(label, known, where, source), where))
-    if len(told) > len({v.id for v in videos}):
-        extra = next(id for id in told if id not in {v.id for v in videos})
+    if extra := next(iter(set(told) - {v.id for v in videos}), None):
         raise ValueError(f"{answers}, line {told[extra][1]}: {extra} is not in {file}: download both again")
     return Listing(classes, videos, (source, *([answers] if answers else []), file))
 
@@ -336,7 +345,7 @@ DATASETS['jester'] = Official(
         ('Swiping Left', 'Swiping Right'), ('Sliding Two Fingers Left', 'Sliding Two Fingers Right'),
         ('Turning Hand Clockwise', 'Turning Hand Counterclockwise')))
 
-# %% ../../nbs/data/36_catalogue.ipynb #49dc8302
+# %% ../../nbs/data/36_catalogue.ipynb #916126f8
 def _kinetics(files, split):
     "A table with a YouTube name and the seconds of each clip."
     def rows(split, must):
@@ -349,8 +358,8 @@ def _kinetics(files, split):
     for row in mine:
         where = f"{file}, line {row['line']}"
         start, end = (_whole_number(row[c], 0, where, c) for c in ('time_start', 'time_end'))
-        id = _plain(f"{row['youtube_id']}_{start:06d}_{end:06d}", where)
-        if not row['youtube_id'] or end <= start: raise ValueError(f"{where}: must name a video and rising seconds: download the list again")
+        id = f"{_plain(row['youtube_id'], where)}_{start:06d}_{end:06d}"
+        if end <= start: raise ValueError(f"{where}: must give rising seconds, got {start} and {end}: download the list again")
         label = row.get('label') or None
         if split != 'test' and not label: raise ValueError(f"{where}: gives no class: download the list again")
         folders = [_plain(label, where), label.replace(' ', '_')] if label else []

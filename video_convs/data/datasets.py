@@ -173,7 +173,7 @@ def _refuse_overlap(items, name):
                          + (f", and {len(same) - 1} more like it" if len(same) > 1 else '')
                          + ": remove it from one of them")
 
-# %% ../../nbs/data/34_datasets.ipynb #0c0cb601
+# %% ../../nbs/data/34_datasets.ipynb #fc3dcab5
 def list_text(
     file: str | Path,
 ) -> str: # without byte order mark, lines end in \n
@@ -222,7 +222,8 @@ def list_table(
     columns: Sequence[str], # that must be there
 ) -> list[dict[str, str]]: # one per row: column → text without blanks at its ends, and 'line' → its number
     "The rows of a CSV file."
-    reader = csv.reader(io.StringIO(list_text(file)), skipinitialspace=True, strict=True)
+    text = '\n'.join(line.strip() for line in list_text(file).split('\n'))  # a blank after a quote is no mistake
+    reader = csv.reader(io.StringIO(text), skipinitialspace=True, strict=True)
     rows, named = [], []
     try:
         for row in reader:
