@@ -31,7 +31,7 @@ from .sampling import sample_rng
 from .transforms import FLIPS, Augment, Views, normalise, train_transform
 from .video import VideoError, VideoInfo, probe, read_frames
 
-# %% ../../nbs/data/34_datasets.ipynb #75681fc8
+# %% ../../nbs/data/34_datasets.ipynb #e6037dbe
 Span = tuple[int, int]  # first frame, from 0, and the one after the last
 Pick = Sequence[int] | Callable[[int], Sequence[int]]  # frames of an item, from 0; or: how many there are → which
 
@@ -59,12 +59,13 @@ def _rate(path): return probe(path).fps
 @dataclass(frozen=True)
 class VideoFiles:
     "Reads items that are video files or spans of them."
-    fps: float | None = None # frames per second in which spans are counted; None: those of the file
+    counted: float | None = None # frames per second in which spans are counted; None: those of the file
     channels = 3 # of what `read` gives
 
     def _span(self, path, span):
-        if span is None or self.fps is None: return span
-        return int(span[0]*_rate(path)/self.fps), max(int(span[1]*_rate(path)/self.fps), 1)
+        if span is None or self.counted is None: return span
+        ratio = _rate(path)/self.counted
+        return int(span[0]*ratio), max(int(span[1]*ratio), int(span[0]*ratio) + 1)
 
     def probe(self,
         path: str,
@@ -172,7 +173,7 @@ def _refuse_overlap(items, name):
                          + (f", and {len(same) - 1} more like it" if len(same) > 1 else '')
                          + ": remove it from one of them")
 
-# %% ../../nbs/data/34_datasets.ipynb #0c0cb601
+# %% ../../nbs/data/34_datasets.ipynb #85837895
 def list_text(
     file: str | Path,
 ) -> str: # without byte order mark, lines end in \n
@@ -221,7 +222,8 @@ def list_table(
     columns: Sequence[str], # that must be there
 ) -> list[dict[str, str]]: # one per row: column → text without blanks at its ends, and 'line' → its number
     "The rows of a CSV file."
-    reader = csv.reader(io.StringIO(list_text(file)), skipinitialspace=True, strict=True)
+    text = '\n'.join(line.strip() for line in list_text(file).split('\n'))  # a blank after a quote is no mistake
+    reader = csv.reader(io.StringIO(text), skipinitialspace=True, strict=True)
     rows, named = [], []
     try:
         for row in reader:
