@@ -10,7 +10,8 @@ from hypothesis import given, settings, strategies as st
 
 from video_convs.data.motion import MotionConfig, render_batch
 from video_convs.data.transforms import (CROPS, FLIPS, PLACES, Augment, Views, area_box, check_flips, corner_box, crop_resize,
-                                         eval_box, eval_transform, flip, normalise, random_box, relabel, resize, train_transform)
+                                         eval_box, eval_transform, flip, normalise, parse_views, relabel, resize,
+                                         train_transform)
 from video_convs.nets.zoo import InputSpec
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -79,10 +80,10 @@ def test_views_indices():
     assert Views(rule='dense').indices(300, Spec(frames=8)).tolist() == list(range(118, 182, 8))
 
 def test_views_are_json():
-    for views in (Views(), Views.parse('10x3', rule='dense', resize=(240, 320), size=224), Views.parse('2×1')):
+    for views in (Views(), parse_views('10x3', rule='dense', resize=(240, 320), size=224), parse_views('2×1')):
         assert Views(**json.loads(json.dumps(asdict(views)))) == views
     for augment in ALL: assert Augment(**json.loads(json.dumps(asdict(augment)))) == augment
-    assert (Views.parse('10x3').clips, Views.parse('10x3').crops) == (10, 3)
+    assert (parse_views('10x3').clips, parse_views('10x3').crops) == (10, 3)
 
 # values
 
@@ -196,7 +197,7 @@ def test_flow_has_no_colours():
     (lambda: Augment(jitter=1), r'jitter must lie in \[0, 1\)'), (lambda: Augment(crop='five'), "not 'five'"),
     (lambda: check_flips(['reverse'], FLOW, {'reverse'}), 'cannot be reversed'),
     (lambda: check_flips(['hflip'], Spec(), flip_map={'hflip': {1: 2, 2: 3, 3: 1}}), 'list both ways'),
-    (lambda: Views(0), 'one clip or more'), (lambda: Views(crops=5), '1 or 3 crops, not 5'), (lambda: Views.parse('ten'), 'not .ten.'),
+    (lambda: Views(0), 'one clip or more'), (lambda: Views(crops=5), '1 or 3 crops, not 5'), (lambda: parse_views('ten'), 'not .ten.'),
     (lambda: Views(random=True).indices(9, Spec()), 'need an rng'), (lambda: Views(rule='all').indices(9, Spec()), "no rule 'all'"),
     (lambda: eval_transform(Spec(fit='squash'), Views(crops=3)), 'one crop of it'),
     (lambda: eval_transform(Spec(), Views(resize=(24, 20))), 'a crop of 24 pixels does not fit into a frame of 24×20')])
