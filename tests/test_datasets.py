@@ -258,6 +258,7 @@ def test_a_flip_takes_its_label_along(root, cache):
 
 @pytest.mark.parametrize('kw, message', [
     (dict(train=True, views=Views(2)), 'one clip and one crop'), (dict(train=True, views=Views(resize=256)), 'one clip and one crop'),
+    (dict(train=True, views=Views(rule='two')), "no rule 'two'"), (dict(train=True, views=Views(micro='end')), "not 'end'"),
     (dict(train=False, views=Views(resize=20)), 'a crop of 24 pixels does not fit into a frame of 20×20'),
     (dict(train=True, spec=Spec(modality='flow', mean=(.5,), std=(.2,))), '3 channels, but the weights expect 10')])
 def test_clips_refuse_views(root, kw, message):

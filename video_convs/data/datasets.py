@@ -489,7 +489,7 @@ def _whole_bytes(dataset, spec) -> int:
         sizes.append(info.frames*info.height*info.width*dataset.reader.channels*shrink**2)
     return int(np.mean(sizes)*N) if sizes else 0
 
-# %% ../../nbs/data/34_datasets.ipynb #a20771fb
+# %% ../../nbs/data/34_datasets.ipynb #32a79484
 class Clips(Dataset):
     "The clips of a data set for a network: item → (clip (C, F, H, W) float32 or `Broken`, label, index)."
     def __init__(
@@ -514,11 +514,12 @@ class Clips(Dataset):
         if (given := dataset.reader.channels) != spec.channels:
             raise ValueError(f"{dataset.name} gives {given} channels, but the weights expect {spec.channels}"
                              f" ({spec.modality}): choose another network or another data set")
-        if not train: views.check(spec)
-        elif views != Views(rule=views.rule, micro=views.micro, official=views.official):
+        views.check(spec)
+        if train and views != Views(rule=views.rule, micro=views.micro, official=views.official):
             raise ValueError(f"training draws one clip and one crop of a video; of its views only rule, micro and official"
                              f" can be chosen, got {views}")
-        else: self.transform = train_transform(spec, augment, dataset.label_preserving, dataset.name, dataset.flip_map)
+        if train:
+            self.transform = train_transform(spec, augment, dataset.label_preserving, dataset.name, dataset.flip_map)
         if cache and (need := self.cache_bytes()/1e9) > cache_gb:
             raise ValueError(f"keeping {dataset.name} in memory would take about {need:.1f} GB,"
                              f" more than cache_gb = {cache_gb:g}: read it from disk (no cache), or allow more")

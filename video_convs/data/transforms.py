@@ -70,7 +70,7 @@ def crop_boxes(
     halves = (1,) if crops == 1 else (0, 1, 2)  # of the room around the square
     return [((H - side)*(a if H > W else 1)//2, (W - side)*(1 if H > W else a)//2, side, side) for a in halves]
 
-# %% ../../nbs/data/33_transforms.ipynb #813fab55
+# %% ../../nbs/data/33_transforms.ipynb #e60fcc01
 @dataclass(frozen=True)
 class Views:
     "What is looked at of a video: clips in time × crops in space."
@@ -116,7 +116,8 @@ class Views:
     def check(self,
         spec, # has size and fit (an InputSpec)
     ) -> None:
-        "Refuse crops that no frame can hold, before anything is decoded."
+        "Refuse an unknown rule, and crops that no frame can hold, before anything is decoded."
+        self.indices(1, spec, np.random.default_rng(0))
         short = self.resize or spec.size
         self.boxes(*(short if isinstance(short, tuple) else (short, short)), spec)
 
