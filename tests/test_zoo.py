@@ -115,7 +115,7 @@ def test_compiles_and_exports(net):
         want = net(x)
         same(torch.compile(net, backend='aot_eager', fullgraph=True)(x), want)
         free = {0: torch.export.Dim('B', min=1, max=64)}
-        same(torch.export.export(net, (x,), dynamic_shapes=(free, None)).module()(x[:1]), want[:1])
+        same(torch.export.export(net, (x,), dynamic_shapes=(free,)).module()(x[:1]), want[:1])
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which('g++') or shutil.which('clang++')), reason='inductor needs a C++ compiler')
@@ -130,7 +130,7 @@ def test_onnx(net, tmp_path):
     runtime = pytest.importorskip('onnxruntime', reason='install the extra: video_convs[export]')
     x = clip_for(net)
     free = {0: torch.export.Dim('B', min=1, max=64)}
-    torch.onnx.export(net, (x,), str(tmp_path/'net.onnx'), dynamo=True, dynamic_shapes=(free, None), verbose=False)
+    torch.onnx.export(net, (x,), str(tmp_path/'net.onnx'), dynamo=True, dynamic_shapes=(free,), verbose=False)
     session = runtime.InferenceSession(str(tmp_path/'net.onnx'), providers=['CPUExecutionProvider'])
     for clip in (x, x[:1]):
         y, = session.run(None, {session.get_inputs()[0].name: clip.contiguous().numpy()})
