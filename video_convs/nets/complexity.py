@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CONVS', 'NORMS', 'RULES', 'AVERAGES', 'CONVENTIONS', 'human', 'Layer', 'Convention', 'Cost', 'complexity']
 
-# %% ../../nbs/nets/25_complexity.ipynb #f788f8aa
+# %% ../../nbs/nets/25_complexity.ipynb #381e2eaa
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from .surgery import suggest
 from ..ops.collaborative import TemporalRefinement
 from ..ops.h2cn_blocks import CMCB, FMCB
 from ..ops.hourglass import HgC
-from ..ops.rivals import MotionExcitation
+from ..ops.rivals import MotionExcitation, MultipleTemporalAggregation
 
 # %% ../../nbs/nets/25_complexity.ipynb #0d2ff691
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -46,7 +46,7 @@ RULES = {  # kinds of layers: what one has, from what went in and what came out
         lambda m, x, y: dict(pooled=x.numel(), means=x.numel() + y.numel()),
 }
 
-# %% ../../nbs/nets/25_complexity.ipynb #ce9ec680
+# %% ../../nbs/nets/25_complexity.ipynb #af60c550
 def _over_frames(x, channels): # of a clip (B, C, T, H, W), pooled frame by frame in some number of channels
     values = channels * x[:, 0].numel()
     return dict(pooled=values, means=values + channels * x[:, 0, :, 0, 0].numel())
@@ -55,11 +55,15 @@ def _windows(op, x, y):
     if op.aggregate == 'conv': return {}
     return dict(pooled=op.rings * x.numel(), averages=op.rings * x.numel())
 
+def _last_part(op, x, y):
+    return {} if op.cascade else dict(pooled=x.numel() // op.scale, averages=y.numel() // op.scale)
+
 AVERAGES = {  # operators: the averages in their equations
     HgC: _windows,
     TemporalRefinement: lambda op, x, y: _over_frames(x, op.channels),
     CMCB: lambda op, x, y: _over_frames(x, op.hgc.channels),
     MotionExcitation: lambda op, x, y: _over_frames(x, op.hidden),
+    MultipleTemporalAggregation: _last_part,
     FMCB: lambda op, x, y: dict(pooled=x.numel(), averages=x.numel() // 4),  # frames of half the size
 }
 
