@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['CONVS', 'NORMS', 'RULES', 'AVERAGES', 'CONVENTIONS', 'human', 'Layer', 'Convention', 'Cost', 'complexity']
 
-# %% ../../nbs/nets/25_complexity.ipynb #381e2eaa
+# %% ../../nbs/nets/25_complexity.ipynb #ee260ba8
 import math
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 
 import torch
@@ -178,7 +179,7 @@ class Cost:
         total = f"{human(self.params, 4)} parameters, {human(self.macs, 4)}MAC, {human(self.bytes, 4)}B of activations"
         return '\n'.join([head, *rows, total])
 
-# %% ../../nbs/nets/25_complexity.ipynb #5e82bcf9
+# %% ../../nbs/nets/25_complexity.ipynb #936cb04a
 def _layers(net, prefix='', inside=False):
     "All modules: path, module, and whether it is a part of an operator."
     yield prefix, net, inside
@@ -211,8 +212,9 @@ def complexity(
              for path, module, inside in _layers(model) if _rule(module)]
     own = (t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point())
     like, shape = next(own, torch.empty(0)), (1, *clip_shape)[-5:]
+    numbers = FakeTensorMode(allow_non_fake_inputs=True) if like.device.type != 'meta' else nullcontext()
     try:
-        with torch.enable_grad(), FakeTensorMode(allow_non_fake_inputs=True):
+        with torch.enable_grad(), numbers:
             model.eval()(torch.empty(shape, device=like.device, dtype=like.dtype, requires_grad=True))
     finally:
         for hook in hooks: hook.remove()
