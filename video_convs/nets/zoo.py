@@ -21,27 +21,40 @@ from .surgery import insert_before, suggest
 from ..ops.hourglass import HgC
 from ..ops.temporal import TemporalConv, TemporalShift
 
-# %% ../../nbs/nets/26_zoo.ipynb #934dd1f9
+# %% ../../nbs/nets/26_zoo.ipynb #52763d87
 @dataclass(frozen=True)
 class InputSpec:
     "What a set of weights expects of its input."
-    frames: int = 8 # T
+    frames: int = 8 # T: points in time that the network sees
+    per_segment: int = 1 # neighbouring frames that are read around each of them: a clip has frames · per_segment
+    fixed: bool = False # does no other number of frames work? True where layers over time have it in their shapes
     size: int = 224 # height and width in pixels
     fit: str = 'crop' # how a frame becomes a square: 'crop' takes the middle, 'squash' all of it
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406) # of RGB in [0, 1]
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406) # of each channel, in the order and range below
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    channel_order: str = 'rgb' # or 'bgr'
+    value_range: float = 1. # of the brightest pixel before `mean` is taken away: 1, or 255
+    modality: str = 'rgb' # or 'flow': optical flow, five fields of (x, y) stacked as ten channels
 
     def __post_init__(self):
-        if min(self.frames, self.size) < 1:
-            raise ValueError("InputSpec needs frames ≥ 1 and size ≥ 1,"
-                             f" got frames={self.frames}, size={self.size}")
-        if self.fit not in ('crop', 'squash'):
-            raise ValueError(f"InputSpec's fit is 'crop' or 'squash', got {self.fit!r}")
+        for key in ('frames', 'per_segment', 'size'):
+            if getattr(self, key) < 1: raise ValueError(f"InputSpec needs {key} ≥ 1, got {getattr(self, key)}")
+        for key, known in _CHOICES.items():
+            if getattr(self, key) not in known:
+                raise ValueError(f"InputSpec's {key} is {' or '.join(map(repr, known))}, got {getattr(self, key)!r}")
         for key in ('mean', 'std'):  # JSON turns tuples into lists
             value = tuple(map(float, getattr(self, key)))
-            if len(value) != 3:
-                raise ValueError(f"InputSpec needs one {key} for each of R, G, B, got {value}")
+            if len(value) not in (1, self.channels):
+                raise ValueError(f"InputSpec needs one {key} for each of {self.channels} channels, or one for all,"
+                                 f" got {value}")
             object.__setattr__(self, key, value)
+
+    @property
+    def channels(self) -> int:
+        "Channels of a frame."
+        return {'rgb': 3, 'flow': 10}[self.modality]
+
+_CHOICES = dict(fit=('crop', 'squash'), channel_order=('rgb', 'bgr'), value_range=(1, 255), modality=('rgb', 'flow'))
 
 # %% ../../nbs/nets/26_zoo.ipynb #436cce25
 _ENTRIES = {}  # name → (card of the backbone, function that puts the operator into a trunk)

@@ -211,7 +211,7 @@ class MotionExcitation(nn.Module):
 
     def extra_repr(self): return f'{self.channels}, reduction={self.reduction}'
 
-# %% ../../nbs/ops/16_rivals.ipynb #dc766fee
+# %% ../../nbs/ops/16_rivals.ipynb #19228887
 class MultipleTemporalAggregation(nn.Module):
     "Multiple temporal aggregation of TEA (Li et al. 2020): temporal and 3×3 convolutions in a chain of parts."
     def __init__(
@@ -259,6 +259,21 @@ class MultipleTemporalAggregation(nn.Module):
         with torch.no_grad():
             for i, part in enumerate(op.convs): part.weight.copy_(conv.weight[i * n:(i + 1) * n, i * n:(i + 1) * n])
         return take_over(op, conv)
+
+    @classmethod
+    def from_split(
+        cls,
+        split: nn.Module, # with 3×3 `convs` and their `bns`, and `cascade`: the chain of a Res2Net block
+    ) -> 'MultipleTemporalAggregation': # same stride, device, dtype and mode; the convolutions and norms themselves
+        "Take the place of a chain of 3×3 convolutions: temporal convolutions are added, everything else is kept."
+        if not all(hasattr(split, name) for name in ('convs', 'bns', 'cascade')):
+            raise ValueError("from_split needs a module with convs, bns and cascade, as a Res2Net block has one,"
+                             f" got {type(split).__name__}: for a single convolution use from_conv2d")
+        weight, scale = split.convs[0].weight, len(split.convs) + 1
+        op = cls(scale * len(weight), scale, split.convs[0].stride[0], split.cascade)
+        op = op.to(weight.device, weight.dtype).train(split.training)
+        op.convs, op.bns = split.convs, split.bns
+        return op
 
     def forward(
         self,
