@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CONVS', 'NORMS', 'RULES', 'AVERAGES', 'CONVENTIONS', 'human', 'Layer', 'Convention', 'Cost', 'complexity']
 
-# %% ../../nbs/nets/25_complexity.ipynb #ee260ba8
+# %% ../../nbs/nets/25_complexity.ipynb #f1467517
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
 
+from .bninception import Halve
 from .surgery import suggest
 from ..ops.collaborative import TemporalRefinement
 from ..ops.h2cn_blocks import CMCB, FMCB
 from ..ops.hourglass import HgC
 from ..ops.rivals import MotionExcitation, MultipleTemporalAggregation
 
-# %% ../../nbs/nets/25_complexity.ipynb #0d2ff691
+# %% ../../nbs/nets/25_complexity.ipynb #b1e88839
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -41,7 +42,7 @@ RULES = {  # kinds of layers: what one has, from what went in and what came out
     (nn.RNNBase,): _recurrent,
     NORMS: lambda m, x, y: dict(norm=y.numel()),
     (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU): lambda m, x, y: dict(relu=y.numel()),
-    (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d): lambda m, x, y: dict(pooled=x.numel()),
+    (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, Halve): lambda m, x, y: dict(pooled=x.numel()),
     (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d): lambda m, x, y: dict(pooled=x.numel(), averages=y.numel()),
     (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d):
         lambda m, x, y: dict(pooled=x.numel(), means=x.numel() + y.numel()),
