@@ -222,6 +222,16 @@ def test_one_sentence_even_for_hundreds_of_missing_keys(tmp_path):
     with pytest.raises(ValueError, match='are not those of resnet50') as error: trunk('resnet50', tmp_path/'w.pth')
     assert len(str(error.value)) < 500 and '\n' not in str(error.value)
 
+@pytest.mark.parametrize('error', [OSError('no network'), RuntimeError('invalid hash value')])
+def test_what_to_fetch_and_where_to_put_it(error, tmp_path, monkeypatch):
+    def download(*_, **__): raise error
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    for name, file in [('vgg16', 'vgg16-397923af.pth'), ('eco_lite', 'bn_inception-52deb4733.pth'), ('res2net50', '-06e79181.pth')]:
+        with pytest.raises(ValueError) as caught: trunk(name, 'imagenet')
+        message = str(caught.value)
+        assert f'{error}' in message and file in message and message.endswith(str(tmp_path/'checkpoints'))
+
 def test_first_conv_for_flow():
     net = trunk('tiny').requires_grad_(False)
     rgb = net.conv1.weight.clone()

@@ -56,7 +56,7 @@ def tiny(
     "The small backbone."
     return Tiny(widths)
 
-# %% ../../nbs/nets/23_backbones.ipynb #066aee99
+# %% ../../nbs/nets/23_backbones.ipynb #97704359
 @dataclass(frozen=True)
 class Backbone:
     "What an operator has to know about an image network."
@@ -80,8 +80,8 @@ def _resnet(name, features, blocks, conv3x3='conv1', every=1, build=None, **more
                     conv3x3=(f'layer?.*.{conv3x3}',), block_input=tuple(shifted),
                     block_output=tuple(f'layer{k}.{n - 1}' for k, n in stages), **more)
 
-def _inception(name, build, features, convert=from_caffe, scratch=''):
-    return Backbone(name, build, features, 'fc', ('inception_*.3x3.conv',), (), ('inception_*',),
+def _inception(name, build, features, blocks, convert=from_caffe, scratch=''):
+    return Backbone(name, build, features, 'fc', ('inception_*.3x3.conv',), (), blocks,
                     input=dict(channel_order='bgr', value_range=255., mean=(104., 117., 128.), std=(1., 1., 1.)),
                     weights='http://data.lip6.fr/cadene/pretrainedmodels/bn_inception-52deb4733.pth',
                     convert=convert, scratch=scratch)
@@ -107,11 +107,11 @@ BACKBONES = {card.name: card for card in (
     Backbone('vgg16', torchvision.models.vgg16, 4096, 'classifier.6',
              conv3x3=tuple(f'features.{i}' for i in (2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)),
              block_input=(), block_output=tuple(f'features.{i}' for i in (3, 8, 15, 22, 29))),
-    _inception('bninception', BNInception, 1024),
-    _inception('eco_lite', ECOLite, 512, convert=_until_3c, scratch='eco3d.'),
+    _inception('bninception', BNInception, 1024, ('inception_*',)),
+    _inception('eco_lite', ECOLite, 512, ('inception_3a', 'inception_3b'), convert=_until_3c, scratch='eco3d.'),
 )}
 
-# %% ../../nbs/nets/23_backbones.ipynb #bd944165
+# %% ../../nbs/nets/23_backbones.ipynb #c895d0b2
 def find_backbone(
     name: str,
 ) -> Backbone:
@@ -126,7 +126,7 @@ def _imagenet(card):
     url = card.weights or torchvision.models.get_model_weights(card.name).IMAGENET1K_V1.url
     load = torch.hub.load_state_dict_from_url
     try: return load(url, map_location='cpu', progress=False, check_hash=True, weights_only=True)
-    except (URLError, OSError) as error:
+    except (URLError, OSError, RuntimeError) as error:  # the last: the hash is another
         folder = os.path.join(torch.hub.get_dir(), 'checkpoints')
         raise ValueError(f"the ImageNet weights of {card.name} could not be downloaded ({error}):"
                          f" fetch {url} on a machine with a network and put the file"
@@ -141,7 +141,8 @@ def _from_file(path):
         reason = str(error).partition('\n')[0]
         raise ValueError(f"{path} holds no weights that can be read safely: {reason}") from error
     if not isinstance(file, dict): raise ValueError(f"{path} holds no weights by name but a {type(file).__name__}")
-    return {re.sub(r'^(module\.)?(base_model\.)?', '', key): value for key, value in file.get('state_dict', file).items()}
+    file = file.get('state_dict', file)
+    return {re.sub(r'^(module\.)?(base_model\.)?', '', key): value for key, value in file.items()}
 
 def _load(net, card, file):
     "Put a file's weights into a trunk, strictly."

@@ -181,9 +181,9 @@ class ECO3D(nn.Module):
             a = self._activate(f'{stage}b', s)
         return a.mean((2, 3, 4), keepdim=True)
 
-# %% ../../nbs/nets/21_bninception.ipynb #2b914df1
+# %% ../../nbs/nets/21_bninception.ipynb #1486dcc9
 class ECOLite(nn.Sequential):
-    "ECO-Lite: folded frames (B·T, 3, H, W) as BN-Inception takes them → scores of clips (B, num_classes); run it in `clip_length(T)`."
+    "ECO-Lite: folded frames (B·T, 3, H, W) → scores of clips (B, num_classes), inside `clip_length(T)`."
     def __init__(
         self,
         num_classes: int = 400,
