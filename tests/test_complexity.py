@@ -18,12 +18,14 @@ from video_convs.ops.temporal import C3D, P3D, R2Plus1D, ShiftedConv, TemporalCo
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 OPS = {
-    'HgC': lambda: HgC(16), 'HgC, average': lambda: HgC(16, 5, aggregate='avg'), 'CMCB': lambda: CMCB(16), 'FMCB': lambda: FMCB(16),
-    'STH': lambda: STHConv(16, 16, attention='softmax'), 'HF': lambda: HFModule(16, conservative=False),
+    'HgC': lambda: HgC(16), 'HgC, average': lambda: HgC(16, 5, aggregate='avg'),
+    'CMCB': lambda: CMCB(16), 'FMCB': lambda: FMCB(16), 'HF': lambda: HFModule(16, conservative=False),
+    'STH': lambda: STHConv(16, 16, attention='softmax'), 'GST': lambda: GSTConv(16, 16),
     'STC': lambda: STCConv(16, 16, stride=2), 'STC-Light': lambda: STCConv(16, 16, reduction=4, bias=True),
-    'GST': lambda: GSTConv(16, 16), 'TIN': lambda: TIN(16, 5), 'TAM': lambda: TAM(16, 5), 'ME': lambda: MotionExcitation(16),
-    'MTA': lambda: MultipleTemporalAggregation(16), 'shift': lambda: TemporalShift(16), 'temporal': lambda: TemporalConv(16),
-    'shifted': lambda: ShiftedConv(16, 24, bias=True), '(2+1)D': lambda: R2Plus1D(16, 24), 'P3D': lambda: P3D(16, 16), 'C3D': lambda: C3D(16, 16),
+    'TIN': lambda: TIN(16, 5), 'TAM': lambda: TAM(16, 5), 'ME': lambda: MotionExcitation(16),
+    'MTA': lambda: MultipleTemporalAggregation(16), 'shift': lambda: TemporalShift(16),
+    'temporal': lambda: TemporalConv(16), 'shifted': lambda: ShiftedConv(16, 24, bias=True),
+    '(2+1)D': lambda: R2Plus1D(16, 24), 'P3D': lambda: P3D(16, 16), 'C3D': lambda: C3D(16, 16),
 }
 
 @pytest.mark.parametrize('name', OPS)
@@ -32,7 +34,8 @@ def test_one_layer_that_asks_the_operator(name):
     C = 3 if name == 'FMCB' else 16
     cost = complexity(op, (2, C, 5, 9, 8))
     (layer,) = cost.layers
-    assert layer.macs == 2 * op.macs(5, 9, 8) and layer.params == cost.params == sum(p.numel() for p in op.parameters())
+    assert layer.macs == 2 * op.macs(5, 9, 8)
+    assert layer.params == cost.params == sum(p.numel() for p in op.parameters())
     assert layer.bytes == 4 * torch.Size(layer.out).numel()
     with torch.device('meta'): twin = OPS[name]()
     assert complexity(twin, (2, C, 5, 9, 8)) == cost  # the device does not matter
@@ -49,7 +52,8 @@ class Odd(nn.Module):
     "Layers that are shared, called by keyword, recurrent, in place, idle."
     def __init__(self):
         super().__init__()
-        self.conv, self.relu, self.gru, self.idle = nn.Conv3d(3, 3, 1), nn.ReLU(inplace=True), nn.GRU(3, 5, 2), nn.Linear(9, 9)
+        self.conv, self.relu = nn.Conv3d(3, 3, 1), nn.ReLU(inplace=True)
+        self.gru, self.idle = nn.GRU(3, 5, 2), nn.Linear(9, 9)
         self.pool, self.flat = nn.AvgPool3d((1, 2, 2)), nn.Flatten(0, 1)
     def forward(self, x):
         x = self.relu(self.conv(input=self.relu(self.conv(x))))
@@ -60,7 +64,8 @@ def test_odd_networks():
     assert [x.path for x in cost.layers] == ['conv', 'relu', 'conv', 'relu', 'pool', 'gru', 'flat']
     n, gru = 3 * 2 * 4 * 6, 2 * 3 * 5 * ((3 + 5) + (5 + 5))  # steps · gates · outputs · inputs of both layers
     assert cost.counts == dict(macs=2 * 3 * n + gru, bias=2 * n, relu=2 * n, pooled=n, averages=n // 4)
-    assert [x.bytes for x in cost.layers] == [4 * n, 0, 4 * n, 0, n, 4 * 2 * 5 + 4 * 2 * 2 * 5, 0]  # GRU: outputs and last states
+    states = 2 * 5 + 2 * 2 * 5  # what the GRU puts out: outputs and last states
+    assert [x.bytes for x in cost.layers] == [4 * n, 0, 4 * n, 0, n, 4 * states, 0]
     assert cost.params == sum(p.numel() for p in Odd().parameters()) and 'idle' not in str(cost)
 
 def test_a_charge_for_each_quantity():
@@ -73,7 +78,8 @@ def test_a_charge_for_each_quantity():
 @given(st.sampled_from(list(CONVENTIONS)), st.integers(1, 3), st.integers(1, 6))
 @settings(max_examples=10, deadline=None)
 def test_every_convention_is_linear_in_the_clips(convention, B, T):
-    net = nn.Sequential(Clipwise(HgC(3, aggregate='avg')), nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2))
+    layers = Clipwise(HgC(3, aggregate='avg')), nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)
+    net = nn.Sequential(*layers)
     class Frames(nn.Module):
         def __init__(self): super().__init__(); self.net = net
         def forward(self, x):
