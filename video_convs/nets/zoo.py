@@ -428,7 +428,7 @@ def create_model(
         if num_classes is None: raise ValueError("num_classes is missing: only a pretrained network knows its own")
         return VideoNet(name, num_classes, pretrained=pretrained, **options)
     from video_convs.nets.official import pretrained_model  # reads what this module defines, so it is asked for only here
-    model = pretrained_model(pretrained)
+    model = pretrained_model(pretrained, name)
     asked = dict(name=name, num_classes=num_classes or model.num_classes, **options)
     asked |= asked.pop('input_spec', {})
     has = model.config()
