@@ -2,6 +2,7 @@
 import copy
 import json
 import os
+import re
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -262,7 +263,7 @@ MOBILENET = Path(WEIGHTS, 'mobilenet_v2_imagenet.pth')
 def test_imagenet_mobilenet_loads(op):
     net = create_model(f'{op}_mobilenet_v2', 5, pretrained=MOBILENET)
     state = torch.load(MOBILENET, weights_only=True)
-    shared = {k.replace('.host.', '.'): v for k, v in net.trunk.state_dict().items() if '.before.' not in k}
+    shared = {re.sub(r'\.(host|op)\.', '.', k): v for k, v in net.trunk.state_dict().items() if '.before.' not in k}
     assert len(shared) == 312 and all(torch.equal(v, state[k]) for k, v in shared.items())
 
 # --- cost
