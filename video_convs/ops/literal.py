@@ -835,52 +835,53 @@ def plain_tam(
     rows = (x.contiguous() * V).view(1, B * C, T, H * W)
     return F.conv2d(rows, Θ, padding=(K // 2, 0), groups=B * C).view(B, C, T, H, W)
 
-# %% ../../nbs/nets/24_heads.ipynb #9e90e6ef
+# %% ../../nbs/nets/24_heads.ipynb #71a98178
 def literal_linear(
-    W: Tensor, # (m, n)
-    b: Tensor, # (m,)
-    x: list[float], # n numbers
-) -> list[float]: # m numbers
+    weight: Tensor, # (out, in)
+    bias: Tensor, # (out,)
+    x: list[float], # as many numbers as go in
+) -> list[float]: # as many as come out
     "Row by row: a sum of products and a bias."
-    return [sum(w * z for w, z in zip(row, x)) + c for row, c in zip(W.double().tolist(), b.double().tolist())]
+    rows = zip(weight.double().tolist(), bias.double().tolist())
+    return [sum(w * z for w, z in zip(row, x)) + shift for row, shift in rows]
 
 def literal_trn(
     x: Tensor, # (B, T, D)
     bottleneck: tuple[Tensor, Tensor], # W, w
-    relations: list[tuple[Tensor, ...]], # (U_k, u_k, V_k, v_k) of each scale
-    tuples: list[list[tuple[int, ...]]], # S_k of each scale, in the same order
+    relations: list[tuple[Tensor, ...]], # (P_k, p_k, Q_k, q_k) of each scale
+    tuples: list[list[tuple[int, ...]]], # I_k of each scale, in the same order
 ) -> Tensor: # (B, n), float64
     "TRN, Eq. 1–3 in the heads' notebook: scale after scale, tuple after tuple, number after number; float64."
-    y, relu = [], lambda z: [max(0., c) for c in z]
+    y, relu = [], lambda z: [max(0., number) for number in z]
     for clip in x.double().tolist():
         f = [literal_linear(*bottleneck, frame) for frame in clip]
         scores = [0.] * len(relations[0][3])
-        for (U, u, V, v), S in zip(relations, tuples):
-            for chosen in S:
-                side_by_side = [c for i in chosen for c in relu(f[i])]
-                R = literal_linear(V, v, relu(literal_linear(U, u, side_by_side)))
-                scores = [a + b for a, b in zip(scores, R)]
+        for (P, p, Q, q), I_k in zip(relations, tuples):
+            for chosen in I_k:
+                side_by_side = [number for i in chosen for number in relu(f[i])]
+                R = literal_linear(Q, q, relu(literal_linear(P, p, side_by_side)))
+                scores = [before + more for before, more in zip(scores, R)]
         y.append(scores)
     return torch.tensor(y, dtype=torch.float64)
 
-# %% ../../nbs/nets/24_heads.ipynb #e99094e3
+# %% ../../nbs/nets/24_heads.ipynb #d33bcb84
 def literal_gru(
     x: Tensor, # (B, T, D)
-    W: Tensor, # (3h, D): W_r, W_z, W_n
-    b: Tensor, # (3h,)
-    U: Tensor, # (3h, h): U_r, U_z, U_n
-    c: Tensor, # (3h,)
-) -> Tensor: # h_T: (B, h), float64
+    W: Tensor, # (3d, D): W_r, W_z, W_h
+    e: Tensor, # (3d,)
+    U: Tensor, # (3d, d): U_r, U_z, U_h
+    c: Tensor, # (3d,)
+) -> Tensor: # h_T: (B, d), float64
     "A gated recurrent unit, Eq. 4–6 in the heads' notebook, number after number; float64."
-    last, n = [], len(W) // 3
+    last, d = [], len(W) // 3
     σ = lambda z: 1 / (1 + math.exp(-z))
     for clip in x.double().tolist():
-        h = [0.] * n
+        h = [0.] * d
         for frame in clip:
-            X, H = literal_linear(W, b, frame), literal_linear(U, c, h)
-            parts = zip(X[:n], X[n:2*n], X[2*n:], H[:n], H[n:2*n], H[2*n:])
-            for i, (xr, xz, xn, hr, hz, hn) in enumerate(parts):
+            X, H = literal_linear(W, e, frame), literal_linear(U, c, h)
+            parts = zip(X[:d], X[d:2*d], X[2*d:], H[:d], H[d:2*d], H[2*d:])
+            for i, (xr, xz, xh, hr, hz, hh) in enumerate(parts):
                 z = σ(xz + hz)
-                h[i] = (1 - z) * math.tanh(xn + σ(xr + hr) * hn) + z * h[i]
+                h[i] = (1 - z) * math.tanh(xh + σ(xr + hr) * hh) + z * h[i]
         last.append(h)
     return torch.tensor(last, dtype=torch.float64)
