@@ -5,13 +5,15 @@
 # %% auto #0
 __all__ = ['VideoError', 'write_video', 'VideoInfo', 'probe', 'read_frames', 'check_video', 'Decoder']
 
-# %% ../../nbs/data/31_video.ipynb #391597d6
+# %% ../../nbs/data/31_video.ipynb #476c5779
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -66,7 +68,7 @@ def write_video(
     finally: part.unlink(missing_ok=True)
     return path
 
-# %% ../../nbs/data/31_video.ipynb #8d172dcd
+# %% ../../nbs/data/31_video.ipynb #606ba64a
 @dataclass(frozen=True)
 class VideoInfo:
     "What a video file holds, and what its header promises."
@@ -79,9 +81,12 @@ class VideoInfo:
     rotation: int # degrees counter-clockwise that the decoder must turn the stored picture, from the metadata
     codec: str # 'h264', 'mpeg4', …
     pix_fmt: str # pixel format as stored, 'yuv420p' …
+    container: str = '' # 'mov' (and MP4), 'matroska' (and WebM), 'avi', …
+    hidden: int = 0 # packets that an edit list takes out of the film: they are no frames
+    torn: bool = False # bytes between the packets are missing or overwritten, and packets perhaps with them
+    orderly: bool = field(repr=False, default=True) # nothing is hidden, or shown before its key frame
     pts: tuple = field(repr=False, default=()) # time stamp of each frame, in the order shown; () if unknown
     keys: tuple = field(repr=False, default=()) # time stamps of the key frames
-    orderly: bool = field(repr=False, default=True) # nothing is hidden, or shown before its key frame
 
 # %% ../../nbs/data/31_video.ipynb #0ba0121b
 def _open(path):
@@ -104,27 +109,69 @@ def _open(path):
         raise VideoError(f"{path} is a text, not a video: name a video file")
     return container
 
-# %% ../../nbs/data/31_video.ipynb #adf17e5d
+# %% ../../nbs/data/31_video.ipynb #7948d1b7
+_FRAGMENTED = frozenset(b'ftyp styp moov moof mdat free skip wide uuid sidx ssix mfra emsg prft meta'.split())
+
+def _mp4_torn(path, held) -> bool:
+    "Whether an MP4 file ends inside a box or, if it comes in fragments, has bytes of film that no packet holds."
+    size, at, film, names = os.path.getsize(path), 0, 0, set()
+    with open(path, 'rb') as f:
+        while at + 8 <= size:
+            f.seek(at)
+            head = f.read(16)  # 4 bytes of length, 4 of name, or 1, the name, and 8 of length
+            long, name = head[:4] == b'\0\0\0\1', head[4:8]
+            length = int.from_bytes(head[8:] if long else head[:4], 'big')
+            if 0 < length < 8: break  # no box: bytes behind the last one are allowed
+            names.add(name if length or name == b'mdat' else b'')  # 0: up to the end, as only film may be
+            length = length or size - at
+            if name == b'mdat': film += length - (16 if long else 8)
+            at += length
+    return at > size or (b'moof' in names and (not names <= _FRAGMENTED or film > held))
+
+_SEGMENT, _CLUSTER, _GROUP = 0x18538067, 0x1F43B675, 0xA0
+_MATROSKA = {None: {0x1A45DFA3, _SEGMENT, 0xEC},
+             _SEGMENT: {_CLUSTER, 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367,
+                        0xEC, 0xBF},
+             _CLUSTER: {0xE7, 0xA7, 0xAB, 0xBF, 0x5854, 0xA3, _GROUP},
+             _GROUP: {0xA1, 0x9B, 0xFB, 0xFA, 0x75A1, 0x75A2, 0xA4, 0x8E}}  # parent → the children that it may have
+_NUMBERS, _BLOCKS = {0xE7, 0xA7, 0xAB, 0xBF, 0x9B, 0xFB, 0xFA}, {0xA3, 0xA1}  # of 8 bytes at most; packets
+
+def _matroska_torn(path, packets, streams) -> bool:
+    "Whether the boxes of a Matroska file do not fill their parents exactly, or it has more packets than were found."
+    import mmap
+    with open(path, 'rb') as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        size, at, parents, tracks = len(data), 0, [(None, None)], Counter()
+        def number(at, marked):  # its length is the position of the first 1 in its first byte
+            n = 9 - data[at].bit_length()
+            value = int.from_bytes(data[at:at + n], 'big')
+            return (value if marked else value & (1 << 7*n) - 1), at + n, n
+        try:
+            while at < size:
+                name, at, n = number(at, True)
+                while name not in _MATROSKA[parents[-1][0]]:
+                    if parents.pop()[1] is not None or not parents: return True  # only an open end may come any time
+                length, at, n = number(at, False)
+                if name in _NUMBERS and length > 8: return True
+                if name in _BLOCKS: tracks[number(at, False)[0]] += 1
+                if name not in _MATROSKA: at += length
+                else: parents.append((name, at + length if length + 1 < 1 << 7*n else None))  # all ones: open end
+                while parents[-1][1] is not None and at >= parents[-1][1]:
+                    name, end = parents.pop()
+                    if at > end or end > size: return True
+                if name == _SEGMENT and parents[-1][0] is None: break  # what comes behind is no part of it
+        except IndexError: return True  # a number beyond the end
+    inside = any(end for _, end in parents)
+    lost = packets not in tracks.values() and packets < max(tracks.values(), default=0)
+    return at > size or inside or len(tracks) > streams or lost
+
+# %% ../../nbs/data/31_video.ipynb #d79cc786
 def _duration(container, stream):
     "Seconds of video that the header promises, or None."
     tag = stream.metadata.get('DURATION')  # Matroska, as FFmpeg writes it: '00:00:05.000000000'
-    if tag and tag.count(':') == 2:
-        h, m, s = tag.split(':')
-        return int(h)*3600 + int(m)*60 + float(s)
+    if found := re.fullmatch(r'(\d+):(\d+):(\d+\.?\d*)\0*', tag or ''):
+        h, m, s = map(float, found.groups())
+        return h*3600 + m*60 + s
     return container.duration/1e6 if container.duration else None
-
-def _box_beyond_end(path) -> bool:
-    "Whether an MP4 file ends inside one of its boxes, each 4 bytes of length, 4 of name, and content."
-    size, at = os.path.getsize(path), 0
-    with open(path, 'rb') as f:
-        while at + 16 <= size:
-            f.seek(at)
-            head = f.read(16)
-            length = int.from_bytes(head[:4], 'big')
-            if length == 1: length = int.from_bytes(head[8:], 'big')  # long boxes
-            if length < 8: return False  # 0: up to the end of the file
-            at += length
-    return at > size
 
 def _scan(path, container) -> VideoInfo:
     "Walk over the packets: what is there, and what was promised."
@@ -132,17 +179,21 @@ def _scan(path, container) -> VideoInfo:
     stream, kind = container.streams.best('video'), container.format.name
     if stream is None:
         raise VideoError(f"{path} has no video stream: it holds only sound or subtitles; use another file")
-    counted = stream.frames > 0
-    pts, keys, cut, hidden, leading, end = [], [], 0, 0, False, 0.
+    if stream.codec_context is None:
+        raise VideoError(f"{path} has video of an unknown kind, or is damaged: use another file")
+    counted, mp4 = stream.frames > 0, 'mp4' in kind
+    pts, keys, cut, hidden, held, leading, end, lost, due = [], [], 0, 0, 0, False, 0., 0., None
     try:
         # without a promise about this stream the whole file's duration counts, so all streams are walked
         alone = counted or 'DURATION' in stream.metadata
         for packet in container.demux(stream) if alone else container.demux():
             if not packet.size: continue  # the end of a stream
-            stamp = packet.pts
-            if not counted and stamp is not None:
-                end = max(end, (stamp + (packet.duration or 0))*float(packet.time_base))
+            held += packet.size
+            stamp, tick, lasts = packet.pts, float(packet.time_base), packet.duration or 0
+            if not counted and stamp is not None: end = max(end, (stamp + lasts)*tick)
             if packet.stream_index != stream.index: continue
+            if mp4 and None not in (due, packet.dts): lost += max(packet.dts - due, 0)*tick  # a fragment is missing
+            due = None if packet.dts is None else packet.dts + lasts
             if packet.is_discard: hidden += 1
             elif packet.is_corrupt: cut += 1
             else:
@@ -150,11 +201,13 @@ def _scan(path, container) -> VideoInfo:
                 if packet.is_keyframe: keys.append(stamp)
                 elif keys and stamp is not None and keys[-1] is not None and stamp < keys[-1]: leading = True
     except av.FFmpegError: cut += 1
-    if not counted and 'mp4' in kind and _box_beyond_end(path): cut = max(cut, 1)
-    frames, fps = len(pts), float(stream.average_rate or stream.guessed_rate or 0)
+    frames, torn = len(pts), False
+    if mp4 and not counted: torn = _mp4_torn(path, held)
+    elif 'matroska' in kind: torn = _matroska_torn(path, frames + hidden + cut, len(container.streams))
+    fps = float(stream.average_rate or stream.guessed_rate or 0)
     promised, seconds = stream.frames - hidden if counted else None, _duration(container, stream)
     if not promised and seconds and fps:
-        missing = (seconds - end)*fps
+        missing = (seconds - end + lost)*fps
         promised = frames + (round(missing) if missing > 1.5 else 0)  # 1.5: time stamps are rounded
     if cut: promised = max(promised or 0, frames + cut)
     known = len(set(pts)) == frames and None not in pts and 'avi' not in kind  # AVI: stamps are guessed
@@ -162,7 +215,7 @@ def _scan(path, container) -> VideoInfo:
     codec = stream.codec_context
     stamps = (tuple(sorted(pts)), tuple(sorted(keys))) if known else ((), ())
     return VideoInfo(str(path), frames, promised, fps, codec.height, codec.width, 0, codec.codec.canonical_name,
-                     codec.pix_fmt or '', *stamps, orderly)
+                     codec.pix_fmt or '', kind.split(',')[0], hidden, torn, orderly, *stamps)
 
 # %% ../../nbs/data/31_video.ipynb #4fcc169d
 def probe(
@@ -183,7 +236,7 @@ def probe(
     H, W = (frame.width, frame.height) if turned else (frame.height, frame.width)
     return VideoInfo(**{**vars(info), 'height': H, 'width': W, 'rotation': frame.rotation})
 
-# %% ../../nbs/data/31_video.ipynb #d2654049
+# %% ../../nbs/data/31_video.ipynb #60b61a3c
 _READERS = 'auto', 'decord', 'pyav'
 _CHUNK = 32  # frames decoded, then resized, at a time: a long video at full size would not fit into memory
 
@@ -194,9 +247,13 @@ def _decord():
     decord.logging.set_level(decord.logging.QUIET)
     return decord
 
+_INDEXED = 'mov', 'matroska'  # containers in which one can jump to a key frame and be sure to land there
+_EXACT = 'h264', 'hevc', 'vp8', 'vp9'  # codecs whose standard fixes every bit of the result
+
 def _suits_decord(info) -> bool:
     "Whether decord gives the same frames as a current FFmpeg."
-    return info.orderly and not info.pix_fmt.endswith(('le', 'be'))  # le, be: more than 8 bits, 'yuv420p10le'
+    deep = info.pix_fmt.endswith(('le', 'be'))  # more than 8 bits: 'yuv420p10le'
+    return info.orderly and not deep and info.codec in _EXACT and info.container in _INDEXED
 
 # %% ../../nbs/data/31_video.ipynb #ed779500
 def _read_decord(decord, info, wanted, threads):
@@ -214,7 +271,7 @@ def _cut(frame):
     H, W, _ = frame.shape  # the last axis holds more than 3 if the rows are padded
     return frame.reshape(H, -1)[:, :3*W].reshape(H, W, 3)
 
-# %% ../../nbs/data/31_video.ipynb #a8a31a24
+# %% ../../nbs/data/31_video.ipynb #e004b3c9
 def _upright(frame):
     "A PyAV frame as (H, W, 3) uint8, turned as its metadata says."
     return np.ascontiguousarray(np.rot90(frame.to_ndarray(format='rgb24'), round(frame.rotation/90)))
@@ -233,14 +290,17 @@ def _decode(container, stream):
 
 def _pick(info, wanted, threads=1):
     "Yield the wanted frames (rising numbers) as PyAV decodes them; none of them leans on a lost packet."
+    import av
     with _open(info.path) as container:
         stream = container.streams.best('video')
         stream.codec_context.thread_count = threads
         frames, at, count = _decode(container, stream), None, -1
         for k in wanted:
-            key = max((s for s in info.keys if s <= info.pts[k]), default=None) if info.pts else None
+            jump = info.pts and info.container in _INDEXED
+            key = max((s for s in info.keys if s <= info.pts[k]), default=None) if jump else None
             if key is not None and key > (info.pts[0] if at is None else at):
-                container.seek(key, stream=stream, backward=True)
+                try: container.seek(key, stream=stream, backward=True)
+                except av.FFmpegError: raise _lost(info, k) from None
                 frames, at = _decode(container, stream), None
             while count < k if not info.pts else at is None or at < info.pts[k]:
                 frame, sound = next(frames, (None, False))
@@ -252,19 +312,27 @@ def _pick(info, wanted, threads=1):
 def _read_pyav(info, wanted, threads):
     "Yield the wanted frames in chunks (t, H, W, 3) of uint8."
     frames = map(_upright, _pick(info, wanted, threads))
-    while chunk := list(islice(frames, _CHUNK)): yield np.stack(chunk)
+    shape = None
+    while chunk := list(islice(frames, _CHUNK)):
+        shape = shape or chunk[0].shape
+        if any(frame.shape != shape for frame in chunk):
+            raise VideoError(f"{info.path} changes its size on the way: encode it again at one size")
+        yield np.stack(chunk)
 
 def _lost(info, k):
     return VideoError(f"{info.path}: frame {k} of {info.frames} does not decode: the file is damaged,"
                       " download or encode it again, or leave it out")
 
-# %% ../../nbs/data/31_video.ipynb #82ea6af7
+# %% ../../nbs/data/31_video.ipynb #0c451d85
 def _whole(path) -> VideoInfo:
     "What a file holds, if that is what it promises."
     with _open(path) as container: info = _scan(path, container)
     if info.promised and info.frames < info.promised:
         raise VideoError(f"{path} promises {info.promised} frames but holds {info.frames}: it was cut short,"
                          " copy, download or encode it again")
+    if info.torn:
+        raise VideoError(f"{path} is torn: {info.frames} frames are there, but bytes between them are missing or"
+                         " overwritten, and frames perhaps with them: copy, download or encode it again")
     if not info.frames: raise VideoError(f"{path} has a header but no frame: copy or download it again")
     return info
 
@@ -324,7 +392,7 @@ def check_video(
         for _ in _pick(info, range(info.frames)): pass
     return probe(path)
 
-# %% ../../nbs/data/31_video.ipynb #1f6ff5f1
+# %% ../../nbs/data/31_video.ipynb #53590141
 class Decoder:
     "A process that decodes for this one, with a time limit; may be used in a `with` block."
     def __init__(
@@ -338,9 +406,11 @@ class Decoder:
         self,
         path: str | Path, # a video file
         indices: Sequence[int] | Callable[[int], Sequence[int]], # as for `read_frames`; a function is called here
-        **options, # size, reader, threads: see `read_frames`
+        reader: str = 'pyav', # the current FFmpeg: it notices more of what is wrong with a file
+        **options, # size, threads: see `read_frames`
     ) -> Tensor: # (3, T, H, W) uint8
         "`read_frames`, over there."
+        options['reader'] = reader
         if not callable(indices): options['indices'] = np.asarray(indices).tolist()
         return self._ask('read', path, indices if callable(indices) else None, **options)
 
