@@ -178,7 +178,7 @@ def load_scores(
         raise ValueError(f"{path} is no file of scores, or is damaged ({error}): write it again with save_scores") from None
     return scores
 
-# %% ../../nbs/train/42_evaluate.ipynb #5a5bce92
+# %% ../../nbs/train/42_evaluate.ipynb #ae3a0ae7
 def _accuracy(right: int, total: int) -> dict:
     right, total = int(right), int(total)
     return dict(right=right, videos=total, accuracy=right / total, interval=list(wilson_interval(right, total)))
@@ -202,12 +202,12 @@ def report(
     recall, precision = ((right/count.clamp(min=1))[occur].mean().item() for count in (real, called))
     mean_class = (right/real.clamp(min=1))[real > 0].mean().item()
     def top(hits): return _accuracy(hits.sum(), len(hits)) | {'bootstrap': list(bootstrap_interval(hits))}
-    views = scores.about.get('views') or {}
+    looks = [m.get('views') or {} for m in scores.about.get('ensemble', [scores.about])]
     return dict(
         top1=top(hit[:, 0]), top5=top(hit.any(1)),
         mean_class=dict(accuracy=mean_class, bootstrap=list(bootstrap_interval(hit[:, 0], labels))),
         mean_precision=precision, mean_recall=recall, average=average,
-        views=f"{views.get('clips', 1)}x{views.get('crops', 1)}",
+        views=' and '.join(f"{v.get('clips', 1)}x{v.get('crops', 1)}" for v in looks),
         per_class={name: _accuracy(right[i], real[i]) | {'precision': (right[i]/called[i].clamp(min=1)).item()}
                    for i, name in enumerate(classes) if real[i]},
         confusion=confusion.tolist(), classes=list(classes), labels=labels.tolist(), answers=top5[:, 0].tolist(),
@@ -238,7 +238,7 @@ def refuse_missing(
         raise ValueError(f"{len(scores.missing)} of {len(scores.missing) + len(scores.ids)} videos cannot be read, so there is"
                          f" no accuracy over all of them; the first: {why}. Repair or remove them, or allow missing videos")
 
-# %% ../../nbs/train/42_evaluate.ipynb #4f7fc318
+# %% ../../nbs/train/42_evaluate.ipynb #0e6dbc93
 def ensemble(
     *scores: Scores, # of the same videos
     weights: Sequence[float] | None = None, # of each; None: all the same
@@ -258,7 +258,7 @@ def ensemble(
             raise ValueError("the scores disagree about the labels: score the same split with each network")
         parts.append([s.by(a)[rows][:, columns] for a in AVERAGES])
     means = (sum(w*p for w, p in zip(weights, part))/sum(weights) for part in zip(*parts))
-    about = first.about | {'ensemble': [s.about.get('model') for s in scores], 'weights': weights}
+    about = first.about | {'ensemble': [s.about for s in scores], 'weights': weights}
     return Scores(*means, first.labels, first.ids, first.classes, {k: v for s in scores for k, v in s.missing.items()}, about)
 
 def _renumber(scores, first):
