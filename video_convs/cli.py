@@ -91,7 +91,7 @@ def train(args) -> None:
         for why in skipped.values(): print(f"  {why}")
     print(f"The checkpoint is in {args.out}. Next: video_convs evaluate {args.out} --data {args.data}")
 
-# %% ../nbs/70_cli.ipynb #68aa4943
+# %% ../nbs/70_cli.ipynb #29cb2f83
 def _size(text: str) -> int | tuple[int, int]:
     "'256' → 256, '240x320' → (240, 320)."
     numbers = text.lower().split('x')
@@ -115,6 +115,7 @@ def _print_report(result: dict, per_class: bool = True) -> None:
         print(f"{len(result['missing'])} of {len(result['missing']) + len(result['ids'])} videos could not be read and are not"
               f" counted; the first: {next(iter(result['missing'].values()))}")
 
+# %% ../nbs/70_cli.ipynb #d65d7309
 def evaluate(args) -> None:
     "Score a checkpoint on a split of a data set; several checkpoints, each on its own split, and the mean."
     from video_convs.data.datasets import Clips, open_data
@@ -158,6 +159,7 @@ def evaluate(args) -> None:
         for key, r in mean_over_splits(each).items():
             print(f"mean over {n} splits, {' '.join(filter(None, (task, key)))}: {r['accuracy']:.1%} of", ', '.join(f'{a:.1%}' for a in r['each']))
 
+# %% ../nbs/70_cli.ipynb #e1c2cc6f
 def ensemble(args) -> None:
     "The report of several files of scores together."
     from video_convs.nets.checkpoint import write_atomic

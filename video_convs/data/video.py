@@ -109,7 +109,7 @@ def _open(path):
         raise VideoError(f"{path} is a text, not a video: name a video file")
     return container
 
-# %% ../../nbs/data/31_video.ipynb #7948d1b7
+# %% ../../nbs/data/31_video.ipynb #c7e9dcba
 _FRAGMENTED = frozenset(b'ftyp styp moov moof mdat free skip wide uuid sidx ssix mfra emsg prft meta'.split())
 
 def _mp4_torn(path, held) -> bool:
@@ -128,6 +128,7 @@ def _mp4_torn(path, held) -> bool:
             at += length
     return at > size or (b'moof' in names and (not names <= _FRAGMENTED or film > held))
 
+# %% ../../nbs/data/31_video.ipynb #bcdd0dd5
 _SEGMENT, _CLUSTER, _GROUP = 0x18538067, 0x1F43B675, 0xA0
 _MATROSKA = {None: {0x1A45DFA3, _SEGMENT, 0xEC},
              _SEGMENT: {_CLUSTER, 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367,
@@ -392,15 +393,75 @@ def check_video(
         for _ in _pick(info, range(info.frames)): pass
     return probe(path)
 
-# %% ../../nbs/data/31_video.ipynb #53590141
-class Decoder:
+# %% ../../nbs/data/31_video.ipynb #654519fa
+class _Process:
+    "A Python that waits for questions, started at the first one and again after a hang or a crash."
+    def __init__(self, timeout):
+        self.timeout, self._process, self._owner, self._lock = timeout, None, None, threading.Lock()
+        if not timeout > 0: raise ValueError(f"a Decoder needs a timeout above 0 seconds, got {timeout}")
+
+    def close(self) -> None:
+        "End the process; the next call starts another."
+        process, self._process = self._process, None
+        if process is None: return
+        if self._owner == os.getpid(): process.kill()  # a forked process leaves its parent's alone
+        for pipe in (process.stdin, process.stdout):
+            try: pipe.close()
+            except OSError: pass  # what was still to be written has no reader any more
+        if self._owner == os.getpid(): process.wait()
+
+    def __enter__(self) -> 'Decoder': return self
+    def __exit__(self, *error) -> None: self.close()
+    def __del__(self): self.close()
+
+    def _started(self):
+        "The running process, started if there is none."
+        if self._process is not None and (self._owner != os.getpid() or self._process.poll() is not None): self.close()
+        if self._process is None:
+            paths = [os.path.abspath(p) for p in sys.path]
+            self._process, self._owner = subprocess.Popen(
+                [sys.executable, '-c', 'from video_convs.data.video import _serve; _serve()'],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths), 'PYTHONSAFEPATH': '1'}), os.getpid()
+            answer, _ = self._within(120, self._talk, self._process, {})
+            if answer is None or 'died' in answer:
+                raise OSError("the decoding process does not start: see what `python -c 'import"
+                              " video_convs.data.video'` says")
+        return self._process
+
+    def _within(self, seconds, function, *args):
+        "The result of a function that waits for the process, or (None, None) if that took too long."
+        process, late = args[0], threading.Event()
+        timer = threading.Timer(seconds, lambda: (late.set(), process.kill()))  # ends the wait: the pipe closes
+        timer.start()
+        try: result = function(*args)
+        except BaseException: self.close(); raise  # Ctrl-C in the middle of an answer
+        finally: timer.cancel(); timer.join()
+        if late.is_set() or 'died' in result[0]: self.close()
+        return (None, None) if late.is_set() else result
+
+    def _talk(self, process, question, pick=None):
+        "Ask, answer what is asked back, and return the answer (a dict) and its frames (bytes, or None)."
+        def say(message): process.stdin.write(json.dumps(message).encode() + b'\n'); process.stdin.flush()
+        try:
+            if question: say(question | {'pick': pick is not None})
+            while line := process.stdout.readline():
+                answer = json.loads(line)
+                if 'count' in answer: say(np.asarray(pick(answer['count'])).tolist()); continue
+                if 'frames' not in answer: return answer, None
+                data, done = bytearray(int(np.prod(answer['frames']))), 0
+                while done < len(data) and (n := process.stdout.readinto(memoryview(data)[done:])): done += n
+                if done == len(data): return answer, data
+        except OSError: pass  # a broken pipe
+        return {'died': process.wait()}, None
+
+# %% ../../nbs/data/31_video.ipynb #12f12a36
+class Decoder(_Process):
     "A process that decodes for this one, with a time limit; may be used in a `with` block."
     def __init__(
         self,
         timeout: float = 60., # seconds that one call may take
-    ):
-        self.timeout, self._process, self._owner, self._lock = timeout, None, None, threading.Lock()
-        if not timeout > 0: raise ValueError(f"a Decoder needs a timeout above 0 seconds, got {timeout}")
+    ): super().__init__(timeout)
 
     def read(
         self,
@@ -429,20 +490,6 @@ class Decoder:
         "`check_video`, over there."
         return self._ask('check', path, deep=bool(deep))
 
-    def close(self) -> None:
-        "End the process; the next call starts another."
-        process, self._process = self._process, None
-        if process is None: return
-        if self._owner == os.getpid(): process.kill()  # a forked process leaves its parent's alone
-        for pipe in (process.stdin, process.stdout):
-            try: pipe.close()
-            except OSError: pass  # what was still to be written has no reader any more
-        if self._owner == os.getpid(): process.wait()
-
-    def __enter__(self) -> 'Decoder': return self
-    def __exit__(self, *error) -> None: self.close()
-    def __del__(self): self.close()
-
     def _ask(self, task, path, pick=None, **options):
         question = dict(task=task, path=str(path), limit=self.timeout, **options)
         with self._lock:
@@ -456,47 +503,6 @@ class Decoder:
         if 'error' in answer: raise (VideoError if answer['of_file'] else ValueError)(answer['error'])
         if data is not None: return torch.frombuffer(data, dtype=torch.uint8).view(answer['frames']).permute(3, 0, 1, 2)
         return VideoInfo(**{k: tuple(v) if isinstance(v, list) else v for k, v in answer['info'].items()})
-
-    def _within(self, seconds, function, *args):
-        "The result of a function that waits for the process, or (None, None) if that took too long."
-        process, late = args[0], threading.Event()
-        timer = threading.Timer(seconds, lambda: (late.set(), process.kill()))  # ends the wait: the pipe closes
-        timer.start()
-        try: result = function(*args)
-        except BaseException: self.close(); raise  # Ctrl-C in the middle of an answer
-        finally: timer.cancel(); timer.join()
-        if late.is_set() or 'died' in result[0]: self.close()
-        return (None, None) if late.is_set() else result
-
-    def _started(self):
-        "The running process, started if there is none."
-        if self._process is not None and (self._owner != os.getpid() or self._process.poll() is not None): self.close()
-        if self._process is None:
-            paths = [os.path.abspath(p) for p in sys.path]
-            self._process, self._owner = subprocess.Popen(
-                [sys.executable, '-c', 'from video_convs.data.video import _serve; _serve()'],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths), 'PYTHONSAFEPATH': '1'}), os.getpid()
-            answer, _ = self._within(120, self._talk, self._process, {})
-            if answer is None or 'died' in answer:
-                raise OSError("the decoding process does not start: see what `python -c 'import"
-                              " video_convs.data.video'` says")
-        return self._process
-
-    def _talk(self, process, question, pick=None):
-        "Ask, answer what is asked back, and return the answer (a dict) and its frames (bytes, or None)."
-        def say(message): process.stdin.write(json.dumps(message).encode() + b'\n'); process.stdin.flush()
-        try:
-            if question: say(question | {'pick': pick is not None})
-            while line := process.stdout.readline():
-                answer = json.loads(line)
-                if 'count' in answer: say(np.asarray(pick(answer['count'])).tolist()); continue
-                if 'frames' not in answer: return answer, None
-                data, done = bytearray(int(np.prod(answer['frames']))), 0
-                while done < len(data) and (n := process.stdout.readinto(memoryview(data)[done:])): done += n
-                if done == len(data): return answer, data
-        except OSError: pass  # a broken pipe
-        return {'died': process.wait()}, None
 
 # %% ../../nbs/data/31_video.ipynb #b9514801
 def _serve():
