@@ -300,7 +300,7 @@ def test_a_card_of_nothing_says_so(tmp_path):
     text = card(save(create_model('tsn_tiny', 2, input_spec=SPEC), tmp_path/'bare'), 'user/bare')
     data = ModelCard(text).data
     assert data.eval_results is None and (data.license, data.license_name) == ('other', 'terms-of-the-training-data')
-    for part in ('Learned from **not recorded**', 'How well it does is not recorded', 'class 0, class 1', 'Time of training: not recorded',
+    for part in ('Learned from **not recorded**', 'How well it does is not recorded', 'Classes: 0, 1.', 'Time of training: not recorded',
                  'a video and the same video backwards get the same answer', 'wang2016tsn'): assert part in text, part
 
 def test_the_papers_number_stands_beside(run, monkeypatch):

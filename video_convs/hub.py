@@ -169,7 +169,7 @@ def from_pretrained(
     "A network from a folder or from the Hub, ready to use."
     return load(checkpoint_folder(where, revision, local_files_only, api), map_location)
 
-# %% ../nbs/45_hub.ipynb #221eb96b
+# %% ../nbs/45_hub.ipynb #2553b58e
 _PAPERS = { # first word of a network's name → BibTeX key, title, authors, where, year
     'hgc': ('tan2022h2cn', 'Hierarchical Hourglass Convolutional Network for Efficient Video Classification',
             'Tan, Yi and Hao, Yanbin and Zhang, Hao and Wang, Shuo and He, Xiangnan', 'ACM Multimedia', 2022),
@@ -206,6 +206,8 @@ _PAPERS = { # first word of a network's name → BibTeX key, title, authors, whe
             'Zolfaghari, Mohammadreza and Singh, Kamaljeet and Brox, Thomas', 'ECCV', 2018),
 }
 _PAPERS['h2cn'] = _PAPERS['hgc']
+
+# %% ../nbs/45_hub.ipynb #56f324c9
 _V1, _V2 = 'something-something-v1', 'something-something-v2'
 _PRINTED = { # (network, data, frames) → top-1 in per cent, where it is printed
     **{('h2cn_resnet50', data, T): (x, 'H2CN, Table 4')
@@ -238,70 +240,61 @@ def _terms(data):
     return next((terms for start, terms in _TERMS.items() if _slug(data).startswith(start)),
                 "Their terms are not recorded here. Ask for them before you use these weights for more than a look.")
 
-# %% ../nbs/45_hub.ipynb #75eb99b7
+# %% ../nbs/45_hub.ipynb #ca5726c1
 def _reports(folder):
     "split → report, of all evaluations that lie in a run's folder."
     files = {file.stem.removeprefix('evaluate_'): file for file in sorted(folder.glob('evaluate_*.json'))}
     if not files and (folder/'report.json').is_file(): files = {'held out': folder/'report.json'}
     return {split: json.loads(file.read_bytes()) for split, file in files.items()}
 
-def _table(head, rows): return '\n'.join(f"| {' | '.join(map(str, row))} |" for row in (head, ['---'] * len(head), *rows))
+def _results(model, data, reports, metrics):
+    "Rows of the card's table: split, metric, value, interval, videos, the paper's value."
+    printed, source = _PRINTED.get((model.name, _slug(data), model.input_spec.frames), (None, None))
+    paper = {1: f"{printed} % ({source})"} if printed else {}
+    percent = lambda x: f"{100 * x:.1f} %"
+    rows = [(split, f"top-{k}", percent(r['accuracy']), ' – '.join(map(percent, r['interval'])),
+             f"{r['right']} of {r['videos']}", paper.get(k, 'none printed'))
+            for split, report in reports.items() for k in (1, 5) if (r := report.get(f'top{k}'))]
+    return rows or [('not recorded', *metric, '', '', '') for metric in metrics.items()]
 
-def _hours(folder):
+def _time(folder):
     log = folder/'log.jsonl'
     seconds = [json.loads(line).get('seconds', 0) for line in log.read_text().splitlines()] if log.is_file() else []
     if not (total := sum(seconds)): return "Time of training: not recorded."
     took = f"{total / 3600:.1f} hours" if total > 5400 else f"{total / 60:.1f} minutes"
     return f"Training took {took} for {len(seconds)} epochs."
 
-def _metadata(config, reports, repo_id):
-    "The card's head: `ModelCardData`, whose results become the model-index."
-    data, open_data = str(config.get('data', 'not recorded')), _terms(config.get('data')) is _TERMS['motion']
-    results = [EvalResult(task_type='video-classification', task_name='Video classification', dataset_type=_slug(data),
-                          dataset_name=data, dataset_split=split, metric_type='accuracy', metric_name=f'top-{k} accuracy',
-                          metric_value=round(report[f'top{k}']['accuracy'], 4))
-               for split, report in reports.items() for k in (1, 5) if f'top{k}' in report]
-    rights = dict(license='apache-2.0') if open_data else dict(license='other', license_name='terms-of-the-training-data')
-    return ModelCardData(**rights, library_name='video_convs', pipeline_tag='video-classification',
-                         tags=['video-classification', 'action-recognition', config['name']], metrics=['accuracy'],
-                         model_name=repo_id.split('/')[-1], eval_results=results or None)
-
-def _limits(model, config, reports):
+# %% ../nbs/45_hub.ipynb #ce42aff2
+def _limits(model, reports):
     spec, T = model.input_spec, model.input_spec.frames
     yield f"It knows {model.num_classes} classes and answers with one of them, whatever the video shows."
     yield (f"It looks at {T} moments, spread evenly over the whole video, at {spec.size}×{spec.size} pixels: what is shorter"
            f" than 1/{T} of the video, or smaller than a few of these pixels, it may not see.")
-    if config['name'].startswith('tsn'):
+    if model.name.startswith('tsn'):
         yield "It averages the scores of single frames: a video and the same video backwards get the same answer."
-    videos = {split: report['top1']['videos'] for split, report in reports.items()}
-    if videos: yield ("It was tested on " + ' and '.join(f"{n} videos ({split})" for split, n in videos.items())
-                      + " of the data set that it learned from. On other cameras, places and people it may do worse; this was not measured.")
-    else: yield "How well it does is not recorded."
+    videos = ' and '.join(f"{report['top1']['videos']} videos ({split})" for split, report in reports.items())
+    yield (f"It was tested on {videos} of the data set that it learned from. On other cameras, places and people it may do"
+           " worse; this was not measured." if videos else "How well it does is not recorded.")
 
-def card(
-    folder: str | Path, # a checkpoint
-    repo_id: str, # where it will lie on the Hub
-) -> str: # README.md: YAML and Markdown
-    "The model card of a checkpoint, made from what its run has left in its folder."
-    folder, config, model = Path(folder), read_config(folder), load(folder)
-    spec, reports, data = model.input_spec, _reports(folder), config.get('data', 'not recorded')
-    cost = complexity(model, (1, spec.channels, spec.frames * spec.per_segment, spec.size, spec.size))
-    printed, source = _PRINTED.get((model.name, _slug(data), spec.frames), (None, None))
-    percent = lambda x: f"{100 * x:.1f} %"
-    results = [(split, f"top-{k}", percent(r['accuracy']), ' – '.join(map(percent, r['interval'])), f"{r['right']} of {r['videos']}",
-                f"{printed} % ({source})" if printed and k == 1 else 'none printed') for split, report in reports.items()
-               for k in (1, 5) if (r := report.get(f'top{k}'))]
-    results += [('not recorded', *metric, '', '', '') for metric in config.get('metrics', {}).items()] if not results else []
-    classes = model.classes or [f'class {i}' for i in range(model.num_classes)]
-    listed = ', '.join(classes[:60]) + (f" … and {len(classes) - 60} more in config.json" if len(classes) > 60 else '')
-    recipe = [(key, json.dumps(value)) for key, value in config.get('recipe', {}).items()]
-    recorded = [(key, json.dumps(config[key])) for key in ('hardware', 'versions', 'commit', 'command') if key in config]
-    key, title, authors, where, year = _PAPERS.get(model.name.split('_')[0], _PAPERS['tsn'])
-    text = f"""
-# {repo_id.split('/')[-1]}
+# %% ../nbs/45_hub.ipynb #ff6c4cf8
+def _metadata(model, data, reports, name):
+    "The card's head; its `eval_results` become the model-index."
+    results = [EvalResult(task_type='video-classification', task_name='Video classification', dataset_type=_slug(data),
+                          dataset_name=data, dataset_split=split, metric_type='accuracy', metric_name=f'top-{k} accuracy',
+                          metric_value=round(report[f'top{k}']['accuracy'], 4))
+               for split, report in reports.items() for k in (1, 5) if f'top{k}' in report]
+    ours = _terms(data) is _TERMS['motion']
+    rights = dict(license='apache-2.0') if ours else dict(license='other', license_name='terms-of-the-training-data')
+    return ModelCardData(**rights, library_name='video_convs', pipeline_tag='video-classification',
+                         tags=['video-classification', 'action-recognition', model.name], metrics=['accuracy'],
+                         model_name=name, eval_results=results or None)
 
-`{model.name}` with the variants {json.dumps(model.variant)}: a network that classifies a video by {spec.frames} of its frames.
-It has {human(cost.params)} parameters and takes {human(cost.macs)} multiply-adds per clip. The operator is from *{title}* ({where} {year}).
+# %% ../nbs/45_hub.ipynb #934fefe0
+_CARD = """
+# {name}
+
+`{network}` with the variants {variant}: a network that classifies a video by {T} of its frames.
+It has {params} parameters and takes {macs} multiply-adds per clip. The operator is from *{title}* ({where} {year}).
 
 ## Use it
 
@@ -313,36 +306,36 @@ for name, probability in predict('clip.mp4', '{repo_id}'):
 ~~~
 
 The network itself: `from video_convs.hub import from_pretrained; model = from_pretrained('{repo_id}')`.
-It takes clips (batch, {spec.channels}, {spec.frames * spec.per_segment}, {spec.size}, {spec.size}) and gives one score per class.
+It takes clips (batch, {shape}) and gives one score per class.
 The weights are safetensors and `config.json` names a network of the package: no code from this page is run.
 
 ## What it expects, what it answers
 
-{_table(['input', 'value'], [(k, json.dumps(v)) for k, v in asdict(spec).items()])}
+{spec}
 
-Classes: {listed}.
+Classes: {classes}.
 
 ## Data and their terms
 
-Learned from **{data}**. {_terms(data)}
+Learned from **{data}**. {terms}
 
 ## Recipe
 
-{_table(['setting', 'value'], recipe) if recipe else 'Not recorded.'}
+{recipe}
 
 ## Results
 
-{_table(['split', 'metric', 'value', '95 % interval (Wilson)', 'videos', 'in the paper'], results) if results else 'Not recorded.'}
+{results}
 
 ## Limits
 
-{chr(10).join(f'- {line}' for line in _limits(model, config, reports))}
+{limits}
 
 ## Hardware and hours
 
-{_table(['recorded', 'value'], recorded) if recorded else 'Hardware: not recorded.'}
+{recorded}
 
-{_hours(folder)}
+{time}
 
 ## Citation
 
@@ -360,7 +353,37 @@ Learned from **{data}**. {_terms(data)}
 }}
 ~~~
 """
-    return str(ModelCard(f"---\n{_metadata(config, reports, repo_id).to_yaml()}\n---\n{text}"))
+
+# %% ../nbs/45_hub.ipynb #8e9fceff
+def _names(model): return model.classes or [str(i) for i in range(model.num_classes)]
+
+def _table(head, rows, empty='Not recorded.'):
+    lines = (f"| {' | '.join(map(str, row))} |" for row in (head, ['---'] * len(head), *rows))
+    return '\n'.join(lines) if rows else empty
+
+def card(
+    folder: str | Path, # a checkpoint
+    repo_id: str, # where it will lie on the Hub
+) -> str: # README.md: YAML and Markdown
+    "The model card of a checkpoint, made from what its run has left in its folder."
+    folder, config, model = Path(folder), read_config(folder), load(folder)
+    spec, reports, data, name = model.input_spec, _reports(folder), str(config.get('data', 'not recorded')), repo_id.split('/')[-1]
+    shape = spec.channels, spec.frames * spec.per_segment, spec.size, spec.size
+    cost, classes = complexity(model, (1, *shape)), _names(model)
+    results = _results(model, data, reports, config.get('metrics', {}))
+    pairs = lambda d: [(key, json.dumps(value)) for key, value in d.items()]
+    recorded = {key: config[key] for key in ('hardware', 'versions', 'commit', 'command') if key in config}
+    key, title, authors, where, year = _PAPERS.get(model.name.split('_')[0], _PAPERS['tsn'])
+    text = _CARD.format(
+        name=name, repo_id=repo_id, network=model.name, variant=json.dumps(model.variant), T=spec.frames,
+        params=human(cost.params), macs=human(cost.macs), shape=', '.join(map(str, shape)), data=data, terms=_terms(data),
+        spec=_table(['input', 'value'], pairs(asdict(spec))), recipe=_table(['setting', 'value'], pairs(config.get('recipe', {}))),
+        results=_table(['split', 'metric', 'value', '95 % interval (Wilson)', 'videos', 'in the paper'], results),
+        limits='\n'.join(f'- {line}' for line in _limits(model, reports)), time=_time(folder),
+        recorded=_table(['recorded', 'value'], pairs(recorded), 'Hardware: not recorded.'),
+        classes=', '.join(classes[:60]) + (f" … and {len(classes) - 60} more in config.json" if len(classes) > 60 else ''),
+        key=key, title=title, authors=authors, where=where, year=year)
+    return str(ModelCard(f"---\n{_metadata(model, data, reports, name).to_yaml()}\n---\n{text}"))
 
 # %% ../nbs/45_hub.ipynb #601e3dc9
 _TOKEN = re.compile(rb'\bhf_[A-Za-z0-9]{30,}')
@@ -398,12 +421,10 @@ def push(
     if not (folder/'README.md').exists(): write_atomic(folder/'README.md', made.encode())
     return _publish(folder, FILES, repo_id, private, message, api)
 
-# %% ../nbs/45_hub.ipynb #d8b1c903
+# %% ../nbs/45_hub.ipynb #db92018b
 def _device(): return 'cuda' if torch.cuda.is_available() else 'cpu'
 
 def _network(checkpoint): return checkpoint if isinstance(checkpoint, VideoNet) else from_pretrained(checkpoint, map_location=_device())
-
-def _names(model): return model.classes or [str(i) for i in range(model.num_classes)]
 
 def _clips(videos, model):
     "Videos whose label is their own number."
@@ -481,7 +502,7 @@ def look(
     pictures = _pictures(clip, spec) * (0.15 + 0.85 * bright[..., None])
     return answer, (255 * pictures).byte(), heat.sum((1, 2)) / heat.sum().clamp_min(1e-12)
 
-# %% ../nbs/45_hub.ipynb #2fe075ad
+# %% ../nbs/45_hub.ipynb #de73c9d3
 _APP = '''"Upload or record a clip: the five most probable classes, and where {repo_id} looked."
 import gradio as gr
 
@@ -507,8 +528,9 @@ It answers with one of {n} classes, whatever the video shows.""")
         video = gr.Video(label="A clip", sources=["upload", "webcam"])
         answer = gr.Label(label="Most probable classes", num_top_classes=5)
     button = gr.Button("Classify", variant="primary")
-    frames = gr.Gallery(label="The frames it saw, bright where the first score depends on the pixels (gradient × input)", columns=4)
-    gr.Markdown("The percentages are each frame's share of that sum. They say what the score is sensitive to, not why.")
+    gr.Markdown("The frames it saw, bright where the score of the first class depends on the pixels: gradient × input. The percentages"
+                " are each frame's share of the sum. They say what the score is sensitive to, not why.")
+    frames = gr.Gallery(show_label=False, columns=4)
     button.click(classify, video, [answer, frames])
 
 if __name__ == "__main__":
@@ -527,6 +549,7 @@ Upload or record a clip: the five most probable classes of [{repo_id}](https://h
 If the model is private, give this Space a secret `HF_TOKEN` that may read it.
 '''
 
+# %% ../nbs/45_hub.ipynb #bb2531be
 def write_space(
     folder: str | Path, # of a checkpoint; the files go to its folder `space`
     repo_id: str, # where the checkpoint lies on the Hub
