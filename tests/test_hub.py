@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 import video_convs
 from video_convs import hub as module
+from video_convs.cli import main
 from video_convs.data.video import write_video
-from video_convs.hub import (card, checkpoint_folder, from_pretrained, look, predict, predict_many, pull, push, push_space,
+from video_convs.hub import (card, checkpoint_folder, checkpoint_name, collection, from_pretrained, look, predict, predict_many, pull, push, push_space,
                              saliency, write_space)
 from video_convs.nets.checkpoint import load, read_config, save
 from video_convs.nets.zoo import InputSpec, VideoNet, create_model
@@ -325,6 +326,13 @@ def test_the_hub_checks_the_metadata(hub, api, run, name):
     (run/'README.md').write_text('---\nmodel-index: nonsense\n---\n')
     with pytest.raises(ValueError, match='README.md'): push(run, name, api=api)
 
+def test_a_collection_lists_what_is_there(run, tmp_path):
+    assert checkpoint_name(make(), 'Something-Something V1') == 'hgc_tiny.something-something-v1_2f'
+    save(make(), tmp_path/'bare')
+    bare, full = collection(tmp_path).splitlines()[2:]
+    assert bare.endswith('| not recorded |') and full.endswith('| 75.0 % of 4 videos (test) |') and '| 2 × 16² | 1.6 MB |' in full
+    assert collection(run) == f'No checkpoints in {run}.'
+
 # --- predict, look, a Space
 
 def test_predict_takes_all_three(hub, api, run, name, videos, monkeypatch):
@@ -346,6 +354,18 @@ def test_predict_many(videos, tmp_path):
         assert [c for c, _ in answer] == [c for c, _ in predict(video, model, topk=2)] and len(answer) == 2
     assert 'is empty' in failed[str(tmp_path/'empty.mp4')] and 'does not exist' in failed[str(tmp_path/'none.mp4')]
     with pytest.raises(ValueError, match='does not exist'): predict(tmp_path/'none.mp4', model)
+
+def test_evaluate_takes_a_name_on_the_hub(hub, api, run, name, videos, tmp_path, monkeypatch, capsys):
+    for c in CLASSES:
+        (tmp_path/'data'/'test'/c).mkdir(parents=True)
+        (tmp_path/'data'/'test'/c/'a.mp4').write_bytes(videos[CLASSES.index(c)].read_bytes())
+    (tmp_path/'data'/'classes.txt').write_text('\n'.join(CLASSES))
+    push(run, name, api=api)
+    monkeypatch.setattr(module, 'HfApi', lambda **_: api)
+    monkeypatch.chdir(tmp_path)
+    assert main(['evaluate', name, '--data', 'data']) == 0
+    assert 'Written to evaluate_test.json' in capsys.readouterr().out  # not into the Hub's cache
+    assert json.loads((tmp_path/'evaluate_test.json').read_text())['top1']['videos'] == 3
 
 def test_classes_without_names(videos):
     assert sorted(c for c, _ in predict(videos[0], create_model('tsn_tiny', 3, input_spec=SPEC))) == ['0', '1', '2']
