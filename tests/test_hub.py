@@ -22,8 +22,8 @@ import video_convs
 from video_convs import hub as module
 from video_convs.cli import main
 from video_convs.data.video import write_video
-from video_convs.hub import (card, checkpoint_folder, checkpoint_name, collection, from_pretrained, look, predict, predict_many, pull, push, push_space,
-                             saliency, write_space)
+from video_convs.hub import (card, checkpoint_folder, checkpoint_name, collection, from_pretrained, look, predict,
+                             predict_many, pull, push, push_space, saliency, write_space)
 from video_convs.nets.checkpoint import load, read_config, save
 from video_convs.nets.zoo import InputSpec, VideoNet, create_model
 from video_convs.train.evaluate import report

@@ -95,8 +95,9 @@ def _patiently(call, *args, **options):
 # %% ../nbs/45_hub.ipynb #71339e43
 def _client(api): return api or HfApi(library_name='video_convs')
 
-# %% ../nbs/45_hub.ipynb #dc741f51
-FILES = ('config.json', 'model.safetensors', 'README.md', 'report.json', 'evaluate_*.json', 'log.jsonl', 'curves.png') # all that is pushed or pulled
+# %% ../nbs/45_hub.ipynb #8c8e658f
+FILES = ('config.json', 'model.safetensors', 'README.md', 'report.json', 'evaluate_*.json', 'log.jsonl',
+         'curves.png') # all that is pushed or pulled
 _PICKLES = '.bin', '.ckpt', '.dill', '.joblib', '.pickle', '.pkl', '.pt', '.pth'
 _CODE = 'auto_map', 'custom_pipelines', 'trust_remote_code' # what other libraries call code in a repository
 
@@ -354,7 +355,7 @@ Learned from **{data}**. {terms}
 ~~~
 """
 
-# %% ../nbs/45_hub.ipynb #8e9fceff
+# %% ../nbs/45_hub.ipynb #987be826
 def _names(model): return model.classes or [str(i) for i in range(model.num_classes)]
 
 def _table(head, rows, empty='Not recorded.'):
@@ -367,7 +368,8 @@ def card(
 ) -> str: # README.md: YAML and Markdown
     "The model card of a checkpoint, made from what its run has left in its folder."
     folder, config, model = Path(folder), read_config(folder), load(folder)
-    spec, reports, data, name = model.input_spec, _reports(folder), str(config.get('data', 'not recorded')), repo_id.split('/')[-1]
+    spec, reports, name = model.input_spec, _reports(folder), repo_id.split('/')[-1]
+    data = str(config.get('data', 'not recorded'))
     shape = spec.channels, spec.frames * spec.per_segment, spec.size, spec.size
     cost, classes = complexity(model, (1, *shape)), _names(model)
     results = _results(model, data, reports, config.get('metrics', {}))
@@ -377,7 +379,8 @@ def card(
     text = _CARD.format(
         name=name, repo_id=repo_id, network=model.name, variant=json.dumps(model.variant), T=spec.frames,
         params=human(cost.params), macs=human(cost.macs), shape=', '.join(map(str, shape)), data=data, terms=_terms(data),
-        spec=_table(['input', 'value'], pairs(asdict(spec))), recipe=_table(['setting', 'value'], pairs(config.get('recipe', {}))),
+        spec=_table(['input', 'value'], pairs(asdict(spec))),
+        recipe=_table(['setting', 'value'], pairs(config.get('recipe', {}))),
         results=_table(['split', 'metric', 'value', '95 % interval (Wilson)', 'videos', 'in the paper'], results),
         limits='\n'.join(f'- {line}' for line in _limits(model, reports)), time=_time(folder),
         recorded=_table(['recorded', 'value'], pairs(recorded), 'Hardware: not recorded.'),
@@ -385,7 +388,7 @@ def card(
         key=key, title=title, authors=authors, where=where, year=year)
     return str(ModelCard(f"---\n{_metadata(model, data, reports, name).to_yaml()}\n---\n{text}"))
 
-# %% ../nbs/45_hub.ipynb #601e3dc9
+# %% ../nbs/45_hub.ipynb #248272c5
 _TOKEN = re.compile(rb'\bhf_[A-Za-z0-9]{30,}')
 _LARGE = '.safetensors', '.png'
 
@@ -399,8 +402,8 @@ def _publish(folder, files, repo_id, private, message, api, **kind):
             raise ValueError(f"{file.name} holds an access token of the Hub: remove it there, and make a new token")
     with _plainly(repo_id, writing=True):
         page = _patiently(api.create_repo, repo_id, private=private, exist_ok=True, **kind)
-        _patiently(api.upload_folder, repo_id=repo_id, folder_path=folder, allow_patterns=list(files), commit_message=message,
-                   repo_type=kind.get('repo_type'))
+        _patiently(api.upload_folder, repo_id=repo_id, folder_path=folder, allow_patterns=list(files),
+                   commit_message=message, repo_type=kind.get('repo_type'))
     return str(page)
 
 def push(
@@ -415,13 +418,14 @@ def push(
     if isinstance(model, VideoNet):
         with tempfile.TemporaryDirectory() as folder:
             return push(save(model, folder, **extra), repo_id, private, message, api)
-    if extra: raise ValueError(f"{', '.join(extra)} must be in the config.json of {model}: give a network, or `save` it with them")
+    if extra:
+        raise ValueError(f"{', '.join(extra)} must be in the config.json of {model}: give a network, or `save` it with them")
     folder = Path(model)
     made = card(folder, repo_id)  # this loads the network: what cannot be loaded is not published
     if not (folder/'README.md').exists(): write_atomic(folder/'README.md', made.encode())
     return _publish(folder, FILES, repo_id, private, message, api)
 
-# %% ../nbs/45_hub.ipynb #8ea20605
+# %% ../nbs/45_hub.ipynb #68b57e96
 def checkpoint_name(
     model: VideoNet,
     data: str, # name of the data set
@@ -436,16 +440,18 @@ def collection(
     rows = []
     for page in sorted(Path(root).glob('*/config.json')):
         folder, config = page.parent, read_config(page.parent)
-        best = [f"{100 * r['top1']['accuracy']:.1f} % of {r['top1']['videos']} videos ({split})" for split, r in _reports(folder).items()]
+        best = [f"{100 * r['top1']['accuracy']:.1f} % of {r['top1']['videos']} videos ({split})"
+                for split, r in _reports(folder).items()]
         spec, size = config['input_spec'], (folder/'model.safetensors').stat().st_size / 1e6
         rows.append((f"`{folder.name}`", config['name'], config.get('data', 'not recorded'), config['num_classes'],
                      f"{spec['frames']} × {spec['size']}²", f"{size:.1f} MB", ', '.join(best) or 'not recorded'))
-    return _table(['checkpoint', 'network', 'data', 'classes', 'frames × size', 'weights', 'top-1'], rows, f"No checkpoints in {root}.")
+    head = ['checkpoint', 'network', 'data', 'classes', 'frames × size', 'weights', 'top-1']
+    return _table(head, rows, f"No checkpoints in {root}.")
 
-# %% ../nbs/45_hub.ipynb #ea2b9956
-def _device(): return 'cuda' if torch.cuda.is_available() else 'cpu'
-
-def _network(checkpoint): return checkpoint if isinstance(checkpoint, VideoNet) else from_pretrained(checkpoint, map_location=_device())
+# %% ../nbs/45_hub.ipynb #dd0d1f97
+def _network(checkpoint):
+    if isinstance(checkpoint, VideoNet): return checkpoint
+    return from_pretrained(checkpoint, map_location='cuda' if torch.cuda.is_available() else 'cpu')
 
 def _clips(videos, model):
     "Videos whose label is their own number."
@@ -481,14 +487,14 @@ def predict_many(
     checkpoint: str | Path | VideoNet, # as for `predict`
     topk: int = 5, # how many classes
     **options, # batch_size, workers, progress: see `score`
-) -> tuple[dict[str, list[tuple[str, float]]], dict[str, str]]: # path → answer as of `predict`, path → why it cannot be read
+) -> tuple[dict[str, list[tuple[str, float]]], dict[str, str]]: # path → answer; path → why it cannot be read
     "Classify video files, batch by batch; one that cannot be read does not stop the others."
     model = _network(checkpoint)
     if not len(videos): raise ValueError("no videos: name one file or more")
     scores, which, failed = score(model, _clips(videos, model), **options)
     return {str(videos[i]): _best(row, model, topk) for i, row in zip(which.tolist(), scores)}, failed
 
-# %% ../nbs/45_hub.ipynb #b6d709e5
+# %% ../nbs/45_hub.ipynb #ab7d2ab7
 def saliency(
     model: VideoNet,
     clip: Tensor, # (C, T, H, W), normalised
@@ -512,7 +518,7 @@ def look(
     video: str | Path, # a video file
     checkpoint: str | Path | VideoNet, # as for `predict`
     topk: int = 5, # how many classes
-) -> tuple[list[tuple[str, float]], Tensor, Tensor]: # answer; (T, H, W, 3) uint8, bright where the score depends; (T,) shares of frames
+) -> tuple[list[tuple[str, float]], Tensor, Tensor]: # answer; frames (T, H, W, 3) uint8; (T,) their shares
     "Classify a video and show the frames, bright where the first class's score depends on them."
     model = _network(checkpoint)
     spec = model.input_spec
@@ -573,13 +579,14 @@ Upload or record a clip: the five most probable classes of [{repo_id}](https://h
 If the model is private, give this Space a secret `HF_TOKEN` that may read it.
 '''
 
-# %% ../nbs/45_hub.ipynb #bb2531be
+# %% ../nbs/45_hub.ipynb #b120daef
 def write_space(
     folder: str | Path, # of a checkpoint; the files go to its folder `space`
     repo_id: str, # where the checkpoint lies on the Hub
 ) -> Path: # the folder `space`
     "Write a Gradio app for a Hub Space: app.py, README.md, requirements.txt."
-    space, about = Path(folder)/'space', dict(repo_id=repo_id, name=repo_id.split('/')[-1], n=read_config(folder)['num_classes'])
+    space, n = Path(folder)/'space', read_config(folder)['num_classes']
+    about = dict(repo_id=repo_id, name=repo_id.split('/')[-1], n=n)
     space.mkdir(exist_ok=True)
     write_atomic(space/'app.py', _APP.format(**about).encode())
     write_atomic(space/'README.md', _SPACE.format(**about).encode())
@@ -593,5 +600,5 @@ def push_space(
     api: HfApi | None = None, # as for `push`
 ) -> str: # address of its page
     "Publish a Space."
-    return _publish(Path(space), ('app.py', 'README.md', 'requirements.txt'), space_id, private, 'Publish with video_convs', api,
-                    repo_type='space', space_sdk='gradio')
+    return _publish(Path(space), ('app.py', 'README.md', 'requirements.txt'), space_id, private,
+                    'Publish with video_convs', api, repo_type='space', space_sdk='gradio')
