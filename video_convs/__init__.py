@@ -9,7 +9,7 @@ _home = {
     'STHConv': 'ops.hybrid', 'HFModule': 'ops.aggregation',
     **dict.fromkeys(['STCConv', 'TemporalRefinement', 'SpatialRefinement'], 'ops.collaborative'),
     **dict.fromkeys(['GSTConv', 'TIN', 'MotionExcitation', 'MultipleTemporalAggregation', 'TAM'], 'ops.rivals'),
-    **dict.fromkeys(['VideoNet', 'create_model', 'list_models'], 'nets.zoo'), 'predict': 'train.evaluate',
+    **dict.fromkeys(['VideoNet', 'create_model', 'list_models'], 'nets.zoo'), 'predict': 'hub',
 }
 __all__ = list(_home)
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FORMAT', 'write_atomic', 'save', 'read_config', 'load_weights', 'load']
 
-# %% ../../nbs/nets/27_checkpoint.ipynb #530b7586
+# %% ../../nbs/nets/27_checkpoint.ipynb #4db22f64
 import json
 import os
 import uuid
@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from .zoo import VideoNet
+from .zoo import VideoNet, variants
 
 # %% ../../nbs/nets/27_checkpoint.ipynb #1ac4c5d7
 def write_atomic(
@@ -58,7 +58,7 @@ def save(
     write_atomic(folder/'config.json', page.encode())
     return folder
 
-# %% ../../nbs/nets/27_checkpoint.ipynb #e203369a
+# %% ../../nbs/nets/27_checkpoint.ipynb #8dce66a0
 def read_config(
     folder: str | os.PathLike,
 ) -> dict: # what `save` wrote, extras included
@@ -100,10 +100,11 @@ def _check_fit(model, weights, path):
         what = f"it lacks {missing[0]}" if missing else f"it has {left[0]}, which the network has not"
         raise ValueError(f"{path} holds weights of another network than {model.name}: {what}"
                          f" ({len(missing)} missing, {len(left)} unexpected)")
-    if len(weights['head.fc.bias']) != model.num_classes:
-        n = len(weights['head.fc.bias'])
-        raise ValueError(f"{path} knows {n} classes, the network has {model.num_classes}:"
-                         f" load it with {n} classes, then call model.swap_head({model.num_classes})")
+    last = next(key for key in reversed(own) if key.startswith('head.'))
+    n, known = len(weights[last]), model.num_classes
+    if isinstance(known, int) and n != known == len(own[last]):
+        raise ValueError(f"{path} knows {n} classes, the network has {known}:"
+                         f" load it with {n} classes, then call model.swap_head({known})")
     for key, value in own.items():
         if value.shape != weights[key].shape:
             raise ValueError(f"{path} holds weights of another network than {model.name}: {key} is"
@@ -116,7 +117,11 @@ def load(
     "The network of a checkpoint, ready to use."
     config = read_config(folder)
     options = {key: config[key] for key in _OWN[1:-1]}  # all but format and variant
-    try: model = VideoNet(**options, **config['variant'])
+    try:
+        known = variants(config['name'])
+        for key in config['variant']:  # a stranger's page must not give other arguments: `pretrained` reads a file
+            if key not in known: raise ValueError(f"{config['name']} has no variant {key!r}; it has {', '.join(known) or 'none'}")
+        model = VideoNet(**options, **config['variant'])
     except (ValueError, TypeError) as error:
         raise ValueError(f"the network of {Path(folder)/'config.json'} cannot be built: {error}") from error
     return load_weights(model, folder).to(map_location).eval()
