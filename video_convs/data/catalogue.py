@@ -80,7 +80,7 @@ def _distinct(classes, file):
     if twice is not None: raise ValueError(f"{file} names the class {twice!r} twice: remove one, or download it again")
     return tuple(classes)
 
-# %% ../../nbs/data/36_catalogue.ipynb #52fe0b29
+# %% ../../nbs/data/36_catalogue.ipynb #e9eb963c
 @dataclass(frozen=True)
 class Official:
     "A public data set: where it is, and how its owners' files are read."
@@ -93,12 +93,19 @@ class Official:
     lists: tuple[str, ...] = () # folders where the lists may lie, besides the root, annotations and labels
     counts: dict[Any, int] = field(default_factory=dict) # videos of a split, or of (split, option)
     options: dict[str, tuple] = field(default_factory=dict) # name → values, the first is the default
+    protocols: dict[str, tuple] = field(default_factory=dict) # where the option protocol changes the splits: its value → splits
     frames: bool = False # shipped as folders of frames
     keeps: frozenset[str] = frozenset({'hflip'}) # flips that keep every class
     mirrored: tuple[tuple[str, str], ...] = () # classes that a mirror turns into each other
     counted: float | None = None # frames per second in which spans are counted
     frame_reader: FrameFolders = FrameFolders()
     flow_reader: FlowFolders = FlowFolders()
+
+    def parts(self,
+        options: dict, # of the data set
+    ) -> tuple[str, ...]:
+        "The splits that there are with these options."
+        return self.protocols.get(options.get('protocol'), self.splits)
 
 DATASETS: dict[str, Official] = {}
 
@@ -123,16 +130,15 @@ class _Files:
         if file not in self.tables: self.tables[file] = list_table(file, columns)
         return self.tables[file]
 
-# %% ../../nbs/data/36_catalogue.ipynb #42bbe4a6
+# %% ../../nbs/data/36_catalogue.ipynb #3ecd459a
 def _entry(name, split, options):
     "The entry of a data set, and its options with the defaults filled in."
     if name not in DATASETS:
         near = get_close_matches(str(name), [*DATASETS, 'folder', 'csv'], 1)
         raise ValueError(f"there is no data set {name!r}{f', did you mean {near[0]!r}' if near else ''}:"
                          f" choose one of {', '.join(DATASETS)}, folder, csv")
-    entry, chosen = DATASETS[name], {}
-    if split not in entry.splits:
-        raise ValueError(f"{name} has no split {split!r}: choose one of {', '.join(map(repr, entry.splits))}")
+    entry = DATASETS[name]
+    chosen = {key: (values or (None,))[0] for key, values in entry.options.items()}
     for key, value in options.items():
         if key not in entry.options:
             raise ValueError(f"{name} has no option {key!r}: it has {', '.join(entry.options) or 'none'}")
@@ -140,7 +146,10 @@ def _entry(name, split, options):
         if known and str(value) not in known:
             raise ValueError(f"{name}: {key} is one of {', '.join(known)}, not {value!r}")
         chosen[key] = known.get(str(value), value)
-    return entry, {key: (values or (None,))[0] for key, values in entry.options.items()} | chosen
+    if split not in entry.parts(chosen):
+        also = f" with protocol={chosen['protocol']!r}" if entry.protocols else ''
+        raise ValueError(f"{name} has no split {split!r}{also}: choose one of {', '.join(map(repr, entry.parts(chosen)))}")
+    return entry, chosen
 
 def official_list(
     name: str, # see `DATASETS`
@@ -159,7 +168,7 @@ def official_list(
         if video.id in seen: raise ValueError(f"{video.where}: {video.id} is listed twice, first in {seen[video.id]}:"
                                               " remove one of the lines, or download the list again")
         seen[video.id] = video.where
-    for other in entry.splits:
+    for other in entry.parts(options):
         if other == split: continue
         try: others = entry.read(files, other, **options).videos
         except Lacking: continue
@@ -177,7 +186,7 @@ def official_list(
 def _count(entry, split, options):
     return next((entry.counts[key] for key in (split, *((split, v) for v in options.values())) if key in entry.counts), None)
 
-# %% ../../nbs/data/36_catalogue.ipynb #76c07cb3
+# %% ../../nbs/data/36_catalogue.ipynb #f6e79af3
 class _Shelf:
     "What lies in folders, each listed once."
     def __init__(self): self.seen = {}
@@ -271,12 +280,12 @@ def open_dataset(
     return VideoDataset(
         name, classes, tuple(paths[i] for i in there), tuple(number.get(videos[i].label, -1) for i in there),
         groups if all(groups) else (), split, entry.keeps, flip_map={'hflip': mirror} if entry.mirrored else None,
-        description=f"{entry.title}, {', '.join(f.name for f in files[-2:])}{f' ({said})' if said else ''}",
+        description=f"{entry.title}, {', '.join(f.name for f in files[:3])}{' …' if files[3:] else ''}{f' ({said})' if said else ''}",
         ids=tuple(videos[i].id for i in there), spans=spans, reader=found.reader, absent=tuple(v.id for v in gone),
         tasks={task: (names, tuple(names.index(labels[i]) if labels[i] is not None else -1 for i in there))
                for task, (names, labels) in tasks.items()})
 
-# %% ../../nbs/data/36_catalogue.ipynb #a6fc3af9
+# %% ../../nbs/data/36_catalogue.ipynb #93351a65
 def _id_and_class(stem, files, split, order):
     "`id;class` a line, as 20BN wrote Something-Something V1 and Jester; the test split has ids only."
     source = files(f'{stem}-labels.csv')
@@ -298,7 +307,7 @@ DATASETS['something-v1'] = Official(
     'Something-Something V1', 'its owners (qualcomm.com/developer, formerly 20bn.com)',
     bind(_id_and_class, 'something-something-v1'), ('train', 'val', 'test'), 174, ('20bn-something-something-v1', '.'),
     counts=dict(train=86017, val=11522, test=10960), options=dict(order=('sorted', 'file')), frames=True,
-    keeps=frozenset(), mirrored=_LEFT_RIGHT)
+    frame_reader=FrameFolders(fps=12), keeps=frozenset(), mirrored=_LEFT_RIGHT)
 
 # %% ../../nbs/data/36_catalogue.ipynb #9251054b
 def _told(file, known, source):
@@ -337,11 +346,11 @@ DATASETS['something-v2'] = Official(
     ('20bn-something-something-v2', '.'), counts=dict(train=168913, val=24777, test=27157),
     keeps=frozenset(), mirrored=_LEFT_RIGHT)
 
-# %% ../../nbs/data/36_catalogue.ipynb #12c2aefa
+# %% ../../nbs/data/36_catalogue.ipynb #0a305652
 DATASETS['jester'] = Official(
     'Jester', 'qualcomm.com/developer', bind(_id_and_class, 'jester-v1'), ('train', 'val', 'test'), 27,
     ('20bn-jester-v1', '.'), counts=dict(train=118562, val=14787, test=14743), options=dict(order=('sorted', 'file')),
-    frames=True, keeps=frozenset(), mirrored=(
+    frames=True, frame_reader=FrameFolders(fps=12), keeps=frozenset(), mirrored=(
         ('Swiping Left', 'Swiping Right'), ('Sliding Two Fingers Left', 'Sliding Two Fingers Right'),
         ('Turning Hand Clockwise', 'Turning Hand Counterclockwise')))
 
@@ -398,7 +407,7 @@ DATASETS['ucf101'] = Official(
     counts={('train', 1): 9537, ('train', 2): 9586, ('train', 3): 9624, ('test', 1): 3783, ('test', 2): 3734, ('test', 3): 3696},
     options=dict(fold=(1, 2, 3)))
 
-# %% ../../nbs/data/36_catalogue.ipynb #19372474
+# %% ../../nbs/data/36_catalogue.ipynb #19247335
 def _hmdb51(files, split, fold):
     "A file for each class and fold, `video.avi 1` a line: 1 for training, 2 for testing, 0 for neither."
     def by_class(fold): return {f.name.rsplit('_test_split', 1)[0]: f for f in files.matching(f'*_test_split{fold}.txt')}
@@ -414,7 +423,7 @@ def _hmdb51(files, split, fold):
                 raise ValueError(f"{where}: {text!r} must be video.avi and 0, 1 or 2: download the lists again")
             id = f"{label}/{os.path.splitext(_plain(clip.strip(), where))[0]}"
             if part == want: videos.append(Listed(id, (id, id.partition('/')[2]), label, where))
-    return Listing(tuple(sorted(lists)), videos, tuple(lists.values())[:1])
+    return Listing(tuple(sorted(lists)), videos, tuple(lists.values()))
 
 DATASETS['hmdb51'] = Official(
     'HMDB-51', 'serre-lab.clps.brown.edu', _hmdb51, ('train', 'test'), 51, ('hmdb51_org', 'videos', '.'),
@@ -461,11 +470,9 @@ DATASETS['egtea'] = Official(
     'EGTEA Gaze+', 'cbs.ic.gatech.edu/fpv', _egtea, ('train', 'test'), 106, ('cropped_clips', '.'), ('action_annotation',),
     options=dict(fold=(1, 2, 3)))
 
-# %% ../../nbs/data/36_catalogue.ipynb #7414c468
+# %% ../../nbs/data/36_catalogue.ipynb #8a626655
 def _epic55(files, split, task, protocol):
     "A table of spans with verb and noun; the test tables have no labels."
-    if split not in dict(official=('train', 's1', 's2'), stc=('train', 'val'))[protocol]:
-        raise Lacking(f"epic55 has no split {split!r} with protocol={protocol!r}: 'val' is for protocol='stc', 's1' and 's2' for 'official'")
     keys = {}
     for kind in ('verb', 'noun'):
         source = files(f'EPIC_{kind}_classes.csv')
@@ -501,7 +508,8 @@ DATASETS['epic55'] = Official(
     'EPIC-KITCHENS-55', 'epic-kitchens.github.io', _epic55, ('train', 'val', 's1', 's2'), None,
     ('frames_rgb_flow/rgb/{part}', 'rgb/{part}', 'videos/{part}', 'EPIC-KITCHENS', '.'), ('epic-kitchens-55-annotations',),
     counts={('train', 'official'): 28472, ('train', 'stc'): 23191, ('val', 'stc'): 5281},
-    options=dict(task=('action', 'verb', 'noun'), protocol=('official', 'stc')), frames=True, counted=60,
+    options=dict(task=('action', 'verb', 'noun'), protocol=('official', 'stc')),
+    protocols=dict(official=('train', 's1', 's2'), stc=('train', 'val')), frames=True, counted=60,
     frame_reader=FrameFolders(fps=60, counted=60),
     flow_reader=FlowFolders(('u/frame_{:010d}.jpg', 'v/frame_{:010d}.jpg'), fps=30, counted=60))
 

@@ -31,7 +31,7 @@ from .sampling import sample_rng, segments
 from .transforms import FLIPS, Augment, crop_resize, eval_box, eval_transform, train_transform
 from .video import VideoError, VideoInfo, probe, read_frames
 
-# %% ../../nbs/data/34_datasets.ipynb #286a1386
+# %% ../../nbs/data/34_datasets.ipynb #fd906722
 Span = tuple[int, int]  # first frame, from 0, and the one after the last
 Pick = Sequence[int] | Callable[[int], Sequence[int]]  # frames of an item, from 0; or: how many there are → which
 
@@ -60,9 +60,14 @@ def _rate(path): return probe(path).fps
 class VideoFiles:
     "Reads items that are video files or spans of them."
     counted: float | None = None # frames per second in which spans are counted; None: those of the file
+    decoder: str = 'auto' # see `read_frames`
     channels = 3 # of what `read` gives
 
-    def _span(self, path, span):
+    def in_file(self,
+        path: str,
+        span: Span | None,
+    ) -> Span | None:
+        "A span in frames of the file."
         if span is None or self.counted is None: return span
         ratio = _rate(path)/self.counted
         return int(span[0]*ratio), max(int(span[1]*ratio), int(span[0]*ratio) + 1)
@@ -73,7 +78,7 @@ class VideoFiles:
     ) -> VideoInfo: # of the span: `frames` are its own
         "What an item holds."
         info = probe(path)
-        return replace(info, frames=len(pick_in_span(self._span(path, span), info.frames, range, path)))
+        return replace(info, frames=len(pick_in_span(self.in_file(path, span), info.frames, range, path)))
 
     def read(self,
         path: str,
@@ -82,8 +87,8 @@ class VideoFiles:
         span: Span | None = None,
     ) -> Tensor: # (3, T, H, W) uint8
         "The chosen frames of an item."
-        if span is None: return read_frames(path, pick, size)
-        return read_frames(path, lambda there: pick_in_span(self._span(path, span), there, pick, path), size)
+        def picked(there): return pick_in_span(self.in_file(path, span), there, pick, path)
+        return read_frames(path, pick if span is None else picked, size, self.decoder)
 
 # %% ../../nbs/data/34_datasets.ipynb #a915bc1c
 VIDEOS = '.mp4', '.avi', '.mkv', '.webm', '.mov'  # what is taken for a video in a folder
