@@ -178,7 +178,7 @@ def _refuse_overlap(items, name):
                          + (f", and {len(same) - 1} more like it" if len(same) > 1 else '')
                          + ": remove it from one of them")
 
-# %% ../../nbs/data/34_datasets.ipynb #fc3dcab5
+# %% ../../nbs/data/34_datasets.ipynb #ada732f7
 def list_text(
     file: str | Path,
 ) -> str: # without byte order mark, lines end in \n
@@ -262,8 +262,8 @@ def inside(
     base = os.path.abspath(root)
     path = os.path.abspath(os.path.join(base, name))
     if '\0' in name or not path.startswith(base.rstrip(os.sep) + os.sep):
-        raise ValueError(f"{where}: the path {name!r} leads out of the folder {root}: correct it, or give as root a folder"
-                         " that all videos lie in")
+        raise ValueError(f"{where}: the path {name!r} leads out of the folder {root}: correct it, or give as root a"
+                         " folder that all videos lie in")
     return path
 
 # %% ../../nbs/data/34_datasets.ipynb #a926e141
@@ -437,7 +437,7 @@ def group_fold(
     held = [i for i, group in enumerate(dataset.groups) if folds[group] == k - 1]
     return dataset.subset(sorted(set(range(len(dataset))) - set(held))), dataset.subset(held)
 
-# %% ../../nbs/data/34_datasets.ipynb #0c66db53
+# %% ../../nbs/data/34_datasets.ipynb #962bc2ad
 def match_classes(
     network: Sequence[str], # names of the network's classes, in the order of its scores
     data: Sequence[str], # names of the data's classes, in the order of the labels
@@ -454,8 +454,8 @@ def match_classes(
         extra = next((i for i, c in enumerate(network) if c not in set(data)), None)
         first = (f"class {extra} of the network, {network[extra]!r}, is unknown to {name}" if extra is not None
                  else "a name is given twice")
-    raise ValueError(f"the network's {len(network)} classes are not the {len(data)} of {name}: {first}; use the data set"
-                     " that it was trained on, or train it on this one")
+    raise ValueError(f"the network's {len(network)} classes are not the {len(data)} of {name}: {first}; use the data"
+                     " set that it was trained on, or train it on this one")
 
 # %% ../../nbs/data/34_datasets.ipynb #5316a4c3
 class Broken(NamedTuple):
