@@ -4,10 +4,10 @@ BIN := .venv/bin
 # One thread per process: notebooks run side by side, and their threads would get into each other's way.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=agg TQDM_MININTERVAL=5 PYTHONHASHSEED=0
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab docs readme refresh clean
+.PHONY: help demo test test-all lab docs readme refresh clean
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 .venv/ready: settings.ini setup.py
 	@$(PYTHON) tools/install.py .venv
@@ -17,6 +17,9 @@ demo: .venv/ready ## Render the motion videos, train two networks on them and co
 
 test: .venv/ready ## Check that notebooks and package are in step, run every notebook and all tests
 	@$(TEST_ENV) $(BIN)/python tools/run_tests.py
+
+test-all: .venv/ready ## The same, and every network through the compiler and ONNX: about half an hour more
+	@$(TEST_ENV) $(BIN)/python tools/run_tests.py --slow
 
 lab: .venv/ready ## Open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab --notebook-dir=nbs

@@ -8,3 +8,16 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def pytest_addoption(parser):
+    parser.addoption('--slow', action='store_true', help='also run what takes minutes: every network through inductor and ONNX')
+
+
+def pytest_configure(config): config.addinivalue_line('markers', 'slow: only with --slow')
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption('--slow'): return
+    for item in items:
+        if item.get_closest_marker('slow'): item.add_marker(pytest.mark.skip(reason='only with --slow'))

@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from video_convs.cli import main
 from video_convs.data import check
 from video_convs.data.catalogue import open_dataset
-from video_convs.data.check import Apart, all_apart, check_dataset, examine, prepare_dataset
-from video_convs.data.video import probe, write_video
+from video_convs.data.check import check_dataset, prepare_dataset
+from video_convs.data.frames import write_frames
+from video_convs.data.video import Decoder, check_video, probe, read_frames, write_video
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -30,54 +32,65 @@ def root(tmp_path, source): return Path(shutil.copytree(source, tmp_path/'set'))
 
 @pytest.fixture
 def here(monkeypatch):
-    "Jobs run in this process, and are counted: starting another takes seconds."
-    counts = []
-    def run(target, jobs, limits, done, *_):
-        counts.append(len(jobs))
-        for k, job in enumerate(jobs):
-            try: done(k, getattr(check, target.split(':')[1])(job), None)
-            except ValueError as error: done(k, None, str(error))
-    monkeypatch.setattr(check, 'all_apart', run)
-    return counts
+    "Files are decoded in this process, and counted by what is asked: starting another process takes seconds."
+    asked = []
+    class Here:
+        def close(self): pass
+        def check(self, path, deep=False): asked.append(Path(path).name); return check_video(path, deep)
+        def probe(self, path): return probe(path)
+        def read(self, path, indices, **options): return read_frames(path, indices, reader='pyav', **options)
+    monkeypatch.setattr(check, 'Decoder', Here)
+    return asked
 
-def test_a_job_that_hangs_or_crashes_is_named_and_the_others_go_on():
-    answers = {}
-    def done(k, value, why): answers[k] = value, why
-    all_apart('signal:raise_signal', [0, 11, 0], [30]*3, done, workers=1, progress=False)
-    assert answers[0] == answers[2] == (None, None) and 'crashed the decoder (signal 11)' in answers[1][1]
-    all_apart('time:sleep', [0, 60, 0], [30, .3, 30], done, workers=2, progress=False)
-    assert answers[0] == answers[2] == (None, None) and answers[1][1].startswith('did not finish within 0.3 s')
-
-def test_what_libraries_print_is_no_answer():
-    apart = Apart('builtins:print')
-    try: assert apart('noise') == (None, None) and apart('more') == (None, None)
-    finally: apart.close()
+def test_a_file_that_hangs_the_decoder_is_named_and_the_others_go_on(root, tmp_path, monkeypatch):
+    real, hung = Decoder.check, str(root/'a/1.mp4')
+    def with_a_hang(self, path, deep=False):
+        if str(path) != hung: return real(self, path, deep)
+        self.timeout = .1
+        os.kill(self._started().pid, 19)  # stopped: it will not answer
+        return real(self, path, deep)
+    monkeypatch.setattr(Decoder, 'check', with_a_hang)
+    report = tmp_path/'report.jsonl'
+    assert check_dataset('folder', root, report, deep=True, workers=1)['all'] == dict(listed=4, fine=3, missing=0, broken=1)
+    broken = [r for r in map(json.loads, report.read_text().splitlines()) if r['state'] == 'broken']
+    assert [r['path'] for r in broken] == [hung] and 'no answer from the decoder' in broken[0]['why']
 
 def test_a_check_is_gone_on_with(root, tmp_path, here):
     report = tmp_path/'runs/report.jsonl'
     assert check_dataset('folder', root, report)['all'] == dict(listed=4, fine=4, missing=0, broken=0)
     check_dataset('folder', root, report)
-    assert here == [4, 0]
+    assert len(here) == 4
     (root/'a/0.mp4').write_bytes((root/'a/0.mp4').read_bytes()[:-700])
     assert check_dataset('folder', root, report)['all']['broken'] == 1
     check_dataset('folder', root, report, deep=True)  # looks at all again, closer
     lines = report.read_text().splitlines()
     report.write_text('\n'.join(lines[:-1]) + '\n' + lines[-1][:20])  # the machine went down
     check_dataset('folder', root, report, deep=True)
-    assert here == [4, 0, 1, 4, 1]
+    assert len(here) == 4 + 1 + 4 + 1
     states = {Path(r['path']).relative_to(root).as_posix(): r['state'] for r in map(json.loads, report.read_text().splitlines())}
     assert states == {'a/0.mp4': 'broken', 'a/1.mp4': 'fine', 'b/0.mp4': 'fine', 'b/1.mp4': 'fine'}
 
-def test_damage_inside_a_file_is_found(root):
-    path = root/'a/0.mp4'
-    job = dict(path=str(path), spans=[], deep=True, reader=dict(kind='VideoFiles', counted=None, decoder='auto'))
-    assert examine(job) == dict(frames=10, size=[48, 72])
-    with pytest.raises(ValueError, match='too few for the span from 2 to 90'): examine(dict(job, spans=[[0, 3], [2, 90]]))
-    data = bytearray(path.read_bytes())
+def test_damage_inside_files_and_folders_is_found(root, tmp_path, here):
+    data = bytearray((root/'a/0.mp4').read_bytes())
     at = data.find(b'mdat') + 900
     data[at:at + 300] = bytes(300)
-    path.write_bytes(data)
-    with pytest.raises(ValueError, match='does not decode'): examine(job)
+    (root/'a/0.mp4').write_bytes(data)
+    assert check_dataset('folder', root, tmp_path/'r.jsonl', deep=True)['all']['broken'] == 1
+    hand = tmp_path/'jester'
+    for name in ('7', '9'): write_frames(hand/f'20bn-jester-v1/{name}', np.random.default_rng(0).integers(0, 255, (4, 32, 48, 3)).astype(np.uint8))
+    (hand/'jester-v1-labels.csv').write_text('Swiping Left\nSwiping Right\n'); (hand/'jester-v1-train.csv').write_text('7;Swiping Left\n9;Swiping Right\n')
+    (picture := hand/'20bn-jester-v1/9/00003.jpg').write_bytes(picture.read_bytes()[:700])
+    for deep in (False, True):
+        counts = check_dataset('jester', hand, tmp_path/'j.jsonl', deep=deep, partial=True)
+        assert counts['train']['broken'] == deep and counts['val']['state'] == 'no list'
+
+def test_spans_that_end_behind_their_file(tmp_path, source, here):
+    (tmp_path/'s/rgb').mkdir(parents=True)
+    for k in 'ab': shutil.copy(source/f'{k}/0.mp4', tmp_path/f's/rgb/{k}.mp4')
+    (tmp_path/'s/Diving48_vocab.json').write_text('[["a"], ["b"]]')
+    (tmp_path/'s/Diving48_V2_train.json').write_text(json.dumps([dict(vid_name=k, label=0, start_frame=0, end_frame=n) for k, n in (('a', 10), ('b', 90))]))
+    assert check_dataset('diving48', tmp_path/'s', tmp_path/'r.jsonl', partial=True)['train'] == dict(listed=2, fine=1, missing=0, broken=1)
+    assert 'too few for the span from 0 to 90' in (tmp_path/'r.jsonl').read_text()
 
 def test_all_folds_are_looked_at(tmp_path, source, here):
     for c in ('run', 'sit'):
@@ -101,7 +114,8 @@ def test_a_copy_is_gone_on_with_and_never_half(root, tmp_path, here, monkeypatch
     film = np.random.default_rng(9).integers(0, 255, (10, 48, 72, 3)).astype(np.uint8)
     write_video(root/'a/1.mp4', film)
     os.unlink(tmp_path/'out/b/1.mp4')
-    monkeypatch.setattr(check, 'read_frames', lambda *a: np.zeros((3, 9)))  # a copy that is not whole
+    real = check.Decoder.check
+    monkeypatch.setattr(check.Decoder, 'check', lambda self, path, deep=False: replace(real(self, path, deep), frames=9))  # a copy that is not whole
     assert len(prepare_dataset('folder', root, tmp_path/'out', short=32, gop=2)['failed']) == 2 and not list((tmp_path/'out').rglob('*new*'))
     assert not (tmp_path/'out/b/1.mp4').exists()
     with pytest.raises(ValueError, match='other settings'): prepare_dataset('folder', root, tmp_path/'out', short=48)
@@ -113,5 +127,5 @@ def test_commands(root, tmp_path, here, capsys):
     assert main(['data', 'prepare', 'folder', str(root), str(tmp_path/'out'), '--short', '32']) == 1
     assert '3 videos are in' in capsys.readouterr().out
     assert main(['data', 'check', 'folders', str(root), '--out', str(tmp_path/'r.jsonl')]) == 2
-    assert main(['data', 'check', 'folder', str(root), '--set', 'fold=2', '--out', str(tmp_path/'r.jsonl')]) == 2
+    assert main(['data', 'check', 'folder', str(root), '--option', 'fold=2', '--out', str(tmp_path/'r.jsonl')]) == 2
     for line in capsys.readouterr().err.splitlines(): assert line.startswith('video_convs data: ')

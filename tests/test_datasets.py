@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,13 @@ import torch
 
 from video_convs.data.datasets import (Broken, Clips, VideoDataset, collate_clips, csv_dataset, folder_dataset, loader,
                                        open_data, split_names)
-from video_convs.data.transforms import FLIPS, Augment, eval_transform, normalise, random_box, train_transform
+from video_convs.data.transforms import FLIPS, Augment, Views
 from video_convs.data.video import write_video
+from video_convs.nets.zoo import InputSpec
 
 GESTURES = Path(os.environ.get('GESTURES', Path(__file__).parents[2]/'shared/data/gestures'))
 
-@dataclass(frozen=True)
-class Spec:
-    frames: int = 4; size: int = 24; mean: tuple = (.5, .4, .3); std: tuple = (.2, .25, .3); fit: str = 'crop'
+Spec = partial(InputSpec, frames=4, size=24, mean=(.5, .4, .3), std=(.2, .25, .3))
 
 def video(path, seed, T=10, H=32, W=40):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -221,37 +221,48 @@ def test_no_videos_no_clips(root):
     with pytest.raises(ValueError, match='has no videos'): Clips(folder_dataset(root).subset([]), Spec(), train=False)
     with pytest.raises(ValueError, match='batch_size = 0'): loader(Clips(folder_dataset(root), Spec(), train=False), 0)
 
-# transforms
+# views, and labels that a flip changes
 
-def test_boxes_stay_inside():
-    rng = np.random.default_rng(0)
-    for _ in range(500):
-        H, W = rng.integers(1, 300, 2)
-        top, left, h, w = random_box(H, W, rng, (.1, 1.), 3., str(rng.choice(['crop', 'squash'])))
-        assert 0 <= top and 0 <= left and 1 <= h and 1 <= w and top + h <= H and left + w <= W
+@pytest.mark.parametrize('cache', [False, True])
+def test_views(root, cache):
+    data, views = folder_dataset(root), Views(3, 3, random=True)
+    clips = Clips(data, Spec(per_segment=3), train=False, views=views, seed=4, cache=cache)
+    batches = items(clips)
+    assert [b.clips.shape for b in batches] == [(5*9, 3, 12, 24, 24)]*3 and [len(b.labels) for b in batches] == [5]*3
+    assert all(b.clips.is_contiguous(memory_format=torch.channels_last_3d) for b in batches)
+    assert equal(batches, items(clips, 7)) and equal(batches, items(clips, workers=2))
+    assert not equal(batches, items(Clips(data, Spec(per_segment=3), train=False, views=views, seed=5)))
+    one = Clips(data, Spec(per_segment=3), train=False, views=replace(views, clips=1, crops=1, random=False))
+    even = Clips(data, Spec(per_segment=3), train=False, views=Views(2, 3))
+    assert torch.equal(even[3][0][1], one[3][0])  # the middle crop of the middle clip
 
-def test_one_draw_for_all_frames():
-    still = torch.randint(0, 256, (3, 1, 40, 60), dtype=torch.uint8).expand(-1, 6, -1, -1)
-    transform = train_transform(Spec(), Augment(scale=(.3, 1), jitter=.5, hflip=True, vflip=True, reverse=True), frozenset(FLIPS))
-    for seed in range(50):
-        out = transform(still, np.random.default_rng(seed))
-        assert out.shape == (3, 6, 24, 24) and (out == out[:, :1]).all()
+def test_views_of_a_video_that_cannot_be_read(root):
+    data = folder_dataset(root)
+    Path(data.paths[1]).write_text('no video')
+    batch = items(Clips(data, Spec(), train=False, views=Views(2, 3)))[0]
+    assert batch.indices.tolist() == [0, 2, 3, 4] and len(batch.clips) == 4*6 and set(batch.failed) == {data.paths[1]}
 
-@pytest.mark.parametrize('flip', FLIPS)
-def test_a_flip_needs_a_declaration(flip):
-    with pytest.raises(ValueError, match=f'hands does not say that {flip!r}'): train_transform(Spec(), Augment(**{flip: True}), frozenset(), 'hands')
-    train_transform(Spec(), Augment(**{flip: True}), {flip}, 'hands')
-    assert not getattr(Augment(), flip)
+@pytest.mark.parametrize('cache', [False, True])
+def test_a_flip_takes_its_label_along(root, cache):
+    data = replace(folder_dataset(root), flip_map={'hflip': {0: 2, 2: 0}})
+    flipped, plain = (Clips(data, Spec(), train=True, augment=replace(Augment.none(), hflip=on), cache=cache) for on in (True, False))
+    assert equal(items(flipped, shuffle=True), items(flipped, shuffle=True, workers=2))
+    labels = []
+    for k, true in enumerate(data.labels):
+        clip, label, _ = flipped[k]
+        mirrored = torch.equal(clip, plain[k][0].flip(-1))
+        assert mirrored or torch.equal(clip, plain[k][0])
+        assert label == ({0: 2, 2: 0}.get(true, true) if mirrored else true)
+        labels.append(label)
+    assert tuple(labels) != data.labels
 
-def test_nothing_drawn_is_the_test_transform():
-    clip = torch.randint(0, 256, (3, 5, 33, 47), dtype=torch.uint8)
-    for fit in ('crop', 'squash'):
-        assert torch.equal(train_transform(Spec(fit=fit), Augment.none())(clip, np.random.default_rng(0)), eval_transform(Spec(fit=fit))(clip))
-
-def test_normalised_values_and_order():
-    clip = torch.randint(0, 256, (3, 2, 24, 24), dtype=torch.uint8)
-    mean, std = (torch.tensor(v).view(3, 1, 1, 1) for v in (Spec.mean, Spec.std))
-    assert torch.allclose(normalise(clip, Spec()), (clip/255 - mean)/std, atol=1e-5)
+@pytest.mark.parametrize('kw, message', [
+    (dict(train=True, views=Views(2)), 'one clip and one crop'), (dict(train=True, views=Views(resize=256)), 'one clip and one crop'),
+    (dict(train=True, views=Views(rule='two')), "no rule 'two'"), (dict(train=True, views=Views(micro='end')), "not 'end'"),
+    (dict(train=False, views=Views(resize=20)), 'a crop of 24 pixels does not fit into a frame of 20×20'),
+    (dict(train=True, spec=Spec(modality='flow', mean=(.5,), std=(.2,))), '3 channels, but the weights expect 10')])
+def test_clips_refuse_views(root, kw, message):
+    with pytest.raises(ValueError, match=message): Clips(folder_dataset(root), **{'spec': Spec(), **kw})
 
 # the whole package, and real data
 

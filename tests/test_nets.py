@@ -1,4 +1,5 @@
 "Surgery, backbones, cost and checkpoints: what their notebooks do not show already."
+import copy
 import json
 import os
 import threading
@@ -10,15 +11,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torchvision.models import mobilenet_v2, resnet18
+from torchvision.models import mobilenet_v2, resnet18, resnet50, vgg16
 
-from video_convs.clips import Clipwise, clip_length
-from video_convs.nets.backbones import BACKBONES, find_backbone, tiny, trunk
+from video_convs.clips import Clipwise, clip_length, fold, unfold
+from video_convs.nets.backbones import BACKBONES, adapt_first_conv, find_backbone, tiny, trunk
+from video_convs.nets.bninception import BNInception, ECOLite, to_caffe
 from video_convs.nets.checkpoint import load, load_weights, read_config, save, write_atomic
 from video_convs.nets.complexity import complexity, human
+from video_convs.nets.res2net import res2net50
 from video_convs.nets.surgery import insert_after, insert_before, match, replace, suggest
 from video_convs.nets.zoo import create_model
 from video_convs.ops.hourglass import HgC
+from video_convs.ops.rivals import TAM, TIN
 from video_convs.ops.temporal import TemporalConv, TemporalShift
 
 def toy():
@@ -109,6 +113,64 @@ def test_lists_and_generators_of_patterns():
     sites = [path for path, m in net.named_modules() if isinstance(m, Clipwise)]
     assert sites == ['layer1.0.conv1.before', 'layer3.0.conv1.before']
 
+class Framewise(nn.Module):
+    "The old module on each frame: what `replace` may put in its place without changing anything."
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+    def forward(self, x): return unfold(self.module(fold(x)), x.shape[2])
+
+def from_timm_hub(name):
+    return pytest.importorskip('timm', reason='timm is a development dependency').create_model(name, num_classes=10)
+
+def vgg16_convolutions():
+    "VGG-16 without its classifier, whose 124 million weights no operator touches."
+    with torch.device('meta'): net = vgg16(init_weights=False)
+    net.classifier = nn.Identity()
+    net.to_empty(device='cpu')
+    for conv in net.features:
+        if isinstance(conv, nn.Conv2d): conv.reset_parameters()
+    return net
+
+PATIENTS = {  # network: how it is built, where operators go
+    'resnet18': (resnet18, 'layer?.*.conv1'), 'resnet50': (resnet50, 'layer?.*.conv2'),
+    'mobilenet_v2': (mobilenet_v2, 'features.*.conv.1.0'), 'vgg16': (vgg16_convolutions, BACKBONES['vgg16'].conv3x3),
+    'bninception': (BNInception, 'inception_*.3x3.conv'), 'bninception blocks': (BNInception, 'inception_*'),
+    'res2net50': (res2net50, 'layer?.*.scales'),
+    'timm regnetx_002': (lambda: from_timm_hub('regnetx_002'), 's?.*.conv2.conv'),
+    'timm mobilenetv3_small_050': (lambda: from_timm_hub('mobilenetv3_small_050'), 'blocks.*.*.conv_dw'),
+    'timm convnext_atto': (lambda: from_timm_hub('convnext_atto'), 'stages.*.blocks.*.conv_dw'),
+}
+
+@pytest.mark.parametrize('name', PATIENTS)
+def test_three_verbs(name):
+    "Weights survive; with an operator that is the identity, frames as a batch give what the network gives for each alone."
+    torch.manual_seed(0)
+    build, pattern = PATIENTS[name]
+    net, frames = build().eval(), torch.randn(4, 3, 48, 64)
+    with torch.no_grad(): want = torch.cat([net(frame[None]) for frame in frames])
+    sites = len(match(net, pattern))
+    for verb, make in ((insert_before, HgC), (insert_after, TemporalConv), (replace, Framewise)):
+        twin = copy.deepcopy(net)
+        old = {id(p): p.clone() for p in twin.parameters()}
+        verb(twin, pattern, make)
+        with torch.no_grad(), clip_length(2): got = twin(frames)
+        torch.testing.assert_close(got / want.abs().max(), want / want.abs().max(), rtol=1e-5, atol=1e-5)
+        kept = [p for p in twin.parameters() if id(p) in old]
+        assert len(kept) == len(old) and all(torch.equal(p, old[id(p)]) for p in kept)
+        assert sum(isinstance(m, Clipwise) for m in twin.modules()) == sites > 0
+
+@pytest.mark.parametrize('make', [lambda C: TIN(C, 4), lambda C: TAM(C, 4)])
+def test_dry_run_with_an_operator_of_fixed_length(make):
+    net = insert_before(resnet18(), 'layer2.*.conv1', make)
+    insert_before(net, 'layer3.*.conv1', HgC)
+    insert_after(net, 'layer4.1', TemporalConv).eval()
+    with clip_length(4): assert net(torch.randn(8, 3, 32, 32)).shape == (8, 1000)
+    assert net.layer4[1].after.op.channels == 512
+    insert_before(net, 'layer4.*.conv1', lambda C: TAM(C, 8))
+    with pytest.raises(ValueError, match=r'ResNet holds operators for clips of \[4, 8\] frames'):
+        insert_before(net, 'conv1', HgC)
+
 # --- backbones
 
 def test_tiny_takes_other_widths():
@@ -121,9 +183,64 @@ def test_unknown_backbone():
 
 @pytest.mark.parametrize('name', BACKBONES)
 def test_trunk_has_no_classifier(name):
-    net, card = trunk(name), BACKBONES[name]
-    assert not any(isinstance(m, nn.Linear) for m in net.modules())
-    assert match(net, card.conv3x3) and match(net, card.block_input)
+    card = BACKBONES[name]
+    with torch.device('meta'): net, whole = trunk(name), card.build()
+    assert isinstance(net.get_submodule(card.classifier), nn.Identity)
+    assert match(net, card.conv3x3) and match(net, card.block_output)
+    assert all(match(net, pattern) for pattern in card.block_input)
+    last = [m for m in whole.modules() if isinstance(m, nn.Linear)][-1]
+    assert last.in_features == card.features and not [k for k in net.state_dict() if k not in whole.state_dict()]
+
+@pytest.mark.parametrize('name', BACKBONES)
+def test_hf_fits_behind_the_blocks(name):
+    card = BACKBONES[name]
+    with torch.device('meta'), clip_length(2):
+        net = insert_after(trunk(name), card.block_output, TemporalConv).eval()
+        assert net(torch.zeros(4, 3, 64, 64)).shape == (2 if name == 'eco_lite' else 4, card.features)
+
+def test_input_of_caffe_networks():
+    for name, card in BACKBONES.items():
+        caffe = name in ('bninception', 'eco_lite')
+        assert card.input == (dict(channel_order='bgr', value_range=255., mean=(104., 117., 128.), std=(1., 1., 1.)) if caffe else {})
+        assert hash(card) and bool(card.weights) == (caffe or name == 'res2net50')
+
+def test_eco_from_a_wrapped_checkpoint_and_from_image_weights(tmp_path):
+    eco, image = ECOLite(7), BNInception(7)
+    torch.save({'epoch': 1, 'arch': 'ECO', 'state_dict': {f'module.base_model.{k}': v for k, v in to_caffe(eco.state_dict()).items()}},
+               tmp_path/'eco.pth.tar')
+    torch.save(to_caffe(image.state_dict()), tmp_path/'image.pth')
+    whole, half = trunk('eco_lite', tmp_path/'eco.pth.tar'), trunk('eco_lite', tmp_path/'image.pth')
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, eco.state_dict()[key])
+        if not key.startswith('eco3d.'): assert torch.equal(half.state_dict()[key], image.state_dict()[key])
+    broken = {k: v for k, v in to_caffe(eco.state_dict()).items() if not k.startswith('res4a_down')}
+    torch.save(broken, tmp_path/'broken.pth')
+    with pytest.raises(ValueError, match='not those of eco_lite: Missing key.*res4a_down'): trunk('eco_lite', tmp_path/'broken.pth')
+
+def test_one_sentence_even_for_hundreds_of_missing_keys(tmp_path):
+    torch.save(resnet18().state_dict(), tmp_path/'w.pth')
+    with pytest.raises(ValueError, match='are not those of resnet50') as error: trunk('resnet50', tmp_path/'w.pth')
+    assert len(str(error.value)) < 500 and '\n' not in str(error.value)
+
+@pytest.mark.parametrize('error', [OSError('no network'), RuntimeError('invalid hash value')])
+def test_what_to_fetch_and_where_to_put_it(error, tmp_path, monkeypatch):
+    def download(*_, **__): raise error
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    for name, file in [('vgg16', 'vgg16-397923af.pth'), ('eco_lite', 'bn_inception-52deb4733.pth'), ('res2net50', '-06e79181.pth')]:
+        with pytest.raises(ValueError) as caught: trunk(name, 'imagenet')
+        message = str(caught.value)
+        assert f'{error}' in message and file in message and message.endswith(str(tmp_path/'checkpoints'))
+
+def test_first_conv_for_flow():
+    net = trunk('tiny').requires_grad_(False)
+    rgb = net.conv1.weight.clone()
+    assert adapt_first_conv(net, 10) is net and net.conv1.in_channels == 10
+    assert not net.conv1.weight.requires_grad and net.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+    for c in range(10): torch.testing.assert_close(net.conv1.weight[:, c], rgb.mean(1))
+    insert_before(net, 'layer?.*.conv1', HgC, frame=(10, 64, 64))
+    with clip_length(2): assert net(torch.randn(4, 10, 32, 32)).shape == (4, 96)
+    with pytest.raises(ValueError, match='cannot be adapted'): adapt_first_conv(nn.Conv2d(4, 4, 3, groups=4), 10)
 
 def test_weights_from_a_file(tmp_path):
     full = BACKBONES['resnet18'].build()

@@ -2,6 +2,7 @@
 import copy
 import json
 import logging
+import shutil
 import warnings
 from dataclasses import asdict
 
@@ -10,20 +11,32 @@ import torch
 from torch import nn
 
 from video_convs.clips import Clipwise
-from video_convs.nets.backbones import BACKBONES
-from video_convs.nets.zoo import InputSpec, VideoNet, create_model, list_models, register, variants
+from video_convs.nets.checkpoint import load, save
+from video_convs.nets.zoo import Ensemble, InputSpec, VideoNet, create_model, find_model, list_models, register, variants
 
-SIZE = 32  # leaves one pixel at the end of a ResNet: the smallest map, where layouts are easily mistaken
+SIZE, T = 32, 4  # 32 pixels leave one at the end of a ResNet: the smallest map, where layouts are easily mistaken
+WHOLE = ('trn_', 'gru_', 'eco_', 'hf_trn_', 'hf_eco_')  # score the clip as a whole
 
 def awake(name, **options):
-    "A network with random temporal taps, so that time matters (HgC and TemporalConv start as the identity)."
+    "A network with noise on the weights of its operators, so that time matters (many start as the identity)."
     torch.manual_seed(0)
-    net = create_model(name, 5, **options)
-    for key, p in net.named_parameters():
-        if key.endswith('taps'): nn.init.normal_(p, std=0.5)
+    net = create_model(name, 5, **{'frames': T, **options})
+    for module in net.modules():
+        if isinstance(module, Clipwise):
+            for p in module.op.parameters(): p.data += torch.randn_like(p) * 0.5 / p[0].numel()**0.5
     return net.eval()
 
-@pytest.fixture(scope='module', params=list_models())
+def clip_for(net, T=T, B=2, size=SIZE):
+    "A clip of T points in time, as the network takes it."
+    spec, g = net.input_spec, torch.Generator().manual_seed(0)
+    return torch.randn(B, spec.channels, T * spec.per_segment, size, size, generator=g)
+
+def same(a, b, tolerance=1e-5): torch.testing.assert_close(a, b, atol=tolerance, rtol=tolerance)
+
+# one group per network: a process of a parallel run builds it once
+NAMES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in list_models()]
+
+@pytest.fixture(scope='module', params=NAMES)
 def net(request): return awake(request.param)  # built once, then through all tests that ask for `net`
 
 @pytest.fixture(scope='module')
@@ -40,74 +53,192 @@ def calm():
         yield
     torch.set_num_threads(threads)
 
-def test_runs(net, clip):
+def test_runs(net):
+    lengths = [T] if net.input_spec.fixed else [2, T, 6]
     with torch.no_grad():
-        for T in (1, 3, 8): assert net(clip[:, :, :T]).shape == (2, 5)
-        per_frame, features = net(clip, per_frame=True), net.forward_features(clip)
-        assert per_frame.shape == (2, 8, 5) and features.shape == (2, 8, net.features)
-        torch.testing.assert_close(per_frame.mean(1), net(clip), atol=1e-5, rtol=1e-5)
-        alone = torch.cat([net(clip[:1]), net(clip[1:])])
-        torch.testing.assert_close(net(clip), alone, atol=1e-5, rtol=1e-5)
+        for length in lengths:
+            for size in (SIZE, 48): assert net(clip_for(net, length, size=size)).shape == (2, 5)
+        x = clip_for(net)
+        features, scores = net.forward_features(x), net(x)
+        assert features.shape[::2] == (2, net.features) and scores.isfinite().all()
+        if net.name.startswith((*WHOLE, 'c2d_')):
+            with pytest.raises(ValueError, match='there are none per frame'): net(x, per_frame=True)
+        else:
+            per_frame = net(x, per_frame=True)
+            assert per_frame.shape == (2, T, 5)
+            same(per_frame.mean(1), scores)
+        same(scores, torch.cat([net(x[:1]), net(x[1:])]))
 
-def test_every_parameter_learns(net, clip):
+def test_wrong_clips(net):
+    spec, x = net.input_spec, clip_for(net, B=1)
+    with pytest.raises(ValueError, match=f'expected {spec.channels} channels'): net(x[:, :1])
+    if spec.fixed:
+        with pytest.raises(ValueError, match=f'needs clips of {T} frames'): net(x[:, :, :T - 1])
+    if spec.per_segment > 1:
+        with pytest.raises(ValueError, match=f'a multiple of {spec.per_segment} frames, got'): net(x[:, :, 1:])
+
+def test_every_parameter_learns(net):
     net = copy.deepcopy(net).train()
-    nn.functional.cross_entropy(net(clip[:, :, :3]), torch.tensor([0, 1])).backward()
+    before = {key: p.clone() for key, p in net.named_parameters()}
+    nn.functional.cross_entropy(net(clip_for(net, size=64)), torch.tensor([0, 1])).backward()
     idle = [key for key, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not idle, f'{idle} get no gradient'
+    torch.optim.SGD(net.parameters(), lr=1.).step()
+    still = [key for key, p in net.named_parameters() if torch.equal(p, before[key])]
+    assert not still or all(before[key].abs().max() > 0 for key in still)  # a step may be below the last digit
 
-def test_time_matters_where_it_should(net, clip):
-    with torch.no_grad():  # means over time of the features: the head's bias would hide a change
-        features, shuffled = (net.forward_features(x).mean(1) for x in (clip, clip[:, :, [3, 1, 4, 0, 5, 7, 2, 6]]))
-    change = ((features - shuffled).abs().max() / features.std()).item()
-    assert change < 1e-4 if net.name.startswith('tsn_') else change > 1e-3
+def test_recomputed_gradients(net):
+    "Activation checkpointing, with two clip lengths in one graph where the network takes them."
+    if net.name.endswith('vgg16'): return  # has no blocks
+    lengths = [T, T] if net.input_spec.fixed else [T, 2]
+    def gradients(again):
+        twin = copy.deepcopy(net).double().train().set_grad_checkpointing(again)
+        for module in twin.modules():
+            if isinstance(module, nn.Dropout): module.p = 0.
+        torch.manual_seed(1)  # TRN draws its tuples
+        sum(twin(clip_for(twin, length).double()).square().sum() for length in lengths).backward()
+        return {**{key: p.grad for key, p in twin.named_parameters()}, **dict(twin.named_buffers())}
+    want = gradients(False)
+    for key, value in gradients(True).items(): same(value, want[key], 1e-8)
 
-def test_compiles_and_exports(net, clip):
+def test_time_matters_where_it_should(net):
+    x = clip_for(net).unflatten(2, (T, -1))
+    with torch.no_grad():  # before the head, whose bias would hide a change, but for heads that see time
+        seen = net if net.name.startswith(WHOLE) else lambda x: net.forward_features(x).mean(1)
+        straight, shuffled = seen(x.flatten(2, 3)), seen(x[:, :, [2, 0, 3, 1]].flatten(2, 3))
+    change = ((straight - shuffled).abs().max() / straight.std()).item()
+    assert change < 1e-4 if net.name.startswith('tsn_') else change > 1e-4
+
+def test_compiles_and_exports(net):
     torch._dynamo.reset()
+    x = clip_for(net)
     with torch.no_grad():
-        want = net(clip[:, :, :3])
-        compiled = torch.compile(net, backend='aot_eager', fullgraph=True)
-        torch.testing.assert_close(compiled(clip[:, :, :3]), want, atol=1e-5, rtol=1e-5)
-        exported = torch.export.export(net, (clip[:, :, :3],)).module()
-        torch.testing.assert_close(exported(clip[:, :, :3]), want, atol=1e-5, rtol=1e-5)
+        want = net(x)
+        same(torch.compile(net, backend='aot_eager', fullgraph=True)(x), want)
+        free = {0: torch.export.Dim('B', min=1, max=64)}
+        same(torch.export.export(net, (x,), dynamic_shapes=(free,)).module()(x[:1]), want[:1])
 
-def test_rebuilt_from_json_in_silence(net, clip, capfd):
+@pytest.mark.slow
+@pytest.mark.skipif(not (shutil.which('g++') or shutil.which('clang++')), reason='inductor needs a C++ compiler')
+def test_inductor(net):
+    torch._dynamo.reset()
+    x = clip_for(net)
+    with torch.no_grad(): same(torch.compile(net, fullgraph=True)(x), net(x), 1e-4)
+
+@pytest.mark.slow
+def test_onnx(net, tmp_path):
+    pytest.importorskip('onnxscript', reason='install the extra: video_convs[export]')
+    runtime = pytest.importorskip('onnxruntime', reason='install the extra: video_convs[export]')
+    x = clip_for(net)
+    free = {0: torch.export.Dim('B', min=1, max=64)}
+    torch.onnx.export(net, (x,), str(tmp_path/'net.onnx'), dynamo=True, dynamic_shapes=(free,), verbose=False)
+    session = runtime.InferenceSession(str(tmp_path/'net.onnx'), providers=['CPUExecutionProvider'])
+    for clip in (x, x[:1]):
+        y, = session.run(None, {session.get_inputs()[0].name: clip.contiguous().numpy()})
+        with torch.no_grad(): same(torch.from_numpy(y), net(clip), 1e-4)
+
+def test_rebuilt_and_reloaded_in_silence(net, tmp_path, capfd):
     twin = VideoNet(**json.loads(json.dumps(net.config())))
     assert capfd.readouterr() == ('', ''), 'building a network prints something'
     assert twin.config() == net.config()
     twin.load_state_dict(net.state_dict())
-    with torch.no_grad(): assert torch.equal(twin.eval()(clip), net(clip))
+    again, x = load(save(net, tmp_path/'checkpoint')), clip_for(net)
+    assert all(torch.equal(v, again.state_dict()[key]) for key, v in net.state_dict().items())
+    with torch.no_grad():
+        want = net(x)
+        assert torch.equal(twin.eval()(x), want) and torch.equal(again(x), want)
+
+def test_summary(net):
+    assert '\n' not in (line := find_model(net.name).summary) and line.endswith('.')
 
 def test_everything_is_in_the_json():
-    options = dict(classes=list('abcde'), input_spec=InputSpec(frames=4, size=SIZE), dropout=0.2, slope=4)
+    options = dict(classes=list('abcde'), input_spec=dict(frames=4, size=SIZE), dropout=0.2, slope=4)
     twin = VideoNet(**json.loads(json.dumps(create_model('hgc_tiny', 5, **options).config())))
-    assert twin.classes == options['classes'] and twin.input_spec == options['input_spec']
+    assert twin.classes == options['classes'] and twin.input_spec == InputSpec(frames=4, size=SIZE)
     assert twin.head.dropout.p == 0.2 and twin.variant['slope'] == 4
 
-def test_tsn_is_its_image_network(net, clip):
-    if not net.name.startswith('tsn_'): return  # the others look at other frames, on purpose
+@pytest.mark.parametrize('name', list_models('tsn_*'))
+def test_tsn_is_its_image_network(name):
+    net = awake(name)
+    x = clip_for(net)
     with torch.no_grad():
-        alone = torch.stack([net.head(net.trunk(clip[:, :, t])) for t in range(8)], 1)
-        torch.testing.assert_close(net(clip, per_frame=True), alone, atol=1e-5, rtol=1e-5)
+        alone = torch.stack([net.head(net.trunk(x[:, :, t]).unsqueeze(1)).squeeze(1) for t in range(T)], 1)
+        same(net(x, per_frame=True), alone)
 
-@pytest.mark.parametrize('backbone', BACKBONES)
+@pytest.mark.parametrize('backbone', ['tiny', 'resnet18', 'mobilenet_v2'])
 def test_same_seed_same_start(backbone, clip):
     def build(op): torch.manual_seed(3); return create_model(f'{op}_{backbone}', 5).eval()
     base, seen = build('tsn').state_dict(), []
     for op in ('tsm', 'r2plus1d', 'hgc'):
         net = build(op)
-        shared = {k.replace('.host.', '.'): v for k, v in net.state_dict().items() if '.before.' not in k}
+        shared = {k.replace('.host.', '.').replace('.op.', '.'): v for k, v in net.state_dict().items() if '.before.' not in k}
         assert shared.keys() == base.keys() and all(torch.equal(v, base[key]) for key, v in shared.items())
         with torch.no_grad(): seen.append(net(clip))
     torch.testing.assert_close(seen[1], seen[2])  # both start as the identity
 
-@pytest.mark.parametrize('variant', [
-    dict(kernel_size=5), dict(slope=4), dict(slope=0), dict(aggregate='avg', slope=6)])
-def test_variants_of_hgc(variant, clip):
-    net = awake('hgc_tiny', **variant)
-    ops = [m.op for m in net.modules() if isinstance(m, Clipwise)]
-    assert len(ops) == 6 and all(getattr(op, key) == value for op in ops for key, value in variant.items())
-    assert net.variant == {**variants('hgc_tiny'), **variant}
-    with torch.no_grad(): assert net(clip).isfinite().all()
+@pytest.mark.parametrize('name, variant', [
+    ('hgc_tiny', dict(kernel_size=5)), ('hgc_tiny', dict(slope=4)), ('hgc_tiny', dict(slope=0)),
+    ('hgc_tiny', dict(aggregate='avg', slope=6)),
+    ('r2plus1d_resnet18', dict(arrangement='sequential')), ('r2plus1d_resnet18', dict(arrangement='parallel')),
+    ('p3d_tiny', dict(variant='B')), ('gst_tiny', dict(alpha=2)),
+    *[('h2cn_resnet18', dict(shift=shift, fmcb=fmcb, cmcb=cmcb)) for shift in (True, False)
+      for fmcb in ('hgc', 'conv1d', None) for cmcb in ('hgc', 'conv1d', None)],
+    ('h2cn_tiny', dict(fmcb_slope=6, cmcb_slope=4)),
+    *[('sth_resnet18', dict(p=p)) for p in (0, 1/8, 1/4, 1/2)],
+    ('sth_resnet18', dict(arrangement='merge')), ('sth_resnet18', dict(attention='softmax')),
+    ('sth_resnet18', dict(attention='sigmoid', dilated=True)), ('sth_mobilenet_v2', dict(p=1/8)),
+    *[('hf_tsn_bninception', dict(modules=m, conservative=c)) for m in (0, 1, 5, 10) for c in (True, False)],
+    ('hf_trn_bninception', dict(modules=5, scales='single')), ('trn_bninception', dict(scales='single')),
+    *[('stc_tiny', dict(alpha=a)) for a in (0, 1/4, 1/2, 1)],
+    *[('stc_tiny', dict(tr=tr, sr=sr, shift=s)) for tr in (True, False) for sr in (True, False) for s in (True, False)],
+    *[('stc_light_tiny', dict(reduction=r)) for r in (2, 4, 8, 16)], ('stc_equal_tiny', dict(alpha=1/2)),
+])
+def test_variants(name, variant):
+    net = awake(name, **variant).train()
+    assert net.variant == {**variants(name), **variant}
+    net(clip_for(net, size=64)).square().sum().backward()
+    assert all(p.grad is not None for p in net.parameters())
+
+def test_the_slopes_of_h2cn_arrive():
+    net = create_model('h2cn_tiny', 2, fmcb_slope=6, cmcb_slope=4)
+    assert net.trunk.conv1.fmcb.slope == 6
+    assert {m.op.slope for m in net.modules() if isinstance(m, Clipwise) and hasattr(m.op, 'slope')} == {4}
+
+def test_dilation_goes_round():
+    net = create_model('sth_resnet50', 2, dilated=True)
+    reach = [m.op.dilation for m in net.modules() if isinstance(m, Clipwise)]
+    assert reach == [1, 2, 3] * 5 + [1]
+
+def test_ensemble():
+    torch.manual_seed(0)
+    a, b, flow = awake('stc_tiny'), awake('stc_tiny', frames=8), awake('sth_tiny', input_spec=dict(modality='flow', mean=(.5,), std=(.2,)))
+    clips = clip_for(a), clip_for(b, 8), clip_for(flow)
+    with torch.no_grad():
+        scores = [m(x) for m, x in zip((a, b, flow), clips)]
+        same(Ensemble(a, b, flow)(*clips), sum(scores) / 3)
+        together = Ensemble(a, b, flow, weights=(2, 1, 1), average='probabilities')(*clips)
+        same(together, (2 * scores[0].softmax(-1) + scores[1].softmax(-1) + scores[2].softmax(-1)) / 4)
+
+@pytest.mark.parametrize('backbone', ['resnet18', 'mobilenet_v2', 'vgg16', 'bninception', 'res2net50'])
+def test_flow_takes_the_place_of_colours(backbone):
+    "Flow networks start with the mean of the RGB weights: a constant stack gives what a grey picture gives, times 10/3."
+    torch.manual_seed(0)
+    rgb = create_model(f'tsn_{backbone}', 5)
+    torch.manual_seed(0)
+    flow = create_model(f'tsn_{backbone}', 5, input_spec=dict(modality='flow', mean=(.5,), std=(.2,)))
+    first = lambda net: next(m for m in net.modules() if isinstance(m, nn.Conv2d)).weight
+    same(first(flow), first(rgb).mean(1, keepdim=True).expand(-1, 10, -1, -1))
+    assert flow.eval()(torch.randn(1, 10, 2, SIZE, SIZE)).shape == (1, 5)
+
+def test_three_tasks(tmp_path):
+    net = awake('hgc_tiny', frames=8)
+    net.swap_head({'verb': 4, 'noun': 3, 'action': 6}, {'verb': list('abcd'), 'noun': list('abc'), 'action': list('abcdef')})
+    x = clip_for(net)
+    with torch.no_grad():
+        scores, again = net(x), load(save(net, tmp_path/'epic'))(x)
+        assert {key: s.shape for key, s in scores.items()} == {'verb': (2, 4), 'noun': (2, 3), 'action': (2, 6)}
+        assert all(torch.equal(again[key], s) for key, s in scores.items())
+        assert net(x, per_frame=True)['verb'].shape == (2, T, 4)
 
 def test_two_lengths_in_one_graph(clip):
     net = awake('hgc_tiny').train(False)
@@ -138,6 +269,34 @@ def test_odd_sizes(size):
     (lambda: create_model('tsn_tiny', 0), 'num_classes must be at least 1'),
     (lambda: create_model('tsn_tiny', 2, classes=['a']), '1 names for num_classes=2'),
     (lambda: create_model('tsn_tiny', 2, input_spec=dict(frames=0)), 'frames ≥ 1'),
+    (lambda: create_model('tsn_tiny', 2, input_spec=dict(frame=4)), "no field 'frame'; near matches: frames"),
+    (lambda: create_model('tsn_tiny', 2, frames=4, input_spec=dict(frames=8)), 'differ: say it once'),
+    (lambda: create_model('tsn_tiny'), 'num_classes is missing'),
+    (lambda: create_model('tsn_tiny', 2, pretrained=True), "'imagenet', a file, a folder"),
+    (lambda: create_model('tsn_tiny', 2, pretrained='nowhere.pth'), "there is no file 'nowhere.pth'"),
+    (lambda: create_model(None, 2), "no network is called None"),
+    (lambda: create_model('tsn_tiny', 2, frames='8'), "frames ≥ 1, a whole number, got '8'"),
+    (lambda: create_model('tsn_tiny', 2, input_spec='x'), "an InputSpec or a dict, got 'x'"),
+    (lambda: create_model('tsn_tiny', 2, input_spec=dict(mean=None)), 'one mean for each of 3 channels'),
+    (lambda: create_model('tsn_tiny', 2, input_spec=dict(std=(0,))), 'std, which must be positive'),
+    (lambda: create_model('tsn_tiny', 2, input_spec=dict(fixed=True)), 'here it is False: leave it out'),
+    (lambda: create_model('tsn_tiny', 2, input_spec=dict(per_segment=5)), 'here it is 1: leave it out'),
+    (lambda: create_model('h2cn_tiny', 2, input_spec=dict(modality='flow', mean=(.5,), std=(.2,))), 'take fmcb=None'),
+    (lambda: create_model('tsn_tiny', 2, classes='ab'), 'classes is a list of names'),
+    (lambda: create_model('tsn_tiny', {'verb': 1, 'action': 2}, classes={'verb': ['a']}), "of task 'action'"),
+    (lambda: create_model('hf_tsn_tiny', 2, modules=1.5), 'got 1.5'),
+    (lambda: create_model('c2d_resnet50', 2)(torch.zeros(1, 3, 1, 32, 32)), 'two frames or more'),
+    (lambda: create_model('tsn_vgg16', 2).set_grad_checkpointing(), 'one row of layers'),
+    (lambda: Ensemble(create_model('tsn_tiny', 2, classes=['a', 'b']), create_model('tsn_tiny', 2, classes=['b', 'a'])), "got 'a' and 'b'"),
+    (lambda: create_model('tsn_tiny', {'verb': 3}), "'action'"),
+    (lambda: create_model('trn_bninception', {'verb': 3, 'action': 4}), 'a head of its own'),
+    (lambda: create_model('hf_tsn_tiny', 2, modules=9), 'modules must be from 0 to 3, the places'),
+    (lambda: create_model('r2plus1d_tiny', 2, arrangement='parallel', kernel_size=5), 'three taps'),
+    (lambda: Ensemble(create_model('tsn_tiny', 2)), 'two networks or more, got 1'),
+    (lambda: Ensemble(create_model('tsn_tiny', 2), create_model('tsn_tiny', 3)), 'the same num_classes'),
+    (lambda: Ensemble(*[create_model('tsn_tiny', 2)] * 2, weights=[1]), 'as many weights, none negative'),
+    (lambda: Ensemble(*[create_model('tsn_tiny', 2)] * 2, average='votes'), "'logits' or 'probabilities'"),
+    (lambda: Ensemble(*[create_model('tsn_tiny', 2)] * 2)(torch.zeros(1, 3, 2, 8, 8)), 'needs 2 clips'),
     (lambda: create_model('tsn_tiny', 2, pretrained='imagenet'), 'tiny has no ImageNet weights'),
     (lambda: create_model('tsn_tiny', 2)(torch.zeros(3, 2, 8, 8)), '4 axes'),
     (lambda: create_model('tsn_tiny', 2)(torch.zeros(1, 4, 2, 8, 8)), 'expected 3 channels'),
@@ -166,6 +325,25 @@ def test_a_network_of_your_own(clip):
     finally:
         from video_convs.nets import zoo
         del zoo._ENTRIES['plain_tiny']
+
+def test_a_registration_that_would_not_work():
+    def late(trunk, card, width): return trunk
+    with pytest.raises(ValueError, match='a variant needs a default'): register('tiny')(late)
+    with pytest.raises(ValueError, match='near matches: tiny'): register('tinny')(lambda net, card: net)
+    with pytest.raises(ValueError, match='registered already'): register('tiny', name='tsn_tiny')(lambda net, card: net)
+
+def test_whole_networks(tmp_path, clip):
+    net = awake('hgc_tiny', frames=8, classes=list('abcde'))
+    folder = str(save(net, tmp_path/'net'))
+    again = create_model('hgc_tiny', pretrained=folder)
+    with torch.no_grad(): assert torch.equal(again(clip), net(clip)) and again.classes == net.classes
+    for options, message in [
+            (dict(num_classes=7), 'load it with 5, then call model.swap_head(7)'), (dict(num_classes=0), 'swap_head(0)'),
+            (dict(slope=4), 'with slope=2, not 4'), (dict(slop=4), "no option 'slop'; near matches: slope"),
+            (dict(frames=16), 'it runs with any number of frames'), (dict(input_spec=InputSpec(size=96)), 'with size=224, not 96')]:
+        with pytest.raises(ValueError) as error: create_model('hgc_tiny', pretrained=folder, **options)
+        assert message in str(error.value)
+    with pytest.raises(ValueError, match='is hgc_tiny, not .tsn_tiny.'): create_model('tsn_tiny', pretrained=folder)
 
 def test_input_spec_survives_json():
     spec = InputSpec(frames=16, size=112, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))

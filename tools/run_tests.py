@@ -1,4 +1,6 @@
-"`make test`: notebooks and package in step, every notebook's tests, the pytest suite. All three run, whatever fails."
+"""`make test`: notebooks and package in step, every notebook's tests, the pytest suite. All three run, whatever fails.
+
+With --slow (`make test-all`), every network also goes through inductor and ONNX."""
 import os, re, subprocess, sys, time
 from notebooks import reading_order, root
 
@@ -20,7 +22,8 @@ def run(title, *command):
 start, n = time.time(), len(reading_order())
 in_step, _ = run('notebooks and package in step', sys.executable, 'tools/in_step.py')
 notebooks, _ = run(f'{n} notebooks, {workers} at a time', f'{bin}/nbdev_test', '--n_workers', str(workers), '--timing')
-tests, summary = run('pytest', sys.executable, '-m', 'pytest', '-q', '--durations=5', 'tests')
+tests, summary = run('pytest', sys.executable, '-m', 'pytest', '-q', '--durations=5', '-n', str(min(workers, 4)), '--dist', 'loadgroup',
+                     *sys.argv[1:], 'tests')
 word = lambda passed: 'passed' if passed else 'FAILED'
 print(f'\nin step: {word(in_step)} | {n} notebooks: {word(notebooks)} | pytest: {summary.strip("= ")}'
       f' | {(time.time() - start) / 60:.1f} minutes')

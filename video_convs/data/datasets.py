@@ -7,7 +7,7 @@ __all__ = ['Span', 'Pick', 'VIDEOS', 'pick_in_span', 'VideoFiles', 'VideoDataset
            'list_table', 'inside', 'folder_dataset', 'csv_dataset', 'open_data', 'split_names', 'group_fold',
            'match_classes', 'Broken', 'Clips', 'Batch', 'collate_clips', 'loader']
 
-# %% ../../nbs/data/34_datasets.ipynb #12242558
+# %% ../../nbs/data/34_datasets.ipynb #ce178efa
 import csv
 import hashlib
 import io
@@ -27,11 +27,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampler
 
-from .sampling import sample_rng, segments
-from .transforms import FLIPS, Augment, crop_resize, eval_box, eval_transform, train_transform
+from .sampling import sample_rng
+from .transforms import FLIPS, Augment, Views, normalise, train_transform
 from .video import VideoError, VideoInfo, probe, read_frames
 
-# %% ../../nbs/data/34_datasets.ipynb #fd906722
+# %% ../../nbs/data/34_datasets.ipynb #848ede70
 Span = tuple[int, int]  # first frame, from 0, and the one after the last
 Pick = Sequence[int] | Callable[[int], Sequence[int]]  # frames of an item, from 0; or: how many there are → which
 
@@ -60,16 +60,15 @@ def _rate(path): return probe(path).fps
 class VideoFiles:
     "Reads items that are video files or spans of them."
     counted: float | None = None # frames per second in which spans are counted; None: those of the file
-    decoder: str = 'auto' # see `read_frames`
     channels = 3 # of what `read` gives
 
     def in_file(self,
-        path: str,
         span: Span | None,
+        fps: float, # of the file
     ) -> Span | None:
-        "A span in frames of the file."
+        "A span in frames of its file."
         if span is None or self.counted is None: return span
-        ratio = _rate(path)/self.counted
+        ratio = fps/self.counted
         return int(span[0]*ratio), max(int(span[1]*ratio), int(span[0]*ratio) + 1)
 
     def probe(self,
@@ -78,7 +77,7 @@ class VideoFiles:
     ) -> VideoInfo: # of the span: `frames` are its own
         "What an item holds."
         info = probe(path)
-        return replace(info, frames=len(pick_in_span(self.in_file(path, span), info.frames, range, path)))
+        return replace(info, frames=len(pick_in_span(self.in_file(span, info.fps), info.frames, range, path)))
 
     def read(self,
         path: str,
@@ -87,8 +86,9 @@ class VideoFiles:
         span: Span | None = None,
     ) -> Tensor: # (3, T, H, W) uint8
         "The chosen frames of an item."
-        def picked(there): return pick_in_span(self.in_file(path, span), there, pick, path)
-        return read_frames(path, pick if span is None else picked, size, self.decoder)
+        if span is None: return read_frames(path, pick, size)
+        span = self.in_file(span, _rate(path) if self.counted else 0)
+        return read_frames(path, lambda there: pick_in_span(span, there, pick, path), size)
 
 # %% ../../nbs/data/34_datasets.ipynb #a915bc1c
 VIDEOS = '.mp4', '.avi', '.mkv', '.webm', '.mov'  # what is taken for a video in a folder
@@ -178,7 +178,7 @@ def _refuse_overlap(items, name):
                          + (f", and {len(same) - 1} more like it" if len(same) > 1 else '')
                          + ": remove it from one of them")
 
-# %% ../../nbs/data/34_datasets.ipynb #ada732f7
+# %% ../../nbs/data/34_datasets.ipynb #d0fb57c8
 def list_text(
     file: str | Path,
 ) -> str: # without byte order mark, lines end in \n
@@ -437,7 +437,7 @@ def group_fold(
     held = [i for i, group in enumerate(dataset.groups) if folds[group] == k - 1]
     return dataset.subset(sorted(set(range(len(dataset))) - set(held))), dataset.subset(held)
 
-# %% ../../nbs/data/34_datasets.ipynb #962bc2ad
+# %% ../../nbs/data/34_datasets.ipynb #54bc2ad8
 def match_classes(
     network: Sequence[str], # names of the network's classes, in the order of its scores
     data: Sequence[str], # names of the data's classes, in the order of the labels
@@ -471,7 +471,7 @@ def _one_thread():
     try: yield
     finally: torch.set_num_threads(threads)
 
-# %% ../../nbs/data/34_datasets.ipynb #e19452fe
+# %% ../../nbs/data/34_datasets.ipynb #c1967e21
 _MARGIN = 1.15  # short side of cached frames, as a multiple of the clip's
 
 def _shrunk(info, spec):
@@ -484,11 +484,6 @@ def _whole(dataset, index, spec):
     side = _shrunk(info, spec)
     return dataset.read(index, range, size=side if side < min(info.height, info.width) else None)
 
-def _finished(dataset, index, spec, T):
-    "A test clip, complete but for the normalisation: uint8 (C, T, size, size)."
-    clip = dataset.read(index, lambda n: segments(n, T))
-    return crop_resize(clip, eval_box(*clip.shape[-2:], spec.fit), spec.size)
-
 def _whole_bytes(dataset, spec) -> int:
     "What `_whole` takes for all videos, estimated from 32 of them."
     sizes, N = [], len(dataset)
@@ -499,28 +494,37 @@ def _whole_bytes(dataset, spec) -> int:
         sizes.append(info.frames*info.height*info.width*dataset.reader.channels*shrink**2)
     return int(np.mean(sizes)*N) if sizes else 0
 
-# %% ../../nbs/data/34_datasets.ipynb #d88df110
+# %% ../../nbs/data/34_datasets.ipynb #32a79484
 class Clips(Dataset):
-    "The clips of a data set for a network: item → (clip (3, T, H, W) float32 or `Broken`, label, index)."
+    "The clips of a data set for a network: item → (clip (C, F, H, W) float32 or `Broken`, label, index)."
     def __init__(
         self,
         dataset: VideoDataset,
-        spec, # what the weights expect: has frames, size, mean, std (an InputSpec)
+        spec, # what the weights expect (an InputSpec); F = frames · per_segment
         train: bool, # random frames and augmentation, or the fixed ones of testing
         augment: Augment = Augment(), # what training may change
         seed: int = 0, # of all random draws
         T: int | None = None, # frames per clip; None: spec.frames
         cache: bool = False, # decode every video once and keep its frames in memory
         cache_gb: float = 4., # refuse to cache more than this
+        views: Views = Views(), # of each video; V > 1 in testing: clips are (V, C, F, H, W)
     ):
-        self.dataset, self.spec, self.train, self.seed, self.cache = dataset, spec, train, seed, cache
-        self.T, self.epoch, self._kept = spec.frames if T is None else T, 0, {}
-        if self.T < 1: raise ValueError(f"a clip needs T ≥ 1 frames, got {self.T}")
+        if T is not None and T < 1: raise ValueError(f"a clip needs T ≥ 1 frames, got {T}")
+        self.spec = spec if T is None else replace(spec, frames=T)
+        self.dataset, self.train, self.seed, self.cache, self.views = dataset, train, seed, cache, views
+        self.epoch, self._kept = 0, {}
         if not len(dataset):
             raise ValueError(f"{dataset.name} has no videos in the split {dataset.split!r}: choose another"
                              " one")
-        self.transform = (train_transform(spec, augment, dataset.label_preserving, dataset.name) if train
-                          else eval_transform(spec))
+        if (given := dataset.reader.channels) != spec.channels:
+            raise ValueError(f"{dataset.name} gives {given} channels, but the weights expect {spec.channels}"
+                             f" ({spec.modality}): choose another network or another data set")
+        views.check(spec)
+        if train and views != Views(rule=views.rule, micro=views.micro, official=views.official):
+            raise ValueError(f"training draws one clip and one crop of a video; of its views only rule, micro and official"
+                             f" can be chosen, got {views}")
+        if train:
+            self.transform = train_transform(spec, augment, dataset.label_preserving, dataset.name, dataset.flip_map)
         if cache and (need := self.cache_bytes()/1e9) > cache_gb:
             raise ValueError(f"keeping {dataset.name} in memory would take about {need:.1f} GB,"
                              f" more than cache_gb = {cache_gb:g}: read it from disk (no cache), or allow more")
@@ -536,34 +540,45 @@ class Clips(Dataset):
     def __getitem__(self,
         index: int,
     ) -> tuple[Tensor | Broken, int, int]:
-        label, rng = self.dataset.labels[index], sample_rng(self.seed, self.epoch, index)
+        label, rng = self.dataset.labels[index], self._rng(index)
         with _one_thread():
             try: clip = self._frames(index, rng)
             except (VideoError, OSError) as error: clip = Broken(self.dataset.where(index), str(error))
-            return clip if isinstance(clip, Broken) else self.transform(clip, rng), label, index
+            if isinstance(clip, Broken): return clip, label, index
+            if self.train: clip, label = self.transform(clip, rng, label)
+            else: clip = normalise(clip, self.spec)
+            return clip, label, index
+
+    def _rng(self, index):
+        "The draws of a video: others in each epoch of training, always the same in testing."
+        return sample_rng(self.seed, self.epoch if self.train else 0, index)
 
     def _frames(self, index, rng):
-        "The T sampled frames, uint8 (3, T, H, W), from the file or from the cache."
-        if not self.cache:
-            draw = rng if self.train else None
-            return self.dataset.read(index, lambda n: segments(n, self.T, draw))
+        "What a clip is made of, uint8, from the file or from the cache: sampled frames, or finished views."
+        if not self.cache: return self._read(index, rng)
         if index not in self._kept: self._keep(index)
         kept = self._kept[index]
         if isinstance(kept, Broken) or not self.train: return kept
-        return kept[:, segments(kept.shape[1], self.T, rng)]
+        return kept[:, self.views.indices(kept.shape[1], self.spec, rng)]
+
+    def _read(self, index, rng):
+        "Training: the sampled frames (C, F, H, W). Testing: the views, complete but for the normalisation."
+        draw = rng if self.train or self.views.random else None
+        frames = self.dataset.read(index, lambda n: self.views.indices(n, self.spec, draw))
+        return frames if self.train else self.views.cut(frames, self.spec)
 
     def _keep(self, index):
         "Put what will be needed of a video into the cache."
         try:
-            kept = (_whole(self.dataset, index, self.spec) if self.train
-                    else _finished(self.dataset, index, self.spec, self.T))
+            kept = _whole(self.dataset, index, self.spec) if self.train else self._read(index, self._rng(index))
         except (VideoError, OSError) as error: kept = Broken(self.dataset.where(index), str(error))
         self._kept[index] = kept
 
     def cache_bytes(self) -> int: # estimated
         "How much memory the cache takes when it is full."
         if self.train: return _whole_bytes(self.dataset, self.spec)
-        return len(self)*self.T*self.spec.size**2*self.dataset.reader.channels
+        frames, side = self.spec.frames*self.spec.per_segment, self.views.size or self.spec.size
+        return len(self)*self.views.count*frames*side**2*self.dataset.reader.channels
 
     def fill_cache(self,
         progress: bool | None = None, # a bar: True, False, or None for "where there is a terminal"
@@ -579,10 +594,10 @@ class Clips(Dataset):
         finally: pool.shutdown(cancel_futures=True)  # Ctrl-C need not wait for the rest
         return self
 
-# %% ../../nbs/data/34_datasets.ipynb #e452784b
+# %% ../../nbs/data/34_datasets.ipynb #1175bff8
 class Batch(NamedTuple):
     "Clips that were read, and what could not be read."
-    clips: Tensor # (B, 3, T, H, W) float32, channels last in memory
+    clips: Tensor # (B, C, F, H, W) float32, channels last in memory; V views: (B·V, …), those of a video together
     labels: Tensor # (B,)
     indices: Tensor # (B,) numbers of the videos in the data set
     failed: dict[str, str] # path → reason
@@ -594,8 +609,8 @@ def collate_clips(
     good = [item for item in items if not isinstance(item[0], Broken)]
     failed = {item[0].path: item[0].reason for item in items if isinstance(item[0], Broken)}
     with _one_thread():
-        clips = [clip.permute(1, 2, 3, 0) for clip, _, _ in good]
-        clips = torch.stack(clips) if clips else torch.empty(0, 0, 0, 0, 3)
+        clips = [clip.movedim(-4, -1) for clip, _, _ in good]  # (F, H, W, C) or (V, F, H, W, C)
+        clips = torch.cat([c if c.ndim == 5 else c[None] for c in clips]) if clips else torch.empty(0, 0, 0, 0, 3)
     labels, indices = (torch.tensor([item[k] for item in good], dtype=torch.long) for k in (1, 2))
     return Batch(clips.permute(0, 4, 1, 2, 3), labels, indices, failed)
 

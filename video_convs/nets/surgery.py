@@ -57,9 +57,17 @@ def match(
     paths = [path for path, _ in net.named_modules(remove_duplicate=False) if path]
     return match_names(paths, pattern, f'module of {type(net).__name__}')
 
-# %% ../../nbs/nets/20_surgery.ipynb #0ad82eef
+# %% ../../nbs/nets/20_surgery.ipynb #69484fc6
+def _frames(net):
+    "How many frames the operators that are there already were made for; 1 if they take any number."
+    lengths = {op.frames for m in net.modules() if isinstance(m, Clipwise) for op in m.modules() if hasattr(op, 'frames')}
+    if len(lengths) > 1:
+        raise ValueError(f"{type(net).__name__} holds operators for clips of {sorted(lengths)} frames: it can never run")
+    return lengths.pop() if lengths else 1
+
 def _channels(net, paths, frame, side):
     "Channels at each path, going 'in' or 'out', from one dry run."
+    T = _frames(net)
     seen, training = {path: [] for path in paths}, {module: module.training for module in net.modules()}
     def note(path):
         def hook(module, args, kwargs, out):
@@ -67,12 +75,12 @@ def _channels(net, paths, frame, side):
         return hook
     hooks = [net.get_submodule(path).register_forward_hook(note(path), with_kwargs=True) for path in paths]
     like = next(net.parameters(), torch.empty(0))
-    x = torch.zeros(1, *frame, device=like.device, dtype=like.dtype)
+    x = torch.zeros(T, *frame, device=like.device, dtype=like.dtype)
     try:
-        with torch.no_grad(), clip_length(1):
+        with torch.no_grad(), clip_length(T):
             torch.func.functional_call(net.eval(), {name: b.clone() for name, b in net.named_buffers()}, (x,))
     except Exception as error:
-        raise ValueError(f"the dry run of {type(net).__name__} with one frame of shape {tuple(frame)} failed"
+        raise ValueError(f"the dry run of {type(net).__name__} with frames of shape {tuple(frame)} failed"
                          f" ({error}); pass frame=(channels, height, width) that it accepts") from error
     finally:
         for hook in hooks: hook.remove()

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['shift_left', 'shift_right', 'HFModule']
 
-# %% ../../nbs/ops/14_aggregation.ipynb #6cfa176d
+# %% ../../nbs/ops/14_aggregation.ipynb #b96f5445
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..clips import check_clip, fold, unfold
+from ..clips import check_clip, fold, side_by_side, unfold
 
 # %% ../../nbs/ops/14_aggregation.ipynb #70335e72
 def shift_left(
@@ -25,7 +25,7 @@ def shift_right(
     "Eq. 6 of the HF paper: frame t − 1 takes the place of frame t, and zeros that of the first."
     return F.pad(x, (0, 0, 0, 0, 1, -1))
 
-# %% ../../nbs/ops/14_aggregation.ipynb #464b9fcb
+# %% ../../nbs/ops/14_aggregation.ipynb #25fda79f
 class _Flow(torch.autograd.Function):
     "Eq. 7 and its derivative: (F⁺, G⁻) → F."
     generate_vmap_rule = True
@@ -38,6 +38,7 @@ class _Flow(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, dy):
+        dy = dy.contiguous(memory_format=torch.channels_last_3d)  # a mean's gradient has no layout
         (x, G), moved = ctx.saved_tensors, shift_right(dy)
         G = shift_right(G)  # G⁺
         if G.shape[1] == 1:
@@ -46,7 +47,7 @@ class _Flow(torch.autograd.Function):
         dG = torch.cat([(x * moved).sum(1, keepdim=True), -(x * dy).sum(1, keepdim=True)], 1)
         return torch.addcmul(G[:, :1] * moved, 1 - G[:, 1:], dy), shift_left(dG)
 
-# %% ../../nbs/ops/14_aggregation.ipynb #813c92d4
+# %% ../../nbs/ops/14_aggregation.ipynb #0f3259a7
 class HFModule(nn.Module):
     "Hierarchical feature aggregation, Eq. 1–7 of Sudhakaran et al. 2019: a gated flow to the frame before; starts as the identity."
     def __init__(
@@ -70,7 +71,8 @@ class HFModule(nn.Module):
         w = self.weight.movedim(1, -1).flatten(0, 3)[..., None, None]  # (n·2·3·3, C, 1, 1)
         P = F.conv2d(fold(x), w)  # (B·T, n·18, H, W)
         S = unfold(F.conv2d(P, self.places, padding=1, groups=len(self.places)), x.shape[2])  # (B, n·2, T, H, W)
-        return torch.tanh(S[:, ::2] + shift_left(S[:, 1::2]) + self.bias.to(S.dtype).view(-1, 1, 1, 1))
+        now, ahead = (side_by_side(*S.split(1, 1)[i::2]) for i in (0, 1))  # (B, n, T, H, W) each
+        return torch.tanh(now + shift_left(ahead) + self.bias.to(S.dtype).view(-1, 1, 1, 1))
 
     def forward(
         self,

@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['TemporalRefinement', 'SpatialRefinement', 'STCConv']
 
-# %% ../../nbs/ops/15_collaborative.ipynb #5bdbd185
+# %% ../../nbs/ops/15_collaborative.ipynb #4277a02f
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip, fold, side_by_side, unfold
-from .temporal import conv_arguments, over_time, take_over
+from .aggregation import shift_left, shift_right
+from .temporal import conv_arguments, every, over_time, take_over
 
 # %% ../../nbs/ops/15_collaborative.ipynb #6a69bba7
 def _hidden(
@@ -27,7 +28,7 @@ def _hidden(
 def _xavier(*shape): return nn.Parameter(nn.init.xavier_normal_(torch.empty(shape)))
 def _kaiming(*shape): return nn.Parameter(nn.init.kaiming_normal_(torch.empty(shape), mode='fan_out', nonlinearity='relu'))
 
-# %% ../../nbs/ops/15_collaborative.ipynb #462965a3
+# %% ../../nbs/ops/15_collaborative.ipynb #81616e24
 class TemporalRefinement(nn.Module):
     "TR, Eq. 1 of Hao et al. 2022: Z = E ⊙ Y with one weight in (0, 1) per channel and frame."
     def __init__(
@@ -45,7 +46,7 @@ class TemporalRefinement(nn.Module):
         y: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C, T, 1, 1)
         "E: the importance of each frame, from its mean and those of its two neighbours."
-        e = unfold(F.adaptive_avg_pool2d(fold(y), 1), y.shape[2])  # (B·T, C, 1, 1) → (B, C, T, 1, 1)
+        e = y.movedim(1, 4).flatten(2, 3).mean(2).movedim(2, 1)[..., None, None]  # (B, T, H·W, C) → (B, C, T, 1, 1)
         if self.reduce is not None: e = over_time(e, self.reduce, padding=0).relu()
         return over_time(e, self.taps, padding=1).sigmoid()
 
@@ -97,7 +98,7 @@ class SpatialRefinement(nn.Module):
 
     def extra_repr(self): return f'{self.channels}, reduction={self.reduction}'
 
-# %% ../../nbs/ops/15_collaborative.ipynb #38ac3d16
+# %% ../../nbs/ops/15_collaborative.ipynb #a91577b2
 def _share(
     alpha: float, # α
     channels: int, # C
@@ -167,7 +168,7 @@ class STCConv(nn.Module):
         if self.shift:
             k = max(1, n // 8)
             ahead, behind, still = x.split((k, k, n - 2 * k), 1)
-            x = side_by_side(F.pad(ahead[:, :, 1:], (0, 0, 0, 0, 0, 1)), F.pad(behind[:, :, :-1], (0, 0, 0, 0, 1, 0)), still)
+            x = side_by_side(shift_left(ahead), shift_right(behind), still)
         bias = None if self.bias is None else self.bias[:N]
         y = unfold(F.conv2d(fold(x), self.spatial, bias, stride=s, padding=d, dilation=d), T)
         return y if self.tr is None else self.tr(y)
@@ -177,7 +178,7 @@ class STCConv(nn.Module):
         x: Tensor, # (B, (1 − α)C, T, H, W)
     ) -> Tensor: # (B, (1 − α)C', T, H', W')
         "3×1×1, SR: Eq. 2."
-        y = over_time(x[..., ::self.stride, ::self.stride], self.temporal, padding=1)
+        y = over_time(every(x, self.stride), self.temporal, padding=1)
         if self.bias is not None: y = y + self.bias[-self.temporal.shape[0]:].view(-1, 1, 1, 1)
         return y if self.sr is None else self.sr(y)
 

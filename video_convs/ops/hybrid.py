@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['STHConv']
 
-# %% ../../nbs/ops/13_hybrid.ipynb #57a846b3
+# %% ../../nbs/ops/13_hybrid.ipynb #b8d562b9
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip, fold, side_by_side, unfold
-from .temporal import conv_arguments, over_time, take_over
+from .temporal import conv_arguments, every, over_time, take_over
 
-# %% ../../nbs/ops/13_hybrid.ipynb #dc8e4968
+# %% ../../nbs/ops/13_hybrid.ipynb #1e063990
 class STHConv(nn.Module):
     "Spatio-temporal hybrid convolution, Eq. 2 and 3 of Li et al. 2020: a share p of its kernels is 3×1×1, the rest 1×3×3."
     def __init__(
@@ -87,13 +87,17 @@ class STHConv(nn.Module):
         op = cls(**a, p=p, arrangement=arrangement, attention=attention, groups=conv.groups)
         if op.spatial is None: return take_over(op, conv)
         kept = conv.weight[op.n:] if conv.groups > 1 else torch.cat(
-            [op.others(rows, g) for g, rows in enumerate(conv.weight.chunk(op.types))])
+            [op.others(op.parts(rows), g) for g, rows in enumerate(conv.weight.chunk(op.types))])
         last = conv.weight.is_contiguous(memory_format=torch.channels_last)
         return take_over(op, conv, spatial=kept.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format))
 
-    def others(self, x: Tensor, g: int) -> Tensor: # (N, C_i, …) → (N, (1 − p)·C_i, …)
-        "The channels that type g sees in space: all but its block of n."
-        return side_by_side(x[:, :g * self.n], x[:, (g + 1) * self.n:])
+    def parts(self, x: Tensor) -> tuple[Tensor, ...]: # (N, C_i, …) → types blocks of n channels, or n and the rest
+        "The channels that see time, block by block. Split, not sliced: the gradients of slices come in another layout."
+        return x.split(self.n if self.types > 1 else (self.n, x.shape[1] - self.n), 1)
+
+    def others(self, parts: tuple[Tensor, ...], g: int) -> Tensor: # (N, (1 − p)·C_i, …)
+        "The channels that type g sees in space: all but its own block."
+        return side_by_side(*parts[:g], *parts[g + 1:])
 
     def interleave(self, block: Tensor, rest: Tensor) -> Tensor: # (C_o, p·C_i, …), (C_o, (1 − p)·C_i, …) → (C_o, C_i, …)
         "Dense weights from compact ones: type g has its block at the inputs g·n … (g + 1)·n − 1."
@@ -114,9 +118,7 @@ class STHConv(nn.Module):
 
     def along_time(self, x: Tensor, taps: Tensor, dilation: int) -> Tensor: # (B, C_i, T, H, W) → (B, C_o, T, H', W')
         "Each type with its own block of inputs: a grouped convolution."
-        x = x[:, :self.types * self.n, :, ::self.stride, ::self.stride]
-        if self.stride > 1: x = x.contiguous(memory_format=torch.channels_last_3d)  # would be copied anyway, in any layout
-        return over_time(x, taps, self.dilation, dilation)
+        return over_time(every(x, self.stride), taps, self.dilation, dilation)
 
     def per_type(self, x: Tensor) -> bool:
         "Is one convolution per type faster than a dense one? Measured on CPUs: from 32·s² outputs per type at stride s."
@@ -124,14 +126,15 @@ class STHConv(nn.Module):
 
     def components(self, x: Tensor) -> tuple[Tensor, Tensor]: # O^(T), O^(S): (B, C_o, T, H', W') each
         "The two sums of Eq. 2, for 0 < p < 1 and groups = 1."
-        frames = fold(x)  # (B·T, C_i, H, W)
+        parts = self.parts(x)
         if self.per_type(x):
             weights = self.spatial.chunk(self.types)
-            S = side_by_side(*(self.conv(self.others(frames, g), w) for g, w in enumerate(weights)))
+            S = side_by_side(*(self.conv(fold(self.others(parts, g)), w) for g, w in enumerate(weights)))
         else:
             holes = self.spatial.new_zeros(self.out_channels, self.n, 3, 3)
-            S = self.conv(frames, self.interleave(holes, self.spatial))
-        return self.along_time(x, self.temporal, self.dilation), unfold(S, x.shape[2])
+            S = self.conv(fold(x), self.interleave(holes, self.spatial))
+        moving = x if self.types > 1 else parts[0]
+        return self.along_time(moving, self.temporal, self.dilation), unfold(S, x.shape[2])
 
     def coefficients(self, T: Tensor, S: Tensor) -> tuple[Tensor, Tensor]: # α_T, α_S: (B, C_o, 1, 1, 1) each
         "The attention coefficients of Eq. 3 from both components."
@@ -153,8 +156,9 @@ class STHConv(nn.Module):
         if self.spatial is None:
             y = self.along_time(x, self.temporal, d)
         elif self.groups > 1:
-            S = unfold(self.conv(fold(x[:, n:]), self.spatial, self.groups - n), T)
-            y = side_by_side(self.along_time(x, self.temporal, d), S)
+            moving, rest = self.parts(x)
+            S = unfold(self.conv(fold(rest), self.spatial, self.groups - n), T)
+            y = side_by_side(self.along_time(moving, self.temporal, d), S)
         elif self.attention:
             O_T, O_S = self.components(x)
             α_T, α_S = self.coefficients(O_T, O_S)

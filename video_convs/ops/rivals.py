@@ -6,15 +6,16 @@
 __all__ = ['GSTConv', 'frame_means', 'over_time_each', 'check_frames', 'TIN', 'border_sums', 'MotionExcitation',
            'MultipleTemporalAggregation', 'TAM']
 
-# %% ../../nbs/ops/16_rivals.ipynb #320bdbfa
+# %% ../../nbs/ops/16_rivals.ipynb #9dead188
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip, fold, side_by_side, unfold
+from .aggregation import shift_left, shift_right
 from .temporal import TemporalConv, conv_arguments, over_time, take_over
 
-# %% ../../nbs/ops/16_rivals.ipynb #eaa6a16a
+# %% ../../nbs/ops/16_rivals.ipynb #16380139
 class GSTConv(nn.Module):
     "Grouped spatial-temporal aggregation (Luo and Yuille 2019): spatial and 3D outputs side by side."
     def __init__(
@@ -64,11 +65,12 @@ class GSTConv(nn.Module):
     ) -> Tensor: # (B, C_o, T, ⌈H/stride⌉, ⌈W/stride⌉)
         check_clip(x, self.in_channels, self)
         n, s, d, T = self.spatial.shape[1], self.stride, self.dilation, x.shape[2]
-        first, last = x[:, :n], x[:, -n:]
+        # split, not sliced, where there are two halves: the gradients of slices come in another layout
+        first, last = x.chunk(2, 1) if 2 * n == self.in_channels else (x[:, :n], x[:, -n:]) if n < self.in_channels else (x, x)
         space = unfold(F.conv2d(fold(first), self.spatial.squeeze(2), None, s, d, d), T)
         slices = torch.cat(self.temporal.unbind(2))  # (3·C_o/α, C_i/β, 3, 3)
         before, now, after = unfold(F.conv2d(fold(last), slices, None, s, d, d), T).chunk(3, 1)
-        time = now + F.pad(before[:, :, :-1], (0, 0, 0, 0, 1, 0)) + F.pad(after[:, :, 1:], (0, 0, 0, 0, 0, 1))
+        time = now + shift_right(before) + shift_left(after)
         y = side_by_side(space, time)
         return y if self.bias is None else y + self.bias.view(-1, 1, 1, 1)
 
@@ -211,7 +213,7 @@ class MotionExcitation(nn.Module):
 
     def extra_repr(self): return f'{self.channels}, reduction={self.reduction}'
 
-# %% ../../nbs/ops/16_rivals.ipynb #dc766fee
+# %% ../../nbs/ops/16_rivals.ipynb #19228887
 class MultipleTemporalAggregation(nn.Module):
     "Multiple temporal aggregation of TEA (Li et al. 2020): temporal and 3×3 convolutions in a chain of parts."
     def __init__(
@@ -259,6 +261,21 @@ class MultipleTemporalAggregation(nn.Module):
         with torch.no_grad():
             for i, part in enumerate(op.convs): part.weight.copy_(conv.weight[i * n:(i + 1) * n, i * n:(i + 1) * n])
         return take_over(op, conv)
+
+    @classmethod
+    def from_split(
+        cls,
+        split: nn.Module, # with 3×3 `convs` and their `bns`, and `cascade`: the chain of a Res2Net block
+    ) -> 'MultipleTemporalAggregation': # same stride, device, dtype and mode; the convolutions and norms themselves
+        "Take the place of a chain of 3×3 convolutions: temporal convolutions are added, everything else is kept."
+        if not all(hasattr(split, name) for name in ('convs', 'bns', 'cascade')):
+            raise ValueError("from_split needs a module with convs, bns and cascade, as a Res2Net block has one,"
+                             f" got {type(split).__name__}: for a single convolution use from_conv2d")
+        weight, scale = split.convs[0].weight, len(split.convs) + 1
+        op = cls(scale * len(weight), scale, split.convs[0].stride[0], split.cascade)
+        op = op.to(weight.device, weight.dtype).train(split.training)
+        op.convs, op.bns = split.convs, split.bns
+        return op
 
     def forward(
         self,

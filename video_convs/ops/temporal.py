@@ -155,13 +155,14 @@ class ShiftedProduct(torch.autograd.Function):
         if dX is not None: dX[:, :frame, :n], dX[:, -frame:, n:2 * n] = 0, 0  # what the shift drops at the ends
         return None if dX is None else _clip(dX, x.shape[2:]), dW, None
 
-# %% ../../nbs/ops/10_temporal.ipynb #cba20ac0
+# %% ../../nbs/ops/10_temporal.ipynb #de792438
 def every(
     x: Tensor, # (B, C, T, H, W)
     s: int, # stride of the pixels
 ) -> Tensor: # (B, C, T, ⌈H/s⌉, ⌈W/s⌉)
     "Every s-th pixel of every s-th row: what is left for a kernel of one pixel with a stride."
-    return x if s == 1 else x[..., ::s, ::s].contiguous(memory_format=torch.channels_last_3d)
+    if s == 1: return x
+    return unfold(F.avg_pool2d(fold(x), 1, s), x.shape[2])  # means of one pixel: unlike a slice's, its gradient keeps the layout
 
 def conv_arguments(
     conv: nn.Module, # convolution of an image network
