@@ -269,7 +269,7 @@ def hgc(
     "Hourglass convolution before the first 3×3 of each residual block."
     return insert_before(net, card.conv3x3, lambda C: HgC(C, kernel_size, slope, aggregate))
 
-# %% ../../nbs/nets/26_zoo.ipynb #bdd01b3f
+# %% ../../nbs/nets/26_zoo.ipynb #5e3feaa3
 class H2CNStem(nn.Module):
     "The stem on key frames and FMCB on their neighbours, half and half."
     def __init__(
@@ -290,9 +290,11 @@ class H2CNStem(nn.Module):
         frames: Tensor, # (B·T·F, 3, H, W): F neighbours for each of T points in time
     ) -> Tensor: # (B·T, C, H', W')
         segments = unfold(frames, self.per_segment)  # (B·T, 3, F, H, W)
-        x = self.stem(segments[:, :, self.per_segment // 2])
+        last = torch.channels_last
+        keys = segments[:, :, self.per_segment // 2].contiguous(memory_format=last)  # convolutions are slow on gaps
+        x = self.stem(keys)
         M = F.interpolate(fold(self.fmcb(segments)), x.shape[2:])  # FMCB knows a stem of stride 4; others get it resized
-        return torch.lerp(x, M.contiguous(memory_format=torch.channels_last), 0.5)
+        return torch.lerp(x, M.contiguous(memory_format=last), 0.5)
 
 @register('tiny', *_RESNETS)
 def h2cn(
