@@ -16,7 +16,8 @@ setup(
     package_dir={'video_convs.tables': 'data'}, package_data={'video_convs.tables': ['*.csv']},  # data/*.csv, installed too
     python_requires=f">={cfg['min_python']}",
     install_requires=lines('requirements'), extras_require=dict(
-        export=lines('export_requirements'), dev=lines('dev_requirements') + lines('export_requirements')),
+        export=lines('export_requirements'), space=lines('space_requirements'),
+        dev=lines('dev_requirements') + lines('export_requirements')),
     entry_points={'console_scripts': lines('console_scripts'),
                   'nbdev': [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]},  # lets nbdev link names to their notebooks
     long_description=Path('README.md').read_text(encoding='utf-8') if Path('README.md').exists() else '',

@@ -1,4 +1,11 @@
+import atexit, os, shutil, tempfile
+
 import pytest, torch
+
+# The Hub's client reads these when it is imported: a cache and a token of its own, and HTTP (tests/hub_server.py) instead of Xet.
+os.environ |= dict(HF_HOME=tempfile.mkdtemp(), HF_HUB_DISABLE_XET='1')
+os.environ.pop('HF_TOKEN', None)
+atexit.register(shutil.rmtree, os.environ['HF_HOME'], ignore_errors=True)
 
 
 @pytest.fixture(scope='module')

@@ -1,7 +1,6 @@
 "Evaluation: what the numbers do not depend on, files of scores, what is refused."
 import json
 import os
-import signal
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +13,12 @@ from torch import nn
 
 from video_convs.cli import main
 from video_convs.data.datasets import Clips, VideoDataset
-from video_convs.data.transforms import Views
+from video_convs.data.transforms import Views, parse_views
 from video_convs.data.video import write_video
 from video_convs.nets.checkpoint import save
 from video_convs.nets.zoo import InputSpec, create_model
-from video_convs.train import evaluate as module
-from video_convs.train.evaluate import (AVERAGES, Scores, bootstrap_interval, ensemble, evaluate, load_scores, mean_over_splits, predict,
-                                        report, save_scores, score, wilson_interval, write_submission)
+from video_convs.train.evaluate import (AVERAGES, Scores, bootstrap_interval, ensemble, evaluate, load_scores, mean_over_splits, report,
+                                        save_scores, score, wilson_interval, write_submission)
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 GESTURES = Path(os.environ.get('GESTURES', Path(__file__).parents[2]/'shared/data/gestures'))
@@ -52,7 +50,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope='module')
 def net(data): return Toy(list(data.classes))
 
-def clips(data, views='1x1', **options): return Clips(data, SPEC, train=False, views=Views.parse(views, resize=28, **options))
+def clips(data, views='1x1', **options): return Clips(data, SPEC, train=False, views=parse_views(views, resize=28, **options))
 
 # what the scores do not depend on
 
@@ -223,41 +221,13 @@ def test_epic(tmp_path, average):
         if extra: assert set(one['action']) == {'0,5', '3,0', '1,1'}
         else: assert all(abs(x - (v[int(k.split(',')[0])] + n[int(k.split(',')[1])])) < 1e-4 for k, x in one['action'].items())
 
-# one video
+# the command line
 
 @pytest.fixture(scope='module')
 def checkpoint(data, tmp_path_factory):
     torch.manual_seed(0)
     model = create_model('tsn_tiny', num_classes=6, classes=list(data.classes), input_spec=SPEC)
     return save(model, tmp_path_factory.mktemp('run')/'run')
-
-def test_predict(data, checkpoint, tmp_path):
-    from video_convs.nets.checkpoint import load
-    for views, average in ((Views(), 'logits'), (Views.parse('2x3', resize=28), 'probabilities')):
-        s = score(load(checkpoint), Clips(data, SPEC, train=False, views=views))
-        p = s.logits.softmax(1)[0] if average == 'logits' else s.probabilities[0]
-        answer = predict(checkpoint, data.paths[0], 6, views, average)
-        assert [c for c, _ in answer] == [data.classes[i] for i in p.argsort(descending=True)]
-        assert np.allclose([q for _, q in answer], p.sort(descending=True).values, atol=1e-5)
-    (tmp_path/'cut.mp4').write_bytes(Path(data.paths[0]).read_bytes()[:400])
-    with pytest.raises(ValueError, match='cut.mp4'): predict(checkpoint, tmp_path/'cut.mp4')
-    with pytest.raises(ValueError, match='one class or more'): predict(checkpoint, data.paths[0], topk=0)
-
-def test_predict_names_the_frame_that_does_not_decode(data, checkpoint, tmp_path):
-    import av
-    with av.open(data.paths[3]) as a: pos, size = [(p.pos, p.size) for p in a.demux(video=0) if p.size][4]
-    data_ = bytearray(Path(data.paths[3]).read_bytes())
-    data_[pos + 4:pos + size] = bytes(size - 4)
-    (tmp_path/'damaged.mp4').write_bytes(data_)
-    with pytest.raises(ValueError, match='damaged.mp4: frame [0-9]+ of 10 does not decode'): predict(checkpoint, tmp_path/'damaged.mp4')
-
-@pytest.mark.skipif(not hasattr(signal, 'SIGSTOP'), reason='no signals here')
-def test_predict_does_not_hang(data, checkpoint):
-    predict(checkpoint, data.paths[0], timeout=1.5)
-    module._decoder(1.5)._process.send_signal(signal.SIGSTOP)
-    with pytest.raises(ValueError, match='no answer from the decoder after 1.5 s'): predict(checkpoint, data.paths[0], timeout=1.5)
-
-# the command line
 
 @pytest.fixture(scope='module')
 def folder(data, tmp_path_factory):

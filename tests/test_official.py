@@ -333,11 +333,11 @@ def test_by_hand(buy, shop):
 def test_a_folder_or_a_hub_id(tmp_path):
     save(create_model('tsn_tiny', 3), tmp_path/'run')
     assert pretrained_model(tmp_path/'run').name == 'tsn_tiny'
-    with mock.patch('huggingface_hub.snapshot_download', return_value=str(tmp_path/'run')) as download:
+    with mock.patch('video_convs.hub.pull', return_value=tmp_path/'run') as pull:
         assert pretrained_model('somebody/run').num_classes == 3
-    assert download.call_args.args == ('somebody/run',)
-    with mock.patch('huggingface_hub.snapshot_download', side_effect=OSError('no network')), \
-         pytest.raises(ValueError, match="'somebody/run' is no folder, none of list_pretrained.., and .*no network"): pretrained_model('somebody/run')
+    assert pull.call_args.args[0] == 'somebody/run'
+    with mock.patch('video_convs.hub.pull', side_effect=ValueError('no network')), \
+         pytest.raises(ValueError, match="'somebody/run' is no folder here; as a name on the Hub: no network"): pretrained_model('somebody/run')
 
 def test_unknown_weights():
     with pytest.raises(ValueError, match='are weights of tsn_resnet50, .*say which with name='): pretrained_model('mmaction2/sthv2_8f')

@@ -11,7 +11,7 @@ _home = {
     **dict.fromkeys(['GSTConv', 'TIN', 'MotionExcitation', 'MultipleTemporalAggregation', 'TAM'], 'ops.rivals'),
     **dict.fromkeys(['VideoNet', 'Ensemble', 'create_model', 'list_models'], 'nets.zoo'),
     **dict.fromkeys(['from_official', 'to_official', 'list_pretrained'], 'nets.official'),
-    'complexity': 'nets.complexity', 'predict': 'train.evaluate',
+    'complexity': 'nets.complexity', 'predict': 'hub',
 }
 __all__ = list(_home)
 

@@ -31,7 +31,7 @@ from .sampling import sample_rng
 from .transforms import FLIPS, Augment, Views, normalise, train_transform
 from .video import VideoError, VideoInfo, probe, read_frames
 
-# %% ../../nbs/data/34_datasets.ipynb #e6037dbe
+# %% ../../nbs/data/34_datasets.ipynb #848ede70
 Span = tuple[int, int]  # first frame, from 0, and the one after the last
 Pick = Sequence[int] | Callable[[int], Sequence[int]]  # frames of an item, from 0; or: how many there are → which
 
@@ -62,9 +62,13 @@ class VideoFiles:
     counted: float | None = None # frames per second in which spans are counted; None: those of the file
     channels = 3 # of what `read` gives
 
-    def _span(self, path, span):
+    def in_file(self,
+        span: Span | None,
+        fps: float, # of the file
+    ) -> Span | None:
+        "A span in frames of its file."
         if span is None or self.counted is None: return span
-        ratio = _rate(path)/self.counted
+        ratio = fps/self.counted
         return int(span[0]*ratio), max(int(span[1]*ratio), int(span[0]*ratio) + 1)
 
     def probe(self,
@@ -73,7 +77,7 @@ class VideoFiles:
     ) -> VideoInfo: # of the span: `frames` are its own
         "What an item holds."
         info = probe(path)
-        return replace(info, frames=len(pick_in_span(self._span(path, span), info.frames, range, path)))
+        return replace(info, frames=len(pick_in_span(self.in_file(span, info.fps), info.frames, range, path)))
 
     def read(self,
         path: str,
@@ -83,7 +87,8 @@ class VideoFiles:
     ) -> Tensor: # (3, T, H, W) uint8
         "The chosen frames of an item."
         if span is None: return read_frames(path, pick, size)
-        return read_frames(path, lambda there: pick_in_span(self._span(path, span), there, pick, path), size)
+        span = self.in_file(span, _rate(path) if self.counted else 0)
+        return read_frames(path, lambda there: pick_in_span(span, there, pick, path), size)
 
 # %% ../../nbs/data/34_datasets.ipynb #a915bc1c
 VIDEOS = '.mp4', '.avi', '.mkv', '.webm', '.mov'  # what is taken for a video in a folder
@@ -173,7 +178,7 @@ def _refuse_overlap(items, name):
                          + (f", and {len(same) - 1} more like it" if len(same) > 1 else '')
                          + ": remove it from one of them")
 
-# %% ../../nbs/data/34_datasets.ipynb #85837895
+# %% ../../nbs/data/34_datasets.ipynb #d0fb57c8
 def list_text(
     file: str | Path,
 ) -> str: # without byte order mark, lines end in \n
@@ -257,8 +262,8 @@ def inside(
     base = os.path.abspath(root)
     path = os.path.abspath(os.path.join(base, name))
     if '\0' in name or not path.startswith(base.rstrip(os.sep) + os.sep):
-        raise ValueError(f"{where}: the path {name!r} leads out of the folder {root}: correct it, or give as root a folder"
-                         " that all videos lie in")
+        raise ValueError(f"{where}: the path {name!r} leads out of the folder {root}: correct it, or give as root a"
+                         " folder that all videos lie in")
     return path
 
 # %% ../../nbs/data/34_datasets.ipynb #a926e141
@@ -432,7 +437,7 @@ def group_fold(
     held = [i for i, group in enumerate(dataset.groups) if folds[group] == k - 1]
     return dataset.subset(sorted(set(range(len(dataset))) - set(held))), dataset.subset(held)
 
-# %% ../../nbs/data/34_datasets.ipynb #0c66db53
+# %% ../../nbs/data/34_datasets.ipynb #54bc2ad8
 def match_classes(
     network: Sequence[str], # names of the network's classes, in the order of its scores
     data: Sequence[str], # names of the data's classes, in the order of the labels
@@ -449,8 +454,8 @@ def match_classes(
         extra = next((i for i, c in enumerate(network) if c not in set(data)), None)
         first = (f"class {extra} of the network, {network[extra]!r}, is unknown to {name}" if extra is not None
                  else "a name is given twice")
-    raise ValueError(f"the network's {len(network)} classes are not the {len(data)} of {name}: {first}; use the data set"
-                     " that it was trained on, or train it on this one")
+    raise ValueError(f"the network's {len(network)} classes are not the {len(data)} of {name}: {first}; use the data"
+                     " set that it was trained on, or train it on this one")
 
 # %% ../../nbs/data/34_datasets.ipynb #5316a4c3
 class Broken(NamedTuple):

@@ -19,7 +19,7 @@ from torch import Tensor
 from .datasets import Pick, Span, pick_in_span
 from .video import VideoError, VideoInfo, _stack
 
-# %% ../../nbs/data/35_frames.ipynb #56024f00
+# %% ../../nbs/data/35_frames.ipynb #7b096d16
 _NUMBERED = re.compile(r'(.*?)(\d+)(\.(?:jpe?g|png))', re.IGNORECASE)
 FLOW = 'flow_x_{:05d}.jpg', 'flow_y_{:05d}.jpg'  # how most tools name them
 
@@ -47,23 +47,23 @@ def frame_files(
     if template is None:
         kinds = {k: v for k, v in _pictures(folder).items() if k[0] not in ('flow_x_', 'flow_y_')}
         if len(kinds) > 1:
-            (a, b), *_ = kinds
-            raise VideoError(f"{folder} holds several kinds of numbered pictures ({', '.join(sorted(a + '…' + b for a, b in kinds))}):"
-                             " give a template, such as 'img_{:05d}.jpg'")
+            names = ', '.join(sorted(before + '…' + ending for before, ending in kinds))
+            raise VideoError(f"{folder} holds several kinds of numbered pictures ({names}): give a template, such as"
+                             " 'img_{:05d}.jpg'")
         files = next(iter(kinds.values()), {})
     else:
         before, brace, ending = re.fullmatch(r'([^{]*)(\{[^}]*\})?(.*)', template).groups()
         if not brace: raise ValueError(f"the template {template!r} has no place for the number: write img_{{:05d}}.jpg")
         folder = folder/os.path.dirname(before)
         files = _pictures(folder).get((os.path.basename(before), ending.lower()), {})
-    if not files: raise VideoError(f"{folder} holds no numbered pictures ({template or '.jpg or .png'}): extract the frames"
-                                   " into it, or correct the template")
+    if not files: raise VideoError(f"{folder} holds no numbered pictures ({template or '.jpg or .png'}): extract the"
+                                   " frames into it, or correct the template")
     first, last = min(files), max(files)
     gap = next((n for n in range(first, last + 1) if n not in files), None)
     if gap is not None: raise VideoError(f"{folder} lacks frame {gap} of {first} … {last}: extract the frames again")
     return [str(folder/files[n]) for n in range(first, last + 1)]
 
-# %% ../../nbs/data/35_frames.ipynb #4fe8f892
+# %% ../../nbs/data/35_frames.ipynb #14abfe6d
 def _picture(path, mode):
     "One picture as (H, W, 3) or (H, W, 1) uint8."
     from PIL import Image
@@ -80,8 +80,8 @@ def _pictures_of(files, numbers, mode, size):
         for i in range(0, len(wanted), 32):
             pictures = [_picture(files[k], mode) for k in wanted[i:i + 32]]
             if len(shapes := {p.shape for p in pictures}) > 1:
-                raise VideoError(f"{Path(files[0]).parent}: its frames have several sizes, {sorted(shapes)[:2]}: extract"
-                                 " them again")
+                raise VideoError(f"{Path(files[0]).parent}: its frames have several sizes, {sorted(shapes)[:2]}:"
+                                 " extract them again")
             yield np.stack(pictures)
     try: frames = _stack(chunks(), size)
     except RuntimeError as error: raise VideoError(f"{Path(files[0]).parent}: {error}") from None
@@ -104,12 +104,20 @@ class FrameFolders:
     counted: float | None = None # frames per second in which spans are counted; None: those of the folder
     channels = 3
 
-    def probe(self, path: str, span: Span | None = None) -> VideoInfo:
+    def probe(self,
+        path: str, # the folder
+        span: Span | None = None, # a part of it
+    ) -> VideoInfo:
         "What a folder holds, by its file names and its first frame."
         files = frame_files(path, self.template)
         return _info(files, len(pick_in_span(_scaled(span, self.fps, self.counted), len(files), range, path)), self.fps)
 
-    def read(self, path: str, pick: Pick, size: int | tuple[int, int] | None = None, span: Span | None = None) -> Tensor:
+    def read(self,
+        path: str, # the folder
+        pick: Pick, # which of the frames or moments
+        size: int | tuple[int, int] | None = None, # short side, or (height, width); None: as stored
+        span: Span | None = None, # a part of the folder
+    ) -> Tensor:
         "The chosen frames, (3, T, H, W) uint8."
         files = frame_files(path, self.template)
         numbers = pick_in_span(_scaled(span, self.fps, self.counted), len(files), pick, path)
@@ -131,7 +139,7 @@ def write_frames(
     _listed.cache_clear()
     return Path(folder)
 
-# %% ../../nbs/data/35_frames.ipynb #08c60e49
+# %% ../../nbs/data/35_frames.ipynb #0c100c7f
 def flow_bytes(
     flow, # displacement in pixels, numpy or torch, any shape
     bound: float = 20, # pixels that become 0 or 255
@@ -147,10 +155,10 @@ def write_flow(
     quality: int = 95, # of JPEG
 ) -> Path: # the folder
     "Write optical flow as two series of pictures."
-    for direction, template in zip(flow_bytes(flow, bound), templates): write_frames(folder, direction, template, quality)
+    for field, template in zip(flow_bytes(flow, bound), templates): write_frames(folder, field, template, quality)
     return Path(folder)
 
-# %% ../../nbs/data/35_frames.ipynb #1a902ed5
+# %% ../../nbs/data/35_frames.ipynb #85630894
 @dataclass(frozen=True)
 class FlowFolders:
     "Reads items that are folders of optical flow: `stack` fields from each chosen moment on."
@@ -176,12 +184,20 @@ class FlowFolders:
         starts = pick_in_span(None, max(len(fields) - self.stack + 1, 1), pick, path)
         return fields[np.minimum(starts[:, None] + np.arange(self.stack), len(fields) - 1)]
 
-    def probe(self, path: str, span: Span | None = None) -> VideoInfo:
+    def probe(self,
+        path: str, # the folder
+        span: Span | None = None, # a part of it
+    ) -> VideoInfo:
         "What a folder holds; `frames` are the moments at which a stack can start."
         x, _ = self._files(path)
         return _info(x, len(self._starts(path, x, range, span)), self.fps)
 
-    def read(self, path: str, pick: Pick, size: int | tuple[int, int] | None = None, span: Span | None = None) -> Tensor:
+    def read(self,
+        path: str, # the folder
+        pick: Pick, # which of the frames or moments
+        size: int | tuple[int, int] | None = None, # short side, or (height, width); None: as stored
+        span: Span | None = None, # a part of the folder
+    ) -> Tensor:
         "Stacks at the chosen moments, (2·stack, T, H, W) uint8: x, y, x, y, …"
         x, y = self._files(path)
         fields = self._starts(path, x, pick, span)  # (T, stack)

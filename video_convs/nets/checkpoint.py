@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FORMAT', 'write_atomic', 'save', 'read_config', 'load_weights', 'load']
 
-# %% ../../nbs/nets/27_checkpoint.ipynb #530b7586
+# %% ../../nbs/nets/27_checkpoint.ipynb #4db22f64
 import json
 import os
 import uuid
@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from .zoo import VideoNet
+from .zoo import VideoNet, variants
 
 # %% ../../nbs/nets/27_checkpoint.ipynb #1ac4c5d7
 def write_atomic(
@@ -116,7 +116,11 @@ def load(
     "The network of a checkpoint, ready to use."
     config = read_config(folder)
     options = {key: config[key] for key in _OWN[1:-1]}  # all but format and variant
-    try: model = VideoNet(**options, **config['variant'])
+    try:
+        known = variants(config['name'])
+        for key in config['variant']:  # a stranger's page must not give other arguments: `pretrained` reads a file
+            if key not in known: raise ValueError(f"{config['name']} has no variant {key!r}; it has {', '.join(known) or 'none'}")
+        model = VideoNet(**options, **config['variant'])
     except (ValueError, TypeError) as error:
         raise ValueError(f"the network of {Path(folder)/'config.json'} cannot be built: {error}") from error
     return load_weights(model, folder).to(map_location).eval()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Rules', 'AUTHORS', 'MMACTION2', 'BNINCEPTION', 'FAMILIES', 'FOLDS', 'LABEL_MAPS', 'read_checkpoint', 'rename',
            'backwards', 'plain_spelling', 'Family', 'fold_biases', 'key_list', 'recognise', 'Pretrained',
-           'list_pretrained', 'from_official', 'to_official', 'pretrained_model']
+           'packaged_table', 'list_pretrained', 'from_official', 'to_official', 'pretrained_model']
 
 # %% ../../nbs/nets/28_official.ipynb #e4166c32
 import csv
@@ -232,7 +232,7 @@ def recognise(
         raise ValueError(f"these keys belong to none of the networks known here ({known}): {key_list(w)}")
     return family, trunk
 
-# %% ../../nbs/nets/28_official.ipynb #8a20192d
+# %% ../../nbs/nets/28_official.ipynb #3362c7e1
 @dataclass(frozen=True)
 class Pretrained:
     "One line of `pretrained.csv`: a file that anyone can download."
@@ -265,10 +265,16 @@ class Pretrained:
         return known if self.converted == 'yes' else f'{self.config}: {self.why_not}'
 
 @cache
-def _table():
-    package = files('video_convs')  # in a wheel the table lies in the package, in a checkout beside it
-    place = next(p for p in (package/'tables', package.parent/'data') if (p/'pretrained.csv').is_file())
-    return tuple(Pretrained(**row) for row in csv.DictReader((place/'pretrained.csv').read_text('utf-8').splitlines()))
+def packaged_table(
+    name: str, # 'pretrained.csv' or 'papers.csv'
+) -> tuple[dict[str, str], ...]: # one per line: column → text
+    "A table that comes with the package."
+    package = files('video_convs')  # in a wheel the tables lie in the package, in a checkout beside it
+    place = next(p for p in (package/'tables', package.parent/'data') if (p/name).is_file())
+    return tuple(csv.DictReader((place/name).read_text('utf-8').splitlines()))
+
+@cache
+def _table(): return tuple(Pretrained(**row) for row in packaged_table('pretrained.csv'))
 
 def _public_name(checkpoint):
     "Our network for a file that still has the name under which it is published."
@@ -389,7 +395,7 @@ def to_official(
     if faults: raise ValueError(f"{model.name} and those names do not belong together: {key_list(sorted(faults))}")
     return {key: have[plain(key)] for key in theirs.values()}
 
-# %% ../../nbs/nets/28_official.ipynb #23054671
+# %% ../../nbs/nets/28_official.ipynb #9bedc60a
 _LABELS = 'https://raw.githubusercontent.com/open-mmlab/mmaction2/4d6c93474730cad2f25e51109adcf96824efc7a3/tools/data/'
 LABEL_MAPS = { # data set: file with the names of its classes, in the order of the scores; how the sha256 of the names begins
     'kinetics400': ('kinetics/label_map_k400.txt', 'a8dafb93a1204d4e'),
@@ -425,15 +431,6 @@ def _fetch(url, path, sha256, digest=_sha256):
         verify(file)
     return write_atomic(path, download)
 
-def _from_hub(repo):
-    "A checkpoint from the Hugging Face Hub, or from its cache."
-    from huggingface_hub import snapshot_download
-    try: folder = snapshot_download(repo, allow_patterns=['config.json', 'model.safetensors'])
-    except Exception as error:
-        raise ValueError(f"{repo!r} is no folder, none of list_pretrained(), and could not be read from the Hugging Face Hub"
-                         f" ({str(error).splitlines()[0]})") from error
-    return load(folder)
-
 def pretrained_model(
     weights: str | os.PathLike, # of `list_pretrained`, e.g. 'mmaction2/sthv2_8f'; a folder that `save` made; or a Hub id
     name: str | None = None, # of the network, e.g. 'tsm_resnet50'; None: there is but one with these weights
@@ -442,7 +439,8 @@ def pretrained_model(
     if os.path.isdir(weights): return load(weights)
     weights = str(weights)
     if weights.count('/') == 1 and weights.partition('/')[0] not in {row.weights.partition('/')[0] for row in _table()}:
-        return _from_hub(weights)
+        from video_convs.hub import from_pretrained  # builds on this module, so it is asked for only here
+        return from_pretrained(weights)
     rows = [row for row in _table() if row.model and name in (None, row.model)]
     known = {row.weights: row for row in rows}
     if weights not in known:

@@ -394,7 +394,7 @@ def stc_equal(
     "STC whose two blocks read half of the channels each."
     return stc(net, card, alpha, equal=True)
 
-# %% ../../nbs/nets/26_zoo.ipynb #455037e2
+# %% ../../nbs/nets/26_zoo.ipynb #e64ab17f
 class VideoNet(nn.Module):
     "A video network: an image network with an operator in it, run on the frames of a clip."
     def __init__(
@@ -504,6 +504,33 @@ class VideoNet(nn.Module):
         "All that it takes to build this network again, but for the weights."
         return dict(name=self.name, num_classes=self.num_classes, classes=self.classes,
                     input_spec=asdict(self.input_spec), dropout=self.dropout, **self.variant)
+
+    def save_pretrained(
+        self,
+        folder: str | os.PathLike, # made if it is not there
+        **extra, # recipe, data, metrics …: whatever JSON can hold
+    ) -> os.PathLike: # the folder
+        "Write a checkpoint."
+        from video_convs.nets.checkpoint import save  # builds on this module, so it is asked for only here
+        return save(self, folder, **extra)
+
+    def push_to_hub(
+        self,
+        repo_id: str, # 'user/name'; made if it is not there
+        **options, # private, message, api, and what `save_pretrained` takes: see `hub.push`
+    ) -> str: # address of its page
+        "Publish the network on the Hugging Face Hub."
+        from video_convs.hub import push  # as above
+        return push(self, repo_id, **options)
+
+    @staticmethod
+    def from_pretrained(
+        where: str | os.PathLike, # folder of a checkpoint, or 'user/name' on the Hugging Face Hub
+        **options, # revision, local_files_only, map_location, api: see `hub.from_pretrained`
+    ) -> 'VideoNet': # in eval mode
+        "The network of a checkpoint, ready to use."
+        from video_convs.hub import from_pretrained  # as above
+        return from_pretrained(where, **options)
 
 def _spec(entry, given, frames):
     "The backbone's input spec, with what is given in its place."

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['AVERAGES', 'SERVERS', 'wilson_interval', 'bootstrap_interval', 'Scores', 'score', 'save_scores', 'load_scores',
            'report', 'evaluate', 'refuse_missing', 'ensemble', 'mean_over_splits', 'write_submission', 'pair_accuracy',
-           'plot_confusion', 'predict']
+           'plot_confusion']
 
-# %% ../../nbs/train/42_evaluate.ipynb #cd37b852
+# %% ../../nbs/train/42_evaluate.ipynb #025c551d
 import csv
 import json
 import math
@@ -16,7 +16,6 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +25,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..data.datasets import Clips, loader, match_classes
-from ..data.transforms import Views, eval_transform
-from ..data.video import Decoder
-from ..nets.checkpoint import load, write_atomic
+from ..data.transforms import Views
+from ..nets.checkpoint import write_atomic
 from ..nets.zoo import VideoNet
 
 # %% ../../nbs/train/42_evaluate.ipynb #86182133
@@ -363,36 +361,3 @@ def plot_confusion(
         ax.set(xlabel='answer', ylabel='true class')
         ax.set_title(f"{title}: {r['top1']['accuracy']:.1%}", fontsize=9)
     return fig
-
-# %% ../../nbs/train/42_evaluate.ipynb #24cd4b5d
-@lru_cache(4)
-def _decoder(timeout): return Decoder(timeout)  # started by the first video, kept for the next ones
-
-def predict(
-    checkpoint: str | Path | VideoNet, # folder of a checkpoint, or a network
-    video: str | Path, # a video file
-    topk: int = 5, # how many classes
-    views: Views = Views(), # clips × crops of the video
-    average: str = 'logits', # over the views: 'logits' or 'probabilities'
-    timeout: float = 60., # seconds that decoding may take
-) -> list[tuple[str, float]] | dict[str, list]: # (class, probability), most probable first; for several tasks: task → list
-    "Classify a video file."
-    if average not in AVERAGES: raise ValueError(f"there is no average of {average!r}: choose {' or '.join(AVERAGES)}")
-    if topk < 1: raise ValueError(f"predict gives one class or more, got topk = {topk}")
-    model = checkpoint if isinstance(checkpoint, VideoNet) else load(checkpoint)
-    spec = model.input_spec
-    if spec.modality != 'rgb':
-        raise ValueError(f"{model.name} wants {spec.modality}, which a video file does not hold: use a network for RGB")
-    transform = eval_transform(spec, views)
-    draws = np.random.default_rng(0) if views.random else None
-    frames = _decoder(timeout).read(video, lambda n: views.indices(n, spec, draws))
-    x = transform(frames)  # (C, F, H, W), or (V, C, F, H, W)
-    device, was_training = next(model.parameters()).device, model.training
-    model.eval()
-    with torch.inference_mode(): scores = model((x if x.ndim == 5 else x[None]).to(device))
-    model.train(was_training)
-    def answer(z, classes):
-        p = (z.float().mean(0).softmax(0) if average == 'logits' else z.float().softmax(1).mean(0)).topk(min(topk, z.shape[1]))
-        return [(classes[i] if classes else str(i), x) for x, i in zip(p.values.tolist(), p.indices.tolist())]
-    if not isinstance(scores, dict): return answer(scores, model.classes)
-    return {task: answer(z, (model.classes or {}).get(task)) for task, z in scores.items()}

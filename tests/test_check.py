@@ -1,0 +1,146 @@
+"Checking and preparing data sets: what is named, what is gone on with, what survives a decoder that does not."
+import json
+import os
+import shutil
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from video_convs.cli import main
+from video_convs.data import check
+from video_convs.data.catalogue import open_dataset
+from video_convs.data.check import check_dataset, prepare_dataset
+from video_convs.data.frames import write_frames
+from video_convs.data.video import Decoder, VideoError, check_video, probe, read_frames, write_video
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+
+@pytest.fixture(scope='module')
+def source(tmp_path_factory):
+    root = tmp_path_factory.mktemp('source')
+    for n, name in enumerate('ab'):
+        (root/name).mkdir()
+        for k in range(2):
+            film = np.random.default_rng(2*n + k).integers(0, 255, (10, 6, 9, 3)).repeat(8, 1).repeat(8, 2)
+            write_video(root/name/f'{k}.mp4', film.astype(np.uint8))
+    return root
+
+@pytest.fixture
+def root(tmp_path, source): return Path(shutil.copytree(source, tmp_path/'set'))
+
+@pytest.fixture
+def here(monkeypatch):
+    "Files are decoded in this process, and counted by what is asked: starting another process takes seconds."
+    asked = []
+    class Here:
+        def close(self): pass
+        def check(self, path, deep=False): asked.append(Path(path).name); return check_video(path, deep)
+        def probe(self, path): return probe(path)
+        def read(self, path, indices, **options): return read_frames(path, indices, reader='pyav', **options)
+    monkeypatch.setattr(check, 'Decoder', Here)
+    return asked
+
+def test_a_file_that_hangs_the_decoder_is_named_and_the_others_go_on(root, tmp_path, monkeypatch):
+    real, hung = Decoder.check, str(root/'a/1.mp4')
+    def with_a_hang(self, path, deep=False):
+        if str(path) != hung: return real(self, path, deep)
+        self.timeout = .1
+        os.kill(self._started().pid, 19)  # stopped: it will not answer
+        return real(self, path, deep)
+    monkeypatch.setattr(Decoder, 'check', with_a_hang)
+    report = tmp_path/'report.jsonl'
+    assert check_dataset('folder', root, report, deep=True, workers=1)['all'] == dict(listed=4, fine=3, missing=0, broken=1)
+    broken = [r for r in map(json.loads, report.read_text().splitlines()) if r['state'] == 'broken']
+    assert [r['path'] for r in broken] == [hung] and 'no answer from the decoder' in broken[0]['why']
+
+def test_a_check_that_is_stopped_blames_no_file(root, tmp_path, monkeypatch):
+    taken = threading.Event()
+    class Interrupted:
+        def close(self): taken.set()
+        def check(self, path, deep=False):
+            if path == str(root/'a/0.mp4'): raise KeyboardInterrupt
+            taken.wait(20)
+            raise VideoError(f'{path}: the decoder crashed on it')
+    monkeypatch.setattr(check, 'Decoder', Interrupted)
+    with pytest.raises(KeyboardInterrupt): check_dataset('folder', root, tmp_path/'report.jsonl', workers=2)
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and 'ThreadPool' in thread.name: thread.join(5)
+    assert (tmp_path/'report.jsonl').read_text() == ''
+
+def test_a_check_is_gone_on_with(root, tmp_path, here):
+    report = tmp_path/'runs/report.jsonl'
+    assert check_dataset('folder', root, report)['all'] == dict(listed=4, fine=4, missing=0, broken=0)
+    check_dataset('folder', root, report)
+    assert len(here) == 4
+    (root/'a/0.mp4').write_bytes((root/'a/0.mp4').read_bytes()[:-700])
+    assert check_dataset('folder', root, report)['all']['broken'] == 1
+    check_dataset('folder', root, report, deep=True)  # looks at all again, closer
+    lines = report.read_text().splitlines()
+    report.write_text('\n'.join(lines[:-1]) + '\n' + lines[-1][:20])  # the machine went down
+    check_dataset('folder', root, report, deep=True)
+    assert len(here) == 4 + 1 + 4 + 1
+    states = {Path(r['path']).relative_to(root).as_posix(): r['state'] for r in map(json.loads, report.read_text().splitlines())}
+    assert states == {'a/0.mp4': 'broken', 'a/1.mp4': 'fine', 'b/0.mp4': 'fine', 'b/1.mp4': 'fine'}
+
+def test_damage_inside_files_and_folders_is_found(root, tmp_path, here):
+    data = bytearray((root/'a/0.mp4').read_bytes())
+    at = data.find(b'mdat') + 900
+    data[at:at + 300] = bytes(300)
+    (root/'a/0.mp4').write_bytes(data)
+    assert check_dataset('folder', root, tmp_path/'r.jsonl', deep=True)['all']['broken'] == 1
+    hand = tmp_path/'jester'
+    for name in ('7', '9'): write_frames(hand/f'20bn-jester-v1/{name}', np.random.default_rng(0).integers(0, 255, (4, 32, 48, 3)).astype(np.uint8))
+    (hand/'jester-v1-labels.csv').write_text('Swiping Left\nSwiping Right\n'); (hand/'jester-v1-train.csv').write_text('7;Swiping Left\n9;Swiping Right\n')
+    (picture := hand/'20bn-jester-v1/9/00003.jpg').write_bytes(picture.read_bytes()[:700])
+    for deep in (False, True):
+        counts = check_dataset('jester', hand, tmp_path/'j.jsonl', deep=deep, partial=True)
+        assert counts['train']['broken'] == deep and counts['val']['state'] == 'no list'
+
+def test_spans_that_end_behind_their_file(tmp_path, source, here):
+    (tmp_path/'s/rgb').mkdir(parents=True)
+    for k in 'ab': shutil.copy(source/f'{k}/0.mp4', tmp_path/f's/rgb/{k}.mp4')
+    (tmp_path/'s/Diving48_vocab.json').write_text('[["a"], ["b"]]')
+    (tmp_path/'s/Diving48_V2_train.json').write_text(json.dumps([dict(vid_name=k, label=0, start_frame=0, end_frame=n) for k, n in (('a', 10), ('b', 90))]))
+    assert check_dataset('diving48', tmp_path/'s', tmp_path/'r.jsonl', partial=True)['train'] == dict(listed=2, fine=1, missing=0, broken=1)
+    assert 'too few for the span from 0 to 90' in (tmp_path/'r.jsonl').read_text()
+
+def test_all_folds_are_looked_at(tmp_path, source, here):
+    for c in ('run', 'sit'):
+        (tmp_path/'s'/c).mkdir(parents=True)
+        for k in range(3): shutil.copy(source/'a/0.mp4', tmp_path/f's/{c}/{k}.avi')
+        for fold, flags in ((1, '120'), (2, '012')):
+            (tmp_path/f's/{c}_test_split{fold}.txt').write_text(''.join(f'{k}.avi {f} \n' for k, f in enumerate(flags)))
+    counts = check_dataset('hmdb51', tmp_path/'s', tmp_path/'r.jsonl', partial=True)
+    assert {k: v['listed'] for k, v in counts.items()} == {'train, fold 1': 2, 'test, fold 1': 2, 'train, fold 2': 2, 'test, fold 2': 2, 'train, fold 3': 0, 'test, fold 3': 0}
+    assert prepare_dataset('hmdb51', tmp_path/'s', tmp_path/'t', partial=True)['done'] == 6
+    for fold in (1, 2):
+        one, two = (open_dataset('hmdb51', tmp_path/r, 'train', fold=fold, partial=True) for r in 'st')
+        assert (one.ids, one.labels) == (two.ids, two.labels) and all(p.endswith('.mp4') for p in two.paths)
+
+def test_a_copy_is_gone_on_with_and_never_half(root, tmp_path, here, monkeypatch):
+    (root/'a/1.mp4').write_text('not a video')
+    made = prepare_dataset('folder', root, tmp_path/'out', short=32, gop=2)
+    assert made['done'] == 3 and list(made['failed']) == [str(root/'a/1.mp4')]
+    info = probe(tmp_path/'out/b/1.mp4')
+    assert (info.height, info.width, info.frames) == (32, 48, 10) and len(info.keys) >= 5
+    film = np.random.default_rng(9).integers(0, 255, (10, 48, 72, 3)).astype(np.uint8)
+    write_video(root/'a/1.mp4', film)
+    os.unlink(tmp_path/'out/b/1.mp4')
+    real = check.Decoder.check
+    monkeypatch.setattr(check.Decoder, 'check', lambda self, path, deep=False: replace(real(self, path, deep), frames=9))  # a copy that is not whole
+    assert len(prepare_dataset('folder', root, tmp_path/'out', short=32, gop=2)['failed']) == 2 and not list((tmp_path/'out').rglob('*new*'))
+    assert not (tmp_path/'out/b/1.mp4').exists()
+    with pytest.raises(ValueError, match='other settings'): prepare_dataset('folder', root, tmp_path/'out', short=48)
+
+def test_commands(root, tmp_path, here, capsys):
+    (root/'a/1.mp4').write_text('not a video')
+    assert main(['data', 'check', 'folder', str(root), '--deep', '--out', str(tmp_path/'r.jsonl')]) == 1
+    assert 'broken: ' in capsys.readouterr().out
+    assert main(['data', 'prepare', 'folder', str(root), str(tmp_path/'out'), '--short', '32']) == 1
+    assert '3 videos are in' in capsys.readouterr().out
+    assert main(['data', 'check', 'folders', str(root), '--out', str(tmp_path/'r.jsonl')]) == 2
+    assert main(['data', 'check', 'folder', str(root), '--option', 'fold=2', '--out', str(tmp_path/'r.jsonl')]) == 2
+    for line in capsys.readouterr().err.splitlines(): assert line.startswith('video_convs data: ')
