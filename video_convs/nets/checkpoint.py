@@ -100,14 +100,14 @@ def _check_fit(model, weights, path):
         what = f"it lacks {missing[0]}" if missing else f"it has {left[0]}, which the network has not"
         raise ValueError(f"{path} holds weights of another network than {model.name}: {what}"
                          f" ({len(missing)} missing, {len(left)} unexpected)")
-    if len(weights['head.fc.bias']) != model.num_classes:
-        n = len(weights['head.fc.bias'])
+    differ = [key for key, value in own.items() if value.shape != weights[key].shape]
+    if differ and all(key.startswith('head.') for key in differ):
+        n = len(weights[differ[-1]])
         raise ValueError(f"{path} knows {n} classes, the network has {model.num_classes}:"
                          f" load it with {n} classes, then call model.swap_head({model.num_classes})")
-    for key, value in own.items():
-        if value.shape != weights[key].shape:
-            raise ValueError(f"{path} holds weights of another network than {model.name}: {key} is"
-                             f" {tuple(weights[key].shape)} in the file, {tuple(value.shape)} in the network")
+    if differ:
+        raise ValueError(f"{path} holds weights of another network than {model.name}: {differ[0]} is"
+                         f" {tuple(weights[differ[0]].shape)} in the file, {tuple(own[differ[0]].shape)} in the network")
 
 def load(
     folder: str | os.PathLike, # a checkpoint
