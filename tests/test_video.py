@@ -1,15 +1,22 @@
 "Reading and writing video files: every kind of bad file, and both readers against each other."
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings, strategies as st
 
-from video_convs.data.video import VideoError, probe, read_frames, write_video
+from video_convs.data import video as video_module
+from video_convs.data.video import Decoder, VideoError, check_video, probe, read_frames, write_video
 
+pytestmark = pytest.mark.usefixtures('one_thread')
 av = pytest.importorskip('av')
 try: import decord
 except ImportError: decord = None
@@ -152,6 +159,62 @@ def test_without_decord(video, monkeypatch):
     assert torch.equal(read_frames(video, every), want)
     with pytest.raises(ValueError, match='decord is not installed'): read_frames(video, [0], reader='decord')
 
+def uneven(path, frames, times, sizes=((48, 64),)):
+    "Streams of several sizes, with every frame at its time (ticks of 1/25 s)."
+    with av.open(str(path), 'w') as out:
+        streams = [out.add_stream('libx264', rate=25, options={'preset': 'ultrafast'}) for _ in sizes]
+        for stream, (h, w) in zip(streams, sizes): stream.height, stream.width, stream.pix_fmt = h, w, 'yuv420p'
+        for t, frame in zip(times, frames):
+            for stream, (h, w) in zip(streams, sizes):
+                picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:h, :w]), 'rgb24')
+                picture.pts, picture.time_base = int(t), Fraction(1, 25)
+                out.mux(stream.encode(picture))
+        for stream in streams: out.mux(stream.encode())
+    return path
+
+@pytest.mark.parametrize('suffix', ['.mp4', '.mkv'])
+def test_frames_that_come_at_uneven_times(tmp_path, suffix):
+    path = uneven(tmp_path/f'a{suffix}', film(), np.cumsum(np.random.default_rng(0).integers(1, 9, 40)))
+    info, truth = probe(path), read_frames(path, every, reader='pyav')
+    assert info.frames == truth.shape[1] == 40 and info.promised in (40, None)
+    white = (truth[:, :, -4].float().mean(0) > 128).float().sum(-1)
+    assert (white/64*40 - 1 - torch.arange(40)).abs().max() <= 1.5
+    for reader in READERS: assert torch.equal(read_frames(path, [33, 2, 20], reader=reader), truth[:, [33, 2, 20]])
+
+def test_of_several_streams_both_readers_take_the_same(tmp_path):
+    path = uneven(tmp_path/'a.mp4', film(), range(40), ((48, 64), (24, 32)))
+    assert (probe(path).height, probe(path).frames) == (48, 40)
+    truth = read_frames(path, every, reader='pyav')
+    for reader in READERS: assert torch.equal(read_frames(path, [33, 2, 20], reader=reader), truth[:, [33, 2, 20]])
+
+@pytest.mark.parametrize('suffix, codec', [('.mpg', 'mpeg2video'), ('.ts', 'mpeg2video'), ('.ts', 'libx264'), ('.flv', 'flv'),
+                                           ('.wmv', 'wmv2'), ('.avi', 'libx264'), ('.avi', 'mpeg4'), ('.mkv', 'mpeg4')])
+def test_what_decord_might_read_otherwise_goes_to_pyav(tmp_path, suffix, codec):
+    path = encode(tmp_path/f'a{suffix}', film(), codec)
+    truth = read_frames(path, every, reader='pyav')
+    for k in (0, 11, 12, 24, 39): assert torch.equal(read_frames(path, [k]), truth[:, k:k + 1]), k
+
+def test_a_film_that_changes_its_size_is_refused(tmp_path):
+    small, large = film(4)[:, :24, :32], film(4)
+    parts = [encode(tmp_path/f'{k}.mpg', frames, 'mpeg2video') for k, frames in enumerate((small, large))]
+    (tmp_path/'both.mpg').write_bytes(b''.join(p.read_bytes() for p in parts))
+    with pytest.raises(VideoError): read_frames(tmp_path/'both.mpg', every)
+
+def test_each_frame_is_decoded_once(video, monkeypatch):
+    seen, upright = [], video_module._upright
+    monkeypatch.setattr(video_module, '_upright', lambda frame: (seen.append(frame.pts), upright(frame))[1])
+    frames = read_frames(video, [7, 7, 3, 30, 7, 3], reader='pyav')
+    assert len(seen) == len(set(seen)) == 3 and torch.equal(frames[:, 0], frames[:, 4])
+
+@pytest.mark.parametrize('reader', ['auto', 'pyav'])
+def test_memory_stays(video, reader):
+    import psutil
+    memory = psutil.Process().memory_info
+    for _ in range(50): read_frames(video, [0, 20, 39], reader=reader)
+    before = memory().rss
+    for _ in range(250): read_frames(video, [0, 20, 39], reader=reader)
+    assert memory().rss - before < 10e6
+
 # bad files
 
 def bad_files(folder, video):
@@ -224,6 +287,123 @@ for path in [r'{video}', r'{tmp_path}/text.mp4', r'{tmp_path}/none.mp4', r'{cut(
 """
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+
+# a check of every frame
+
+def test_the_deep_check_names_the_frame(tmp_path, video):
+    assert check_video(video, deep=True) == check_video(video) == probe(video)
+    with av.open(str(video)) as a: pos, size = [(p.pos, p.size) for p in a.demux(video=0) if p.size][30]
+    data = bytearray(video.read_bytes())
+    data[pos + 4:pos + size] = bytes(size - 4)
+    (tmp_path/'damaged.mp4').write_bytes(data)
+    check_video(tmp_path/'damaged.mp4')
+    with pytest.raises(VideoError, match='frame (2|3).* of 40 does not decode'): check_video(tmp_path/'damaged.mp4', deep=True)
+    with pytest.raises(VideoError, match='promises 40 frames'):
+        check_video(cut(copy(video, tmp_path/'fast.mp4', movflags='faststart'), tmp_path/'cut.mp4'))
+
+def test_a_pipe_is_no_video(tmp_path):
+    if not hasattr(os, 'mkfifo'): pytest.skip('no named pipes here')
+    os.mkfifo(tmp_path/'pipe.mp4')
+    with pytest.raises(VideoError, match='is a device or a pipe|is empty'): probe(tmp_path/'pipe.mp4')
+
+# another process
+
+@pytest.fixture(scope='module')
+def decoder():
+    with Decoder(timeout=30) as d: yield d
+
+def test_the_other_process_gives_the_same(video, decoder, tmp_path):
+    assert decoder.probe(video) == decoder.check(video, deep=True) == probe(video)
+    want = read_frames(video, [5, 0, 39], size=24)
+    for indices in ([5, 0, 39], np.array([5, 0, 39]), lambda n: [5, 0, n - 1]):
+        assert torch.equal(decoder.read(video, indices, size=24), want)
+    odd = write_video(tmp_path/'ein Käse, 50% #1.mp4', film(6))
+    assert decoder.read(odd, every).shape == (3, 6, 48, 64)
+
+def test_errors_come_across(video, decoder, tmp_path):
+    process = decoder.probe(video) and decoder._process
+    for kind, (path, message) in bad_files(tmp_path, video).items():
+        with pytest.raises(VideoError, match=message): decoder.read(path, lambda n: [0])
+    with pytest.raises(VideoError, match='frame 40 was asked for'): decoder.read(video, [40])
+    for bad, message in [(dict(reader='opencv'), 'opencv'), (dict(sice=3), 'sice')]:
+        with pytest.raises(ValueError, match=message): decoder.read(video, [0], **bad)
+    assert decoder._process is process  # none of this needs a new one
+
+@pytest.mark.skipif(not hasattr(signal, 'SIGSTOP'), reason='no signals here')
+def test_a_hang_and_a_crash_are_named_and_survived(video):
+    with Decoder(timeout=1) as decoder:
+        for blow, message in [(signal.SIGSTOP, 'film.mp4: no answer from the decoder after 1 s'), (signal.SIGSEGV, 'film.mp4: the decoder crashed')]:
+            decoder.probe(video)
+            decoder._process.send_signal(blow)
+            with pytest.raises(VideoError, match=message): decoder.read(video, [0])
+        with pytest.raises(ZeroDivisionError): decoder.read(video, lambda n: [n//0])  # fails here, not there
+        assert decoder.probe(video).frames == 40
+        process = decoder._process
+    assert process.poll() is not None  # the end of the block is its end
+
+def test_threads_take_turns(video, decoder):
+    wrong, want = [], read_frames(video, [3])
+    def work():
+        for _ in range(5): wrong.append(not torch.equal(decoder.read(video, [3]), want))
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for t in threads: t.start()
+    for t in threads: t.join()
+    assert len(wrong) == 15 and not any(wrong)
+
+def test_in_a_script_without_a_guard(video):
+    "What starts a process must not run the caller's script again."
+    code = f"from video_convs.data.video import Decoder\nprint(Decoder().probe({str(video)!r}).frames)"
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, '40\n', '')
+
+def test_a_time_limit_must_be_one():
+    with pytest.raises(ValueError, match='above 0'): Decoder(timeout=0)
+
+# any damage
+
+@pytest.fixture(scope='module')
+def films(tmp_path_factory, video):
+    folder = tmp_path_factory.mktemp('fuzz')
+    paths = [copy(video, folder/'a.mp4', movflags='faststart'), write_video(folder/'a.mkv', film()),
+             encode(folder/'a.webm', film(), 'libvpx'), encode(folder/'a.avi', film(), 'mpeg4')]
+    return {p.suffix: (p.read_bytes(), folder/f'maimed{p.suffix}') for p in paths}
+
+def survives(decoder, path):
+    "Read from both ends and the middle of a maimed film: what it says, or None where it is refused."
+    started = time.perf_counter()
+    try:
+        info = decoder.probe(path)
+        frames = decoder.read(path, lambda n: [0, n//2, n - 1])
+        assert frames.shape[1] == 3
+    except VideoError as error:
+        assert str(path) in str(error) and 'crashed' not in str(error) and 'no answer' not in str(error)
+        info = None
+    assert time.perf_counter() - started < 20
+    return info
+
+@pytest.mark.parametrize('suffix', ['.mp4', '.mkv', '.webm', '.avi'])
+def test_flipped_bytes(films, decoder, suffix):
+    data, path = films[suffix]
+    @settings(max_examples=60, deadline=None, derandomize=True, database=None)
+    @given(st.lists(st.tuples(st.integers(0, len(data) - 1), st.integers(1, 255)), min_size=1, max_size=8))
+    def check(flips):
+        maimed = bytearray(data)
+        for at, bits in flips: maimed[at] ^= bits
+        path.write_bytes(maimed)
+        info = survives(decoder, path)
+        assert info is None or info.frames + info.hidden >= 40, info
+    check()
+
+@pytest.mark.parametrize('suffix', ['.mp4', '.mkv', '.webm', '.avi'])
+def test_lost_bytes(films, decoder, suffix):
+    data, path = films[suffix]
+    @settings(max_examples=60, deadline=None, derandomize=True, database=None)
+    @given(st.integers(1, len(data) - 1), st.integers(1, len(data)))
+    def check(at, length):  # the end, or a piece out of the middle
+        path.write_bytes(data[:at] + data[at + length:])
+        info = survives(decoder, path)
+        assert info is None or info.frames + info.hidden >= 40, info
+    check()
 
 # real videos, the odd ones included
 

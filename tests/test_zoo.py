@@ -62,7 +62,7 @@ def test_runs(net):
         features, scores = net.forward_features(x), net(x)
         assert features.shape[::2] == (2, net.features) and scores.isfinite().all()
         if net.name.startswith((*WHOLE, 'c2d_')):
-            with pytest.raises(ValueError, match='no scores per frame'): net(x, per_frame=True)
+            with pytest.raises(ValueError, match='there are none per frame'): net(x, per_frame=True)
         else:
             per_frame = net(x, per_frame=True)
             assert per_frame.shape == (2, T, 5)
@@ -89,6 +89,7 @@ def test_every_parameter_learns(net):
 
 def test_recomputed_gradients(net):
     "Activation checkpointing, with two clip lengths in one graph where the network takes them."
+    if net.name.endswith('vgg16'): return  # has no blocks
     lengths = [T, T] if net.input_spec.fixed else [T, 2]
     def gradients(again):
         twin = copy.deepcopy(net).double().train().set_grad_checkpointing(again)
@@ -115,7 +116,7 @@ def test_compiles_and_exports(net):
         want = net(x)
         same(torch.compile(net, backend='aot_eager', fullgraph=True)(x), want)
         free = {0: torch.export.Dim('B', min=1, max=64)}
-        same(torch.export.export(net, (x,), dynamic_shapes=(free, None)).module()(x[:1]), want[:1])
+        same(torch.export.export(net, (x,), dynamic_shapes=(free,)).module()(x[:1]), want[:1])
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which('g++') or shutil.which('clang++')), reason='inductor needs a C++ compiler')
@@ -130,7 +131,7 @@ def test_onnx(net, tmp_path):
     runtime = pytest.importorskip('onnxruntime', reason='install the extra: video_convs[export]')
     x = clip_for(net)
     free = {0: torch.export.Dim('B', min=1, max=64)}
-    torch.onnx.export(net, (x,), str(tmp_path/'net.onnx'), dynamo=True, dynamic_shapes=(free, None), verbose=False)
+    torch.onnx.export(net, (x,), str(tmp_path/'net.onnx'), dynamo=True, dynamic_shapes=(free,), verbose=False)
     session = runtime.InferenceSession(str(tmp_path/'net.onnx'), providers=['CPUExecutionProvider'])
     for clip in (x, x[:1]):
         y, = session.run(None, {session.get_inputs()[0].name: clip.contiguous().numpy()})
@@ -271,13 +272,29 @@ def test_odd_sizes(size):
     (lambda: create_model('tsn_tiny', 2, input_spec=dict(frame=4)), "no field 'frame'; near matches: frames"),
     (lambda: create_model('tsn_tiny', 2, frames=4, input_spec=dict(frames=8)), 'differ: say it once'),
     (lambda: create_model('tsn_tiny'), 'num_classes is missing'),
+    (lambda: create_model('tsn_tiny', 2, pretrained=True), "'imagenet', a file, a folder"),
+    (lambda: create_model('tsn_tiny', 2, pretrained='nowhere.pth'), "there is no file 'nowhere.pth'"),
+    (lambda: create_model(None, 2), "no network is called None"),
+    (lambda: create_model('tsn_tiny', 2, frames='8'), "frames ≥ 1, a whole number, got '8'"),
+    (lambda: create_model('tsn_tiny', 2, input_spec='x'), "an InputSpec or a dict, got 'x'"),
+    (lambda: create_model('tsn_tiny', 2, input_spec=dict(mean=None)), 'one mean for each of 3 channels'),
+    (lambda: create_model('tsn_tiny', 2, input_spec=dict(std=(0,))), 'std, which must be positive'),
+    (lambda: create_model('tsn_tiny', 2, input_spec=dict(fixed=True)), 'here it is False: leave it out'),
+    (lambda: create_model('tsn_tiny', 2, input_spec=dict(per_segment=5)), 'here it is 1: leave it out'),
+    (lambda: create_model('h2cn_tiny', 2, input_spec=dict(modality='flow', mean=(.5,), std=(.2,))), 'take fmcb=None'),
+    (lambda: create_model('tsn_tiny', 2, classes='ab'), 'classes is a list of names'),
+    (lambda: create_model('tsn_tiny', {'verb': 1, 'action': 2}, classes={'verb': ['a']}), "of task 'action'"),
+    (lambda: create_model('hf_tsn_tiny', 2, modules=1.5), 'got 1.5'),
+    (lambda: create_model('c2d_resnet50', 2)(torch.zeros(1, 3, 1, 32, 32)), 'two frames or more'),
+    (lambda: create_model('tsn_vgg16', 2).set_grad_checkpointing(), 'one row of layers'),
+    (lambda: Ensemble(create_model('tsn_tiny', 2, classes=['a', 'b']), create_model('tsn_tiny', 2, classes=['b', 'a'])), "got 'a' and 'b'"),
     (lambda: create_model('tsn_tiny', {'verb': 3}), "'action'"),
     (lambda: create_model('trn_bninception', {'verb': 3, 'action': 4}), 'a head of its own'),
-    (lambda: create_model('hf_tsn_tiny', 2, modules=9), 'modules must be from 0 to 3'),
+    (lambda: create_model('hf_tsn_tiny', 2, modules=9), 'modules must be from 0 to 3, the places'),
     (lambda: create_model('r2plus1d_tiny', 2, arrangement='parallel', kernel_size=5), 'three taps'),
     (lambda: Ensemble(create_model('tsn_tiny', 2)), 'two networks or more, got 1'),
     (lambda: Ensemble(create_model('tsn_tiny', 2), create_model('tsn_tiny', 3)), 'the same num_classes'),
-    (lambda: Ensemble(*[create_model('tsn_tiny', 2)] * 2, weights=[1]), 'as many weights'),
+    (lambda: Ensemble(*[create_model('tsn_tiny', 2)] * 2, weights=[1]), 'as many weights, none negative'),
     (lambda: Ensemble(*[create_model('tsn_tiny', 2)] * 2, average='votes'), "'logits' or 'probabilities'"),
     (lambda: Ensemble(*[create_model('tsn_tiny', 2)] * 2)(torch.zeros(1, 3, 2, 8, 8)), 'needs 2 clips'),
     (lambda: create_model('tsn_tiny', 2, pretrained='imagenet'), 'tiny has no ImageNet weights'),
@@ -308,6 +325,25 @@ def test_a_network_of_your_own(clip):
     finally:
         from video_convs.nets import zoo
         del zoo._ENTRIES['plain_tiny']
+
+def test_a_registration_that_would_not_work():
+    def late(trunk, card, width): return trunk
+    with pytest.raises(ValueError, match='a variant needs a default'): register('tiny')(late)
+    with pytest.raises(ValueError, match='near matches: tiny'): register('tinny')(lambda net, card: net)
+    with pytest.raises(ValueError, match='registered already'): register('tiny', name='tsn_tiny')(lambda net, card: net)
+
+def test_whole_networks(tmp_path, clip):
+    net = awake('hgc_tiny', frames=8, classes=list('abcde'))
+    folder = str(save(net, tmp_path/'net'))
+    again = create_model('hgc_tiny', pretrained=folder)
+    with torch.no_grad(): assert torch.equal(again(clip), net(clip)) and again.classes == net.classes
+    for options, message in [
+            (dict(num_classes=7), 'load it with 5, then call model.swap_head(7)'), (dict(num_classes=0), 'swap_head(0)'),
+            (dict(slope=4), 'with slope=2, not 4'), (dict(slop=4), "no option 'slop'; near matches: slope"),
+            (dict(frames=16), 'it runs with any number of frames'), (dict(input_spec=InputSpec(size=96)), 'with size=224, not 96')]:
+        with pytest.raises(ValueError) as error: create_model('hgc_tiny', pretrained=folder, **options)
+        assert message in str(error.value)
+    with pytest.raises(ValueError, match='is hgc_tiny, not .tsn_tiny.'): create_model('tsn_tiny', pretrained=folder)
 
 def test_input_spec_survives_json():
     spec = InputSpec(frames=16, size=112, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))

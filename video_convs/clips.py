@@ -100,7 +100,7 @@ class Clipwise(nn.Module):
                              " use `recompute`, which announces it again")
         return fold(self.op(unfold(frames, T)))
 
-# %% ../nbs/00_clips.ipynb #91ff8ce3
+# %% ../nbs/00_clips.ipynb #979b491c
 @contextmanager
 def _second_run(block, T):
     "The clip length of the first run; running statistics stay as it left them."
@@ -114,7 +114,8 @@ def _second_run(block, T):
 
 def _run_twice(block, *args):
     run, T = partial(type(block).forward, block), getattr(_running, 'T', None)
-    if not torch.is_grad_enabled(): return run(*args)
+    # a compiler decides by itself what to compute again
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling(): return run(*args)
     return checkpoint(run, *args, use_reentrant=False, context_fn=lambda: (nullcontext(), _second_run(block, T)))
 
 def recompute(

@@ -31,7 +31,7 @@ def text_table(
     def line(row): return ' | '.join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))])
     return '\n'.join([line(rows[0]), '-|-'.join('-' * w for w in widths), *map(line, rows[1:])])
 
-# %% ../nbs/50_demo.ipynb #f58235c1
+# %% ../nbs/50_demo.ipynb #130798ae
 def contact_sheet(
     models: dict[str, VideoNet], # name → network
     videos: VideoDataset, # unseen ones
@@ -44,7 +44,7 @@ def contact_sheet(
     rows = [i for indices in of_class for i in indices[:per_class]]
     few = videos.subset(rows)
     clips = Clips(few, spec, train=False)
-    answers = {name: score(model, clips, progress=False)[0].argmax(1) for name, model in models.items()}
+    answers = {name: score(model, clips, progress=False).logits.argmax(1) for name, model in models.items()}
     size = spec.frames * 0.85 + 2.6, 0.9 * len(rows)
     fig, axes = plt.subplots(len(rows), spec.frames, figsize=size, squeeze=False)
     fig.subplots_adjust(left=0.01, right=0.70, top=0.97, bottom=0.01, wspace=0.04, hspace=0.06)

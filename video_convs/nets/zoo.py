@@ -8,7 +8,7 @@ __all__ = ['InputSpec', 'Entry', 'register', 'find_model', 'list_models', 'varia
            'H2CNStem', 'h2cn', 'sth', 'hf_tsn', 'hf_trn', 'hf_eco_lite', 'stc', 'stc_light', 'stc_equal', 'VideoNet',
            'create_model', 'Ensemble']
 
-# %% ../../nbs/nets/26_zoo.ipynb #cf490ec2
+# %% ../../nbs/nets/26_zoo.ipynb #ce6edcf2
 import inspect
 import os
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip, clip_length, fold, recompute, unfold
-from .backbones import BACKBONES, Backbone, adapt_first_conv, trunk
+from .backbones import BACKBONES, Backbone, adapt_first_conv, find_backbone, trunk
 from .heads import VerbNounHead, FrameHead, GRUHead, TRNHead
 from .surgery import insert_after, insert_before, match, replace, suggest
 from ..ops.aggregation import HFModule
@@ -32,7 +32,7 @@ from ..ops.hybrid import STHConv
 from ..ops.rivals import TAM, TIN, GSTConv, MotionExcitation, MultipleTemporalAggregation
 from ..ops.temporal import C3D, P3D, R2Plus1D, ShiftedConv, TemporalConv, TemporalShift
 
-# %% ../../nbs/nets/26_zoo.ipynb #52763d87
+# %% ../../nbs/nets/26_zoo.ipynb #3aac011e
 @dataclass(frozen=True)
 class InputSpec:
     "What a set of weights expects of its input."
@@ -49,16 +49,19 @@ class InputSpec:
 
     def __post_init__(self):
         for key in ('frames', 'per_segment', 'size'):
-            if getattr(self, key) < 1: raise ValueError(f"InputSpec needs {key} ≥ 1, got {getattr(self, key)}")
+            value = getattr(self, key)
+            if not isinstance(value, int) or value < 1: raise ValueError(f"InputSpec needs {key} ≥ 1, a whole number, got {value!r}")
         for key, known in _CHOICES.items():
             if getattr(self, key) not in known:
                 raise ValueError(f"InputSpec's {key} is {' or '.join(map(repr, known))}, got {getattr(self, key)!r}")
         for key in ('mean', 'std'):  # JSON turns tuples into lists
-            value = tuple(map(float, getattr(self, key)))
+            try: value = tuple(map(float, getattr(self, key)))
+            except (TypeError, ValueError): value = ()
             if len(value) not in (1, self.channels):
                 raise ValueError(f"InputSpec needs one {key} for each of {self.channels} channels, or one for all,"
-                                 f" got {value}")
+                                 f" got {getattr(self, key)!r}")
             object.__setattr__(self, key, value)
+        if min(self.std) <= 0: raise ValueError(f"InputSpec divides by std, which must be positive, got {self.std}")
 
     @property
     def channels(self) -> int:
@@ -67,7 +70,7 @@ class InputSpec:
 
 _CHOICES = dict(fit=('crop', 'squash'), channel_order=('rgb', 'bgr'), value_range=(1, 255), modality=('rgb', 'flow'))
 
-# %% ../../nbs/nets/26_zoo.ipynb #f48e979b
+# %% ../../nbs/nets/26_zoo.ipynb #eb8ee3ad
 @dataclass(frozen=True)
 class Entry:
     "A network of the registry."
@@ -75,21 +78,26 @@ class Entry:
     put: Callable # (trunk, card, **variants) → trunk with operators
     head: type[nn.Module] # made with (features, num_classes, dropout, **variants)
 
-    def accepts(self, key: str) -> list[Callable]:
-        "Whoever has an argument of that name."
-        return [f for f in (self.put, self.head) if key in inspect.signature(f).parameters]
-
     @property
     def summary(self) -> str:
         "One line on what it is."
-        return self.put.__doc__
+        return self.put.__doc__ or ''
+
+    @property
+    def arguments(self) -> dict[str, object]: # name → default
+        "What the function takes behind trunk and card, and the head behind features, num_classes and dropout."
+        parameters = [list(inspect.signature(f).parameters.values())[n:] for f, n in ((self.put, 2), (self.head, 3))]
+        return {p.name: p.default for p in sum(parameters, [])}
+
+    @property
+    def fixed(self) -> bool:
+        "Does it hold layers over time, made for a number of frames?"
+        return 'frames' in self.arguments
 
     @property
     def variants(self) -> dict[str, object]: # argument → default
         "The variants that it has."
-        own = ('net', 'card', 'features', 'num_classes', 'dropout', 'frames')
-        arguments = {**inspect.signature(self.put).parameters, **inspect.signature(self.head).parameters}
-        return {key: p.default for key, p in arguments.items() if key not in own}
+        return {name: default for name, default in self.arguments.items() if name != 'frames'}
 
 _ENTRIES = {}  # name → entry
 
@@ -101,7 +109,11 @@ def register(
     "Make a network known to `create_model`."
     def add(put):
         for backbone in backbones or BACKBONES:
-            _ENTRIES[name or f'{put.__name__}_{backbone}'] = Entry(BACKBONES[backbone], put, head)
+            key, entry = name or f'{put.__name__}_{backbone}', Entry(find_backbone(backbone), put, head)
+            if inspect.Parameter.empty in entry.variants.values():
+                raise ValueError(f"{key}: a variant needs a default, so that the name alone makes a network")
+            if key in _ENTRIES: raise ValueError(f"{key} is registered already: choose another name")
+            _ENTRIES[key] = entry
         return put
     return add
 
@@ -110,7 +122,7 @@ def find_model(
 ) -> Entry:
     "What the registry knows of a network; an unknown name is a ValueError with near matches."
     if name not in _ENTRIES:
-        raise ValueError(f"no network is called {name!r}; {suggest(name, list_models())}")
+        raise ValueError(f"no network is called {name!r}; {suggest(str(name), list_models())}")
     return _ENTRIES[name]
 
 def list_models(
@@ -133,28 +145,39 @@ def tsn(net, card):
     "The image network alone: scores per frame, averaged."
     return net
 
-# %% ../../nbs/nets/26_zoo.ipynb #1ffb57ab
+# %% ../../nbs/nets/26_zoo.ipynb #a3ae07a4
 class FramePool(nn.MaxPool3d):
-    "The maximum of each pair of frames: half as many go on."
+    "The maximum of each pair of frames: half as many go on; of an odd number the last is left out."
     def __init__(self): super().__init__((2, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor: # (B, C, T, H, W) → (B, C, T // 2, H, W)
+        if x.shape[2] < 2: raise ValueError("FramePool needs pairs of frames: a clip of two frames or more, got 1")
+        return super().forward(x)
 
 @register('resnet50', 'resnet101')
 def c2d(net, card):
     "TSN that takes the maximum of each two frames after the first stage."
     return insert_after(net, 'layer1', lambda C: FramePool())
 
-# %% ../../nbs/nets/26_zoo.ipynb #64c46084
+# %% ../../nbs/nets/26_zoo.ipynb #edf146e6
 @register('tiny', *_RESNETS, 'resnet101', 'mobilenet_v2')
-def tsm(net, card, fold_div=8):
+def tsm(
+    net, card,
+    fold_div=8, # one part in fold_div of the channels moves each way
+):
     "A temporal shift before the first convolution of each residual block."
     first = net.get_submodule(match(net, card.block_input)[0])
     if getattr(first, 'kernel_size', None) == (1, 1):
         return replace(net, card.block_input, lambda conv: ShiftedConv.from_conv2d(conv, fold_div))
     return insert_before(net, card.block_input, lambda C: TemporalShift(C, fold_div))
 
-# %% ../../nbs/nets/26_zoo.ipynb #df5d5ddf
+# %% ../../nbs/nets/26_zoo.ipynb #6158f6d0
 @register('tiny', *_RESNETS, 'mobilenet_v2')
-def r2plus1d(net, card, arrangement='depthwise', kernel_size=3):
+def r2plus1d(
+    net, card,
+    arrangement='depthwise', # or, with dense taps, 'sequential' or 'parallel'
+    kernel_size=3, # frames that an output frame reads, odd
+):
     "Time beside space: 'depthwise' before the first 3×3 of each block, or dense, 'sequential' or 'parallel' to it."
     if arrangement == 'depthwise':
         return insert_before(net, card.conv3x3, lambda C: TemporalConv(C, kernel_size))
@@ -162,7 +185,10 @@ def r2plus1d(net, card, arrangement='depthwise', kernel_size=3):
     return replace(net, card.conv3x3, lambda conv: R2Plus1D.from_conv2d(conv, arrangement=arrangement))
 
 @register('tiny', 'resnet50')
-def p3d(net, card, variant='A'):
+def p3d(
+    net, card,
+    variant='A', # 'A': time after space; 'B': side by side
+):
     "1×3×3 and dense 3×1×1 in the place of the first 3×3: 'A' one after the other, 'B' side by side."
     return replace(net, card.conv3x3, lambda conv: P3D.from_conv2d(conv, variant=variant))
 
@@ -171,29 +197,47 @@ def c3d(net, card):
     "3×3×3 in the place of the first 3×3 of each block."
     return replace(net, card.conv3x3, C3D.from_conv2d)
 
-# %% ../../nbs/nets/26_zoo.ipynb #5b52d844
+# %% ../../nbs/nets/26_zoo.ipynb #24621e56
 @register('tiny', 'resnet50')
-def gst(net, card, alpha=4, beta=2):
+def gst(
+    net, card,
+    alpha=4, # one part in α of the outputs is spatio-temporal
+    beta=2, # each convolution reads one part in β of the inputs
+):
     "1/α of the outputs of the first 3×3 of each block become 3×3×3; each of the two reads 1/β of the inputs."
     return replace(net, card.conv3x3, lambda conv: GSTConv.from_conv2d(conv, alpha, beta))
 
 @register('tiny', 'resnet50')
-def gst_large(net, card, alpha=4):
+def gst_large(
+    net, card,
+    alpha=4, # one part in α of the outputs is spatio-temporal
+):
     "GST in which both convolutions read all inputs."
     return gst(net, card, alpha, beta=1)
 
 @register('resnet50')
-def tin(net, card, frames, shift_div=4):
+def tin(
+    net, card,
+    frames, # T
+    shift_div=4, # one part in shift_div of the channels moves
+):
     "Temporal interlacing before the first convolution of each block."
     return insert_before(net, card.block_input, lambda C: TIN(C, frames, shift_div))
 
 @register('tiny', 'resnet50')
-def tam(net, card, frames, kernel_size=3):
+def tam(
+    net, card,
+    frames, # T
+    kernel_size=3, # frames that an output frame reads, odd
+):
     "A temporal adaptive module before the first 3×3 of each block."
     return insert_before(net, card.conv3x3, lambda C: TAM(C, frames, kernel_size))
 
 @register('res2net50')
-def tea(net, card, reduction=16):
+def tea(
+    net, card,
+    reduction=16, # the difference is taken in C / r channels
+):
     "Motion excitation before, temporal convolutions between the scales of each Res2Net block."
     replace(net, 'layer?.*.scales', MultipleTemporalAggregation.from_split)
     return insert_before(net, 'layer?.*.scales', lambda C: MotionExcitation(C, reduction))
@@ -214,13 +258,18 @@ def eco_lite(net, card):
     "The first half of BNInception on frames, then a 3D network on the clip."
     return net
 
-# %% ../../nbs/nets/26_zoo.ipynb #8c04071a
+# %% ../../nbs/nets/26_zoo.ipynb #fafb1bde
 @register('tiny', *_RESNETS, 'mobilenet_v2')
-def hgc(net, card, kernel_size=3, slope=2, aggregate='conv'):
+def hgc(
+    net, card,
+    kernel_size=3, # K: frames that an output frame reads, odd
+    slope=2, # p: a window grows by p pixels per frame of distance, even
+    aggregate='conv', # f: 'conv' learns the windows, 'avg' takes means
+):
     "Hourglass convolution before the first 3×3 of each residual block."
     return insert_before(net, card.conv3x3, lambda C: HgC(C, kernel_size, slope, aggregate))
 
-# %% ../../nbs/nets/26_zoo.ipynb #7c410346
+# %% ../../nbs/nets/26_zoo.ipynb #bdd01b3f
 class H2CNStem(nn.Module):
     "The stem on key frames and FMCB on their neighbours, half and half."
     def __init__(
@@ -246,8 +295,15 @@ class H2CNStem(nn.Module):
         return torch.lerp(x, M.contiguous(memory_format=torch.channels_last), 0.5)
 
 @register('tiny', *_RESNETS)
-def h2cn(net, card, shift=True, fmcb='hgc', cmcb='hgc', fmcb_slope=4, cmcb_slope=2):
-    "TSM with CMCB before each first 3×3 and FMCB beside the stem; 'hgc', 'conv1d' (Table 3) or None for each."
+def h2cn(
+    net, card,
+    shift=True, # does it stand on TSM?
+    fmcb='hgc', # beside the stem: 'hgc', 'conv1d' (Table 3) or None
+    cmcb='hgc', # before each first 3×3: 'hgc', 'conv1d' (Table 3) or None
+    fmcb_slope=4, # p in FMCB (Table 1)
+    cmcb_slope=2, # p in CMCB (Table 2)
+):
+    "TSM with CMCB before each first 3×3 of a block, and FMCB beside the stem."
     if cmcb: insert_before(net, card.conv3x3, lambda C: CMCB(C, slope=cmcb_slope, temporal=cmcb))
     if shift: tsm(net, card)
     if fmcb:
@@ -259,51 +315,84 @@ def h2cn(net, card, shift=True, fmcb='hgc', cmcb='hgc', fmcb_slope=4, cmcb_slope
         net.conv1 = H2CNStem(stem, FMCB.from_conv2d(stem.conv1, slope=fmcb_slope, temporal=fmcb))
     return net
 
-# %% ../../nbs/nets/26_zoo.ipynb #1f2b35fa
+# %% ../../nbs/nets/26_zoo.ipynb #3a633481
 @register('tiny', *_RESNETS, 'mobilenet_v2', 'vgg16')
-def sth(net, card, p=1/4, arrangement='hybrid', attention=None, dilated=False):
+def sth(
+    net, card,
+    p=1/4, # share of temporal kernels; p · channels must be whole
+    arrangement='hybrid', # or 'merge'
+    attention=None, # or 'softmax', 'sigmoid': weigh time against space (Eq. 3)
+    dilated=False, # reach 1, 2, 3, 1, … from block to block
+):
     "Hybrid 3×1×1 and 1×3×3 kernels in the place of the first 3×3 of each block; of each but the first in VGG."
     reach = cycle((1, 2, 3)) if dilated else cycle((None,))
     return replace(net, card.conv3x3, lambda conv: STHConv.from_conv2d(conv, p, arrangement, attention, next(reach)))
 
-# %% ../../nbs/nets/26_zoo.ipynb #2128e9eb
+# %% ../../nbs/nets/26_zoo.ipynb #725eac4c
 @register('tiny', *_RESNETS, 'bninception')
-def hf_tsn(net, card, modules=None, conservative=True):
+def hf_tsn(
+    net, card,
+    modules=None, # gates, counted from the end; None: after each place
+    conservative=True, # False: what leaves a frame and what enters it have gates of their own
+):
     "TSN with history-future gates after the last `modules` blocks (of a ResNet: stages); None: after all."
     ends = match(net, card.block_output)
-    if modules is not None and not 0 <= modules <= len(ends):
-        raise ValueError(f"modules must be from 0 to {len(ends)}, the blocks that {card.name} has, got {modules}")
+    if modules is not None and modules not in range(len(ends) + 1):
+        raise ValueError(f"modules must be from 0 to {len(ends)}, the places that {card.name} has, got {modules!r}")
     ends = ends[len(ends) - (len(ends) if modules is None else modules):]
     return insert_after(net, ends, lambda C: HFModule(C, conservative)) if ends else net
 
 @register('bninception', head=TRNHead)
-def hf_trn(net, card, modules=None, conservative=True):
+def hf_trn(
+    net, card,
+    modules=None, # gates, counted from the end; None: after each place
+    conservative=True, # False: what leaves a frame and what enters it have gates of their own
+):
     "A temporal relation network behind history-future gates."
     return hf_tsn(net, card, modules, conservative)
 
 @register('eco_lite', name='hf_eco_lite')
-def hf_eco_lite(net, card, modules=None, conservative=True):
+def hf_eco_lite(
+    net, card,
+    modules=None, # gates, counted from the end; None: after each place
+    conservative=True, # False: what leaves a frame and what enters it have gates of their own
+):
     "ECO-Lite with history-future gates in its half on frames."
     return hf_tsn(net, card, modules, conservative)
 
-# %% ../../nbs/nets/26_zoo.ipynb #304163fa
+# %% ../../nbs/nets/26_zoo.ipynb #4f14674e
 @register('tiny', 'resnet50')
-def stc(net, card, alpha=3/4, shift=True, tr=True, sr=True, reduction=None, equal=False):
+def stc(
+    net, card,
+    alpha=3/4, # α: share of the channels that S_T has
+    shift=True, # temporal shift in S_T
+    tr=True, # temporal refinement in S_T
+    sr=True, # spatial refinement in T_S
+    reduction=None, # r: width of the refinements is one part in r; None: full
+    equal=False, # both blocks read half of the channels
+):
     "Collaborative S_T and T_S in the place of the first 3×3 of each block."
     options = dict(alpha=alpha, reduction=reduction, shift=shift, temporal_refinement=tr, spatial_refinement=sr, equal=equal)
     return replace(net, card.conv3x3, lambda conv: STCConv.from_conv2d(conv, **options))
 
 @register('tiny', 'resnet50')
-def stc_light(net, card, alpha=3/4, reduction=4):
+def stc_light(
+    net, card,
+    alpha=3/4, # α: share of the channels that S_T has
+    reduction=4, # r: width of the refinements is one part in r
+):
     "STC with refinements in 1/r of the channels."
     return stc(net, card, alpha, reduction=reduction)
 
 @register('tiny', 'resnet50')
-def stc_equal(net, card, alpha=3/4):
+def stc_equal(
+    net, card,
+    alpha=3/4, # α: share of the outputs that S_T has
+):
     "STC whose two blocks read half of the channels each."
     return stc(net, card, alpha, equal=True)
 
-# %% ../../nbs/nets/26_zoo.ipynb #d0f2f9e7
+# %% ../../nbs/nets/26_zoo.ipynb #455037e2
 class VideoNet(nn.Module):
     "A video network: an image network with an operator in it, run on the frames of a clip."
     def __init__(
@@ -330,8 +419,12 @@ class VideoNet(nn.Module):
         self.swap_head(num_classes, classes)
         if pretrained is None: self.head.reset_parameters()  # nothing to protect: let the trunk learn from the first step
         self.trunk = entry.put(net, entry.card, **self._arguments(entry.put))
-        if spec.channels != 3: adapt_first_conv(self.trunk, spec.channels)
-        per_segment = max((getattr(m, 'per_segment', 1) for m in self.trunk.modules()), default=1)
+        per_segment = max(getattr(m, 'per_segment', 1) for m in self.trunk.modules())
+        if not isinstance(input_spec, InputSpec) and (input_spec or {}).get('per_segment', per_segment) != per_segment:
+            raise ValueError(f"per_segment follows from the network, here it is {per_segment}: leave it out")
+        if spec.channels != 3:
+            if per_segment > 1: raise ValueError(f"FMCB reads neighbouring pictures, not {spec.modality}: take fmcb=None")
+            adapt_first_conv(self.trunk, spec.channels)
         self.input_spec = InputSpec(**{**asdict(spec), 'per_segment': per_segment})
 
     def _arguments(self, function):
@@ -344,20 +437,20 @@ class VideoNet(nn.Module):
         clip: Tensor, # (B, 3, T, H, W), floating point, normalised as `input_spec` says
         per_frame: bool = False, # scores of each frame instead of their mean
     ) -> Tensor: # (B, num_classes), or (B, T, num_classes); a dict of them for a dict of tasks
-        features = self.forward_features(clip)
-        scores = self.head(features)
-        tasks = scores if isinstance(scores, dict) else {'': scores}
+        scores = self.head(self.forward_features(clip))
+        tasks = scores if isinstance(scores, dict) else {None: scores}
+        S, T = next(iter(tasks.values())).shape[1], clip.shape[2] // self.input_spec.per_segment
+        if per_frame and S != T:
+            raise ValueError(f"{self.name} has {S} scores for {T} frames: there are none per frame")
         if not per_frame: tasks = {task: s.mean(1) for task, s in tasks.items()}
-        elif tasks[next(iter(tasks))].shape[1] != clip.shape[2] // self.input_spec.per_segment:
-            raise ValueError(f"{self.name} scores the clip as a whole: it has no scores per frame")
-        return tasks if isinstance(scores, dict) else tasks['']
+        return tasks if isinstance(scores, dict) else tasks[None]
 
     def forward_features(
         self,
         clip: Tensor, # (B, 3, T, H, W)
     ) -> Tensor: # (B, T, D): what enters the head
         spec = self.input_spec
-        check_clip(clip, channels=spec.channels)
+        check_clip(clip, spec.channels, self.head)
         T, rest = divmod(clip.shape[2], spec.per_segment)
         if rest:
             raise ValueError(f"{self.name} reads {spec.per_segment} neighbouring frames at each point in time: a clip has"
@@ -376,10 +469,14 @@ class VideoNet(nn.Module):
     ) -> 'VideoNet': # self
         "Start a new classifier for other classes; the trunk keeps its weights."
         head = find_model(self.name).head
+        if classes is not None and (isinstance(classes, dict) != isinstance(num_classes, dict) or not isinstance(classes, (list, tuple, dict))):
+            raise ValueError("classes is a list of names, or {task: names} where num_classes is {task: number},"
+                             f" got {classes!r} for num_classes={num_classes!r}")
         tasks, names = (v if isinstance(num_classes, dict) else {'': v} for v in (num_classes, classes))
-        for task, n in tasks.items():
-            if classes is not None and len(names.get(task, ())) != n:
-                raise ValueError(f"{len(names.get(task, ()))} names for num_classes={n}: give one name per class")
+        for task, n in tasks.items() if classes is not None else ():
+            if len(names.get(task, ())) != n:
+                raise ValueError(f"{len(names.get(task, ()))} names for num_classes={n}" + f" of task {task!r}" * bool(task)
+                                 + ": give one name per class")
         if isinstance(num_classes, dict):
             if head is not FrameHead: raise ValueError(f"{self.name} has a head of its own, for one task: num_classes must be a number")
             head = VerbNounHead
@@ -395,9 +492,10 @@ class VideoNet(nn.Module):
         enable: bool = True,
     ) -> 'VideoNet': # self
         "Keep only what stands between the blocks of the trunk, and compute the insides again in the backward pass."
-        for child in self.trunk.children():
-            for block in child if isinstance(child, nn.Sequential) else [child]:
-                if next(block.children(), None) is not None: recompute(block, enable)
+        parts = [part for child in self.trunk.children() for part in (child if isinstance(child, nn.Sequential) else [child])]
+        blocks = [part for part in parts if next(part.children(), None) is not None]
+        if not blocks: raise ValueError(f"{self.name} is one row of layers without blocks: nothing would be saved")
+        for block in blocks: recompute(block, enable)
         return self
 
     def config(self) -> dict: # JSON-able; `VideoNet(**config)` has the same structure
@@ -407,41 +505,50 @@ class VideoNet(nn.Module):
 
 def _spec(entry, given, frames):
     "The backbone's input spec, with what is given in its place."
-    if isinstance(given, InputSpec): given = asdict(given)
-    given = dict(given or {})
-    if unknown := given.keys() - {f.name for f in fields(InputSpec)}:
-        raise ValueError(f"input_spec has no field {min(unknown)!r}; {suggest(min(unknown), [f.name for f in fields(InputSpec)])}")
+    if not isinstance(given, (InputSpec, dict, type(None))): raise ValueError(f"input_spec is an InputSpec or a dict, got {given!r}")
+    whole = isinstance(given, InputSpec)
+    given, known = asdict(given) if whole else dict(given or {}), [f.name for f in fields(InputSpec)]
+    for key in given:
+        if key not in known: raise ValueError(f"input_spec has no field {key!r}; {suggest(key, known)}")
     if frames is not None and given.setdefault('frames', frames) != frames:
         raise ValueError(f"frames={frames} and input_spec's frames={given['frames']} differ: say it once")
-    return InputSpec(**{**entry.card.input, **given, 'fixed': bool(entry.accepts('frames'))})
+    if not whole and given.get('fixed', entry.fixed) != entry.fixed:
+        raise ValueError(f"fixed follows from the network, here it is {entry.fixed}: leave it out")
+    return InputSpec(**{**entry.card.input, **given, 'fixed': entry.fixed})
 
-# %% ../../nbs/nets/26_zoo.ipynb #1ad1490a
+# %% ../../nbs/nets/26_zoo.ipynb #9ead2519
 def create_model(
     name: str, # one of `list_models()`
     num_classes: int | dict[str, int] | None = None, # None: as many as the pretrained network has
-    pretrained: str | os.PathLike | None = None, # 'imagenet' or a file: of the trunk; a folder, one of `list_pretrained()` or a Hub id: of all
+    pretrained: str | os.PathLike | None = None, # of the trunk: 'imagenet' or a file; of all: a folder, see `list_pretrained`, or a Hub id
     **options, # `classes`, `input_spec`, `frames`, `dropout`, and the network's `variants`
 ) -> VideoNet:
     "A video network by name, with random weights or with trained ones."
     find_model(name)
+    if pretrained is not None and not (isinstance(pretrained, (str, os.PathLike)) and os.fspath(pretrained)):
+        raise ValueError("pretrained is None, 'imagenet', a file, a folder, a name of list_pretrained() or an id on the Hub,"
+                         f" got {pretrained!r}")
     if pretrained is None or pretrained == 'imagenet' or os.path.isfile(pretrained):
         if num_classes is None: raise ValueError("num_classes is missing: only a pretrained network knows its own")
         return VideoNet(name, num_classes, pretrained=pretrained, **options)
+    if str(pretrained).endswith(('.pth', '.pt', '.safetensors')): raise ValueError(f"there is no file {str(pretrained)!r}")
     from video_convs.nets.official import pretrained_model  # reads what this module defines, so it is asked for only here
-    model = pretrained_model(pretrained)
-    asked = dict(name=name, num_classes=num_classes or model.num_classes, **options)
-    asked |= asked.pop('input_spec', {})
+    model = pretrained_model(pretrained, name)
+    spec = options.pop('input_spec', None) or {}
+    asked = dict(name=name, **options) | (asdict(spec) if isinstance(spec, InputSpec) else spec)
+    if num_classes is not None: asked['num_classes'] = num_classes
     has = model.config()
     has |= has.pop('input_spec')
-    for key in asked.keys() & has.keys():
-        if asked[key] == has[key]: continue
-        what = f"{pretrained} is {has['name']}" + f" with {key}={has[key]!r}" * (key != 'name')
+    for key, value in asked.items():
+        if key not in has: raise ValueError(f"{name} has no option {key!r}; {suggest(key, has)}")
+        if (tuple(value) if key in ('mean', 'std') else value) == has[key]: continue
         how = "ask for what it is"
-        if key == 'num_classes': how = f"load it with {has[key]}, then call model.swap_head({asked[key]})"
-        raise ValueError(f"{what}, not {asked[key]!r}: {how}")
+        if key == 'num_classes': how = f"load it with {has[key]}, then call model.swap_head({value})"
+        if key == 'frames' and not has['fixed']: how = "load it as it is, it runs with any number of frames"
+        raise ValueError(f"{pretrained} is {has['name']}" + f" with {key}={has[key]!r}" * (key != 'name') + f", not {value!r}: {how}")
     return model
 
-# %% ../../nbs/nets/26_zoo.ipynb #c4fa8865
+# %% ../../nbs/nets/26_zoo.ipynb #b7cdb758
 class Ensemble(nn.Module):
     "Several networks, one decision: the mean of their scores."
     def __init__(
@@ -456,13 +563,14 @@ class Ensemble(nn.Module):
             raise ValueError(f"average is 'logits' or 'probabilities', got {average!r}")
         weights = [1.] * len(models) if weights is None else list(weights)
         if len(weights) != len(models) or min(weights) < 0 or not sum(weights):
-            raise ValueError(f"{len(models)} networks need as many weights, none of them negative, got {weights}")
-        first = models[0]
-        for model in models[1:]:
-            for key in ('num_classes', 'classes'):
-                if getattr(model, key, None) != getattr(first, key, None):
-                    raise ValueError(f"the networks of an ensemble must have the same {key}, in the same order:"
-                                     f" {getattr(first, key, None)} and {getattr(model, key, None)} differ")
+            raise ValueError(f"{len(models)} networks need as many weights, none negative and not all zero, got {weights}")
+        first, *others = (getattr(model, 'num_classes', None) for model in models)
+        if isinstance(first, dict): raise ValueError("an ensemble takes networks of one task, these have several")
+        for n in others:
+            if n != first: raise ValueError(f"the networks of an ensemble must have the same num_classes, got {first} and {n}")
+        names = [model.classes for model in models if getattr(model, 'classes', None)]
+        for pair in (pair for more in names[1:] for pair in zip(names[0], more) if pair[0] != pair[1]):
+            raise ValueError(f"the networks of an ensemble must have the same classes in the same order, got {pair[0]!r} and {pair[1]!r}")
         self.models, self.average = nn.ModuleList(models), average
         self.register_buffer('weights', torch.tensor(weights) / sum(weights), persistent=False)
 
