@@ -58,7 +58,7 @@ def save(
     write_atomic(folder/'config.json', page.encode())
     return folder
 
-# %% ../../nbs/nets/27_checkpoint.ipynb #e203369a
+# %% ../../nbs/nets/27_checkpoint.ipynb #e6f25bfc
 def read_config(
     folder: str | os.PathLike,
 ) -> dict: # what `save` wrote, extras included
@@ -100,14 +100,14 @@ def _check_fit(model, weights, path):
         what = f"it lacks {missing[0]}" if missing else f"it has {left[0]}, which the network has not"
         raise ValueError(f"{path} holds weights of another network than {model.name}: {what}"
                          f" ({len(missing)} missing, {len(left)} unexpected)")
-    differ = [key for key, value in own.items() if value.shape != weights[key].shape]
-    if differ and all(key.startswith('head.') for key in differ):
-        n = len(weights[differ[-1]])
-        raise ValueError(f"{path} knows {n} classes, the network has {model.num_classes}:"
-                         f" load it with {n} classes, then call model.swap_head({model.num_classes})")
-    if differ:
-        raise ValueError(f"{path} holds weights of another network than {model.name}: {differ[0]} is"
-                         f" {tuple(weights[differ[0]].shape)} in the file, {tuple(own[differ[0]].shape)} in the network")
+    for key, value in own.items():
+        theirs = weights[key].shape
+        if value.shape == theirs: continue
+        if key.startswith('head.') and len(value) == model.num_classes and value.shape[1:] == theirs[1:]:
+            raise ValueError(f"{path} knows {theirs[0]} classes, the network has {model.num_classes}:"
+                             f" load it with {theirs[0]} classes, then call model.swap_head({model.num_classes})")
+        raise ValueError(f"{path} holds weights of another network than {model.name}: {key} is"
+                         f" {tuple(theirs)} in the file, {tuple(value.shape)} in the network")
 
 def load(
     folder: str | os.PathLike, # a checkpoint
