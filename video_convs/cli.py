@@ -92,11 +92,11 @@ def _print_report(result: dict, per_class: bool = True) -> None:
         print(f"{len(result['missing'])} of {len(result['missing']) + len(result['ids'])} videos could not be read and are not"
               f" counted; the first: {next(iter(result['missing'].values()))}")
 
-# %% ../nbs/70_cli.ipynb #d65d7309
+# %% ../nbs/70_cli.ipynb #9d886625
 def evaluate(args) -> None:
     "Score a checkpoint on a split of a data set; several checkpoints, each on its own split, and the mean."
     from video_convs.data.datasets import Clips, open_data
-    from video_convs.data.transforms import Views
+    from video_convs.data.transforms import parse_views
     from video_convs.nets.checkpoint import load, write_atomic
     from video_convs.train.evaluate import mean_over_splits, refuse_missing, report, save_scores, score
     n, options, reports = len(args.checkpoint), _pairs(args.option, '--option'), {}
@@ -105,7 +105,7 @@ def evaluate(args) -> None:
     if n > 1 and n not in (len(args.split), len(args.folds)) or {len(args.split), len(args.folds)} - {0, 1, n}:
         raise ValueError(f"{n} checkpoints need {n} folds (--fold 1 2 3) or {n} splits (--split …), one for each, got"
                          f" {len(args.folds)} and {len(args.split)}")
-    views = Views.parse(args.views, rule=args.rule, random=args.random, official=args.official,
+    views = parse_views(args.views, rule=args.rule, random=args.random, official=args.official,
                         resize=args.resize and _size(args.resize), size=args.crop_size)
     for k, folder in enumerate(args.checkpoint):
         model, split = load(folder, args.device or 'cpu'), args.split[k % len(args.split)]
@@ -136,7 +136,7 @@ def evaluate(args) -> None:
         for key, r in mean_over_splits(each).items():
             print(f"mean over {n} splits, {' '.join(filter(None, (task, key)))}: {r['accuracy']:.1%} of", ', '.join(f'{a:.1%}' for a in r['each']))
 
-# %% ../nbs/70_cli.ipynb #e1c2cc6f
+# %% ../nbs/70_cli.ipynb #9601806b
 def ensemble(args) -> None:
     "The report of several files of scores together."
     from video_convs.nets.checkpoint import write_atomic
@@ -163,9 +163,9 @@ def submit(args) -> None:
 
 def predict(args) -> None:
     "Classify a video."
-    from video_convs.data.transforms import Views
+    from video_convs.data.transforms import parse_views
     from video_convs.train.evaluate import predict
-    views = Views.parse(args.views, resize=args.resize and _size(args.resize))
+    views = parse_views(args.views, resize=args.resize and _size(args.resize))
     answers = predict(args.checkpoint, args.video, args.topk, views, args.average, args.timeout)
     for task, best in (answers if isinstance(answers, dict) else {'': answers}).items():
         if task: print(f'{task}:')
