@@ -28,11 +28,11 @@ What to do next:
   your own   video_convs train --data FOLDER_OF_CLASSES --model hgc_resnet18 --frames 8 --size 112 --out runs/mine
   learn      make lab, and open nbs/index.ipynb""")
 
-# %% ../nbs/70_cli.ipynb #452c4016
+# %% ../nbs/70_cli.ipynb #44c078a8
 def _pairs(items: list[str], flag: str) -> dict:
     "name=value pairs; a value is JSON where it can be, else a string."
     def value(text):
-        try: return json.loads(text)
+        try: return json.loads(f'0{text}' if text.startswith('.') else text)
         except json.JSONDecodeError: return text
     pairs = [item.partition('=') for item in items]
     for name, equals, _ in pairs:
