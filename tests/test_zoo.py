@@ -348,3 +348,9 @@ def test_whole_networks(tmp_path, clip):
 def test_input_spec_survives_json():
     spec = InputSpec(frames=16, size=112, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
     assert InputSpec(**json.loads(json.dumps(asdict(spec)))) == spec and hash(spec)
+
+@pytest.mark.parametrize('name, classes', [('tsn_tiny', {'verb': 3, 'noun': 2, 'action': 4}), ('trn_resnet50', 5), ('gru_bninception', 5)])
+def test_heads_of_their_own_are_saved_and_loaded(tmp_path, name, classes):
+    net = create_model(name, classes, frames=T)
+    save(net, tmp_path)
+    for key, value in load(tmp_path).state_dict().items(): assert torch.equal(value, net.state_dict()[key])

@@ -1,0 +1,243 @@
+"Training: killed, starved, poisoned and started again; whatever happens, the weights are those of an undisturbed run."
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from video_convs.data.datasets import Clips, open_data
+from video_convs.data.motion import MotionConfig, render_task
+from video_convs.data.transforms import Augment
+from video_convs.nets.checkpoint import load, read_config
+from video_convs.nets.zoo import InputSpec, create_model, list_models
+from video_convs.train import loop
+from video_convs.train.loop import (State, check_task, clip_loss, epoch_batches, find_device, held_still, make_optimizer,
+                                    parameter_groups, plot_runs, read_log, skipped_videos, step, train)
+from video_convs.train.recipes import Recipe
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+SPEC = InputSpec(frames=4, size=32)
+SHORT = Recipe(epochs=3, batch_size=8, ema=.9, optimizer='sgd', lr=.02)
+
+@pytest.fixture(scope='module')
+def videos(tmp_path_factory):
+    root = tmp_path_factory.mktemp('motion')
+    render_task('reversal', root, train=24, test=8, config=MotionConfig(size=32, frames=12), progress=False)
+    return open_data(root, 'train')
+
+def fresh(videos, name='tsn_tiny', **kw):
+    torch.manual_seed(0)
+    return create_model(name, num_classes=8, classes=videos.classes, input_spec=SPEC, **kw)
+
+def run(videos, out, recipe=SHORT, model=None, **kw):
+    model = model or fresh(videos)
+    train(model, Clips(videos, model.input_spec, train=True, augment=recipe.augment, seed=recipe.seed), recipe, out, progress=False, **kw)
+    return model
+
+def same(a, b): return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values()))
+
+@pytest.fixture(scope='module')
+def undisturbed(videos, tmp_path_factory):
+    out = tmp_path_factory.mktemp('undisturbed')
+    start = time.perf_counter()
+    model = run(videos, out)
+    return model, out, time.perf_counter() - start
+
+def child(function):
+    "Run a function in a process of its own; its id."
+    pid = os.fork()
+    if pid: return pid
+    code = 1
+    try:
+        function()
+        code = 0
+    finally: os._exit(code)
+
+def test_killed_at_random_moments(videos, undisturbed, tmp_path):
+    "SIGKILL while reading, computing or writing, with other numbers of workers each time."
+    whole, folder, seconds = undisturbed
+    out, dice, starts = tmp_path/'killed', random.Random(0), 0
+    while starts < 40:
+        workers = (0, 2, 1)[starts % 3]
+        pid = child(lambda: run(videos, out, save_every=1, workers=workers))
+        starts += 1
+        if starts < 7:
+            time.sleep(dice.uniform(.1, .7) * seconds)
+            os.kill(pid, signal.SIGKILL)
+        if os.waitpid(pid, 0)[1] == 0: break
+    assert starts > 2
+    assert same(load(out), whole) and not list(out.glob('.*'))[10:]
+    resumed = torch.load(out/'resume.pt', weights_only=True)
+    for key, value in torch.load(folder/'resume.pt', weights_only=True)['model'].items(): assert torch.equal(value, resumed['model'][key])
+    for a, b in zip(read_log(out), read_log(folder)): assert (a['epoch'], a['loss'], a['top1'], a['lr']) == (b['epoch'], b['loss'], b['top1'], b['lr'])
+    assert len(read_log(out)) == 3
+
+class Stop(KeyboardInterrupt): pass
+
+def stop_after(epochs):
+    "A `test` that interrupts the run once so many epochs are trained."
+    count = iter(range(1, 100))
+    def test(model):
+        if next(count) > epochs: raise Stop
+        return {}
+    return test
+
+def test_a_full_disk_keeps_the_last_checkpoint(videos, undisturbed, tmp_path):
+    with pytest.raises(Stop): run(videos, tmp_path, test=stop_after(1))
+    def starved():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))  # the weights fit, the state does not
+        try: run(videos, tmp_path)
+        except ValueError as error: (tmp_path/'said').write_text(str(error))
+    os.waitpid(child(starved), 0)
+    assert 'could not be written to' in (tmp_path/'said').read_text() and 'goes on from there' in (tmp_path/'said').read_text()
+    assert torch.load(tmp_path/'resume.pt', weights_only=True)['epoch'] == 1
+    assert same(run(videos, tmp_path), undisturbed[0]) and [e['epoch'] for e in read_log(tmp_path)] == [1, 2, 3]
+
+def test_an_infinite_loss_keeps_the_last_checkpoint(videos, undisturbed, tmp_path, monkeypatch):
+    with pytest.raises(Stop): run(videos, tmp_path, test=stop_after(1))
+    kept = load(tmp_path)
+    monkeypatch.setattr(loop, 'clip_loss', lambda scores, label, recipe: (scores.sum() * float('nan'), 0))
+    with pytest.raises(ValueError, match='the loss became nan: the last checkpoint is kept; try a smaller lr than 0.02'): run(videos, tmp_path)
+    monkeypatch.undo()
+    assert same(load(tmp_path), kept)
+    assert same(run(videos, tmp_path), undisturbed[0])
+
+def test_gradients_that_explode(videos):
+    model = fresh(videos)
+    model.head.fc.weight.register_hook(lambda g: g * float('inf'))
+    with pytest.raises(ValueError, match='the gradients became'):
+        step(model, make_optimizer(model, SHORT), torch.randn(2, 3, 4, 32, 32), torch.zeros(2, dtype=torch.long), SHORT)
+
+def test_files_that_vanish(videos, undisturbed, tmp_path):
+    "During a run: it stops with a sentence; when they are back, it goes on as if nothing had been."
+    copy = tmp_path/'data'
+    shutil.copytree(Path(videos.paths[0]).parents[2], copy)
+    here = open_data(copy, 'train')
+    def unmount(model):
+        copy.rename(tmp_path/'elsewhere')
+        return {}
+    with pytest.raises(ValueError, match='24 training videos could not be read, more than the 5%'): run(here, tmp_path/'run', test=unmount)
+    (tmp_path/'elsewhere').rename(copy)
+    assert same(run(here, tmp_path/'run'), undisturbed[0])
+
+def test_one_lost_file_is_left_out(videos, tmp_path):
+    shutil.copytree(Path(videos.paths[0]).parents[2], tmp_path/'data')
+    here = open_data(tmp_path/'data', 'train')
+    Path(here.paths[5]).unlink()
+    run(here, tmp_path/'run', replace(SHORT, epochs=1))
+    assert list(skipped_videos(read_log(tmp_path/'run'))) == [here.paths[5]]
+
+def test_a_folder_of_an_older_version_goes_on(videos, undisturbed, tmp_path):
+    "Without the fields that came later in config.json and resume.pt."
+    plain = Recipe(epochs=2, batch_size=8)
+    whole = run(videos, tmp_path/'whole', plain)
+    with pytest.raises(Stop): run(videos, tmp_path/'old', plain, test=stop_after(1))
+    state = torch.load(tmp_path/'old/resume.pt', weights_only=True)
+    torch.save({key: state[key] for key in ('epoch', 'model', 'optimizer')}, tmp_path/'old/resume.pt')
+    config = json.loads((tmp_path/'old/config.json').read_text())
+    config['recipe'] = {key: config['recipe'][key] for key in list(config['recipe'])[:11]}
+    (tmp_path/'old/config.json').write_text(json.dumps(config))
+    assert same(run(videos, tmp_path/'old', plain), whole)
+
+@pytest.mark.parametrize('changes', [dict(precision='float16'), dict(bn='partial', accumulate=2)])
+def test_options_resume_exactly(videos, tmp_path, changes):
+    recipe = replace(SHORT, epochs=2, **changes)
+    whole = run(videos, tmp_path/'whole', recipe)
+    with pytest.raises(Stop): run(videos, tmp_path/'part', recipe, test=stop_after(1))
+    assert same(run(videos, tmp_path/'part', recipe), whole)
+
+def test_what_is_frozen_stays(videos, tmp_path):
+    model, before = fresh(videos, 'hgc_tiny'), fresh(videos, 'hgc_tiny').state_dict()
+    run(videos, tmp_path, replace(SHORT, epochs=1, ema=0., freeze=('trunk.layer1.**', 'trunk.conv1.weight'), bn='partial'), model)
+    changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    assert not [key for key in changed if key.startswith(('trunk.layer1', 'trunk.conv1'))]
+    assert {'trunk.bn1.weight', 'trunk.bn1.running_mean', 'trunk.layer2.0.conv2.weight', 'head.fc.bias'} <= changed
+    assert 'trunk.layer2.0.bn2.running_mean' not in changed and all(p.requires_grad for p in model.parameters())
+
+def test_several_tasks(videos, tmp_path):
+    half = tuple(y // 2 for y in videos.labels)
+    tasks = dict(verb=(('a', 'b', 'c', 'd'), half), noun=(videos.classes, videos.labels), action=(videos.classes, videos.labels))
+    data = replace(videos, tasks=tasks)
+    torch.manual_seed(0)
+    model = create_model('tsn_tiny', {'verb': 4, 'noun': 8, 'action': 8}, classes={t: list(c) for t, (c, _) in tasks.items()}, input_spec=SPEC)
+    run(data, tmp_path, replace(SHORT, epochs=2, head_lr=5.), model)
+    assert 0 <= read_log(tmp_path)[-1]['top1'] <= 1 and load(tmp_path).num_classes == model.num_classes
+    scores = {'a': torch.eye(3), 'b': torch.eye(3)}
+    loss, right = clip_loss(scores, torch.tensor([[0, 0], [1, 2], [2, 2]]), Recipe())
+    assert right == 2 and loss.item() == pytest.approx(2 * -torch.eye(3)[0].log_softmax(0)[0].item() + 1/3)
+    with pytest.raises(ValueError, match="learns 'verb', for which"): run(videos, tmp_path/'b', SHORT, model)
+
+def test_memory_is_explained(videos, tmp_path):
+    class Small(type(fresh(videos))):
+        def forward(self, clip):
+            if len(clip) > 2: raise torch.OutOfMemoryError('CUDA out of memory')
+            return super().forward(clip)
+    model = Small('tsn_tiny', 8, classes=videos.classes, input_spec=SPEC)
+    with pytest.raises(ValueError) as error: run(videos, tmp_path, model=model)
+    assert '8 clips of 4 frames of 32×32 do not fit' in str(error.value) and 'accumulate=4' in str(error.value) and 'batch_size=2' in str(error.value)
+    run(videos, tmp_path, replace(SHORT, epochs=1, accumulate=4), Small('tsn_tiny', 8, classes=videos.classes, input_spec=SPEC))
+
+def test_memory_that_holds_nothing(videos, tmp_path):
+    class None_(type(fresh(videos))):
+        def forward(self, clip): raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+    with pytest.raises(ValueError, match='nor does a single one'): run(videos, tmp_path, model=None_('tsn_tiny', 8, classes=videos.classes, input_spec=SPEC))
+
+def test_shares():
+    for n, B, W in ((22, 8, 4), (5, 4, 2), (7, 3, 3), (16, 16, 8)):
+        whole, parts = epoch_batches(n, B, 1, 2), [epoch_batches(n, B, 1, 2, r, W) for r in range(W)]
+        assert [sum(step, []) for step in zip(*parts)] == whole
+        assert all(max(map(len, step)) - min(map(len, step)) <= 1 for step in zip(*parts))
+
+def test_groups_of_tsn(videos):
+    model = fresh(videos)
+    groups = parameter_groups(model, Recipe(bias_lr=2., head_lr=5., first_lr=3., weight_decay=.1))
+    scale = {id(p): g['scale'] for g in groups for p in g['params']}
+    decay = {id(p): g['weight_decay'] for g in groups for p in g['params']}
+    for name, p in model.named_parameters():
+        expected = {'head.fc.weight': 5, 'head.fc.bias': 10, 'trunk.conv1.weight': 3}.get(name, 1)
+        assert scale[id(p)] == expected and decay[id(p)] == (.1 if p.ndim > 1 else 0), name
+
+@pytest.mark.parametrize('name', list_models('*_tiny'))
+def test_every_parameter_learns(name):
+    "Distributed training waits for the gradient of each."
+    torch.manual_seed(0)
+    model = create_model(name, 3, frames=4).train()
+    spec = model.input_spec
+    model(torch.randn(2, 3, 4 * spec.per_segment, 32, 32)).square().sum().backward()
+    assert not [n for n, p in model.named_parameters() if p.grad is None]
+
+def test_tensorboard(videos, tmp_path, monkeypatch):
+    import builtins
+    real = builtins.__import__
+    def without(name, *args, **kw):
+        if name.startswith('torch.utils.tensorboard'): raise ImportError(name)
+        return real(name, *args, **kw)
+    monkeypatch.setattr(builtins, '__import__', without)
+    with pytest.raises(ValueError, match='tensorboard is not installed'): run(videos, tmp_path/'a', tensorboard=True)
+    monkeypatch.undo()
+    pytest.importorskip('tensorboard')
+    run(videos, tmp_path/'b', replace(SHORT, epochs=1), tensorboard=True)
+    assert list((tmp_path/'b/tensorboard').iterdir())
+
+def test_logs_hold_what_is_asked_for(undisturbed):
+    _, out, _ = undisturbed
+    for entry in read_log(out): assert {'epoch', 'loss', 'top1', 'lr', 'clips_per_s', 'wait_share', 'memory_gb', 'skipped'} <= entry.keys()
+    config = read_config(out)
+    assert Recipe.from_dict(config['recipe']) == SHORT and config['versions']['torch'] == torch.__version__ and 'hardware' in config
+    plot_runs({'a': read_log(out)})
+
+@pytest.mark.parametrize('device, says', [('gpu', "no device 'gpu'"), *([] if torch.cuda.is_available() else [('cuda', 'was asked for, but'), ('cuda:3', 'was asked for, but')])])
+def test_devices(device, says):
+    with pytest.raises(ValueError, match=says): find_device(device)
+
+def test_batches_and_processes(videos, monkeypatch):
+    monkeypatch.setattr(loop, 'world', lambda: 3)
+    with pytest.raises(ValueError, match='a batch of 8 cannot be shared by 3 processes in 1 parts each: choose a batch_size of 6 or 9'):
+        check_task(fresh(videos), Clips(videos, SPEC, train=True), SHORT)

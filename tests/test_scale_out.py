@@ -1,0 +1,203 @@
+"Several processes are one, weights from everywhere, and the command line of both."
+import json
+import os
+import re
+import shutil
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from video_convs.cli import _changes, main, parser
+from video_convs.data.datasets import Clips, open_data
+from video_convs.data.motion import MotionConfig, render_task
+from video_convs.data.transforms import Augment
+from video_convs.nets.checkpoint import load, read_config, save
+from video_convs.nets.official import to_official
+from video_convs.nets.zoo import InputSpec, create_model
+from video_convs.train.loop import rank, read_log, skipped_videos, train, world
+from video_convs.train.recipes import Recipe, find_recipe, override
+from video_convs.train.scale_out import open_splits, processes, run_training, shared_test, start_model
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+SPEC = InputSpec(frames=4, size=32)
+EXACT = Recipe(epochs=1, batch_size=8, bn='frozen', dropout=0.)
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp('motion')
+    render_task('reversal', root, train=22, test=7, config=MotionConfig(size=32, frames=12), progress=False)
+    return root
+
+def together(n, function):
+    "Run a function in n processes that form a group, as torchrun starts them; their exit codes."
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    children = []
+    for r in range(n):
+        if pid := os.fork(): children.append(pid); continue
+        code = 1
+        try:
+            os.environ |= dict(WORLD_SIZE=str(n), RANK=str(r), LOCAL_RANK=str(r), MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+            with processes(): function()
+            code = 0
+        except BaseException as error:
+            print(f'process {r}: {error!r}', flush=True)
+        finally: os._exit(code)
+    return [os.waitpid(pid, 0)[1] for pid in children]
+
+def learn(videos, out, recipe, test=True, **kw):
+    "Train in float64; the weights go to out/weights.pt, by the first process only."
+    torch.manual_seed(0)
+    model = create_model('hgc_tiny', 8, classes=videos.classes, input_spec=SPEC, dropout=0.).double()
+    test = shared_test(open_data(Path(videos.paths[0]).parents[2], 'test'), SPEC) if test is True else test
+    train(model, Clips(videos, SPEC, train=True), recipe, out if rank() == 0 else f'{out}_other', test, device='cpu', progress=False, **kw)
+    if rank() == 0: torch.save(model.state_dict(), Path(out)/'weights.pt')
+
+def compare(a, b):
+    a, b = (torch.load(folder/'weights.pt', weights_only=True) for folder in (a, b))
+    for key in a: torch.testing.assert_close(a[key], b[key], rtol=0, atol=1e-6)
+
+@pytest.mark.parametrize('recipe', [
+    EXACT,  # 22 videos: the last step has 3 for each
+    replace(EXACT, optimizer='sgd', lr=.05, accumulate=2, batch_size=12),
+    replace(EXACT, batch_size=6, ema=.5, freeze=('trunk.layer1.**',)),  # last step: 2 for each
+])
+def test_two_processes_are_one(root, tmp_path, recipe):
+    videos = open_data(root, 'train')
+    learn(videos, tmp_path/'one', recipe)
+    assert together(2, lambda: learn(videos, tmp_path/'two', recipe)) == [0, 0]
+    compare(tmp_path/'one', tmp_path/'two')
+    one, two = (read_log(tmp_path/name)[0] for name in ('one', 'two'))
+    assert one['loss'] == pytest.approx(two['loss'], abs=1e-6)
+    assert [one[k] for k in ('top1', 'test_top1', 'lr')] == [two[k] for k in ('top1', 'test_top1', 'lr')]
+    assert not (tmp_path/'two_other').exists() and {p.name for p in (tmp_path/'one').iterdir()} == {p.name for p in (tmp_path/'two').iterdir()}
+    assert read_config(tmp_path/'two')['hardware'].startswith('2 × ')
+
+def test_uneven_shares_and_a_broken_video(root, tmp_path):
+    shutil.copytree(root, tmp_path/'data')
+    videos = open_data(tmp_path/'data', 'train').subset(range(21))  # the last step has 5: 2 and 3
+    Path(videos.paths[4]).write_text('broken')
+    for name, n in (('one', 1), ('two', 2)):
+        assert together(n, lambda: learn(videos, tmp_path/name, EXACT, None)) == [0] * n
+        assert list(skipped_videos(read_log(tmp_path/name))) == [videos.paths[4]]
+    compare(tmp_path/'one', tmp_path/'two')
+
+def test_a_step_that_cannot_be_shared_is_left_out(root, tmp_path):
+    "13 videos, 2 processes, steps of 12: one is left, and one process has nothing."
+    videos = open_data(root, 'train').subset(range(13))
+    assert together(2, lambda: learn(videos, tmp_path/'two', replace(EXACT, batch_size=12), None, log_every=1)) == [0, 0]
+    steps = [json.loads(line) for line in open(tmp_path/'two/steps.jsonl')]
+    assert [e['step'] for e in steps] == [1, 2] and 'loss' in steps[0] and 'loss' not in steps[1]
+
+def test_resume_with_another_number_of_processes(root, tmp_path):
+    videos, recipe = open_data(root, 'train'), replace(EXACT, epochs=2)
+    class Stop(Exception): pass
+    def stop(model, seen=[]):
+        seen.append(1)
+        if len(seen) == 2: raise Stop
+        return {}
+    learn(videos, tmp_path/'whole', recipe, None)
+    assert together(2, lambda: learn(videos, tmp_path/'part', recipe, stop, save_every=2)) != [0, 0]
+    assert torch.load(tmp_path/'part/resume.pt', weights_only=True)['step'] == 2
+    learn(videos, tmp_path/'part', recipe, None)
+    compare(tmp_path/'whole', tmp_path/'part')
+    assert [e['epoch'] for e in read_log(tmp_path/'part')] == [1, 2]
+
+def test_a_batch_that_cannot_be_shared(root, tmp_path, capfd):
+    videos = open_data(root, 'train')
+    assert together(2, lambda: learn(videos, tmp_path/'odd', replace(EXACT, batch_size=7), None)) == [256, 256]
+    assert 'a batch of 7 cannot be shared by 2 processes in 1 parts each: choose a batch_size of 6 or 8' in capfd.readouterr().out
+
+def test_more_processes_than_test_videos(root, tmp_path):
+    videos, unseen = open_data(root, 'train'), open_data(root, 'test').subset([0])
+    learn(videos, tmp_path/'one', EXACT, shared_test(unseen, SPEC))
+    assert together(2, lambda: learn(videos, tmp_path/'two', EXACT, shared_test(unseen, SPEC))) == [0, 0]
+    assert read_log(tmp_path/'one')[0]['test_top1'] == read_log(tmp_path/'two')[0]['test_top1']
+
+# weights from elsewhere
+
+def test_start_from_a_folder(tmp_path):
+    save(create_model('hgc_tiny', 3, classes=['a', 'b', 'c'], frames=4), tmp_path/'net')
+    for classes, stays in ((['a', 'b', 'c'], True), (['a', 'c', 'b'], False), (['a', 'b'], False)):
+        model, how = start_model(None, classes, tmp_path/'net', .7, dict(size=64))
+        assert model.name == 'hgc_tiny' and model.classes == classes and model.head.dropout.p == .7 and model.input_spec.size == 64
+        assert ('classifier included' in how) == stays and (model.head.fc.weight.shape[0] == 3 and torch.equal(model.head.fc.weight, load(tmp_path/'net').head.fc.weight)) == stays
+        assert torch.equal(model.trunk.conv1.weight, load(tmp_path/'net').trunk.conv1.weight)
+
+def test_start_from_somebody_elses_file(tmp_path):
+    torch.manual_seed(0)
+    theirs = create_model('tsm_resnet18', 5, frames=4)
+    torch.save({'state_dict': {f'module.{k}': v for k, v in to_official(theirs).items()}}, tmp_path/'theirs.pth.tar')
+    model, how = start_model('tsm_resnet18', ['x', 'y'], tmp_path/'theirs.pth.tar')
+    assert 'new classifier in the place of the one for 5 classes' in how and model.classes == ['x', 'y']
+    for key, value in theirs.trunk.state_dict().items(): assert torch.equal(value, model.trunk.state_dict()[key])
+
+def test_start_from_image_weights(tmp_path):
+    import torchvision
+    net = torchvision.models.resnet18()
+    torch.save(net.state_dict(), tmp_path/'resnet18.pth')
+    model, how = start_model('hgc_resnet18', ['x', 'y'], tmp_path/'resnet18.pth')
+    assert how.startswith('a trunk from') and torch.equal(model.trunk.conv1.weight, net.conv1.weight)
+
+def test_several_tasks_start(root):
+    model, _ = start_model('tsn_tiny', {'verb': ('a', 'b'), 'noun': ('c',), 'action': ('d', 'e', 'f')}, input_spec=dict(frames=4))
+    assert model.num_classes == {'verb': 2, 'noun': 1, 'action': 3} and model.classes['noun'] == ['c']
+
+# one call
+
+def test_one_call_in_two_processes(root, tmp_path, capfd):
+    "It prints once, and its report is left to `evaluate`."
+    call = dict(model='tsn_tiny', frames=4, size=32, changes=dict(epochs=2, batch_size=8), progress=False)
+    def run():
+        out = tmp_path/'run' if rank() == 0 else tmp_path/'other'
+        run_training(root, out, **call)
+    assert together(2, run) == [0, 0]
+    said = capfd.readouterr().out
+    assert said.count('epoch   2/2') == 1 and 'on 2 processes' in said and (tmp_path/'run/best/config.json').is_file()
+    assert not (tmp_path/'other').exists() and (tmp_path/'run/curves.png').is_file()
+
+def test_splits(root):
+    assert open_splits(root)[2] == 'test' and open_splits(root, test_split='none')[1:] == (None, '')
+    learn, unseen, name = open_splits(root, test_split='train')
+    assert len(unseen) == 22 and name == 'train'
+
+def arguments(*typed): return parser().parse_args(['train', '--data', 'd', '--out', 'o', *typed])
+
+def test_the_stored_commands_mean_what_they_meant():
+    "Those of data/results/gestures.jsonl, and no flags at all."
+    assert override(Recipe(), _changes(arguments())) == Recipe()
+    typed = '--epochs 60 --batch-size 8 --lr 2e-3 --dropout 0 --scale .65 --ratio 1.3 --jitter .4 --lr-scale **.op.*=10 --seed 2'.split()
+    assert override(Recipe(), _changes(arguments(*typed))) == Recipe(epochs=60, batch_size=8, lr=2e-3, dropout=0., lr_scale={'**.op.*': 10}, seed=2,
+                                                                      augment=Augment(scale=(.65, 1), ratio=1.3, jitter=.4))
+    assert override(Recipe(), _changes(arguments('--no-augment'))) == Recipe(augment=Augment.none())
+
+def test_flags_reach_the_recipe():
+    r = override(find_recipe('h2cn.something-v1').recipe, _changes(arguments(
+        '--epochs', '8', '--milestones', '3', '5', '--freeze', 'trunk.**', '--bn', 'partial', '--compile', '--with', 'augment.hflip=false', 'gamma=.5')))
+    assert (r.epochs, r.milestones, r.freeze, r.bn, r.compile, r.augment.hflip, r.gamma, r.weight_decay) == (8, (3, 5), ('trunk.**',), 'partial', True, False, .5, 5e-4)
+
+@pytest.mark.parametrize('typed, says', [
+    (['--epocs', '3'], 'there is no --epocs; near matches: --epochs'),
+    (['--with', 'lr'], '--with takes NAME=VALUE'),
+    (['--with', 'augment.hflp=1'], 'augment.hflip'),
+    (['--bn', 'none'], "bn is one of full, partial, frozen, not 'none'"),
+    (['--recipe', 'sth.hmdb51', '--dataset', 'folder'], 'starts from the weights of sth.kinetics400'),
+    (['--pretrained', 'no/where/at/all'], 'no/where/at/all'),
+    (['--device', 'gpu', '--model', 'tsn_tiny'], "there is no device 'gpu'"),
+    (['--dataset', 'ucf11'], "'ucf11'"),
+])
+def test_sentences(root, tmp_path, capsys, typed, says):
+    assert main(['train', '--data', str(root), '--out', str(tmp_path/'run'), '--frames', '4', '--size', '32', *typed]) == 2
+    error = capsys.readouterr().err.strip()
+    assert says in error and len(error.splitlines()) == 1, error
+
+def test_plot(root, tmp_path, capsys):
+    run_training(root, tmp_path/'a', model='tsn_tiny', frames=4, size=32, changes=dict(epochs=1), progress=False)
+    assert main(['plot', str(tmp_path/'a'), '--out', str(tmp_path/'a.svg')]) == 0 and (tmp_path/'a.svg').is_file()
+    assert re.search(r'1 epochs, loss .* on unseen ones \(best', capsys.readouterr().out)
+    (tmp_path/'a/log.jsonl').write_text('')
+    assert main(['plot', str(tmp_path/'a')]) == 2 and 'no whole epoch yet' in capsys.readouterr().err
