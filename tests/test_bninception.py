@@ -9,19 +9,10 @@ from torch import nn
 from proofs import equal
 from video_convs.clips import clip_length
 from video_convs.nets.bninception import BNInception, ECO3D, ECOLite, Halve, Inception, from_caffe, to_caffe
+from video_convs.ops.literal import stirred
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 some = settings(max_examples=10, deadline=None, derandomize=True)
-
-
-def stirred(net, seed=0):
-    "Random statistics, scales and biases, in eval mode."
-    torch.manual_seed(seed)
-    for m in net.modules():
-        if isinstance(m, nn.modules.batchnorm._BatchNorm):
-            for t, mean in ((m.running_mean, 0), (m.running_var, 1), (m.weight, 1), (m.bias, 0)): t.data.normal_(mean, .1)
-        elif getattr(m, 'bias', None) is not None: nn.init.normal_(m.bias, std=.1)
-    return net.eval()
 
 
 @pytest.fixture(scope='module')

@@ -120,7 +120,7 @@ def test_bias_of_action_scores():
     y = head(x)
     assert list(y) == list(EPIC) and [y[task].shape for task in y] == [(2, 3, n) for n in EPIC.values()]
     for task in ('verb', 'noun'):
-        equal(y[task], head.fc[task](x) + torch.einsum('ij,btj->bti', head.bias[task].weight, y['action']))
+        equal(y[task], head.fc[task](x) + torch.einsum('ij,btj->bti', head.from_action[task].weight, y['action']))
     equal(y['action'], head.fc['action'](x))
 
 @pytest.mark.parametrize('std', [None, .001])
@@ -130,7 +130,7 @@ def test_at_the_start_the_tasks_are_apart_and_learn_to_be_coupled(std):
     y = head(x)
     for task in EPIC: assert torch.equal(y[task], head.fc[task](x))
     y['verb'].square().sum().backward()
-    assert head.bias['verb'].weight.grad.any() and not head.fc['action'].weight.grad.any()
+    assert head.from_action['verb'].weight.grad.any() and not head.fc['action'].weight.grad.any()
 
 def test_any_tasks_with_an_action():
     y = VerbNounHead(5, {'action': 7, 'hand': 2})(torch.randn(1, 2, 5))
@@ -230,7 +230,7 @@ def test_only_the_mean_of_frames_is_blind_to_order(name):
         assert ((head(x[:, order]).mean(1) - head(x).mean(1)).abs().max() < 1e-12) == (name == 'frame')
 
 @pytest.mark.parametrize('make, says', [
-    (lambda: FrameHead(12, 0), 'num_classes must be at least 1, got 0'),
+    (lambda: FrameHead(12, 0), 'num_classes must be at least 1, a whole number, got 0'),
     (lambda: FrameHead(0, 5), 'features must be at least 1, got 0'),
     (lambda: FrameHead(12, 5)(torch.randn(12)), 'FrameHead expected features (B, T, 12), got shape (12,)'),
     (lambda: FrameHead(12, 5)(torch.randn(2, 6, 11)), 'got shape (2, 6, 11)'),
@@ -244,7 +244,16 @@ def test_only_the_mean_of_frames_is_blind_to_order(name):
     (lambda: TRNHead(12, 5, hidden=0), 'bottleneck and hidden must be at least 1, got 256 and 0'),
     (lambda: VerbNounHead(12, {'verb': 3}), "with an 'action' among the tasks"),
     (lambda: VerbNounHead(12, 5), 'for one task take FrameHead'),
-    (lambda: VerbNounHead(12, {'action': 3, 'noun': -1}), "num_classes must be at least 1, got -1 for 'noun'"),
+    (lambda: FrameHead(12, '8'), "a whole number, got '8'"),
+    (lambda: FrameHead(12, True), 'a whole number, got True'),
+    (lambda: GRUHead(12, 8.), 'a whole number, got 8.0'),
+    (lambda: TRNHead(12, [8]), 'a whole number, got [8]'),
+    (lambda: FrameHead(12, {'verb': 3, 'noun': 4}), 'FrameHead scores one task, got num_classes = '),
+    (lambda: TRNHead(12, {'verb': 3}), 'for several take VerbNounHead'),
+    (lambda: VerbNounHead(12, {'action': 3, 'values': 2}), "a module cannot be called 'values'"),
+    (lambda: VerbNounHead(12, {'action': 3, 'a.b': 2}), 'take another name, without dots'),
+    (lambda: VerbNounHead(12, {'action': 3., 'noun': 2}), "a whole number, got 3.0 for 'action'"),
+    (lambda: VerbNounHead(12, {'action': 3, 'noun': -1}), "num_classes must be at least 1, a whole number, got -1 for 'noun'"),
 ])
 def test_wrong_input(make, says):
     with pytest.raises(ValueError) as error: make()

@@ -2,6 +2,7 @@
 import copy
 import json
 import os
+import re
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -240,7 +241,8 @@ def test_first_conv_for_flow():
     for c in range(10): torch.testing.assert_close(net.conv1.weight[:, c], rgb.mean(1))
     insert_before(net, 'layer?.*.conv1', HgC, frame=(10, 64, 64))
     with clip_length(2): assert net(torch.randn(4, 10, 32, 32)).shape == (4, 96)
-    with pytest.raises(ValueError, match='cannot be adapted'): adapt_first_conv(nn.Conv2d(4, 4, 3, groups=4), 10)
+    with pytest.raises(ValueError, match='groups=4; only one that reads all'): adapt_first_conv(nn.Conv2d(4, 4, 3, groups=4), 10)
+    with pytest.raises(ValueError, match='Linear has no Conv2d'): adapt_first_conv(nn.Linear(4, 4), 10)
 
 def test_weights_from_a_file(tmp_path):
     full = BACKBONES['resnet18'].build()
@@ -261,7 +263,7 @@ MOBILENET = Path(WEIGHTS, 'mobilenet_v2_imagenet.pth')
 def test_imagenet_mobilenet_loads(op):
     net = create_model(f'{op}_mobilenet_v2', 5, pretrained=MOBILENET)
     state = torch.load(MOBILENET, weights_only=True)
-    shared = {k.replace('.host.', '.'): v for k, v in net.trunk.state_dict().items() if '.before.' not in k}
+    shared = {re.sub(r'\.(host|op)\.', '.', k): v for k, v in net.trunk.state_dict().items() if '.before.' not in k}
     assert len(shared) == 312 and all(torch.equal(v, state[k]) for k, v in shared.items())
 
 # --- cost

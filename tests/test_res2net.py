@@ -6,18 +6,10 @@ from proofs import equal
 from video_convs.clips import clip_length, fold
 from video_convs.nets.res2net import Bottle2neck, Res2Net, Scales, from_timm, res2net50, to_timm
 from video_convs.nets.surgery import insert_before, replace
+from video_convs.ops.literal import stirred
 from video_convs.ops.rivals import MotionExcitation, MultipleTemporalAggregation
 
 pytestmark = pytest.mark.usefixtures('one_thread')
-
-
-def stirred(net):
-    "Random statistics, scales and shifts, in eval mode."
-    torch.manual_seed(0)
-    for m in net.modules():
-        if isinstance(m, nn.BatchNorm2d):
-            for t, mean in ((m.running_mean, 0), (m.running_var, 1), (m.weight, 1), (m.bias, 0)): t.data.normal_(mean, .1)
-    return net.eval()
 
 
 @pytest.mark.parametrize('name, width, scale', [('26w_4s', 26, 4), ('14w_8s', 14, 8), ('48w_2s', 48, 2)])

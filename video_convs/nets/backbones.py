@@ -5,13 +5,12 @@
 # %% auto #0
 __all__ = ['BACKBONES', 'Tiny', 'tiny', 'Backbone', 'find_backbone', 'trunk', 'adapt_first_conv']
 
-# %% ../../nbs/nets/23_backbones.ipynb #100ad617
+# %% ../../nbs/nets/23_backbones.ipynb #0db45c72
 import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from textwrap import shorten
-from urllib.error import URLError
 
 import torch
 import torchvision
@@ -22,13 +21,13 @@ from .bninception import BNInception, ECOLite, from_caffe
 from .res2net import from_timm, res2net50
 from .surgery import suggest
 
-# %% ../../nbs/nets/23_backbones.ipynb #c1d58f0e
+# %% ../../nbs/nets/23_backbones.ipynb #740aa8b4
 class Tiny(nn.Module):
-    "A residual network for small frames: a 3×3 stem and three stages of two basic blocks, each of these four steps halving the resolution."
+    "A residual network for small frames: a stem and three stages of two blocks, each halving the side."
     def __init__(
         self,
         widths: tuple[int, int, int] = (24, 48, 96), # channels of the three stages
-        num_classes: int = 1000,
+        num_classes: int = 1000, # scores per frame
     ):
         super().__init__()
         self.conv1 = nn.Conv2d(3, widths[0], 3, stride=2, padding=1, bias=False)
@@ -111,10 +110,10 @@ BACKBONES = {card.name: card for card in (
     _inception('eco_lite', ECOLite, 512, ('inception_3a', 'inception_3b'), convert=_until_3c, scratch='eco3d.'),
 )}
 
-# %% ../../nbs/nets/23_backbones.ipynb #c895d0b2
+# %% ../../nbs/nets/23_backbones.ipynb #bd08475e
 def find_backbone(
-    name: str,
-) -> Backbone:
+    name: str, # a key of `BACKBONES`
+) -> Backbone: # its card
     "The card of a backbone; an unknown name is a ValueError with near matches."
     if name not in BACKBONES: raise ValueError(f"no backbone is called {name!r}; {suggest(name, BACKBONES)}")
     return BACKBONES[name]
@@ -126,7 +125,7 @@ def _imagenet(card):
     url = card.weights or torchvision.models.get_model_weights(card.name).IMAGENET1K_V1.url
     load = torch.hub.load_state_dict_from_url
     try: return load(url, map_location='cpu', progress=False, check_hash=True, weights_only=True)
-    except (URLError, OSError, RuntimeError) as error:  # the last: the hash is another
+    except (OSError, RuntimeError) as error:  # no network; another hash
         folder = os.path.join(torch.hub.get_dir(), 'checkpoints')
         raise ValueError(f"the ImageNet weights of {card.name} could not be downloaded ({error}):"
                          f" fetch {url} on a machine with a network and put the file"
@@ -140,7 +139,8 @@ def _from_file(path):
     except Exception as error:
         reason = str(error).partition('\n')[0]
         raise ValueError(f"{path} holds no weights that can be read safely: {reason}") from error
-    if not isinstance(file, dict): raise ValueError(f"{path} holds no weights by name but a {type(file).__name__}")
+    if not isinstance(file, dict):
+        raise ValueError(f"{path} holds no weights by name but a {type(file).__name__}")
     file = file.get('state_dict', file)
     return {re.sub(r'^(module\.)?(base_model\.)?', '', key): value for key, value in file.items()}
 
@@ -155,7 +155,7 @@ def trunk(
     name: str, # a key of `BACKBONES`
     pretrained: str | os.PathLike | None = None, # None: random; 'imagenet'; or a file in the usual names
 ) -> nn.Module: # (N, 3, H, W) → (N, features), channels-last; eco_lite: (B·T, 3, H, W) → (B, features)
-    "A backbone without its classifier. ImageNet weights fill the 2D half of eco_lite; its 3D half stays random."
+    "A backbone without its classifier. ImageNet weights fill only the 2D half of eco_lite; 3D stays random."
     card = find_backbone(name)
     net = card.build()
     net.set_submodule(card.classifier, nn.Identity())
@@ -171,16 +171,17 @@ def trunk(
         if isinstance(m, nn.Conv3d): m.to(memory_format=torch.channels_last_3d)
     return net
 
-# %% ../../nbs/nets/23_backbones.ipynb #b07a7743
+# %% ../../nbs/nets/23_backbones.ipynb #29d2bfff
 def adapt_first_conv(
     net: nn.Module, # an image network of RGB frames, edited in place
     channels: int, # of the new input; 10 for five flow fields
 ) -> nn.Module: # `net`
-    "Let the first convolution read other channels: the mean of its RGB weights for each (TSN's cross-modality start)."
+    "Let the first convolution read other channels: each gets the mean of its RGB weights, as TSN starts flow."
     conv = next((m for m in net.modules() if isinstance(m, nn.Conv2d)), None)
-    if conv is None or conv.groups > 1:
-        raise ValueError(f"{type(net).__name__} has no convolution that reads all channels of a frame,"
-                         f" so it cannot be adapted: the first is {conv}")
+    if conv is None: raise ValueError(f"{type(net).__name__} has no Conv2d: nothing to adapt")
+    if conv.groups > 1:
+        raise ValueError(f"the first convolution of {type(net).__name__} has groups={conv.groups};"
+                         " only one that reads all channels can be adapted")
     if channels < 1: raise ValueError(f"channels must be at least 1, got {channels}")
     last = conv.weight.is_contiguous(memory_format=torch.channels_last)
     weight = conv.weight.detach().mean(1, keepdim=True).expand(-1, channels, -1, -1)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..clips import Clipwise, check_clip
 
-# %% ../../nbs/nets/21_bninception.ipynb #a17a7e8e
+# %% ../../nbs/nets/21_bninception.ipynb #53cd8094
 class ConvBN(nn.Sequential):
     "Convolution with bias, batch norm, ReLU."
     def __init__(
@@ -23,7 +23,7 @@ class ConvBN(nn.Sequential):
         c_in: int, # channels in
         c_out: int, # channels out
         kernel: int = 1, # side in pixels, odd
-        stride: int = 1,
+        stride: int = 1, # in pixels
     ):
         super().__init__(OrderedDict(conv=nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2),
                                      bn=nn.BatchNorm2d(c_out), relu=nn.ReLU(inplace=True)))
@@ -41,12 +41,12 @@ class Halve(nn.Module):
         if H % 2 or W % 2: x = F.pad(x, (0, W % 2, 0, H % 2), value=-torch.inf)
         return F.max_pool2d(x, 3, 2, ceil_mode=True)
 
-# %% ../../nbs/nets/21_bninception.ipynb #629dac28
+# %% ../../nbs/nets/21_bninception.ipynb #ceed347f
 class Inception(nn.ModuleDict):
     "One inception block: four paths from the same input, their channels side by side."
     def __init__(
         self,
-        c_in: int,
+        c_in: int, # channels in
         one: int, # channels of the 1×1 path; 0: no such path, and the block halves the resolution
         three: tuple[int, int], # channels of the 3×3 path: reduced, out
         double: tuple[int, int], # channels of the path of two 3×3: reduced, out
@@ -74,7 +74,7 @@ class Inception(nn.ModuleDict):
         for name in path: x = self[name](x)
         return x
 
-# %% ../../nbs/nets/21_bninception.ipynb #b1cc6271
+# %% ../../nbs/nets/21_bninception.ipynb #1d08cb1d
 def _average(): return nn.AvgPool2d(3, stride=1, padding=1)
 
 def _until_3b():
@@ -89,7 +89,7 @@ class BNInception(nn.Sequential):
     "BN-Inception: frames (N, 3, H, W), BGR from 0 to 255 less their mean, → scores (N, num_classes)."
     def __init__(
         self,
-        num_classes: int = 1000,
+        num_classes: int = 1000, # scores per frame
     ):
         super().__init__(OrderedDict(
             **_until_3b(),
@@ -181,12 +181,12 @@ class ECO3D(nn.Module):
             a = self._activate(f'{stage}b', s)
         return a.mean((2, 3, 4), keepdim=True)
 
-# %% ../../nbs/nets/21_bninception.ipynb #1486dcc9
+# %% ../../nbs/nets/21_bninception.ipynb #410412d1
 class ECOLite(nn.Sequential):
     "ECO-Lite: folded frames (B·T, 3, H, W) → scores of clips (B, num_classes), inside `clip_length(T)`."
     def __init__(
         self,
-        num_classes: int = 400,
+        num_classes: int = 400, # scores per clip
     ):
         cut = OrderedDict(double_3x3_reduce=ConvBN(320, 64), double_3x3_1=ConvBN(64, 96, 3))
         super().__init__(OrderedDict(**_until_3b(), inception_3c=nn.Sequential(cut), eco3d=Clipwise(ECO3D()),

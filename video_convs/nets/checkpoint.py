@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FORMAT', 'write_atomic', 'save', 'read_config', 'load_weights', 'load']
 
-# %% ../../nbs/nets/27_checkpoint.ipynb #4db22f64
+# %% ../../nbs/nets/27_checkpoint.ipynb #860622d3
 import json
 import os
 import uuid
@@ -58,7 +58,7 @@ def save(
     write_atomic(folder/'config.json', page.encode())
     return folder
 
-# %% ../../nbs/nets/27_checkpoint.ipynb #8dce66a0
+# %% ../../nbs/nets/27_checkpoint.ipynb #5a6830e3
 def read_config(
     folder: str | os.PathLike,
 ) -> dict: # what `save` wrote, extras included
@@ -100,15 +100,14 @@ def _check_fit(model, weights, path):
         what = f"it lacks {missing[0]}" if missing else f"it has {left[0]}, which the network has not"
         raise ValueError(f"{path} holds weights of another network than {model.name}: {what}"
                          f" ({len(missing)} missing, {len(left)} unexpected)")
-    last = next(key for key in reversed(own) if key.startswith('head.'))
-    n, known = len(weights[last]), model.num_classes
-    if isinstance(known, int) and n != known == len(own[last]):
-        raise ValueError(f"{path} knows {n} classes, the network has {known}:"
-                         f" load it with {n} classes, then call model.swap_head({known})")
     for key, value in own.items():
-        if value.shape != weights[key].shape:
-            raise ValueError(f"{path} holds weights of another network than {model.name}: {key} is"
-                             f" {tuple(weights[key].shape)} in the file, {tuple(value.shape)} in the network")
+        theirs = weights[key].shape
+        if value.shape == theirs: continue
+        if key.startswith('head.') and len(value) == model.num_classes and value.shape[1:] == theirs[1:]:
+            raise ValueError(f"{path} knows {theirs[0]} classes, the network has {model.num_classes}:"
+                             f" load it with {theirs[0]} classes, then call model.swap_head({model.num_classes})")
+        raise ValueError(f"{path} holds weights of another network than {model.name}: {key} is"
+                         f" {tuple(theirs)} in the file, {tuple(value.shape)} in the network")
 
 def load(
     folder: str | os.PathLike, # a checkpoint

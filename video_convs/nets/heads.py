@@ -11,10 +11,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-# %% ../../nbs/nets/24_heads.ipynb #8936bd22
+# %% ../../nbs/nets/24_heads.ipynb #cc020cbb
 class Head(nn.Module):
     "What all heads share: features (…, T, D) → scores (…, S, n), with a layer `fc` that can start small."
     frames = None # the number of frames that it needs; None: any
+    several = False # does it score several tasks, num_classes = {task: n}?
 
     def __init__(
         self,
@@ -24,8 +25,13 @@ class Head(nn.Module):
     ):
         super().__init__()
         tasks = num_classes if isinstance(num_classes, dict) else {'': num_classes}
+        if isinstance(num_classes, dict) and not self.several:
+            raise ValueError(f"{type(self).__name__} scores one task, got num_classes = {num_classes}:"
+                             " for several take VerbNounHead")
         for task, n in tasks.items():
-            if n < 1: raise ValueError(f"num_classes must be at least 1, got {n}" + f" for {task!r}" * bool(task))
+            if type(n) is not int or n < 1:
+                of = f" for {task!r}" if isinstance(num_classes, dict) else ""
+                raise ValueError(f"num_classes must be at least 1, a whole number, got {n!r}{of}")
         if features < 1: raise ValueError(f"features must be at least 1, got {features}")
         self.features, self.num_classes, self.dropout = features, num_classes, nn.Dropout(dropout)
 
@@ -58,7 +64,7 @@ class Head(nn.Module):
 
     def extra_repr(self): return f'{self.features} → {self.num_classes}'
 
-# %% ../../nbs/nets/24_heads.ipynb #fce5132b
+# %% ../../nbs/nets/24_heads.ipynb #d703018c
 class FrameHead(Head):
     "TSN's head: dropout and a linear layer on the features of each frame."
     def __init__(
@@ -78,18 +84,21 @@ class FrameHead(Head):
         self.check(x)
         return self.fc(self.dropout(x))
 
-    def clip_macs(self, T: int) -> int:
+    def clip_macs(
+        self,
+        T: int, # frames of the clip
+    ) -> int:
         "Multiply-accumulates for one clip of T frames."
         return T * self.fc.weight.numel()
 
-# %% ../../nbs/nets/24_heads.ipynb #bdc92c2b
+# %% ../../nbs/nets/24_heads.ipynb #691c9141
 def frame_tuples(
     number: Tensor, # (…,) places in the list that `itertools.combinations(range(T), k)` would make
     size: Tensor, # (…,) k of each
     frames: int, # T
 ) -> Tensor: # (…, T): the k frames of the tuple in increasing order, then T as a filler
     "Increasing tuples of frames by their number, without listing them all."
-    count = [[math.comb(n, k) for k in range(frames + 1)] for n in range(frames)]
+    count = [[math.comb(rest, k) for k in range(frames + 1)] for rest in range(frames)]
     count = torch.tensor(count, device=number.device)
     chosen = []
     for t in range(frames):
@@ -100,18 +109,18 @@ def frame_tuples(
     return torch.stack(chosen, -1).sort(-1).values  # (…, T)
 
 def draw_numbers(
-    count: Tensor, # (S, 1) of how many
-    n: int = 3, # how many
-) -> Tensor: # (S, n)
+    count: Tensor, # (rows, 1) of how many
+    many: int = 3, # how many
+) -> Tensor: # (rows, many)
     "Numbers below `count`, different ones in each row, all sets equally likely (Floyd's algorithm)."
     drawn = count[:, :0]
-    for j in range(1 - n, 1):
+    for j in range(1 - many, 1):
         new = torch.randint(2**62, count.shape, device=count.device) % (count + j)
         taken = (drawn == new).any(-1, keepdim=True)
         drawn = torch.cat([drawn, torch.where(taken, count + j - 1, new)], -1)
     return drawn
 
-# %% ../../nbs/nets/24_heads.ipynb #52353e86
+# %% ../../nbs/nets/24_heads.ipynb #a74f07ff
 class TRNHead(Head):
     "Temporal relation network (Zhou et al. 2018): small networks on ordered tuples of frames score the clip."
     def __init__(
@@ -121,8 +130,8 @@ class TRNHead(Head):
         dropout: float = 0.5, # on the features; TRN's own training used 0.8
         frames: int = 8, # T, from 2 to 48
         scales: str = 'multi', # 'multi': tuples of T, T−1, …, 2 frames; 'single': of T frames only
-        bottleneck: int = 256, # width of f
-        hidden: int | None = None, # width inside a relation; None: 256 for multi, 512 for single
+        bottleneck: int = 256, # b, width of f
+        hidden: int | None = None, # d, width inside a relation; None: 256 for multi, 512 for single
     ):
         super().__init__(features, num_classes, dropout)
         if not 2 <= frames <= 48: raise ValueError(f"TRNHead relates 2 to 48 frames, got frames={frames}")
@@ -143,7 +152,7 @@ class TRNHead(Head):
             self.register_buffer(name, value, persistent=False)
         self.reset_parameters(std=0.001)
 
-    def tuples(self) -> list[Tensor]: # S_k for k = T−1 … 2: (3, k) each
+    def tuples(self) -> list[Tensor]: # I_k for k = T−1 … 2: (3, k) each
         "The frames that each smaller scale relates: drawn anew in training, always the same in evaluation."
         frames = frame_tuples(draw_numbers(self.count), self.size, self.frames) if self.training else self.even
         return [chosen[:, :k] for chosen, k in zip(frames, self.sizes)]
@@ -159,14 +168,17 @@ class TRNHead(Head):
             y = y + R(f[..., chosen, :].flatten(-2)).sum(-2, keepdim=True)  # (…, 3, k·b) → (…, 3, n) → (…, 1, n)
         return y
 
-    def clip_macs(self, T: int) -> int:
+    def clip_macs(
+        self,
+        T: int, # frames of the clip
+    ) -> int:
         "Multiply-accumulates for one clip of T frames."
         each = [R[1].weight.numel() + R[3].weight.numel() for R in self.relations]
         return T * self.fc.weight.numel() + each[0] + 3 * sum(each[1:])
 
     def extra_repr(self): return f'{super().extra_repr()}, frames={self.frames}, scales={self.scales!r}'
 
-# %% ../../nbs/nets/24_heads.ipynb #a0fda615
+# %% ../../nbs/nets/24_heads.ipynb #e09d9163
 class GRUHead(Head):
     "A gated recurrent unit over the frames, scored by its last state; any number of frames."
     def __init__(
@@ -174,11 +186,11 @@ class GRUHead(Head):
         features: int, # D
         num_classes: int, # n
         dropout: float = 0.5, # on the last state, before `fc`
-        hidden: int = 512, # width h of the state
+        hidden: int = 512, # d, width of the state
     ):
         super().__init__(features, num_classes, dropout)
         if hidden < 1: raise ValueError(f"hidden must be at least 1, got {hidden}")
-        self.input, self.state = nn.Linear(features, 3 * hidden), nn.Linear(hidden, 3 * hidden)  # r, z, n
+        self.input, self.state = nn.Linear(features, 3 * hidden), nn.Linear(hidden, 3 * hidden)  # r, z, h̃
         self.fc = nn.Linear(hidden, num_classes)
         self.reset_parameters(std=0.001)
 
@@ -187,21 +199,26 @@ class GRUHead(Head):
         x: Tensor, # (…, T, D)
     ) -> Tensor: # (…, 1, n)
         self.check(x)
-        X = self.input(x)  # (…, T, 3h)
+        X = self.input(x)  # (…, T, 3d)
         h = torch.zeros_like(X[..., 0, :self.state.in_features])
         for x_t in X.unbind(-2):
-            (xr, xz, xn), (hr, hz, hn) = x_t.chunk(3, -1), self.state(h).chunk(3, -1)
+            (xr, xz, xh), (hr, hz, hh) = x_t.chunk(3, -1), self.state(h).chunk(3, -1)
             r, z = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
-            h = (1 - z) * torch.tanh(xn + r * hn) + z * h
+            h = (1 - z) * torch.tanh(xh + r * hh) + z * h
         return self.fc(self.dropout(h))[..., None, :]
 
-    def clip_macs(self, T: int) -> int:
+    def clip_macs(
+        self,
+        T: int, # frames of the clip
+    ) -> int:
         "Multiply-accumulates for one clip of T frames."
         return T * (self.input.weight.numel() + self.state.weight.numel()) + self.fc.weight.numel()
 
-# %% ../../nbs/nets/24_heads.ipynb #f73c6747
+# %% ../../nbs/nets/24_heads.ipynb #9c3ac8b2
 class VerbNounHead(Head):
     "Heads of EPIC-KITCHENS (Sudhakaran et al. 2019, Sec. IV-D): action scores are a bias of verb and noun."
+    several = True
+
     def __init__(
         self,
         features: int, # D
@@ -213,14 +230,22 @@ class VerbNounHead(Head):
                              f" got {num_classes!r}; for one task take FrameHead")
         super().__init__(features, num_classes, dropout)
         actions, others = num_classes['action'], {task: n for task, n in num_classes.items() if task != 'action'}
-        self.fc = nn.ModuleDict({task: nn.Linear(features, n) for task, n in num_classes.items()})
-        self.bias = nn.ModuleDict({task: nn.Linear(actions, n, bias=False) for task, n in others.items()})  # U
+        self.fc, self.from_action = nn.ModuleDict(), nn.ModuleDict()
+        for task, n in num_classes.items():
+            try: self.fc[task] = nn.Linear(features, n)
+            except (KeyError, TypeError) as error:
+                raise ValueError(f"a module cannot be called {task!r}, so a task cannot:"
+                                 " take another name, without dots") from error
+        for task, n in others.items(): self.from_action[task] = nn.Linear(actions, n, bias=False)  # A
         self.reset_parameters(std=0.001)
 
-    def reset_parameters(self, std: float | None = None) -> None:
+    def reset_parameters(
+        self,
+        std: float | None = None, # `fc` starts as N(0, std) with bias 0; None: as torch starts a linear layer
+    ) -> None:
         "As for any head; the maps from action scores to biases start at zero."
         super().reset_parameters(std)
-        for U in self.bias.values(): nn.init.zeros_(U.weight)
+        for A in self.from_action.values(): nn.init.zeros_(A.weight)
 
     def forward(
         self,
@@ -229,8 +254,11 @@ class VerbNounHead(Head):
         self.check(x)
         x = self.dropout(x)
         y = {task: fc(x) for task, fc in self.fc.items()}
-        return y | {task: y[task] + U(y['action']) for task, U in self.bias.items()}
+        return y | {task: y[task] + A(y['action']) for task, A in self.from_action.items()}
 
-    def clip_macs(self, T: int) -> int:
+    def clip_macs(
+        self,
+        T: int, # frames of the clip
+    ) -> int:
         "Multiply-accumulates for one clip of T frames."
-        return T * sum(layer.weight.numel() for layer in (*self.fc.values(), *self.bias.values()))
+        return T * sum(layer.weight.numel() for layer in (*self.fc.values(), *self.from_action.values()))

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from ..clips import side_by_side
 
-# %% ../../nbs/nets/22_res2net.ipynb #82803506
+# %% ../../nbs/nets/22_res2net.ipynb #ababe27f
 class Scales(nn.Module):
     "The 3×3 convolutions of a Res2Net block: parts of the channels, each with its own, in a chain."
     def __init__(
         self,
         width: int, # w, channels of a part
         scale: int = 4, # s, number of parts
-        stride: int = 1,
+        stride: int = 1, # of the 3×3; 2 halves the resolution
         cascade: bool = True, # does a part get the output of the one before? False in the first block of a stage
     ):
         super().__init__()
@@ -44,16 +44,16 @@ class Scales(nn.Module):
             Y.append(F.relu(bn(conv(z))))
         return side_by_side(*Y, self.pool(last))
 
-# %% ../../nbs/nets/22_res2net.ipynb #85c6dfb7
+# %% ../../nbs/nets/22_res2net.ipynb #f00d975e
 class Bottle2neck(nn.Module):
     "A Res2Net block: 1×1 convolution, the chain, 1×1 convolution, shortcut."
     def __init__(
         self,
-        c_in: int,
-        c_out: int,
-        width: int, # of a part
-        scale: int = 4,
-        stride: int = 1,
+        c_in: int, # channels in
+        c_out: int, # channels out
+        width: int, # w, channels of a part
+        scale: int = 4, # s, number of parts
+        stride: int = 1, # of the chain and the shortcut
         first: bool = False, # of its stage: no chain, and a convolution in the shortcut
     ):
         super().__init__()

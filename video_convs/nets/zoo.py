@@ -269,7 +269,7 @@ def hgc(
     "Hourglass convolution before the first 3×3 of each residual block."
     return insert_before(net, card.conv3x3, lambda C: HgC(C, kernel_size, slope, aggregate))
 
-# %% ../../nbs/nets/26_zoo.ipynb #5e3feaa3
+# %% ../../nbs/nets/26_zoo.ipynb #79852017
 class H2CNStem(nn.Module):
     "The stem on key frames and FMCB on their neighbours, half and half."
     def __init__(
@@ -296,7 +296,7 @@ class H2CNStem(nn.Module):
         M = F.interpolate(fold(self.fmcb(segments)), x.shape[2:])  # FMCB knows a stem of stride 4; others get it resized
         return torch.lerp(x, M.contiguous(memory_format=last), 0.5)
 
-@register('tiny', *_RESNETS)
+@register('tiny', 'resnet18', 'resnet50')
 def h2cn(
     net, card,
     shift=True, # does it stand on TSM?
@@ -317,8 +317,8 @@ def h2cn(
         net.conv1 = H2CNStem(stem, FMCB.from_conv2d(stem.conv1, slope=fmcb_slope, temporal=fmcb))
     return net
 
-# %% ../../nbs/nets/26_zoo.ipynb #3a633481
-@register('tiny', *_RESNETS, 'mobilenet_v2', 'vgg16')
+# %% ../../nbs/nets/26_zoo.ipynb #92509b47
+@register('tiny', 'resnet18', 'resnet50', 'mobilenet_v2', 'vgg16')
 def sth(
     net, card,
     p=1/4, # share of temporal kernels; p · channels must be whole
@@ -330,8 +330,8 @@ def sth(
     reach = cycle((1, 2, 3)) if dilated else cycle((None,))
     return replace(net, card.conv3x3, lambda conv: STHConv.from_conv2d(conv, p, arrangement, attention, next(reach)))
 
-# %% ../../nbs/nets/26_zoo.ipynb #725eac4c
-@register('tiny', *_RESNETS, 'bninception')
+# %% ../../nbs/nets/26_zoo.ipynb #15b7b4aa
+@register('tiny', 'resnet18', 'resnet50', 'bninception')
 def hf_tsn(
     net, card,
     modules=None, # gates, counted from the end; None: after each place
