@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FORMAT', 'write_atomic', 'save', 'read_config', 'load_weights', 'load']
 
-# %% ../../nbs/nets/27_checkpoint.ipynb #4db22f64
+# %% ../../nbs/nets/27_checkpoint.ipynb #860622d3
 import json
 import os
 import uuid
