@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['TIMED', 'peak_memory', 'bench_networks', 'bench_table']
 
-# %% ../../nbs/nets/29_models.ipynb #994ecb59
+# %% ../../nbs/nets/29_models.ipynb #dc57ee40
+import ctypes
 import multiprocessing
 from fnmatch import fnmatchcase
 
@@ -17,7 +18,7 @@ from .zoo import VideoNet, create_model
 from ..ops.bench import machine
 from ..ops.literal import milliseconds
 
-# %% ../../nbs/nets/29_models.ipynb #0e3884aa
+# %% ../../nbs/nets/29_models.ipynb #5e9e29cd
 TIMED = ('tsn', 'tsm', 'r2plus1d', 'hgc', 'h2cn', 'sth', 'hf_tsn', 'stc', 'stc_light', 'stc_equal', 'gst', 'gst_large', 'tin', 'tam', 'p3d', 'c3d')
 
 def _clip(model, frames, batch, size):
@@ -37,6 +38,7 @@ def _status(key):
 
 def _peaks(name, frames, batch, size, threads, answer):
     "In a process of its own: what one pass needs beyond what was there before it."
+    ctypes.CDLL(None).mallopt(-3, 1 << 16)  # give back what is freed at once: no peak hides in what is kept for later
     torch.set_num_threads(threads)
     model, peaks = create_model(name, 174), {}
     clip = _clip(model, frames, batch, size)
@@ -94,7 +96,7 @@ def bench_networks(
         row['memory'] = peak_memory(row['network'], frames, batch, size)
     return dict(machine=machine('cpu'), torch=torch.__version__, frames=frames, batch=batch, size=size, rounds=rounds, rows=rows)
 
-# %% ../../nbs/nets/29_models.ipynb #8609f681
+# %% ../../nbs/nets/29_models.ipynb #34149167
 def bench_table(
     result: dict, # as `bench_networks` returns it
 ) -> str: # Markdown
