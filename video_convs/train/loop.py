@@ -80,7 +80,7 @@ def held_still(
     finally:
         for p in held: p.requires_grad_(True)
 
-# %% ../../nbs/train/41_loop.ipynb #a50784a1
+# %% ../../nbs/train/41_loop.ipynb #26dbacc7
 def world() -> int:
     "How many processes train together; 1 unless torchrun or the like has started more."
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
@@ -110,7 +110,7 @@ def step(
     total: int | None = None, # clips of all processes; None: B
 ) -> tuple[float, int]: # mean loss, number of clips that were classified right
     "Forward and backward in one or several parts, one update."
-    forward, total, parts = forward or model, total or len(clip), -(-len(clip) // recipe.accumulate)
+    forward, total, parts = model if forward is None else forward, total or len(clip), -(-len(clip) // recipe.accumulate)
     kind, scaler = autocast_type(recipe, clip.device), scaler or torch.amp.GradScaler(clip.device.type, enabled=False)
     loss_sum, right = 0., 0
     optimizer.zero_grad(set_to_none=True)
@@ -198,7 +198,7 @@ def _loader(clips, batches, workers, pin):
     return DataLoader(clips, batch_sampler=batches, num_workers=workers, collate_fn=collate_clips, pin_memory=pin,
                       generator=torch.Generator().manual_seed(0))
 
-# %% ../../nbs/train/41_loop.ipynb #1180f011
+# %% ../../nbs/train/41_loop.ipynb #d3dcc415
 @dataclass
 class State:
     "All that changes during training, and nothing else."
@@ -213,7 +213,7 @@ class State:
     @property
     def best(self) -> VideoNet:
         "What is tested and kept: the mean of the weights, where there is one."
-        return self.average or self.model
+        return self.model if self.average is None else self.average
 
     def pack(self) -> dict: # tensors and plain data
         "For a file; to be called by all processes."
@@ -358,7 +358,7 @@ def _hardware(device):
     name = torch.cuda.get_device_name(device) if device.type == 'cuda' else f'{device.type} ({platform.machine()})'
     return name if world() == 1 else f'{world()} × {name}'
 
-# %% ../../nbs/train/41_loop.ipynb #78852eda
+# %% ../../nbs/train/41_loop.ipynb #92c55f57
 def check_task(model: VideoNet, clips: Clips, recipe: Recipe) -> None:
     "Raise a `ValueError` if the network, the clips and the recipe do not belong together."
     data = clips.dataset
@@ -380,8 +380,8 @@ def check_task(model: VideoNet, clips: Clips, recipe: Recipe) -> None:
         raise ValueError(f"flips change classes of {data.name}, and for several tasks it does not say which: turn them off")
     share = world() * recipe.accumulate
     if recipe.batch_size % share:
-        raise ValueError(f"a batch of {recipe.batch_size} cannot be shared by {world()} processes in {recipe.accumulate} parts each: choose a"
-                         f" batch_size of {recipe.batch_size // share * share or share} or {(recipe.batch_size // share + 1) * share}")
+        raise ValueError(f"a batch of {recipe.batch_size} cannot be shared by {world()} processes"
+                         + f" in {recipe.accumulate} parts each" * (recipe.accumulate > 1) + f": choose a batch_size of {recipe.batch_size // share * share or share} or {(recipe.batch_size // share + 1) * share}")
 
 def _difference(have, want) -> str:
     "In what two things that came out of JSON differ first."
