@@ -146,6 +146,14 @@ def test_a_folder_of_an_older_version_goes_on(videos, undisturbed, tmp_path):
     (tmp_path/'old/config.json').write_text(json.dumps(config))
     assert same(run(videos, tmp_path/'old', plain), whole)
 
+def test_compiled(videos, tmp_path, monkeypatch):
+    "The same network, traced; its checkpoint is an ordinary one."
+    whole, compiler = run(videos, tmp_path/'plain', replace(SHORT, epochs=1)), torch.compile
+    monkeypatch.setattr(torch, 'compile', lambda net: compiler(net, backend='eager'))
+    traced = run(videos, tmp_path/'traced', replace(SHORT, epochs=1, compile=True))
+    for a, b in zip(whole.parameters(), traced.parameters()): torch.testing.assert_close(a, b)
+    assert same(load(tmp_path/'traced'), traced)
+
 @pytest.mark.parametrize('changes', [dict(precision='float16'), dict(bn='partial', accumulate=2)])
 def test_options_resume_exactly(videos, tmp_path, changes):
     recipe = replace(SHORT, epochs=2, **changes)
@@ -239,5 +247,5 @@ def test_devices(device, says):
 
 def test_batches_and_processes(videos, monkeypatch):
     monkeypatch.setattr(loop, 'world', lambda: 3)
-    with pytest.raises(ValueError, match='a batch of 8 cannot be shared by 3 processes in 1 parts each: choose a batch_size of 6 or 9'):
+    with pytest.raises(ValueError, match='a batch of 8 cannot be shared by 3 processes: choose a batch_size of 6 or 9'):
         check_task(fresh(videos), Clips(videos, SPEC, train=True), SHORT)

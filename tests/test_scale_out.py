@@ -110,7 +110,7 @@ def test_resume_with_another_number_of_processes(root, tmp_path):
 def test_a_batch_that_cannot_be_shared(root, tmp_path, capfd):
     videos = open_data(root, 'train')
     assert together(2, lambda: learn(videos, tmp_path/'odd', replace(EXACT, batch_size=7), None)) == [256, 256]
-    assert 'a batch of 7 cannot be shared by 2 processes in 1 parts each: choose a batch_size of 6 or 8' in capfd.readouterr().out
+    assert 'a batch of 7 cannot be shared by 2 processes: choose a batch_size of 6 or 8' in capfd.readouterr().out
 
 def test_more_processes_than_test_videos(root, tmp_path):
     videos, unseen = open_data(root, 'train'), open_data(root, 'test').subset([0])

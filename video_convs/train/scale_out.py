@@ -42,7 +42,7 @@ def processes():
     try: yield
     finally: dist.destroy_process_group()
 
-# %% ../../nbs/train/43_scale_out.ipynb #cfd19832
+# %% ../../nbs/train/43_scale_out.ipynb #1530cc7d
 def shared_test(
     unseen: VideoDataset, # its videos are shared among the processes
     spec, # what the network expects (an InputSpec)
@@ -54,14 +54,17 @@ def shared_test(
     clips = Clips(mine, spec, train=False, views=views, cache=kw.pop('cache', False)) if len(mine) else None
     def test(model):
         several = isinstance(model.num_classes, dict)
-        tasks, result = list(model.num_classes) if several else [''], evaluate(model, clips, progress=False, **kw) if clips else None
-        tops = [(result[task] if several else result)['top1'] if clips else dict(right=0, videos=0) for task in tasks]
+        tasks, tops = list(model.num_classes) if several else [''], [dict(right=0, videos=0)]
+        if clips:
+            result = evaluate(model, clips, progress=False, **kw)
+            tops = [r['top1'] for r in (map(result.get, tasks) if several else [result])]
+        else: tops = tops * len(tasks)
         counts = summed([top[key] for top in tops for key in ('right', 'videos')], next(model.parameters()).device)
         top1 = {task: right / videos for task, right, videos in zip(tasks, counts[::2], counts[1::2])}
         return {'top1': top1.get('action', top1[tasks[0]])} | {f'top1_{task}': value for task, value in top1.items() if task}
     return test
 
-# %% ../../nbs/train/43_scale_out.ipynb #10c51140
+# %% ../../nbs/train/43_scale_out.ipynb #998db40c
 def start_model(
     name: str | None, # of the network; None: whatever the checkpoint is
     classes: Sequence[str] | dict[str, Sequence[str]], # of the data; for several tasks: task → names
@@ -74,7 +77,8 @@ def start_model(
     several = isinstance(classes, dict)
     classes = {task: list(names) for task, names in classes.items()} if several else list(classes)
     n = {task: len(names) for task, names in classes.items()} if several else len(classes)
-    def new(weights): return create_model(name, n, weights, classes=classes, dropout=dropout, input_spec=input_spec, **variant)
+    def new(weights):
+        return create_model(name, n, weights, classes=classes, dropout=dropout, input_spec=input_spec, **variant)
     if pretrained is None: return new(None), 'random weights'
     if pretrained == 'imagenet': return new('imagenet'), 'ImageNet weights'
     if os.path.isfile(pretrained):
@@ -83,22 +87,27 @@ def start_model(
             if name is None: raise
             try: return new(pretrained), f'a trunk from {pretrained}'
             except ValueError as part:
-                raise ValueError(f"{pretrained} is no checkpoint of {name} ({whole}) and no weights of its trunk ({part})") from None
+                raise ValueError(f"{pretrained} is no checkpoint of {name} ({whole}), and no weights of its trunk"
+                                 f" ({part})") from None
     else: model = pretrained_model(pretrained, name)
-    if name not in (None, model.name): raise ValueError(f"{pretrained} is {model.name}, not {name}: ask for {model.name}, or for other weights")
+    if name not in (None, model.name):
+        raise ValueError(f"{pretrained} is {model.name}, not {name}: ask for {model.name}, or for other weights")
     for key, value in variant.items():
         if model.variant.get(key) != value:
-            raise ValueError(f"{pretrained} is {model.name} with {key}={model.variant.get(key)!r}, not {value!r}: leave it out")
+            raise ValueError(f"{pretrained} is {model.name} with {key}={model.variant.get(key)!r}, not {value!r}: leave"
+                             " it out")
     spec = model.input_spec
     if spec.fixed and input_spec.get('frames', spec.frames) != spec.frames:
-        raise ValueError(f"{pretrained} has layers for {spec.frames} frames, not for {input_spec['frames']}: leave the number of frames out")
+        raise ValueError(f"{pretrained} has layers for {spec.frames} frames, not for {input_spec['frames']}: leave the"
+                         " number of frames out")
     model.input_spec, model.dropout, had = replace(spec, **input_spec), dropout, model.num_classes
     if model.classes == classes:
         model.head.dropout.p = dropout
         return model, f'{pretrained}, its classifier included'
-    return model.swap_head(n, classes), f'{pretrained}, with a new classifier in the place of the one for {had} classes'
+    model.swap_head(n, classes)
+    return model, f'{pretrained}, with a new classifier in the place of the one for {had} classes'
 
-# %% ../../nbs/train/43_scale_out.ipynb #48805ac0
+# %% ../../nbs/train/43_scale_out.ipynb #7071e6b6
 def open_splits(
     data: str | Path, # folder or CSV; for `dataset`: the folder of its owners' files
     dataset: str | None = None, # a name that `open_dataset` knows; None, 'folder', 'csv': a folder of classes or a CSV
@@ -147,13 +156,15 @@ def run_training(
                          " checkpoint, as pretrained, or 'imagenet' or 'none' to go without")
     pretrained = None if pretrained == 'none' else pretrained
     whole = pretrained not in (None, 'imagenet')
-    asked = dict(frames=frames or setup.get('frames') or (None if whole else 8), size=size or setup.get('size') or (None if whole else 112), fit=fit)
-    videos, unseen, where = open_splits(data, dataset or (paper.data if paper else None), train_split, test_split or setup.get('test_split'),
-                                        fold, {**setup.get('data_options', {}), **options})
+    usual = {} if whole else dict(model='hgc_resnet18', frames=8, size=112)  # a whole network has its own
+    choice = usual | setup | {key: value for key, value in dict(model=model, frames=frames, size=size, fit=fit).items() if value}
+    dataset = dataset or (paper.data if paper else None)
+    videos, unseen, where = open_splits(data, dataset, train_split, test_split or setup.get('test_split'), fold,
+                                        {**setup.get('data_options', {}), **options})
     classes = {task: videos.tasks[task][0] for task in setup['tasks']} if 'tasks' in setup else videos.classes
     torch.manual_seed(recipe.seed)
-    net, start = start_model(model or setup.get('model') or (None if whole else 'hgc_resnet18'), classes, pretrained, recipe.dropout,
-                             {key: value for key, value in asked.items() if value is not None}, **variant)
+    net, start = start_model(choice.get('model'), classes, pretrained, recipe.dropout,
+                             {key: choice[key] for key in ('frames', 'size', 'fit') if key in choice}, **variant)
     views = Views(resize=setup.get('test_resize'))
     clips = Clips(videos, net.input_spec, train=True, augment=recipe.augment, seed=recipe.seed, cache=cache)
     say(f"{net.name}: {sum(p.numel() for p in net.parameters()):,} parameters, {len(videos)} videos of"
@@ -161,16 +172,19 @@ def run_training(
     say(f"starts from {start}" + f", on {world()} processes" * (world() > 1))
     say(fill('recipe: ' + ', '.join(f'{key}={value!r}' for key, value in recipe.to_dict().items()), 110, subsequent_indent='  '))
     test = shared_test(unseen, net.input_spec, views, cache=cache, workers=workers) if unseen else None
-    if test and not (Path(out)/'resume.pt').exists(): test(net)  # if one of these videos is broken, better said now than after an epoch
+    if test and not (Path(out)/'resume.pt').exists(): test(net)  # a broken video is better reported now than later
     def line(log):
         e = log[-1]
-        say(f"epoch {e['epoch']:3d}/{recipe.epochs}: loss {e['loss']:.3f}, {e['top1']:6.1%} on training videos"
-            + (f", {e['test_top1']:6.1%} on {where}" if 'test_top1' in e else '') + f", {e['clips_per_s']:.0f} clips/s", flush=True)
+        tested = f", {e['test_top1']:6.1%} on {where}" if 'test_top1' in e else ''
+        say(f"epoch {e['epoch']:3d}/{recipe.epochs}: loss {e['loss']:.3f}, {e['top1']:6.1%} on training videos{tested},"
+            f" {e['clips_per_s']:.0f} clips/s", flush=True)
     extra = kw.pop('extra', {}) | ({'paper': paper.name} if paper else {}) | {'start': start}
     log = train(net, clips, recipe, out, test, workers, on_epoch=kw.pop('on_epoch', line), extra=extra, **kw)
-    if rank() == 0: _finish(net, log, out, unseen and Clips(unseen, net.input_spec, train=False, views=views, cache=cache), say)
+    seen = unseen and Clips(unseen, net.input_spec, train=False, views=views, cache=cache)
+    if rank() == 0: _finish(net, log, out, seen, say)
     return log
 
+# %% ../../nbs/train/43_scale_out.ipynb #f2331412
 def _finish(net, log, out, unseen, say):
     "Curves, a report where one process can make it, and what could not be read."
     import matplotlib.pyplot as plt
