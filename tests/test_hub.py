@@ -287,7 +287,7 @@ def test_code_is_not_even_fetched(hub, api, run, name):
 def test_no_name_leads_outside(names):
     try: module._check_names('user/x', [*names, 'config.json', 'model.safetensors'])
     except ValueError: return
-    root = Path('/root/of/it')
+    root = Path.cwd()
     assert all(Path(os.path.normpath(root/name)).is_relative_to(root) for name in names)
 
 # --- the card

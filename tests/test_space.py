@@ -24,7 +24,9 @@ PORT = 7871
 @pytest.fixture(scope='module')
 def page(tmp_path_factory):
     "A browser that shows the app, which has pulled its network from a Hub on loopback."
-    if not (chromium := shutil.which('chromium')) or not (driver := shutil.which('chromedriver')): pytest.skip('no chromium')
+    # a browser is no Python package: it cannot be among the project's requirements
+    if not (chromium := shutil.which('chromium')) or not (driver := shutil.which('chromedriver')):
+        pytest.skip('the app is looked at in chromium, driven by chromedriver: install both to run this')
     tmp = tmp_path_factory.mktemp('space')
     model = create_model('hgc_tiny', 3, classes=['left', 'right', 'still'], input_spec=InputSpec(frames=4, size=32))
     run = save(model, tmp/'run')

@@ -302,7 +302,8 @@ def test_the_deep_check_names_the_frame(tmp_path, video):
         check_video(cut(copy(video, tmp_path/'fast.mp4', movflags='faststart'), tmp_path/'cut.mp4'))
 
 def test_a_pipe_is_no_video(tmp_path):
-    if not hasattr(os, 'mkfifo'): pytest.skip('no named pipes here')
+    # Windows has no named pipes in its file system, so nobody can hand one over there
+    if not hasattr(os, 'mkfifo'): pytest.skip('this system has no named pipes, so there is nothing to refuse')
     os.mkfifo(tmp_path/'pipe.mp4')
     with pytest.raises(VideoError, match='is a device or a pipe|is empty'): probe(tmp_path/'pipe.mp4')
 

@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['InputSpec', 'Entry', 'register', 'find_model', 'list_models', 'variants', 'tsn', 'FramePool', 'c2d', 'tsm',
            'r2plus1d', 'p3d', 'c3d', 'gst', 'gst_large', 'tin', 'tam', 'tea', 'trn', 'gru', 'eco_lite', 'hgc',
-           'H2CNStem', 'h2cn', 'sth', 'hf_tsn', 'hf_trn', 'hf_eco_lite', 'stc', 'stc_light', 'stc_equal', 'VideoNet',
-           'create_model', 'Ensemble']
+           'H2CNStem', 'h2cn', 'sth', 'hf_tsn', 'stc', 'stc_light', 'stc_equal', 'VideoNet', 'create_model', 'Ensemble']
 
 # %% ../../nbs/nets/26_zoo.ipynb #ce6edcf2
 import inspect
@@ -330,37 +329,21 @@ def sth(
     reach = cycle((1, 2, 3)) if dilated else cycle((None,))
     return replace(net, card.conv3x3, lambda conv: STHConv.from_conv2d(conv, p, arrangement, attention, next(reach)))
 
-# %% ../../nbs/nets/26_zoo.ipynb #15b7b4aa
+# %% ../../nbs/nets/26_zoo.ipynb #87e8a295
+@register('bninception', name='hf_trn_bninception', head=TRNHead)
+@register('eco_lite', name='hf_eco_lite')
 @register('tiny', 'resnet18', 'resnet50', 'bninception')
 def hf_tsn(
     net, card,
     modules=None, # gates, counted from the end; None: after each place
     conservative=True, # False: what leaves a frame and what enters it have gates of their own
 ):
-    "TSN with history-future gates after the last `modules` blocks (of a ResNet: stages); None: after all."
+    "History-future gates after the last `modules` blocks (of a ResNet: stages); None: after all."
     ends = match(net, card.block_output)
     if modules is not None and modules not in range(len(ends) + 1):
         raise ValueError(f"modules must be from 0 to {len(ends)}, the places that {card.name} has, got {modules!r}")
     ends = ends[len(ends) - (len(ends) if modules is None else modules):]
     return insert_after(net, ends, lambda C: HFModule(C, conservative)) if ends else net
-
-@register('bninception', head=TRNHead)
-def hf_trn(
-    net, card,
-    modules=None, # gates, counted from the end; None: after each place
-    conservative=True, # False: what leaves a frame and what enters it have gates of their own
-):
-    "A temporal relation network behind history-future gates."
-    return hf_tsn(net, card, modules, conservative)
-
-@register('eco_lite', name='hf_eco_lite')
-def hf_eco_lite(
-    net, card,
-    modules=None, # gates, counted from the end; None: after each place
-    conservative=True, # False: what leaves a frame and what enters it have gates of their own
-):
-    "ECO-Lite with history-future gates in its half on frames."
-    return hf_tsn(net, card, modules, conservative)
 
 # %% ../../nbs/nets/26_zoo.ipynb #4f14674e
 @register('tiny', 'resnet50')
