@@ -599,15 +599,16 @@ def skipped_videos(
     "Every video that some epoch could not read, and why."
     return {path: why for entry in log for path, why in entry['skipped'].items()}
 
-# %% ../../nbs/train/41_loop.ipynb #20bb72f7
+# %% ../../nbs/train/41_loop.ipynb #124f707b
 def plot_runs(
     logs: dict[str, list[dict]], # name → log
 ): # → matplotlib Figure
     "Loss and accuracy by epoch, all runs in the same axes; dashes are the test videos, where the log has them."
     import matplotlib.pyplot as plt
-    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout='constrained')
     for name, log in logs.items():
         if not log: raise ValueError(f"{name} has no whole epoch yet: there is nothing to draw")
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout='constrained')
+    for name, log in logs.items():
         x = [e['epoch'] for e in log]
         line, = left.plot(x, [e['loss'] for e in log], label=name)
         right.plot(x, [100 * e['top1'] for e in log], color=line.get_color(), label=f'{name}, training')
