@@ -15,7 +15,7 @@ import torch
 from video_convs.cli import _changes, main, parser
 from video_convs.data.catalogue import official_list
 from video_convs.data.datasets import Clips, open_data
-from video_convs.data.frames import write_frames
+from video_convs.data.frames import write_flow, write_frames
 from video_convs.data.motion import MotionConfig, render_task
 from video_convs.data.transforms import Augment
 from video_convs.nets.checkpoint import load, read_config, save
@@ -223,6 +223,18 @@ def test_epic_from_end_to_end(tmp_path):
                                  ('one', ['--tasks', '--option', 'task=noun', 'partial=true'], 3)):
         assert main([*typed, '--out', str(tmp_path/name), *extra]) == 0
         assert read_config(tmp_path/name)['num_classes'] == classes and 'test_top1' not in read_log(tmp_path/name)[0]
+
+def test_optical_flow(tmp_path):
+    "A new network for it; its checkpoint says so."
+    names = [f'v_Archery_g0{g}_c01' for g in range(1, 5)]
+    for file, part in (('trainlist01.txt', names[:3]), ('testlist01.txt', names[3:])):
+        (tmp_path/file).write_text(''.join(f'Archery/{name}.avi 1\n' for name in part))
+    (tmp_path/'classInd.txt').write_text('1 Archery\n2 YoYo\n')
+    for k, name in enumerate(names): write_flow(tmp_path/'flow'/name, np.full((2, 12, 40, 40), 2.*k))
+    run_training(tmp_path, tmp_path/'run', model='tsn_tiny', dataset='ucf101', options=dict(flow=str(tmp_path/'flow'), partial=True), frames=2,
+                 size=32, changes=dict(epochs=1, batch_size=3, head_lr=5., first_lr=5.), progress=False)
+    net = load(tmp_path/'run')
+    assert net.input_spec.modality == 'flow' and net.trunk.conv1.weight.shape[1] == 10 and read_log(tmp_path/'run')[0]['test_top1'] in (0, 1)
 
 def test_splits(root):
     assert open_splits(root)[2] == 'test' and open_splits(root, test_split='none')[1:] == (None, '')

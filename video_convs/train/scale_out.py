@@ -107,7 +107,7 @@ def start_model(
     model.swap_head(n, classes)
     return model, f'{pretrained}, with a new classifier in the place of the one for {had} classes'
 
-# %% ../../nbs/train/43_scale_out.ipynb #23b81e32
+# %% ../../nbs/train/43_scale_out.ipynb #12b55587
 def open_splits(
     data: str | Path, # folder or CSV; for `dataset`: the folder of its owners' files
     dataset: str | None = None, # a name that `open_dataset` knows; None, 'folder', 'csv': a folder of classes or a CSV
@@ -169,16 +169,17 @@ def run_training(
     pretrained = None if pretrained == 'none' else pretrained
     whole = pretrained not in (None, 'imagenet')
     usual = {} if whole else dict(model='hgc_resnet18', frames=8, size=112)  # a whole network has its own
-    choice = usual | setup | {key: value for key, value in dict(model=model, frames=frames, size=size, fit=fit).items() if value}
+    choice = usual | setup | {key: value for key, value in dict(model=model, frames=frames, size=size, fit=fit).items() if value is not None}
     dataset = dataset or (paper.data if paper else None)
     options, tasks = {**setup.get('data_options', {}), **options}, setup.get('tasks', ()) if tasks is None else tasks
     videos, unseen, where = open_splits(data, dataset, train_split, test_split, fold, options)
     if unknown := set(tasks) - set(videos.tasks):
         raise ValueError(f"{videos.name} has no task {min(unknown)!r}; it has {', '.join(videos.tasks) or 'one, without a name'}")
     classes = {task: videos.tasks[task][0] for task in tasks} if tasks else videos.classes
+    spec = {key: choice[key] for key in ('frames', 'size', 'fit') if key in choice}
+    if videos.reader.channels == 10 and not whole: spec |= dict(modality='flow', mean=(.5,), std=(.226,))  # as in TSN's code
     torch.manual_seed(recipe.seed)
-    net, start = start_model(choice.get('model'), classes, pretrained, recipe.dropout,
-                             {key: choice[key] for key in ('frames', 'size', 'fit') if key in choice}, **variant)
+    net, start = start_model(choice.get('model'), classes, pretrained, recipe.dropout, spec, **variant)
     views = Views(resize=test_resize or in_proportion(setup.get('test_resize'), net.input_spec.size, setup.get('size')))
     clips = Clips(videos, net.input_spec, train=True, augment=recipe.augment, seed=recipe.seed, cache=cache)
     say(f"{net.name}: {sum(p.numel() for p in net.parameters()):,} parameters, {len(videos)} videos of"
