@@ -24,7 +24,7 @@ from video_convs.nets.zoo import InputSpec, create_model
 from video_convs.train import scale_out
 from video_convs.train.loop import rank, read_log, skipped_videos, train
 from video_convs.train.recipes import Recipe, find_recipe, override
-from video_convs.train.scale_out import open_splits, processes, run_training, shared_test, start_model
+from video_convs.train.scale_out import in_proportion, open_splits, processes, run_training, shared_test, start_model
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 SPEC = InputSpec(frames=4, size=32)
@@ -176,12 +176,11 @@ def test_the_first_test_is_on_the_device_of_the_training(root, tmp_path, monkeyp
 
 def test_sizes_before_the_test_crop(root, tmp_path):
     "A recipe's, in proportion to the crop; or what is given."
-    call = dict(model='tsn_tiny', recipe='h2cn.diving48', dataset='folder', pretrained='none', frames=4, size=28, progress=False)
-    short = {'epochs': 2, 'milestones': [1], 'batch_size': 8, 'augment.hflip': False}
-    for given, resize in ((None, 32), ((30, 40), [30, 40])):
-        run_training(root, tmp_path/str(resize), changes=short, test_resize=given, **call)
-        tested = read_config(tmp_path/str(resize))['tested']
-        assert tested == dict(dataset='folder', split='test', resize=resize, options={})
+    assert [in_proportion(r, 28, 224) for r in (256, (240, 320), None)] == [32, (30, 40), None] and in_proportion(256, 28, None) == 256
+    changes = {'epochs': 1, 'schedule': 'cosine', 'milestones': [], 'augment.hflip': False}
+    run_training(root, tmp_path, model='tsn_tiny', recipe='h2cn.diving48', dataset='folder', pretrained='none', frames=4, size=28,
+                 changes=changes, test_resize=(30, 40), progress=False)
+    assert read_config(tmp_path)['tested'] == dict(dataset='folder', split='test', resize=[30, 40], options={})
 
 def test_the_next_command_tests_what_training_tested(root, tmp_path, capsys):
     typed = '--recipe sth.something-v1 --dataset folder --pretrained none --model tsn_tiny --frames 4 --size 32 --epochs 2 --milestones 1'
