@@ -107,7 +107,7 @@ def start_model(
     model.swap_head(n, classes)
     return model, f'{pretrained}, with a new classifier in the place of the one for {had} classes'
 
-# %% ../../nbs/train/43_scale_out.ipynb #7071e6b6
+# %% ../../nbs/train/43_scale_out.ipynb #075f61bf
 def open_splits(
     data: str | Path, # folder or CSV; for `dataset`: the folder of its owners' files
     dataset: str | None = None, # a name that `open_dataset` knows; None, 'folder', 'csv': a folder of classes or a CSV
@@ -122,7 +122,7 @@ def open_splits(
     def split(name): return open_data(data, name) if own else open_dataset(dataset, data, name, **options)
     videos = split(train_split)
     if fold: return *group_fold(videos, *fold), f'fold {fold[0]}/{fold[1]}'
-    names = split_names(data) if own else DATASETS[dataset].splits
+    names = split_names(data) if own else DATASETS[dataset].parts(options)
     name = test_split or next((s for s in ('val', 'test') if s in names), 'none')
     return (videos, None, '') if name == 'none' else (videos, split(name), name)
 
@@ -163,8 +163,9 @@ def run_training(
                                         {**setup.get('data_options', {}), **options})
     classes = {task: videos.tasks[task][0] for task in setup['tasks']} if 'tasks' in setup else videos.classes
     torch.manual_seed(recipe.seed)
-    net, start = start_model(choice.get('model'), classes, pretrained, recipe.dropout,
-                             {key: choice[key] for key in ('frames', 'size', 'fit') if key in choice}, **variant)
+    spec = {key: choice[key] for key in ('frames', 'size', 'fit') if key in choice}
+    if not whole and videos.reader.channels == 10: spec['modality'] = 'flow'  # a whole network says itself what it takes
+    net, start = start_model(choice.get('model'), classes, pretrained, recipe.dropout, spec, **variant)
     views = Views(resize=setup.get('test_resize'))
     clips = Clips(videos, net.input_spec, train=True, augment=recipe.augment, seed=recipe.seed, cache=cache)
     say(f"{net.name}: {sum(p.numel() for p in net.parameters()):,} parameters, {len(videos)} videos of"
