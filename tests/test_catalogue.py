@@ -6,12 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from video_convs.cli import main
 from video_convs.data.catalogue import DATASETS, Listing, official_list, open_dataset
 from video_convs.data.datasets import Clips, csv_dataset, list_json, list_lines, list_table, match_classes
 from video_convs.data.frames import FlowFolders, FrameFolders, write_flow, write_frames
+from video_convs.data.motion import MotionConfig, render, sample_params
 from video_convs.data.video import VideoError, write_video
+from video_convs.train.evaluate import load_scores, report
+from video_convs.train.scale_out import open_splits
 
 ANNOTATIONS = Path(os.environ.get('ANNOTATIONS', Path(__file__).parents[2]/'shared/data/annotations'))
 real = pytest.mark.skipif(not ANNOTATIONS.is_dir(), reason=f'no official lists in {ANNOTATIONS} (set ANNOTATIONS)')
@@ -160,6 +165,31 @@ def test_flow_beside_rgb(tmp_path, film, video):
     x = flow.read(2, lambda n: [0, n - 1])
     assert x.shape == (10, 2, 32, 48) and x.unique().tolist() == [round(255*24/40)]
 
+def test_two_streams_from_the_command_line(tmp_path, capsys):
+    "Videos and their exact flow → two networks → files of scores → one answer."
+    config, lists = MotionConfig(size=32, frames=9, displacement=1.5), {'classInd.txt': '1 left\n2 right\n'}
+    for split, n in (('train', 24), ('test', 16)):
+        scenes = [sample_params('reversal', split, k, config, label=k % 2) for k in range(n)]
+        names = [f"{('left', 'right')[k % 2]}/v_{split}_g{k:02d}_c01" for k in range(n)]
+        for name, clip, flow in zip(names, *render(scenes, flow=True)):
+            (tmp_path/'UCF-101'/name).parent.mkdir(parents=True, exist_ok=True)
+            write_video(tmp_path/f'UCF-101/{name}.mp4', clip.permute(1, 2, 3, 0))
+            write_flow(tmp_path/'flow'/name, flow, bound=4)
+        lists[f'{split}list01.txt'] = ''.join(f'{name}.avi\n' if split == 'test' else f'{name}.avi {k % 2 + 1}\n' for k, name in enumerate(names))
+    lay(tmp_path, lists)
+    def run(*args): assert main([str(a) for a in args]) == 0, capsys.readouterr().err
+    for stream, options in (('rgb', ['partial=true']), ('flow', ['partial=true', f'flow={tmp_path}/flow'])):
+        data = ['--data', tmp_path, '--dataset', 'ucf101', '--option', *options]
+        run('train', *data, '--out', tmp_path/stream, '--model', 'tsn_tiny', '--frames', 3, '--size', 32, '--epochs', 8, '--batch-size', 6,
+            '--lr', 3e-3, '--dropout', 0, '--no-augment', '--test-split', 'none', '--device', 'cpu', '--cache')
+        run('evaluate', tmp_path/stream, *data)
+    files = [tmp_path/f'{stream}/evaluate_test.safetensors' for stream in ('rgb', 'flow')]
+    run('ensemble', *files, '--out', tmp_path/'both.json')
+    rgb, flow, both = map(load_scores, (*files, tmp_path/'both.safetensors'))
+    assert rgb.about['spec']['modality'] == 'rgb' and flow.about['spec']['modality'] == 'flow'
+    assert report(rgb)['top1']['accuracy'] <= .75 < report(flow)['top1']['accuracy']  # half is what a network without time can reach
+    assert torch.allclose(both.logits, (rgb.logits + flow.logits)/2) and both.ids == rgb.ids == flow.ids
+
 def test_spans_of_one_file_are_items_of_their_own(tmp_path, video):
     options, split, *_, lists = SETS['epic55']
     lay(tmp_path, {**lists, 'EPIC_train_action_labels.csv': EPIC + ',verb_class,noun_class\n0,P01,P01_01,,,2,30,1,0\n1,P01,P01_01,,,31,60,0,0\n'})
@@ -173,6 +203,27 @@ def test_spans_of_one_file_are_items_of_their_own(tmp_path, video):
     assert data.subset([1]).spans == (data.spans[1],) and data.subset([1]).tasks['noun'] == (('pan',), (0,))
 
 # what is refused
+
+@pytest.mark.parametrize('name, options, message', [
+    ('folder', {'flow': 'x'}, "folder has no option 'flow': it has seed"), ('csv', {'fold': 1}, "csv has no option 'fold': it has root"),
+    ('ucf101', {'flow': 'nowhere'}, 'write them there, or correct flow'), ('ucf101', {'frames': 'nowhere'}, 'write them there, or correct frames'),
+    ('ucf101', {'flow': 'x', 'template': 'flow_x_{:05d}.jpg'}, 'two for flow, of x and of y'), ('ucf101', {'flow': 'x', 'template': ['x']}, 'two for flow'),
+    ('ucf101', {'frames': 'x', 'template': ['a', 'b']}, 'one name for frames'), ('ucf101', {'template': 5}, 'got 5'),
+    ('ucf101', {'fold': 4}, 'fold is one of 1, 2, 3, not 4'), ('ucf101', {'flod': 1}, "no option 'flod'")])
+def test_options_that_do_not_fit(tmp_path, capsys, name, options, message):
+    own, split, *_, lists = SETS['ucf101']
+    root, own = lay(tmp_path, lists), {} if name in ('folder', 'csv') else {**own, 'partial': True}
+    with pytest.raises(ValueError, match=message): open_dataset(name, root, split, **{**own, **options})
+    typed = [f'{k}={json.dumps(v) if not isinstance(v, str) else v}' for k, v in {**own, **options}.items()]
+    assert main(['train', '--data', str(root), '--dataset', name, '--out', str(tmp_path/'run'), '--option', *typed]) == 2
+    assert capsys.readouterr().err.startswith('video_convs train: ')
+
+def test_epic_trains_where_no_split_for_testing_has_labels(tmp_path, video):
+    options, _, _, _, lists = SETS['epic55']
+    put(video, *(lay(tmp_path, lists)/f'videos/train/{p}.MP4' for p in ('P01/P01_01', 'P26/P26_02')))
+    assert open_splits(tmp_path, 'epic55', options={**options, 'partial': True})[1:] == (None, '')
+    *_, name = open_splits(tmp_path, 'epic55', options={**options, 'partial': True, 'protocol': 'stc'})
+    assert name == 'val'
 
 def test_a_list_that_was_cut_is_noticed(tmp_path):
     root = lay(tmp_path, SETS['jester'][-1])
