@@ -64,9 +64,10 @@ def train(args) -> None:
         run_training(
             args.data, args.out, args.model, args.recipe, _changes(args), args.frames, args.size, args.fit, args.pretrained,
             _pairs(args.set, '--set'), args.dataset, args.train_split, args.test_split, args.fold and _fold(args.fold),
-            _pairs(args.option, '--option'), args.cache, args.workers, device=args.device, keep=args.keep, save_every=args.save_every,
+            _pairs(args.option, '--option'), args.cache, args.workers, args.rule, device=args.device, keep=args.keep, save_every=args.save_every,
             log_every=args.log_every, max_skipped=args.max_skipped, tensorboard=args.tensorboard, extra={'command': args.typed})
-        more = ''.join(f' {flag} {shlex.quote(value)}' for flag, value in (('--dataset', args.dataset),) if value)
+        more = ''.join(f' {flag} {shlex.quote(value)}' for flag, value in (('--dataset', args.dataset), ('--rule', args.rule))
+                       if value not in (None, 'segments'))
         if rank() == 0: print(f"The checkpoint is in {args.out}. Next: video_convs evaluate {args.out} --data {args.data}{more}")
 
 # %% ../nbs/70_cli.ipynb #29cb2f83
@@ -85,7 +86,8 @@ def _print_report(result: dict, per_class: bool = True) -> None:
         return f"{name:24s} {r['accuracy']:6.1%}   95 % interval {lo:6.1%} to {hi:6.1%} ({how}){count}"
     print(f"{result['average']} averaged over {result['views']} views (clips x crops)")
     for name, key in (('top-1', 'top1'), ('top-5', 'top5'), ('mean over classes', 'mean_class')): print(line(name, result[key]))
-    print(f"{'mean precision, recall':24s} {result['mean_precision']:6.1%}, {result['mean_recall']:6.1%}")
+    few = f"   over {n} many-shot classes" if (n := result['many_shot']) else ''
+    print(f"{'mean precision, recall':24s} {result['mean_precision']:6.1%}, {result['mean_recall']:6.1%}{few}")
     if per_class:
         print('per class:')
         for name, r in result['per_class'].items(): print(line(f'  {name}', r))
@@ -101,8 +103,10 @@ def evaluate(args) -> None:
     from video_convs.hub import checkpoint_folder
     from video_convs.nets.checkpoint import load, write_atomic
     from video_convs.train.evaluate import mean_over_splits, refuse_missing, report, save_scores, score
-    n, options, reports = len(args.checkpoint), _pairs(args.option, '--option'), {}
+    from video_convs.train.loop import find_device
+    n, options, reports, device = len(args.checkpoint), _pairs(args.option, '--option'), {}, find_device(args.device)
     if args.out and n > 1: raise ValueError("--out names the file of one checkpoint: leave it out for several")
+    if args.out: Path(args.out).parent.mkdir(parents=True, exist_ok=True)  # if it cannot be made, better now than later
     if args.folds and not args.dataset: raise ValueError("--fold chooses a split of --dataset: name it, or use --split")
     if n > 1 and n not in (len(args.split), len(args.folds)) or {len(args.split), len(args.folds)} - {0, 1, n}:
         raise ValueError(f"{n} checkpoints need {n} folds (--fold 1 2 3) or {n} splits (--split …), one for each, got"
@@ -111,12 +115,12 @@ def evaluate(args) -> None:
                         resize=args.resize and _size(args.resize), size=args.crop_size)
     for k, where in enumerate(args.checkpoint):
         folder, split = checkpoint_folder(where), args.split[k % len(args.split)]
-        model, pulled = load(folder, args.device or 'cpu'), not Path(where).is_dir()
+        model, pulled = load(folder, device), not Path(where).is_dir()
         fold = {'fold': args.folds[k % len(args.folds)]} if args.folds else {}
         if args.dataset:
             from video_convs.data.catalogue import open_dataset
             videos = open_dataset(args.dataset, args.data, split, allow_missing=args.allow_missing, **options, **fold)
-        else: videos = open_data(args.data, split)
+        else: videos = open_data(args.data, split, args.allow_missing)
         scores = score(model, Clips(videos, model.input_spec, train=False, views=views, seed=args.seed),
                        batch_size=args.batch_size, workers=args.workers)
         for task, s in (scores if isinstance(scores, dict) else {'': scores}).items():
@@ -163,13 +167,13 @@ def submit(args) -> None:
         for s in scores: splits.setdefault(s.about.get('split'), {})[s.about.get('task')] = s
     elif len(scores) > 1: raise ValueError(f"{args.server} takes one file of scores, got {len(scores)}")
     path = write_submission(splits if args.server == 'epic55' else scores[0], args.out, args.server, args.average, args.allow_missing)
-    print(f"Written to {path}")
+    print(f"Written to {path}. Its format is from memory: compare it with the server's own example before you hand it in")
 
 def predict(args) -> None:
     "Classify videos."
     from video_convs.data.transforms import parse_views
     from video_convs.hub import predict_many
-    views, n = parse_views(args.views, resize=args.resize and _size(args.resize)), len(args.video)
+    views, n = parse_views(args.views, rule=args.rule, resize=args.resize and _size(args.resize)), len(args.video)
     answers, failed = predict_many(args.video, args.checkpoint, args.topk, views, args.average, args.timeout, args.batch_size)
     answers = {video: answer if isinstance(answer, dict) else {'': answer} for video, answer in answers.items()}
     if args.csv: _write_answers(answers)
@@ -291,10 +295,14 @@ def parser() -> argparse.ArgumentParser:
                                 formatter_class=argparse.ArgumentDefaultsHelpFormatter)
         c.set_defaults(function=function, flags=c)
         return c
+    def rule(c):
+        c.add_argument('--rule', choices=['segments', 'dense'], default='segments',
+                       help='where the frames of a clip lie: over the whole video, or in a window of 64 frames')
     def looks(c):
         c.add_argument('--views', default='1x1', metavar='CLIPSxCROPS', help='what is looked at of a video, such as 2x1 or 10x3')
         c.add_argument('--resize', metavar='SIZE', help='before the crop: the short side, or HEIGHTxWIDTH; needed for 3 crops'
                                                         ' of square videos')
+        rule(c)
         c.add_argument('--average', choices=['logits', 'probabilities'], default='logits', help='of the views')
     def common(c, batch_size):
         c.add_argument('--workers', type=int, default=0, help='processes that read videos; 0 reads in the main one')
@@ -320,6 +328,7 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument('--frames', type=int, help="points in time of a clip; the recipe's, or those of the weights, or 8")
     c.add_argument('--size', type=int, help="height and width in pixels; the recipe's, or that of the weights, or 112")
     c.add_argument('--fit', choices=['crop', 'squash'], help='make frames square by taking the middle, or by squeezing all of it')
+    rule(c)
     c.add_argument('--set', nargs='*', default=[], metavar='NAME=VALUE', help='variants of the network, such as slope=4')
     c.add_argument('--train-split', default='train', help='split to learn from')
     c.add_argument('--test-split', help="split to test on after each epoch; val or test if left out; 'none' for no test")
@@ -378,14 +387,13 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument('--fold', nargs='+', default=[], dest='folds', metavar='K', help='which official split into training and'
                                                                                   ' test, of --dataset; one for each checkpoint')
     looks(c)
-    c.add_argument('--rule', choices=['segments', 'dense'], default='segments', help='over the whole video or in windows')
     c.add_argument('--random', action='store_true', help='draw the clips as training does, by --seed')
     c.add_argument('--official', action='store_true', help="to the frame what the authors' released code takes")
     c.add_argument('--crop-size', type=int, help="of a crop; the network's own if left out")
     c.add_argument('--seed', type=int, default=0, help='of --random')
     c.add_argument('--out', help='JSON file; evaluate_<split>.json in the checkpoint if left out; the scores go beside it')
     c.add_argument('--allow-missing', action='store_true', help='report although some videos cannot be read')
-    c.add_argument('--device', help="'cpu' or 'cuda'")
+    c.add_argument('--device', help="'cpu' or 'cuda'; a GPU if there is one, if left out")
     common(c, 16)
 
     def from_scores(c):

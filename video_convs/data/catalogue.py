@@ -34,6 +34,7 @@ class Listing(NamedTuple):
     videos: list[Listed]
     files: tuple[Path, ...] # that were read
     tasks: dict[str, tuple] = {} # task → (classes, names of each video's class), where a video has several labels
+    many_shot: dict[str, tuple[int, ...]] = {} # task → the classes over which the owners take means, where these are not all
 
 class Lacking(ValueError):
     "A list of the data set that is not there."
@@ -269,7 +270,7 @@ def find_videos(
     else: reader = VideoFiles(entry.counted)
     return Found(listing, list(paths(place, kind)), place, reader, place == cut)
 
-_OWN = dict(folder=(folder_dataset, 'seed'), csv=(csv_dataset, 'root'))  # one's own videos: reader and its option
+_OWN = dict(folder='seed', csv='root')  # one's own videos, and the option that they have
 _FOUND = 'frames', 'flow', 'template', 'partial'  # options of `find_videos`, for all data sets
 
 def open_dataset(
@@ -281,13 +282,13 @@ def open_dataset(
 ) -> VideoDataset:
     "A split of a data set, from its owners' files as they were downloaded."
     if name in _OWN:
-        read, known = _OWN[name]
-        if unknown := next((key for key in options if key != known), None):
-            raise ValueError(f"{name} has no option {unknown!r}: it has {known}")
-        return read(root, split, **options)
+        if unknown := next((key for key in options if key != _OWN[name]), None):
+            raise ValueError(f"{name} has no option {unknown!r}: it has {_OWN[name]}")
+        if name == 'folder': return folder_dataset(root, split, **options)
+        return csv_dataset(root, split, allow_missing=allow_missing, **options)
     found = find_videos(name, root, split, **options)
     entry, own = _entry(name, split, {k: v for k, v in options.items() if k not in _FOUND})
-    (classes, videos, files, tasks), paths = found.listing, found.paths
+    (classes, videos, files, tasks, many_shot), paths = found.listing, found.paths
     there = [i for i, path in enumerate(paths) if path]
     gone = [v for v, path in zip(videos, paths) if not path]
     if gone and not (allow_missing and there):
@@ -308,7 +309,8 @@ def open_dataset(
         description=said, ids=tuple(videos[i].id for i in there), spans=spans, reader=found.reader,
         absent=tuple(v.id for v in gone),
         tasks={task: (names, tuple(names.index(labels[i]) if labels[i] is not None else -1 for i in there))
-               for task, (names, labels) in tasks.items()})
+               for task, (names, labels) in tasks.items()},
+        many_shot=many_shot and {**many_shot, '': many_shot[own['task']]})
 
 # %% ../../nbs/data/36_catalogue.ipynb #22ad554f
 def _id_and_class(stem, files, split, order):
@@ -496,7 +498,11 @@ def _epic55(files, split, task, protocol):
     file = files(f'EPIC_test_{split}_timestamps.csv') if secret else train
     def pair(row): return tuple(_number_of(row[f'{k}_class'], keys[k], 0, f"{train}, line {row['line']}", k) for k in keys)
     def name(pair): return ' '.join(keys[k][n] for k, n in zip(keys, pair))
-    pairs = sorted({pair(row) for row in files.table(train, [*_SPAN, 'verb_class', 'noun_class'])})
+    seen = [pair(row) for row in files.table(train, [*_SPAN, 'verb_class', 'noun_class'])]
+    verbs, nouns = ({n for n, k in Counter(p[i] for p in seen).items() if k > 100} for i in (0, 1))
+    pairs = sorted(set(seen))
+    many_shot = dict(verb=tuple(sorted(verbs)), noun=tuple(sorted(nouns)),
+                     action=tuple(k for k, (v, n) in enumerate(pairs) if v in verbs and n in nouns))
     classes = {**keys, 'action': tuple(name(p) for p in pairs)}
     labels = {kind: [] for kind in classes}
     for row in files.table(file, _SPAN):
@@ -511,7 +517,7 @@ def _epic55(files, split, task, protocol):
         places = f'{person}/{video}', f'{person}/rgb_frames/{video}', f'{person}/videos/{video}', video
         videos.append(Listed(_plain(row['uid'], where), places, labels[task][-1], where, person, (start - 1, stop)))
     return Listing(classes[task], videos, (train, file) if secret else (train,),
-                   {kind: (classes[kind], labels[kind]) for kind in classes})
+                   {kind: (classes[kind], labels[kind]) for kind in classes}, many_shot)
 
 DATASETS['epic55'] = Official(
     'EPIC-KITCHENS-55', 'epic-kitchens.github.io', _epic55, ('train', 'val', 's1', 's2'), None,

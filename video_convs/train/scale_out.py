@@ -144,6 +144,7 @@ def run_training(
     options: dict = {}, # of `open_dataset`
     cache: bool = False, # keep decoded videos in memory
     workers: int = 0, # processes that read videos, for each process that trains
+    rule: str = 'segments', # where the frames of a clip lie: over the whole video, or 'dense', in a window of 64 frames
     **kw, # device, progress, on_epoch, keep, save_every, log_every, max_skipped, tensorboard, extra: see `train`
 ) -> list[dict]: # the log
     "Train a network on a data set, alone or in as many processes as there are."
@@ -166,8 +167,8 @@ def run_training(
     spec = {key: choice[key] for key in ('frames', 'size', 'fit') if key in choice}
     if not whole and videos.reader.channels == 10: spec['modality'] = 'flow'  # a whole network says itself what it takes
     net, start = start_model(choice.get('model'), classes, pretrained, recipe.dropout, spec, **variant)
-    views = Views(resize=setup.get('test_resize'))
-    clips = Clips(videos, net.input_spec, train=True, augment=recipe.augment, seed=recipe.seed, cache=cache)
+    views = Views(resize=setup.get('test_resize'), rule=rule)
+    clips = Clips(videos, net.input_spec, train=True, augment=recipe.augment, seed=recipe.seed, cache=cache, views=Views(rule=rule))
     say(f"{net.name}: {sum(p.numel() for p in net.parameters()):,} parameters, {len(videos)} videos of"
         f" {len(videos.classes)} classes for training" + (f", tested on the split {where!r}" if unseen else ''))
     say(f"starts from {start}" + f", on {world()} processes" * (world() > 1))
@@ -179,7 +180,7 @@ def run_training(
         tested = f", {e['test_top1']:6.1%} on {where}" if 'test_top1' in e else ''
         say(f"epoch {e['epoch']:3d}/{recipe.epochs}: loss {e['loss']:.3f}, {e['top1']:6.1%} on training videos{tested},"
             f" {e['clips_per_s']:.0f} clips/s", flush=True)
-    extra = kw.pop('extra', {}) | ({'paper': paper.name} if paper else {}) | {'start': start}
+    extra = kw.pop('extra', {}) | ({'paper': paper.name} if paper else {}) | {'start': start, 'rule': rule}
     log = train(net, clips, recipe, out, test, workers, on_epoch=kw.pop('on_epoch', line), extra=extra, **kw)
     seen = unseen and Clips(unseen, net.input_spec, train=False, views=views, cache=cache)
     if rank() == 0: _finish(net, log, out, seen, say)
