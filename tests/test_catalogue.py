@@ -15,6 +15,7 @@ from video_convs.data.datasets import Clips, csv_dataset, list_json, list_lines,
 from video_convs.data.frames import FlowFolders, FrameFolders, write_flow, write_frames
 from video_convs.data.motion import MotionConfig, render, sample_params
 from video_convs.data.video import VideoError, write_video
+from video_convs.nets.zoo import InputSpec
 from video_convs.train.evaluate import load_scores, report
 from video_convs.train.scale_out import open_splits
 
@@ -224,6 +225,16 @@ def test_options_that_do_not_fit(tmp_path, capsys, name, options, message):
     typed = [f'{k}={json.dumps(v) if not isinstance(v, str) else v}' for k, v in {**own, **options}.items()]
     assert main(['train', '--data', str(root), '--dataset', name, '--out', str(tmp_path/'run'), '--option', *typed]) == 2
     assert capsys.readouterr().err.startswith('video_convs train: ')
+
+def test_flow_networks_want_flow(tmp_path, capsys, video):
+    own, split, *_, lists = SETS['ucf101']
+    put(video, *(lay(tmp_path, lists)/f'UCF-101/{n}.avi' for n in ('Archery/v_Archery_g08_c01', 'YoYo/v_YoYo_g09_c02', 'YoYo/v_YoYo_g09_c03')))
+    data = open_dataset('ucf101', tmp_path, split, partial=True, **own)
+    with pytest.raises(ValueError, match='expect 10 .flow.: choose .* give the folder of flow as option flow'):
+        Clips(data, InputSpec(size=32, modality='flow', mean=(.5,), std=(.226,)), train=False)
+    assert main(['train', '--data', str(tmp_path), '--dataset', 'ucf101', '--option', 'partial=true', 'fold=2', '--test-split', 'none', '--model', 'tsn_tiny',
+                 '--out', str(tmp_path/'run'), '--set', 'input_spec={"modality":"flow"}']) == 2
+    assert 'input_spec is no variant of a network' in capsys.readouterr().err
 
 def test_epic_trains_where_no_split_for_testing_has_labels(tmp_path, video):
     options, _, _, _, lists = SETS['epic55']

@@ -498,7 +498,7 @@ def _whole_bytes(dataset, spec) -> int:
         sizes.append(info.frames*info.height*info.width*dataset.reader.channels*shrink**2)
     return int(np.mean(sizes)*N) if sizes else 0
 
-# %% ../../nbs/data/34_datasets.ipynb #32a79484
+# %% ../../nbs/data/34_datasets.ipynb #9534bf8a
 class Clips(Dataset):
     "The clips of a data set for a network: item → (clip (C, F, H, W) float32 or `Broken`, label, index)."
     def __init__(
@@ -522,7 +522,8 @@ class Clips(Dataset):
                              " one")
         if (given := dataset.reader.channels) != spec.channels:
             raise ValueError(f"{dataset.name} gives {given} channels, but the weights expect {spec.channels}"
-                             f" ({spec.modality}): choose another network or another data set")
+                             f" ({spec.modality}): choose another network or another data set"
+                             + (", or give the folder of flow as option flow" if spec.modality == 'flow' else ""))
         views.check(spec)
         if train and views != Views(rule=views.rule, micro=views.micro, official=views.official):
             raise ValueError(f"training draws one clip and one crop of a video; of its views only rule, micro and official"

@@ -107,7 +107,7 @@ def start_model(
     model.swap_head(n, classes)
     return model, f'{pretrained}, with a new classifier in the place of the one for {had} classes'
 
-# %% ../../nbs/train/43_scale_out.ipynb #075f61bf
+# %% ../../nbs/train/43_scale_out.ipynb #6754f74b
 def open_splits(
     data: str | Path, # folder or CSV; for `dataset`: the folder of its owners' files
     dataset: str | None = None, # a name that `open_dataset` knows; None, 'folder', 'csv': a folder of classes or a CSV
@@ -164,6 +164,8 @@ def run_training(
                                         {**setup.get('data_options', {}), **options})
     classes = {task: videos.tasks[task][0] for task in setup['tasks']} if 'tasks' in setup else videos.classes
     torch.manual_seed(recipe.seed)
+    if given := sorted({'name', 'classes', 'pretrained', 'dropout', 'input_spec'} & set(variant)):
+        raise ValueError(f"{given[0]} is no variant of a network: it has an argument of its own, or follows from the data")
     spec = {key: choice[key] for key in ('frames', 'size', 'fit') if key in choice}
     if not whole and videos.reader.channels == 10: spec['modality'] = 'flow'  # a whole network says itself what it takes
     net, start = start_model(choice.get('model'), classes, pretrained, recipe.dropout, spec, **variant)
