@@ -300,6 +300,11 @@ def test_frames_with_a_gap_and_cut_frames(tmp_path, film):
     assert reader.read(str(folder), [0, 4]).shape == (3, 2, 32, 48)
     (folder/'00003.jpg').unlink()
     with pytest.raises(VideoError, match='lacks frame 3 of 1 … 6'): reader.read(str(folder), [0])
+    late = write_frames(tmp_path/'b', film)
+    os.unlink(late/'00001.jpg')
+    with pytest.raises(VideoError, match='lacks frame 1 of 1 … 6'): reader.probe(str(late))
+    both = write_frames(write_frames(tmp_path/'c', film), film[:2], '{:04d}.jpg')
+    with pytest.raises(VideoError, match='twice, as 00001.jpg and 0001.jpg'): reader.read(str(both), [5])
 
 # damaged at random: an error, or every line
 

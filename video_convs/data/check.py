@@ -90,7 +90,7 @@ def _items(name, root, options):
                 if path: readers[path] = found.reader
     return items, readers, wrong
 
-# %% ../../nbs/data/37_check.ipynb #f14dfedb
+# %% ../../nbs/data/37_check.ipynb #8da17210
 def _examine(decoder, job):
     "Frames and size of one file or folder; a `ValueError` says what is wrong with it."
     path, reader, decoder.timeout = job['path'], job['reader'], job['limit']
@@ -110,13 +110,15 @@ def _stamp(path):
 
 def _report(file):
     "Records of an earlier run, by path; a line that was not finished is left out."
-    records = {}
-    if Path(file).is_file():
-        for line in Path(file).read_text(encoding='utf-8').splitlines():
-            try: record = json.loads(line)
-            except ValueError: continue
-            if isinstance(record, dict) and 'stamp' in record: records[record['path']] = record
-    return records
+    if not Path(file).is_file(): return {}
+    def read(line):
+        try: return json.loads(line)
+        except ValueError: return None
+    text = Path(file).read_bytes().decode('utf-8', 'replace')
+    if text.strip() and not text.startswith(('{"path"', '{"split"')):  # it would be overwritten
+        raise ValueError(f"{file} is no report of a check: give another file, or remove it")
+    records = [r for r in map(read, text.splitlines()) if isinstance(r, dict)]
+    return {r['path']: r for r in records if {'path', 'stamp'} <= set(r)}
 
 def check_dataset(
     name: str, # see `open_dataset`
