@@ -143,4 +143,10 @@ def test_commands(root, tmp_path, here, capsys):
     assert '3 videos are in' in capsys.readouterr().out
     assert main(['data', 'check', 'folders', str(root), '--out', str(tmp_path/'r.jsonl')]) == 2
     assert main(['data', 'check', 'folder', str(root), '--option', 'fold=2', '--out', str(tmp_path/'r.jsonl')]) == 2
+    for name, place, option in (('jester', 'nowhere', 'order=file'), ('ucf101', root, 'fold=4'), ('ucf101', root, 'flod=1'), ('epic55', root, 'protocol=x')):
+        assert main(['data', 'check', name, str(tmp_path/place), '--option', option, '--out', str(tmp_path/'none.jsonl')]) == 2
+    assert not (tmp_path/'none.jsonl').exists()
+    (tmp_path/'thesis.txt').write_bytes(b'\xff not for the bin')
+    assert main(['data', 'check', 'folder', str(root), '--out', str(tmp_path/'thesis.txt')]) == 2
+    assert (tmp_path/'thesis.txt').read_bytes() == b'\xff not for the bin'
     for line in capsys.readouterr().err.splitlines(): assert line.startswith('video_convs data: ')

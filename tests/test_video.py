@@ -229,7 +229,8 @@ def bad_files(folder, video):
         out.mux(stream.encode(sound)); out.mux(stream.encode())
     return {'missing': (folder/'missing.mp4', 'does not exist'), 'folder': (folder/'folder.mp4', 'is a folder'),
             'text': (folder/'text.mp4', 'is no video'), 'notes': (folder/'notes.txt', 'is a text'), 'zero': (folder/'zero.mp4', 'is empty'),
-            'no index': (cut(video, folder/'no_index.mp4'), 'before its index'), 'sound': (folder/'sound.mp4', 'no video stream'),
+            'no index': (cut(video, folder/'no_index.mp4'), 'before its index'), 'sound': (folder/'sound.mp4', 'only sound or subtitles: use another file'),
+            'half an index': (cut(video, folder/'half_index.mp4', 1 - 600/video.stat().st_size), 'was cut'),
             'third of mp4': (cut(fast, folder/'third.mp4'), 'promises 40 frames but holds'),
             'third of pieces': (cut(pieces, folder/'third_pieces.mp4', .6), 'promises .* frames but holds'),
             'third of avi': (cut(avi, folder/'third.avi'), 'promises 40 frames but holds|is no video'),

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from video_convs.clips import Clipwise
+from video_convs.data.transforms import normalise
 from video_convs.nets.checkpoint import load, save
 from video_convs.nets.zoo import Ensemble, InputSpec, VideoNet, create_model, find_model, list_models, register, variants
 from video_convs.ops.rivals import TIN
@@ -228,7 +229,11 @@ def test_flow_takes_the_place_of_colours(backbone):
     torch.manual_seed(0)
     rgb = create_model(f'tsn_{backbone}', 5)
     torch.manual_seed(0)
-    flow = create_model(f'tsn_{backbone}', 5, input_spec=dict(modality='flow', mean=(.5,), std=(.2,)))
+    flow = create_model(f'tsn_{backbone}', 5, input_spec=dict(modality='flow'))
+    spec, still = flow.input_spec, torch.full((10, 1, 2, 2), 128, dtype=torch.uint8)
+    assert spec.channel_order == 'rgb' and normalise(still, spec).abs().max() < .01  # standing still is zero
+    half = normalise(torch.arange(10, dtype=torch.uint8).view(10, 1, 1, 1), spec).flatten()
+    assert (half.diff() > 0).all()  # the fields stay in their order, although BN-Inception takes colours as BGR
     first = lambda net: next(m for m in net.modules() if isinstance(m, nn.Conv2d)).weight
     same(first(flow), first(rgb).mean(1, keepdim=True).expand(-1, 10, -1, -1))
     assert flow.eval()(torch.randn(1, 10, 2, SIZE, SIZE)).shape == (1, 5)

@@ -29,7 +29,7 @@ What to do next:
   your own   video_convs train --data FOLDER_OF_CLASSES --model hgc_resnet18 --frames 8 --size 112 --out runs/mine
   learn      make lab, and open nbs/index.ipynb""")
 
-# %% ../nbs/70_cli.ipynb #1258a44c
+# %% ../nbs/70_cli.ipynb #f551f0ba
 def _pairs(items: list[str], flag: str) -> dict:
     "name=value pairs; a value is JSON where it can be, else a string."
     def value(text):
@@ -62,7 +62,7 @@ def train(args) -> None:
     from video_convs.train.scale_out import processes, run_training
     with processes():
         same = ('data', 'out', 'model', 'recipe', 'frames', 'size', 'fit', 'pretrained', 'dataset', 'train_split', 'test_split', 'tasks',
-                'cache', 'workers', 'device', 'keep', 'save_every', 'log_every', 'max_skipped', 'tensorboard')
+                'rule', 'cache', 'workers', 'device', 'keep', 'save_every', 'log_every', 'max_skipped', 'tensorboard')
         run_training(
             changes=_changes(args), variant=_pairs(args.set, '--set'), options=_pairs(args.option, '--option'),
             fold=args.fold and _fold(args.fold), test_resize=args.test_resize and _size(args.test_resize),
@@ -76,11 +76,12 @@ def _next(args) -> str:
     if not tested or args.fold: return ''
     options, resize = [f'{k}={json.dumps(v).strip(chr(34))}' for k, v in tested['options'].items()], tested['resize']
     flags = {'--data': [args.data], '--dataset': [tested['dataset']], '--option': options, '--split': [tested['split']],
-             '--resize': ['x'.join(map(str, resize)) if isinstance(resize, list) else resize]}
+             '--resize': ['x'.join(map(str, resize)) if isinstance(resize, list) else resize],
+             '--rule': [None if tested['rule'] == 'segments' else tested['rule']]}
     words = [str(w) for flag, values in flags.items() if values not in ([], [None]) for w in (flag, *values)]
     return f" Next: {shlex.join(['video_convs', 'evaluate', args.out, *words])}"
 
-# %% ../nbs/70_cli.ipynb #b3e839bc
+# %% ../nbs/70_cli.ipynb #12e02cbf
 def _size(text: str) -> int | tuple[int, int]:
     "'256' → 256, '240x320' → (240, 320)."
     numbers = text.lower().split('x')
@@ -96,7 +97,8 @@ def _print_report(result: dict, per_class: bool = True) -> None:
         return f"{name:24s} {r['accuracy']:6.1%}   95 % interval {lo:6.1%} to {hi:6.1%} ({how}){count}"
     print(f"{result['average']} averaged over {result['views']} views (clips x crops)")
     for name, key in (('top-1', 'top1'), ('top-5', 'top5'), ('mean over classes', 'mean_class')): print(line(name, result[key]))
-    print(f"{'mean precision, recall':24s} {result['mean_precision']:6.1%}, {result['mean_recall']:6.1%}")
+    few = f"   over {n} many-shot classes" if (n := result['many_shot']) else ''
+    print(f"{'mean precision, recall':24s} {result['mean_precision']:6.1%}, {result['mean_recall']:6.1%}{few}")
     if per_class:
         print('per class:')
         for name, r in result['per_class'].items(): print(line(f'  {name}', r))
@@ -104,7 +106,7 @@ def _print_report(result: dict, per_class: bool = True) -> None:
         print(f"{len(result['missing'])} of {len(result['missing']) + len(result['ids'])} videos could not be read and are not"
               f" counted; the first: {next(iter(result['missing'].values()))}")
 
-# %% ../nbs/70_cli.ipynb #3c803ed1
+# %% ../nbs/70_cli.ipynb #5031ba95
 def evaluate(args) -> None:
     "Score a checkpoint on a split of a data set; several checkpoints, each on its own split, and the mean."
     from video_convs.data.datasets import Clips, open_data
@@ -112,8 +114,10 @@ def evaluate(args) -> None:
     from video_convs.hub import checkpoint_folder
     from video_convs.nets.checkpoint import load, write_atomic
     from video_convs.train.evaluate import mean_over_splits, refuse_missing, report, save_scores, score
-    n, options, reports = len(args.checkpoint), _pairs(args.option, '--option'), {}
+    from video_convs.train.loop import find_device
+    n, options, reports, device = len(args.checkpoint), _pairs(args.option, '--option'), {}, find_device(args.device)
     if args.out and n > 1: raise ValueError("--out names the file of one checkpoint: leave it out for several")
+    if args.out: Path(args.out).parent.mkdir(parents=True, exist_ok=True)  # if it cannot be made, better now than later
     if args.folds and not args.dataset: raise ValueError("--fold chooses a split of --dataset: name it, or use --split")
     if n > 1 and n not in (len(args.split), len(args.folds)) or {len(args.split), len(args.folds)} - {0, 1, n}:
         raise ValueError(f"{n} checkpoints need {n} folds (--fold 1 2 3) or {n} splits (--split …), one for each, got"
@@ -122,12 +126,12 @@ def evaluate(args) -> None:
                         resize=args.resize and _size(args.resize), size=args.crop_size)
     for k, where in enumerate(args.checkpoint):
         folder, split = checkpoint_folder(where), args.split[k % len(args.split)]
-        model, pulled = load(folder, args.device or 'cpu'), not Path(where).is_dir()
+        model, pulled = load(folder, device), not Path(where).is_dir()
         fold = {'fold': args.folds[k % len(args.folds)]} if args.folds else {}
         if args.dataset:
             from video_convs.data.catalogue import open_dataset
             videos = open_dataset(args.dataset, args.data, split, allow_missing=args.allow_missing, **options, **fold)
-        else: videos = open_data(args.data, split)
+        else: videos = open_data(args.data, split, args.allow_missing)
         scores = score(model, Clips(videos, model.input_spec, train=False, views=views, seed=args.seed),
                        batch_size=args.batch_size, workers=args.workers)
         for task, s in (scores if isinstance(scores, dict) else {'': scores}).items():
@@ -151,7 +155,7 @@ def evaluate(args) -> None:
         for key, r in mean_over_splits(each).items():
             print(f"mean over {n} splits, {' '.join(filter(None, (task, key)))}: {r['accuracy']:.1%} of", ', '.join(f'{a:.1%}' for a in r['each']))
 
-# %% ../nbs/70_cli.ipynb #7fe4d0e5
+# %% ../nbs/70_cli.ipynb #f4dc8c74
 def ensemble(args) -> None:
     "The report of several files of scores together."
     from video_convs.nets.checkpoint import write_atomic
@@ -174,13 +178,13 @@ def submit(args) -> None:
         for s in scores: splits.setdefault(s.about.get('split'), {})[s.about.get('task')] = s
     elif len(scores) > 1: raise ValueError(f"{args.server} takes one file of scores, got {len(scores)}")
     path = write_submission(splits if args.server == 'epic55' else scores[0], args.out, args.server, args.average, args.allow_missing)
-    print(f"Written to {path}")
+    print(f"Written to {path}. Its format is from memory: compare it with the server's own example before you hand it in")
 
 def predict(args) -> None:
     "Classify videos."
     from video_convs.data.transforms import parse_views
     from video_convs.hub import predict_many
-    views, n = parse_views(args.views, resize=args.resize and _size(args.resize)), len(args.video)
+    views, n = parse_views(args.views, rule=args.rule, resize=args.resize and _size(args.resize)), len(args.video)
     answers, failed = predict_many(args.video, args.checkpoint, args.topk, views, args.average, args.timeout, args.batch_size)
     answers = {video: answer if isinstance(answer, dict) else {'': answer} for video, answer in answers.items()}
     if args.csv: _write_answers(answers)
@@ -292,7 +296,7 @@ def plot(args) -> None:
               + (f", {log[-1]['test_top1']:.1%} on unseen ones (best {best:.1%})" if best is not None else ''))
     print(f"Written to {args.out}")
 
-# %% ../nbs/70_cli.ipynb #a75dc48e
+# %% ../nbs/70_cli.ipynb #4cae74a4
 class _Parser(argparse.ArgumentParser):
     def error(self, message): self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")  # one line, no usage
 
@@ -305,10 +309,14 @@ def parser() -> argparse.ArgumentParser:
                                 formatter_class=argparse.ArgumentDefaultsHelpFormatter)
         c.set_defaults(function=function, flags=c)
         return c
+    def rule(c):
+        c.add_argument('--rule', choices=['segments', 'dense'], default='segments',
+                       help='where the frames of a clip lie: over the whole video, or in a window of 64 frames')
     def looks(c):
         c.add_argument('--views', default='1x1', metavar='CLIPSxCROPS', help='what is looked at of a video, such as 2x1 or 10x3')
         c.add_argument('--resize', metavar='SIZE', help='before the crop: the short side, or HEIGHTxWIDTH; needed for 3 crops'
                                                         ' of square videos')
+        rule(c)
         c.add_argument('--average', choices=['logits', 'probabilities'], default='logits', help='of the views')
     def common(c, batch_size):
         c.add_argument('--workers', type=int, default=0, help='processes that read videos; 0 reads in the main one')
@@ -334,6 +342,7 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument('--frames', type=int, help="points in time of a clip; the recipe's, or those of the weights, or 8")
     c.add_argument('--size', type=int, help="height and width in pixels; the recipe's, or that of the weights, or 112")
     c.add_argument('--fit', choices=['crop', 'squash'], help='make frames square by taking the middle, or by squeezing all of it')
+    rule(c)
     c.add_argument('--set', nargs='*', default=[], metavar='NAME=VALUE', help='variants of the network, such as slope=4')
     c.add_argument('--train-split', default='train', help='split to learn from')
     c.add_argument('--test-split', help="split to test on after each epoch; val or test if left out; 'none' for no test")
@@ -396,14 +405,13 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument('--fold', nargs='+', default=[], dest='folds', metavar='K', help='which official split into training and'
                                                                                   ' test, of --dataset; one for each checkpoint')
     looks(c)
-    c.add_argument('--rule', choices=['segments', 'dense'], default='segments', help='over the whole video or in windows')
     c.add_argument('--random', action='store_true', help='draw the clips as training does, by --seed')
     c.add_argument('--official', action='store_true', help="to the frame what the authors' released code takes")
     c.add_argument('--crop-size', type=int, help="of a crop; the network's own if left out")
     c.add_argument('--seed', type=int, default=0, help='of --random')
     c.add_argument('--out', help='JSON file; evaluate_<split>.json in the checkpoint if left out; the scores go beside it')
     c.add_argument('--allow-missing', action='store_true', help='report although some videos cannot be read')
-    c.add_argument('--device', help="'cpu' or 'cuda'")
+    c.add_argument('--device', help="'cpu' or 'cuda'; a GPU if there is one, if left out")
     common(c, 16)
 
     def from_scores(c):

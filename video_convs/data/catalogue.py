@@ -34,6 +34,7 @@ class Listing(NamedTuple):
     videos: list[Listed]
     files: tuple[Path, ...] # that were read
     tasks: dict[str, tuple] = {} # task → (classes, names of each video's class), where a video has several labels
+    many_shot: dict[str, tuple[int, ...]] = {} # task → the classes over which the owners take means, where these are not all
 
 class Lacking(ValueError):
     "A list of the data set that is not there."
@@ -89,7 +90,7 @@ def _distinct(classes, file):
     if twice is not None: _refuse(file, f"names the class {twice!r} twice")
     return classes
 
-# %% ../../nbs/data/36_catalogue.ipynb #de16f55c
+# %% ../../nbs/data/36_catalogue.ipynb #f8a7e224
 @dataclass(frozen=True)
 class Official:
     "A public data set: where it is, and how its owners' files are read."
@@ -114,7 +115,7 @@ class Official:
         options: dict, # of the data set
     ) -> tuple[str, ...]:
         "The splits that there are with these options."
-        return self.protocols.get(options.get('protocol'), self.splits)
+        return self.protocols.get(options.get('protocol', next(iter(self.protocols), None)), self.splits)
 
 DATASETS: dict[str, Official] = {}
 
@@ -195,7 +196,7 @@ def official_list(
                     " one, download it again; or pass partial=True if it was shortened on purpose")
     return listing
 
-# %% ../../nbs/data/36_catalogue.ipynb #8ce61c8c
+# %% ../../nbs/data/36_catalogue.ipynb #83af3026
 class _Shelf:
     "What lies in folders, each listed once."
     def __init__(self): self.seen = {}
@@ -247,6 +248,10 @@ def find_videos(
     entry, _ = _entry(name, split, options)
     listing = official_list(name, root, split, partial, **options)
     if frames and flow: raise ValueError("frames and flow are two data sets: open each of them, and average the scores")
+    templates = tuple(template) if isinstance(template, (list, tuple)) else (template,)*(template is not None)
+    if len(templates) not in (0, 2 if flow else 1) or not all(isinstance(t, str) for t in templates):
+        raise ValueError("template is one name for frames, such as 'img_{:05d}.jpg', and two for flow, of x and of y, got"
+                         f" {template!r}")
     kinds = [True] if frames or flow else [True, False] if entry.frames else [False, True]
     part, cut = 'test' if split in ('test', 's1', 's2') else 'train', os.path.join(root, CUT)
     places = [os.path.normpath(os.path.join(root, place.format(split=split, part=part))) for place in entry.places]
@@ -260,10 +265,13 @@ def find_videos(
     choices = [(place, kind) for place in places for kind in kinds]
     official = places[-len(entry.places):][0], kinds[0]
     place, kind = next((choice for choice in choices if any(paths(*choice))), official)
-    if flow: reader = replace(entry.flow_reader, **({'templates': tuple(template)} if template else {}))
-    elif kind: reader = replace(entry.frame_reader, **({'template': template} if template else {}))
+    if flow: reader = replace(entry.flow_reader, **({'templates': templates} if templates else {}))
+    elif kind: reader = replace(entry.frame_reader, **({'template': templates[0]} if templates else {}))
     else: reader = VideoFiles(entry.counted)
     return Found(listing, list(paths(place, kind)), place, reader, place == cut)
+
+_OWN = dict(folder='seed', csv='root')  # one's own videos, and the option that they have
+_FOUND = 'frames', 'flow', 'template', 'partial'  # options of `find_videos`, for all data sets
 
 def open_dataset(
     name: str, # 'something-v1', … (see `DATASETS`), 'folder' or 'csv'
@@ -273,16 +281,22 @@ def open_dataset(
     **options, # frames, flow, template, partial (see `find_videos`), and those of the data set: order, fold, task …
 ) -> VideoDataset:
     "A split of a data set, from its owners' files as they were downloaded."
-    if name in ('folder', 'csv'): return dict(folder=folder_dataset, csv=csv_dataset)[name](root, split, **options)
-    found, (entry, own) = find_videos(name, root, split, **options), _entry(
-        name, split, {k: v for k, v in options.items() if k not in ('frames', 'flow', 'template', 'partial')})
-    (classes, videos, files, tasks), paths = found.listing, found.paths
+    if name in _OWN:
+        if unknown := next((key for key in options if key != _OWN[name]), None):
+            raise ValueError(f"{name} has no option {unknown!r}: it has {_OWN[name]}")
+        if name == 'folder': return folder_dataset(root, split, **options)
+        return csv_dataset(root, split, allow_missing=allow_missing, **options)
+    found = find_videos(name, root, split, **options)
+    entry, own = _entry(name, split, {k: v for k, v in options.items() if k not in _FOUND})
+    (classes, videos, files, tasks, many_shot), paths = found.listing, found.paths
     there = [i for i, path in enumerate(paths) if path]
     gone = [v for v, path in zip(videos, paths) if not path]
     if gone and not (allow_missing and there):
         at = os.path.join(found.place, gone[0].names[0])
+        made = next((key for key in ('frames', 'flow') if options.get(key)), None)  # by the user, not by the owners
         _refuse(name, f"{len(gone):,} of {len(videos):,} videos of the split {split!r} are not there, the first is"
-                f" {gone[0].where}, looked for as {at}", f"get them from {entry.home}"
+                f" {gone[0].where}, looked for as {at}",
+                (f"write them there, or correct {made}" if made else f"get them from {entry.home}")
                 + (", or pass allow_missing=True to go on without them" if there else ""))
     number, groups = {c: k for k, c in enumerate(classes)}, tuple(videos[i].group for i in there)
     spans = () if found.whole or not videos[0].span else tuple(videos[i].span for i in there)
@@ -295,7 +309,8 @@ def open_dataset(
         description=said, ids=tuple(videos[i].id for i in there), spans=spans, reader=found.reader,
         absent=tuple(v.id for v in gone),
         tasks={task: (names, tuple(names.index(labels[i]) if labels[i] is not None else -1 for i in there))
-               for task, (names, labels) in tasks.items()})
+               for task, (names, labels) in tasks.items()},
+        many_shot=many_shot and {**many_shot, '': many_shot[own['task']]})
 
 # %% ../../nbs/data/36_catalogue.ipynb #22ad554f
 def _id_and_class(stem, files, split, order):
@@ -483,7 +498,11 @@ def _epic55(files, split, task, protocol):
     file = files(f'EPIC_test_{split}_timestamps.csv') if secret else train
     def pair(row): return tuple(_number_of(row[f'{k}_class'], keys[k], 0, f"{train}, line {row['line']}", k) for k in keys)
     def name(pair): return ' '.join(keys[k][n] for k, n in zip(keys, pair))
-    pairs = sorted({pair(row) for row in files.table(train, [*_SPAN, 'verb_class', 'noun_class'])})
+    seen = [pair(row) for row in files.table(train, [*_SPAN, 'verb_class', 'noun_class'])]
+    verbs, nouns = ({n for n, k in Counter(p[i] for p in seen).items() if k > 100} for i in (0, 1))
+    pairs = sorted(set(seen))
+    many_shot = dict(verb=tuple(sorted(verbs)), noun=tuple(sorted(nouns)),
+                     action=tuple(k for k, (v, n) in enumerate(pairs) if v in verbs and n in nouns))
     classes = {**keys, 'action': tuple(name(p) for p in pairs)}
     labels = {kind: [] for kind in classes}
     for row in files.table(file, _SPAN):
@@ -498,7 +517,7 @@ def _epic55(files, split, task, protocol):
         places = f'{person}/{video}', f'{person}/rgb_frames/{video}', f'{person}/videos/{video}', video
         videos.append(Listed(_plain(row['uid'], where), places, labels[task][-1], where, person, (start - 1, stop)))
     return Listing(classes[task], videos, (train, file) if secret else (train,),
-                   {kind: (classes[kind], labels[kind]) for kind in classes})
+                   {kind: (classes[kind], labels[kind]) for kind in classes}, many_shot)
 
 DATASETS['epic55'] = Official(
     'EPIC-KITCHENS-55', 'epic-kitchens.github.io', _epic55, ('train', 'val', 's1', 's2'), None,

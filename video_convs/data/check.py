@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Item', 'check_dataset', 'check_table', 'prepare_dataset']
 
-# %% ../../nbs/data/37_check.ipynb #cd644b8e
+# %% ../../nbs/data/37_check.ipynb #39785b93
 import itertools
 import json
 import os
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from .catalogue import CUT, DATASETS, Lacking, find_videos, open_dataset
+from .catalogue import _FOUND, CUT, DATASETS, Lacking, _entry, find_videos, open_dataset
 from .datasets import Span, VideoFiles, _one_thread, pick_in_span
 from .video import Decoder, write_video
 from ..nets.checkpoint import write_atomic
@@ -50,7 +50,7 @@ def _all(function, jobs, done, workers, progress, title):
         for decoder in every: decoder.close()
         bar.close()
 
-# %% ../../nbs/data/37_check.ipynb #30d4f90b
+# %% ../../nbs/data/37_check.ipynb #7f1407b3
 class Item(NamedTuple):
     "A video of a split, and where it lies."
     split: str # and fold
@@ -72,9 +72,10 @@ def _items(name, root, options):
         return items, readers, wrong
     if name not in DATASETS: open_dataset(name, root, '')  # says which there are
     entry = DATASETS[name]
+    if not Path(root).is_dir(): raise ValueError(f"{root} is no folder: check the path of {name}")
+    _entry(name, entry.parts(options)[0], {k: v for k, v in options.items() if k not in _FOUND})  # wrong options end here
     free = {'fold': entry.options['fold']} if 'fold' in entry.options and 'fold' not in options else {}
-    protocol = options.get('protocol', next(iter(entry.protocols), None))
-    for split, *values in itertools.product(entry.parts(dict(protocol=protocol)), *free.values()):
+    for split, *values in itertools.product(entry.parts(options), *free.values()):
         own = dict(zip(free, values))
         label = ', '.join([split, *(f'{k} {v}' for k, v in own.items())])
         try: found = find_videos(name, root, split, **{**options, **own})
@@ -89,7 +90,7 @@ def _items(name, root, options):
                 if path: readers[path] = found.reader
     return items, readers, wrong
 
-# %% ../../nbs/data/37_check.ipynb #f14dfedb
+# %% ../../nbs/data/37_check.ipynb #8da17210
 def _examine(decoder, job):
     "Frames and size of one file or folder; a `ValueError` says what is wrong with it."
     path, reader, decoder.timeout = job['path'], job['reader'], job['limit']
@@ -109,13 +110,15 @@ def _stamp(path):
 
 def _report(file):
     "Records of an earlier run, by path; a line that was not finished is left out."
-    records = {}
-    if Path(file).is_file():
-        for line in Path(file).read_text(encoding='utf-8').splitlines():
-            try: record = json.loads(line)
-            except ValueError: continue
-            if isinstance(record, dict) and 'stamp' in record: records[record['path']] = record
-    return records
+    if not Path(file).is_file(): return {}
+    def read(line):
+        try: return json.loads(line)
+        except ValueError: return None
+    text = Path(file).read_bytes().decode('utf-8', 'replace')
+    if text.strip() and not text.startswith(('{"path"', '{"split"')):  # it would be overwritten
+        raise ValueError(f"{file} is no report of a check: give another file, or remove it")
+    records = [r for r in map(read, text.splitlines()) if isinstance(r, dict)]
+    return {r['path']: r for r in records if {'path', 'stamp'} <= set(r)}
 
 def check_dataset(
     name: str, # see `open_dataset`

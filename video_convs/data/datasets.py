@@ -111,6 +111,7 @@ class VideoDataset:
     reader: Any = VideoFiles() # what reads an item: has probe, read, channels
     absent: tuple[str, ...] = () # videos that the split's list names and the disk does not hold
     tasks: dict[str, tuple] = field(default_factory=dict) # task → (classes, labels), where a video has several labels
+    many_shot: dict[str, tuple[int, ...]] = field(default_factory=dict) # task, '' for `labels` → the only classes in EPIC's means
 
     def __len__(self) -> int: return len(self.paths)
 
@@ -374,6 +375,7 @@ def csv_dataset(
     file: str | Path, # CSV with a header: path, label, split, and optionally group; other columns are ignored
     split: str | None = None, # one of the values in the column split; None: all rows
     root: str | Path | None = None, # folder that the paths are relative to; None: the CSV's folder
+    allow_missing: bool = False, # go on although some videos are not on the disk
 ) -> VideoDataset:
     "The videos of a table."
     file = Path(file)
@@ -384,11 +386,12 @@ def csv_dataset(
              for r in _rows(file)]
     name = about.get('name') or (folder if file.stem == 'clips' else f'{folder}/{file.stem}')
     data = _dataset(name, about, items, split, f"splits from {file.name}", file)
-    gone = [p for p in data.paths if not os.path.isfile(p)]
-    if gone:
+    there = [os.path.isfile(p) for p in data.paths]
+    gone = tuple(p for p, found in zip(data.paths, there) if not found)
+    if gone and not (allow_missing and any(there)):
         raise ValueError(f"{file}: {len(gone)} of {len(data)} videos are not there, the first: {', '.join(gone[:3])};"
                          " correct the paths or give root, the folder that they are relative to")
-    return data
+    return replace(data.subset(np.flatnonzero(there).tolist()), absent=gone) if gone else data
 
 # %% ../../nbs/data/34_datasets.ipynb #36fcb70a
 def _table(path):
@@ -403,10 +406,11 @@ def _table(path):
 def open_data(
     path: str | Path, # a folder of classes, a folder with a table clips.csv, or a CSV file
     split: str | None = None, # which part; None: everything
+    allow_missing: bool = False, # go on although some videos of a table are not on the disk
 ) -> VideoDataset:
     "A data set from disk, whichever way it is written."
     table = _table(path)
-    return folder_dataset(path, split) if table is None else csv_dataset(table, split)
+    return folder_dataset(path, split) if table is None else csv_dataset(table, split, allow_missing=allow_missing)
 
 def split_names(
     path: str | Path, # as for `open_data`
@@ -494,7 +498,7 @@ def _whole_bytes(dataset, spec) -> int:
         sizes.append(info.frames*info.height*info.width*dataset.reader.channels*shrink**2)
     return int(np.mean(sizes)*N) if sizes else 0
 
-# %% ../../nbs/data/34_datasets.ipynb #32a79484
+# %% ../../nbs/data/34_datasets.ipynb #9534bf8a
 class Clips(Dataset):
     "The clips of a data set for a network: item → (clip (C, F, H, W) float32 or `Broken`, label, index)."
     def __init__(
@@ -518,7 +522,8 @@ class Clips(Dataset):
                              " one")
         if (given := dataset.reader.channels) != spec.channels:
             raise ValueError(f"{dataset.name} gives {given} channels, but the weights expect {spec.channels}"
-                             f" ({spec.modality}): choose another network or another data set")
+                             f" ({spec.modality}): choose another network or another data set"
+                             + (", or give the folder of flow as option flow" if spec.modality == 'flow' else ""))
         views.check(spec)
         if train and views != Views(rule=views.rule, micro=views.micro, official=views.official):
             raise ValueError(f"training draws one clip and one crop of a video; of its views only rule, micro and official"

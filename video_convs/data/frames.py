@@ -19,12 +19,12 @@ from torch import Tensor
 from .datasets import Pick, Span, pick_in_span
 from .video import VideoError, VideoInfo, _stack
 
-# %% ../../nbs/data/35_frames.ipynb #7b096d16
+# %% ../../nbs/data/35_frames.ipynb #a7cd2d34
 _NUMBERED = re.compile(r'(.*?)(\d+)(\.(?:jpe?g|png))', re.IGNORECASE)
 FLOW = 'flow_x_{:05d}.jpg', 'flow_y_{:05d}.jpg'  # how most tools name them
 
 def _pictures(folder):
-    "What is in a folder: (text before the number, ending) → {number: file name}."
+    "What is in a folder: (text before the number, ending) → {number: file names}."
     try: return _listed(folder, os.stat(folder).st_mtime_ns)
     except OSError as error:
         raise VideoError(f"{folder} is no folder that can be read ({error.strerror}): check the path") from None
@@ -35,7 +35,7 @@ def _listed(folder, changed):
     for name in os.listdir(folder):
         if found := _NUMBERED.fullmatch(name):
             before, number, ending = found.groups()
-            kinds.setdefault((before, ending.lower()), {})[int(number)] = name
+            kinds.setdefault((before, ending.lower()), {}).setdefault(int(number), []).append(name)
     return kinds
 
 def frame_files(
@@ -59,9 +59,12 @@ def frame_files(
     if not files: raise VideoError(f"{folder} holds no numbered pictures ({template or '.jpg or .png'}): extract the"
                                    " frames into it, or correct the template")
     first, last = min(files), max(files)
-    gap = next((n for n in range(first, last + 1) if n not in files), None)
-    if gap is not None: raise VideoError(f"{folder} lacks frame {gap} of {first} … {last}: extract the frames again")
-    return [str(folder/files[n]) for n in range(first, last + 1)]
+    gap = next((n for n in range(min(first, 1), last + 1) if n not in files), None)
+    if gap is not None:
+        raise VideoError(f"{folder} lacks frame {gap} of {min(first, 1)} … {last}: extract the frames again")
+    twice = next((sorted(files[n]) for n in range(first, last + 1) if len(files[n]) > 1), None)
+    if twice: raise VideoError(f"{folder} holds a frame twice, as {' and '.join(twice)}: extract the frames again")
+    return [str(folder/files[n][0]) for n in range(first, last + 1)]
 
 # %% ../../nbs/data/35_frames.ipynb #14abfe6d
 def _picture(path, mode):

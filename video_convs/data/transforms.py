@@ -71,6 +71,14 @@ def crop_boxes(
     return [((H - side)*(a if H > W else 1)//2, (W - side)*(1 if H > W else a)//2, side, side) for a in halves]
 
 # %% ../../nbs/data/33_transforms.ipynb #e60fcc01
+def _pixels(size, name):
+    "One side, or (height, width); lists come from JSON."
+    size = tuple(size) if isinstance(size, list) else size
+    sides = size if isinstance(size, tuple) and len(size) == 2 else (size,)
+    if size is not None and not all(isinstance(n, int) and n > 0 for n in sides):
+        raise ValueError(f"{name} is a side, or (height, width), of 1 pixel or more, got {size!r}")
+    return size
+
 @dataclass(frozen=True)
 class Views:
     "What is looked at of a video: clips in time × crops in space."
@@ -84,7 +92,8 @@ class Views:
     size: int | None = None # of a crop, in pixels; None: the size that the weights expect
 
     def __post_init__(self):
-        if isinstance(self.resize, list): object.__setattr__(self, 'resize', tuple(self.resize))  # from JSON
+        object.__setattr__(self, 'resize', _pixels(self.resize, 'resize, before the crop of a view,'))
+        if self.size is not None and self.size < 1: raise ValueError(f"a crop has 1 pixel or more, got size = {self.size}")
         if self.clips < 1: raise ValueError(f"views need one clip or more, got {self.clips}")
         if self.crops not in (1, 3): raise ValueError(f"views have 1 or 3 crops, not {self.crops}")
 
@@ -292,14 +301,14 @@ class Augment:
 
     def __post_init__(self):
         object.__setattr__(self, 'scale', tuple(map(float, self.scale)))  # JSON turns tuples into lists
-        if isinstance(self.resize, list): object.__setattr__(self, 'resize', tuple(self.resize))
+        object.__setattr__(self, 'resize', _pixels(self.resize, 'augment: resize'))
         if self.crop not in CROPS: raise ValueError(f"augment: crop is one of {', '.join(CROPS)}, not {self.crop!r}")
         if self.crop == 'corners':
             if not self.scale or not all(0 < s <= 1 for s in self.scale):
                 raise ValueError(f"augment: each scale of the corner crop needs 0 < scale ≤ 1, got {self.scale}")
         elif len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise ValueError(f"augment: scale needs 0 < smallest ≤ largest ≤ 1, got {self.scale}")
-        if self.ratio < 1: raise ValueError(f"augment: ratio must be 1 or more, got {self.ratio}")
+        if not self.ratio >= 1: raise ValueError(f"augment: ratio must be 1 or more, got {self.ratio}")
         if not 0 <= self.jitter < 1:
             raise ValueError(f"augment: jitter must lie in [0, 1), got {self.jitter}")
 
@@ -350,6 +359,8 @@ def eval_transform(
     views.check(spec)
     def transform(frames):
         _check(frames, spec)
+        if (F := frames.shape[-3]) % views.clips:
+            raise ValueError(f"{F} frames are not {views.clips} clips: read those that views.indices names")
         return normalise(views.cut(frames, spec), spec)
     return transform
 
@@ -374,7 +385,9 @@ def train_transform(
         _check(clip, spec)
         if clip.ndim == 4: return one(clip, rng, label)
         rngs = rng if isinstance(rng, Sequence) else [rng]*len(clip)  # one for each clip, or one for all in turn
-        clips, labels = zip(*(one(*i) for i in zip(clip, rngs, torch.as_tensor(label).tolist(), strict=True)))
+        if not len(rngs) == len(label) == len(clip):
+            raise ValueError(f"{len(clip)} clips need as many labels and generators, got {len(label)} and {len(rngs)}")
+        clips, labels = zip(*(one(*i) for i in zip(clip, rngs, torch.as_tensor(label).tolist())))
         clips = torch.stack([c.movedim(-4, -1) for c in clips]).movedim(-1, -4)  # stays channels last
         return clips, torch.tensor(labels, device=clip.device)
     return transform

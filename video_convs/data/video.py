@@ -165,7 +165,7 @@ def _matroska_torn(path, packets, streams) -> bool:
     lost = packets not in tracks.values() and packets < max(tracks.values(), default=0)
     return at > size or inside or len(tracks) > streams or lost
 
-# %% ../../nbs/data/31_video.ipynb #d79cc786
+# %% ../../nbs/data/31_video.ipynb #9dd78ea2
 def _duration(container, stream):
     "Seconds of video that the header promises, or None."
     tag = stream.metadata.get('DURATION')  # Matroska, as FFmpeg writes it: '00:00:05.000000000'
@@ -179,7 +179,9 @@ def _scan(path, container) -> VideoInfo:
     import av
     stream, kind = container.streams.best('video'), container.format.name
     if stream is None:
-        raise VideoError(f"{path} has no video stream: it holds only sound or subtitles; use another file")
+        why = "holds only sound or subtitles: use another file" if container.streams else \
+              "has no stream that can be read, so it was cut or is damaged: copy, download or encode it again"
+        raise VideoError(f"{path} {why}")
     if stream.codec_context is None:
         raise VideoError(f"{path} has video of an unknown kind, or is damaged: use another file")
     counted, mp4 = stream.frames > 0, 'mp4' in kind

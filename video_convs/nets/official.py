@@ -287,7 +287,7 @@ def list_pretrained(
     "The public weights."
     return [row for row in _table() if fnmatchcase(f'{row.model}/{row.weights}' if row.model else row.config, pattern)]
 
-# %% ../../nbs/nets/28_official.ipynb #2ea4d421
+# %% ../../nbs/nets/28_official.ipynb #45eaf493
 def _open(checkpoint):
     "The tensors of a checkpoint in plain spelling, and the names of what lies beside them."
     content = read_checkpoint(checkpoint) if isinstance(checkpoint, (str, os.PathLike)) else checkpoint
@@ -309,12 +309,9 @@ def _ours(key, rules):
     return key if key.startswith('head.') else f'trunk.{key}'
 
 def _modality(w):
-    "What a first convolution of ten channels says: five flow fields, and TSN's normalisation of them."
-    inception = 'conv1_7x7_s2.weight'
-    first = w.get(inception, w.get('conv1.weight'))
-    if first is None or first.shape[1] != 10: return {}
-    scale = dict(value_range=255., mean=(128.,), std=(1.,)) if inception in w else dict(mean=(.5,), std=(.226,))
-    return {'input_spec': dict(modality='flow', **scale)}
+    "What a first convolution of ten channels says: five flow fields."
+    first = w.get('conv1_7x7_s2.weight', w.get('conv1.weight'))
+    return {} if first is None or first.shape[1] != 10 else {'input_spec': dict(modality='flow')}
 
 def _fill(net, weights):
     "Load weights that fit up to axes of length one; say all that does not."

@@ -31,7 +31,7 @@ from ..ops.hybrid import STHConv
 from ..ops.rivals import TAM, TIN, GSTConv, MotionExcitation, MultipleTemporalAggregation
 from ..ops.temporal import C3D, P3D, R2Plus1D, ShiftedConv, TemporalConv, TemporalShift
 
-# %% ../../nbs/nets/26_zoo.ipynb #3aac011e
+# %% ../../nbs/nets/26_zoo.ipynb #214a7e66
 @dataclass(frozen=True)
 class InputSpec:
     "What a set of weights expects of its input."
@@ -61,6 +61,7 @@ class InputSpec:
                                  f" got {getattr(self, key)!r}")
             object.__setattr__(self, key, value)
         if min(self.std) <= 0: raise ValueError(f"InputSpec divides by std, which must be positive, got {self.std}")
+        if self.modality == 'flow': object.__setattr__(self, 'channel_order', 'rgb')  # x stays in front of y
 
     @property
     def channels(self) -> int:
@@ -377,7 +378,7 @@ def stc_equal(
     "STC whose two blocks read half of the channels each."
     return stc(net, card, alpha, equal=True)
 
-# %% ../../nbs/nets/26_zoo.ipynb #e64ab17f
+# %% ../../nbs/nets/26_zoo.ipynb #466537da
 class VideoNet(nn.Module):
     "A video network: an image network with an operator in it, run on the frames of a clip."
     def __init__(
@@ -526,7 +527,10 @@ def _spec(entry, given, frames):
         raise ValueError(f"frames={frames} and input_spec's frames={given['frames']} differ: say it once")
     if not whole and given.get('fixed', entry.fixed) != entry.fixed:
         raise ValueError(f"fixed follows from the network, here it is {entry.fixed}: leave it out")
-    return InputSpec(**{**entry.card.input, **given, 'fixed': entry.fixed})
+    usual = entry.card.input
+    if given.get('modality') == 'flow':  # TSN's, in the range of the backbone's weights
+        usual = usual | (dict(mean=(128.,), std=(1.,)) if usual.get('value_range') == 255 else dict(mean=(.5,), std=(.226,)))
+    return InputSpec(**{**usual, **given, 'fixed': entry.fixed})
 
 # %% ../../nbs/nets/26_zoo.ipynb #9ead2519
 def create_model(

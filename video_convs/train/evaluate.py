@@ -83,7 +83,11 @@ class Scores:
         "One of the two averages."
         if average not in AVERAGES:
             raise ValueError(f"there is no average of {average!r}: choose {' or '.join(AVERAGES)}")
-        return getattr(self, average)
+        scores = getattr(self, average)
+        if len(bad := scores.isnan().any(1).nonzero()):
+            raise ValueError(f"{len(bad)} of {len(scores)} videos have scores that are no numbers (NaN), the first is"
+                             f" {self.ids[bad[0]]}: the network is broken, look at its training")
+        return scores
 
 def _ids(data):
     "A name for each video that does not depend on where the data set lies."
@@ -104,6 +108,7 @@ def score(
     from tqdm import tqdm
     if clips.train:
         raise ValueError("these clips are drawn at random for training; evaluate needs Clips(…, train=False)")
+    if batch_size < 1: raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
     data, V, tasks = clips.dataset, clips.views.count, _tasks(model, clips.dataset)
     device, was_training, ids = next(model.parameters()).device, model.training, _ids(data)
     rows, read = defaultdict(list), []
@@ -128,8 +133,9 @@ def score(
     result = {}
     for task, (order, classes, labels) in tasks.items():
         z = torch.cat(rows[task])[:, order].unflatten(0, (-1, V))  # (N·V, n) → (N, V, n)
+        many_shot = {'many_shot': list(data.many_shot[task])} if task in data.many_shot else {}
         result[task] = Scores(z.mean(1), z.softmax(2).mean(1), torch.tensor(labels)[read], tuple(ids[i] for i in read),
-                              tuple(classes), missing, about | {'task': task})
+                              tuple(classes), missing, about | {'task': task} | many_shot)
     return result[''] if '' in result else result
 
 def _tasks(model, data):
@@ -150,11 +156,12 @@ _FORMAT = 1 # of the file; a reader refuses later ones
 
 def save_scores(
     scores: Scores,
-    path: str | os.PathLike, # a .safetensors file; an older one is replaced
+    path: str | os.PathLike, # a .safetensors file; its folder is made, an older one is replaced
 ) -> Path: # `path`
     "Write scores, whole or not at all."
     page = json.dumps(dict(format=_FORMAT, **{k: getattr(scores, k) for k in ('ids', 'classes', 'missing', 'about')}))
     tensors = {k: getattr(scores, k).contiguous() for k in ('logits', 'probabilities', 'labels')}
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     return write_atomic(Path(path), lambda part: save_file(tensors, part, {'scores': page}))
 
 def load_scores(
@@ -181,10 +188,15 @@ def _accuracy(right: int, total: int) -> dict:
     right, total = int(right), int(total)
     return dict(right=right, videos=total, accuracy=right / total, interval=list(wilson_interval(right, total)))
 
+def _looks(v: dict) -> str:
+    "Views in words: '1x1', '10x3 dense'."
+    rule = [v['rule']] if v.get('rule', 'segments') != 'segments' else []
+    return ' '.join([f"{v.get('clips', 1)}x{v.get('crops', 1)}", *rule, *['random'] * bool(v.get('random'))])
+
 def report(
     scores: Scores, # of videos whose labels are known
     average: str = 'logits', # over the views: 'logits' or 'probabilities'
-    many_shot: Sequence[int] | None = None, # classes that count for mean precision and recall; None: all that occur
+    many_shot: Sequence[int] | None = None, # classes in mean precision and recall; None: the data set's, or all that occur
 ) -> dict: # JSON-able: top1, top5, mean_class, mean_precision, mean_recall, per_class, confusion, labels, answers …
     "Accuracy in all its forms; `interval` is Wilson's, `bootstrap` is the bootstrap's."
     labels, classes, n = scores.labels, scores.classes, len(scores.classes)
@@ -192,6 +204,9 @@ def report(
     if (labels < 0).any():
         raise ValueError(f"{int((labels < 0).sum())} of {len(labels)} labels are secret: there is nothing to compare with;"
                          " see write_submission for what the server wants")
+    many_shot = scores.about.get('many_shot') if many_shot is None else many_shot
+    if many_shot is not None and not (len(many_shot) and set(many_shot) <= set(range(n))):
+        raise ValueError(f"many_shot names classes from 0 to {n - 1}, one or more, got {list(many_shot)[:5]}")
     top5 = scores.by(average).topk(min(5, n)).indices
     hit = top5 == labels[:, None]  # (N, 5)
     confusion = torch.bincount(labels*n + top5[:, 0], minlength=n*n).view(n, n)
@@ -200,12 +215,12 @@ def report(
     recall, precision = ((right/count.clamp(min=1))[occur].mean().item() for count in (real, called))
     mean_class = (right/real.clamp(min=1))[real > 0].mean().item()
     def top(hits): return _accuracy(hits.sum(), len(hits)) | {'bootstrap': list(bootstrap_interval(hits))}
-    looks = [m.get('views') or {} for m in scores.about.get('ensemble', [scores.about])]
     return dict(
         top1=top(hit[:, 0]), top5=top(hit.any(1)),
         mean_class=dict(accuracy=mean_class, bootstrap=list(bootstrap_interval(hit[:, 0], labels))),
         mean_precision=precision, mean_recall=recall, average=average,
-        views=' and '.join(f"{v.get('clips', 1)}x{v.get('crops', 1)}" for v in looks),
+        many_shot=None if many_shot is None else len(many_shot),
+        views=' and '.join(_looks(m.get('views') or {}) for m in scores.about.get('ensemble', [scores.about])),
         per_class={name: _accuracy(right[i], real[i]) | {'precision': (right[i]/called[i].clamp(min=1)).item()}
                    for i, name in enumerate(classes) if real[i]},
         confusion=confusion.tolist(), classes=list(classes), labels=labels.tolist(), answers=top5[:, 0].tolist(),
@@ -243,7 +258,7 @@ def ensemble(
 ) -> Scores:
     "The weighted mean of the scores of several networks."
     weights = list(weights if weights is not None else [1]*len(scores))
-    if len(scores) < 2 or len(weights) != len(scores) or min(weights) < 0 or not sum(weights):
+    if len(scores) < 2 or len(weights) != len(scores) or not min(weights) >= 0 or not 0 < sum(weights) < math.inf:
         raise ValueError(f"an ensemble needs two or more scores and a weight ≥ 0 for each, got {len(scores)} and {weights}")
     first, parts = scores[0], []
     for s in scores:
@@ -285,14 +300,14 @@ def write_submission(
     average: str = 'logits', # over the views: 'logits' or 'probabilities'
     allow_missing: bool = False, # write although some videos could not be read
 ) -> Path: # `path`
-    "Write the file that the server of a test split asks for."
+    "Write the file that the server of a test split asks for; its format is from memory."
     path = Path(path)
     if server not in SERVERS: raise ValueError(f"there is no server {server!r}: choose one of {', '.join(SERVERS)}")
     ending = '.zip' if server == 'epic55' else '.csv'
     if path.suffix != ending: raise ValueError(f"{server} takes a {ending} file, not {path.name}")
     if server == 'epic55': return _write_epic(scores, path, average, allow_missing)
     refuse_missing(scores, allow_missing)
-    best = scores.by(average).topk(5 if server == 'something-v2' else 1).indices.tolist()
+    best = scores.by(average).topk(min(5, len(scores.classes)) if server == 'something-v2' else 1).indices.tolist()
     rows = best if server == 'something-v2' else [[scores.classes[i] for i in row] for row in best]
     def write(part):
         with open(part, 'w', newline='', encoding='utf-8') as f:
@@ -322,7 +337,7 @@ def _epic_results(tasks, average):
         if unknown := [c for c in action.classes if c not in number]:
             raise ValueError(f"the action {unknown[0]!r} is no 'verb noun' of the classes")
         pairs = [number[c] for c in action.classes]
-    def logp(s): return s.logits.log_softmax(1) if average == 'logits' else s.probabilities.log()
+    def logp(s): return s.logits.log_softmax(1) if average == 'logits' else s.probabilities.clamp(min=1e-30).log()  # JSON has no −∞
     results = {}
     for i, id in enumerate(verb.ids):
         best = logp(action)[i] if action is not None else (logp(verb)[i][:, None] + logp(noun)[i]).flatten()

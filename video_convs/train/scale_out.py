@@ -107,7 +107,7 @@ def start_model(
     model.swap_head(n, classes)
     return model, f'{pretrained}, with a new classifier in the place of the one for {had} classes'
 
-# %% ../../nbs/train/43_scale_out.ipynb #12b55587
+# %% ../../nbs/train/43_scale_out.ipynb #316210ba
 def open_splits(
     data: str | Path, # folder or CSV; for `dataset`: the folder of its owners' files
     dataset: str | None = None, # a name that `open_dataset` knows; None, 'folder', 'csv': a folder of classes or a CSV
@@ -122,8 +122,7 @@ def open_splits(
     def split(name): return open_data(data, name) if own else open_dataset(dataset, data, name, **options)
     videos = split(train_split)
     if fold: return *group_fold(videos, *fold), f'fold {fold[0]}/{fold[1]}'
-    protocols = () if own else DATASETS[dataset].protocols
-    names = split_names(data) if own else DATASETS[dataset].parts({'protocol': next(iter(protocols), None), **options})
+    names = split_names(data) if own else DATASETS[dataset].parts(options)
     name = test_split or next((s for s in ('val', 'test') if s in names), 'none')
     return (videos, None, '') if name == 'none' else (videos, split(name), name)
 
@@ -156,6 +155,7 @@ def run_training(
     tasks: Sequence[str] | None = None, # labels that are learned together, () for one; None: the recipe's
     cache: bool = False, # keep decoded videos in memory
     workers: int = 0, # processes that read videos, for each process that trains
+    rule: str = 'segments', # where the frames of a clip lie: over the whole video, or 'dense', in a window of 64 frames
     **kw, # device, progress, on_epoch, keep, save_every, log_every, max_skipped, tensorboard, extra: see `train`
 ) -> list[dict]: # the log
     "Train a network on a data set, alone or in as many processes as there are."
@@ -177,11 +177,14 @@ def run_training(
         raise ValueError(f"{videos.name} has no task {min(unknown)!r}; it has {', '.join(videos.tasks) or 'one, without a name'}")
     classes = {task: videos.tasks[task][0] for task in tasks} if tasks else videos.classes
     spec = {key: choice[key] for key in ('frames', 'size', 'fit') if key in choice}
-    if videos.reader.channels == 10 and not whole: spec |= dict(modality='flow', mean=(.5,), std=(.226,))  # as in TSN's code
+    if videos.reader.channels == 10 and not whole: spec['modality'] = 'flow'  # a whole network says itself what it takes
     torch.manual_seed(recipe.seed)
+    if given := sorted({'name', 'classes', 'pretrained', 'dropout', 'input_spec'} & set(variant)):
+        raise ValueError(f"{given[0]} is no variant of a network: it has an argument of its own, or follows from the data")
     net, start = start_model(choice.get('model'), classes, pretrained, recipe.dropout, spec, **variant)
-    views = Views(resize=test_resize or in_proportion(setup.get('test_resize'), net.input_spec.size, setup.get('size')))
-    clips = Clips(videos, net.input_spec, train=True, augment=recipe.augment, seed=recipe.seed, cache=cache)
+    resize = test_resize or in_proportion(setup.get('test_resize'), net.input_spec.size, setup.get('size'))
+    views = Views(resize=resize, rule=rule)
+    clips = Clips(videos, net.input_spec, train=True, augment=recipe.augment, seed=recipe.seed, cache=cache, views=Views(rule=rule))
     say(f"{net.name}: {sum(p.numel() for p in net.parameters()):,} parameters, {len(videos)} videos of"
         f" {len(videos.classes)} classes for training" + (f", tested on the split {where!r}" if unseen else ''))
     say(f"starts from {start}" + f", on {world()} processes" * (world() > 1))
@@ -194,8 +197,8 @@ def run_training(
         tested = f", {e['test_top1']:6.1%} on {where}" if 'test_top1' in e else ''
         say(f"epoch {e['epoch']:3d}/{recipe.epochs}: loss {e['loss']:.3f}, {e['top1']:6.1%} on training videos{tested},"
             f" {e['clips_per_s']:.0f} clips/s", flush=True)
-    tested = {'tested': dict(dataset=dataset, split=where, resize=views.resize, options=options)} if unseen else {}
-    extra = kw.pop('extra', {}) | ({'paper': paper.name} if paper else {}) | {'start': start} | tested
+    tested = {'tested': dict(dataset=dataset, split=where, resize=resize, rule=rule, options=options)} if unseen else {}
+    extra = kw.pop('extra', {}) | ({'paper': paper.name} if paper else {}) | {'start': start, 'rule': rule} | tested
     log = train(net, clips, recipe, out, test, workers, on_epoch=kw.pop('on_epoch', line), extra=extra, **kw)
     seen = unseen and Clips(unseen, net.input_spec, train=False, views=views, cache=cache)
     if rank() == 0: _finish(net, log, out, seen, say)
