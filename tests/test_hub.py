@@ -86,7 +86,7 @@ def test_a_network_comes_back_bit_by_bit(hub, api, name):
 def test_only_known_files_leave(hub, api, run, name):
     push(run, name, private=True, api=api)
     assert sorted(hub.files(name)) == ['README.md', 'config.json', 'evaluate_test.json', 'log.jsonl', 'model.safetensors']
-    assert hub.repos['model', name].private and (run/'README.md').read_bytes() == hub.files(name)['README.md']
+    assert hub.repos['model', name].private and hub.files(name)['README.md'].decode() == card(run, name)
     assert hub.asked('PUT', '/lfs/') and hub.asked('POST', '/lfs/verify') and hub.asked('POST', 'validate-yaml')
 
 def test_a_large_file_goes_up_in_parts(run, name):
@@ -131,6 +131,8 @@ def test_into_a_folder(hub, api, run, name, tmp_path):
     push(run, name, api=api)
     assert pull(name, to=tmp_path/'mine', api=api) == tmp_path/'mine'
     assert bits(load(tmp_path/'mine')) == bits(make())
+    assert pull(name, to=tmp_path/'mine', api=api)  # again is well
+    with pytest.raises(ValueError, match='run holds a checkpoint that was not pulled: choose another folder'): pull(name, to=run, api=api)
 
 def test_a_network_of_a_class_of_its_own_is_not_needed(run):
     assert bits(from_pretrained(run)) == bits(from_pretrained(str(run))) == bits(make())
@@ -393,6 +395,14 @@ def test_terms(data, words): assert words in module._terms(data)
 def test_metrics_without_a_report(tmp_path):
     text = card(save(make(), tmp_path/'x', metrics={'top1': .5}, hardware='2 CPU cores', data='gestures'), 'user/x')
     assert '| not recorded | top1 | 0.5 |' in text and '| hardware | "2 CPU cores" |' in text
+
+def test_the_card_is_of_the_newest_report(hub, api, run, name):
+    push(run, name, api=api)
+    better = Scores(ANSWER.logits, ANSWER.probabilities, torch.tensor([0, 1, 2, 2]), ANSWER.ids, ANSWER.classes)
+    (run/'evaluate_test.json').write_text(json.dumps(report(better)))
+    assert not (run/'README.md').exists()
+    push(run, name, api=api)
+    assert b'4 of 4' in hub.files(name)['README.md']
 
 def test_your_own_card_stays(hub, api, run, name):
     (run/'README.md').write_text('---\nlicense: mit\n---\nMine.\n')

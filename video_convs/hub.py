@@ -124,7 +124,7 @@ def _check_config(repo_id, config):
         raise ValueError(f"{repo_id} is a network that this package does not know, {config['name']!r};"
                          f" {suggest(str(config['name']), list_models())}")
 
-# %% ../nbs/45_hub.ipynb #757dc83a
+# %% ../nbs/45_hub.ipynb #85bc2e58
 def pull(
     repo_id: str, # 'user/name'
     revision: str | None = None, # branch, tag or commit; None: the newest
@@ -133,6 +133,8 @@ def pull(
     api: HfApi | None = None, # client; None: of HF_ENDPOINT, with the token of HF_TOKEN or `hf auth login`
 ) -> Path: # the folder of the checkpoint
     "Fetch a checkpoint from the Hub, once; a bar shows how far it is."
+    if to and (Path(to)/'config.json').exists() and not (Path(to)/'.cache/huggingface').exists():  # the client's mark
+        raise ValueError(f"{to} holds a checkpoint that was not pulled: choose another folder")
     api, away = _client(api), None
     with _plainly(repo_id, revision):
         if not local_files_only:
@@ -435,7 +437,7 @@ def card(
         key=key, title=title, authors=authors, where=where, year=year)
     return str(ModelCard(f"---\n{_metadata(model, data, reports, name).to_yaml()}\n---\n{text}"))
 
-# %% ../nbs/45_hub.ipynb #e406c634
+# %% ../nbs/45_hub.ipynb #87e0786d
 _TOKEN = re.compile(rb'\bhf_[A-Za-z0-9]{30,}')
 _LARGE = '.safetensors', '.png'
 
@@ -445,8 +447,8 @@ def _outgoing(file):
     if file.suffix == '.jsonl': return ''.join(json.dumps(_public(entry)) + '\n' for entry in read_log(file)).encode()
     return file
 
-def _publish(folder, files, repo_id, private, message, api, **kind):
-    "Send some files of a folder to a repository, which is made if it is not there."
+def _publish(folder, files, repo_id, private, message, api, made={}, **kind):
+    "Send some files of a folder, and some that were made, to a repository; it is created if it is not there."
     api = _client(api)
     if not (api.token or api.token is None and get_token()):
         raise ValueError(f"there is no token to write to the Hub with: {_LOG_IN} (a token with write permission)")
@@ -454,7 +456,8 @@ def _publish(folder, files, repo_id, private, message, api, **kind):
     for file in found:
         if file.suffix not in _LARGE and _TOKEN.search(file.read_bytes()):
             raise ValueError(f"{file.name} holds an access token of the Hub: remove it there, and make a new token")
-    sent = [CommitOperationAdd(file.name, _outgoing(file)) for file in found]
+    content = made | {file.name: _outgoing(file) for file in found}  # your own file counts
+    sent = [CommitOperationAdd(*item) for item in content.items()]
     with _plainly(repo_id, writing=True):
         page = _patiently(api.create_repo, repo_id, private=private, exist_ok=True, **kind)
         _patiently(api.create_commit, repo_id, sent, commit_message=message, repo_type=kind.get('repo_type'))
@@ -475,9 +478,8 @@ def push(
     if extra:
         raise ValueError(f"{', '.join(extra)} must be in the config.json of {model}: give a network, or `save` it with them")
     folder = Path(model)
-    made = card(folder, repo_id)  # this loads the network: what cannot be loaded is not published
-    if not (folder/'README.md').exists(): write_atomic(folder/'README.md', made.encode())
-    return _publish(folder, FILES, repo_id, private, message, api)
+    made = {'README.md': card(folder, repo_id).encode()}  # this loads the network: what cannot be loaded is not published
+    return _publish(folder, FILES, repo_id, private, message, api, made)
 
 # %% ../nbs/45_hub.ipynb #caad96fd
 def checkpoint_name(
