@@ -323,6 +323,7 @@ def test_the_environment_can_forbid_the_network(hub, api, monkeypatch):
     ({}, dict(name='hgc_tinny'), "does not know, 'hgc_tinny'; near matches: hgc_tiny"), ({}, dict(name=3), 'does not know, 3'),
     ({}, dict(variant={'pretrained': '/etc/passwd'}), "no variant 'pretrained'"),
     ({}, dict(variant={'num_classes': 9}), "no variant 'num_classes'"), ({}, dict(variant=[1]), 'cannot be built'),
+    ({}, dict(num_classes=10**13, classes=None), "cannot be built: .*can't allocate memory"),
     ({}, dict(num_classes=5, classes=None), 'knows 3 classes, the network has 5'),
     ({}, dict(variant={'kernel_size': 5}), 'in the file,'), ({}, dict(variant={'slop': 5}), "no variant 'slop'"),
     ({}, dict(format=99), 'has format 99'), ({'config.json': b'{'}, None, 'is not JSON'), ({'config.json': b'[]'}, None, 'it lacks'),
@@ -393,8 +394,9 @@ def test_the_papers_numbers_stand_beside(run, monkeypatch):
 def test_terms(data, words): assert words in module._terms(data)
 
 def test_metrics_without_a_report(tmp_path):
-    text = card(save(make(), tmp_path/'x', metrics={'top1': .5}, hardware='2 CPU cores', data='gestures'), 'user/x')
+    text = card(save(make(), tmp_path/'x', metrics={'top1': .5}, hardware='2 CPU cores', data='gestures', start='imagenet'), 'user/x')
     assert '| not recorded | top1 | 0.5 |' in text and '| hardware | "2 CPU cores" |' in text
+    assert '| start | "imagenet" |' in text
 
 def test_the_card_is_of_the_newest_report(hub, api, run, name):
     push(run, name, api=api)

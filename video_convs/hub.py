@@ -385,7 +385,7 @@ Learned from **{data}**. {terms}
 ~~~
 """
 
-# %% ../nbs/45_hub.ipynb #be4ea475
+# %% ../nbs/45_hub.ipynb #6996de33
 def _classes(model):
     "Task → names of its classes; a network without tasks has one, ''."
     many = isinstance(model.num_classes, dict)
@@ -419,16 +419,17 @@ def card(
     data = str(config.get('data', 'not recorded'))
     shape = spec.channels, spec.frames * spec.per_segment, spec.size, spec.size
     cost, classes = complexity(model, (1, *shape)), _classes(model)
-    results = _results(model, data, reports, config.get('metrics', {}))
+    results = _results(model, data, reports, config.get('metrics') or {})
     pairs = lambda d: [(key, json.dumps(value)) for key, value in d.items()]
-    recorded = {key: config[key] for key in ('hardware', 'versions', 'commit', 'command') if key in config}
+    origin, recorded = ({key: config[key] for key in keys if key in config}
+                        for keys in (('paper', 'start'), ('hardware', 'versions', 'commit', 'command')))
     key, title, authors, where, year = _PAPERS.get(model.name.split('_')[0], _PAPERS['tsn'])
     text = _CARD.format(
         name=name, repo_id=repo_id, use=(_USE if '' in classes else _USE_TASKS).format(repo_id=repo_id),
         network=model.name, variant=json.dumps(model.variant), T=spec.frames,
         params=human(cost.params), macs=human(cost.macs), shape=', '.join(map(str, shape)), data=data, terms=_terms(data),
         spec=_table(['input', 'value'], pairs(asdict(spec))),
-        recipe=_table(['setting', 'value'], pairs(config.get('recipe', {}))),
+        recipe=_table(['setting', 'value'], pairs(origin | (config.get('recipe') or {}))),
         results=_table(['split', 'metric', 'value', '95 % interval (Wilson)', 'videos', 'clips x crops', 'in the papers'],
                        results),
         limits='\n'.join(f'- {line}' for line in _limits(model, reports)), time=_time(folder),
