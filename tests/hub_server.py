@@ -28,6 +28,7 @@ class Fault:
     status: int | None = None  # answer this
     headers: dict = field(default_factory=dict)
     cut: int | None = None  # break the connection after so many bytes of the body
+    until: threading.Event | None = None  # and let the client wait for that
 
 
 @dataclass
@@ -101,6 +102,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != 'HEAD': self.wfile.write(body if cut is None else body[:cut])
         if cut is not None:
             self.wfile.flush()
+            if self.until: self.until.wait(60)
             self.close_connection = True
 
     def refuse(self, status, code, message):
@@ -118,7 +120,7 @@ class Handler(BaseHTTPRequestHandler):
         chunked = 'Transfer-Encoding' in self.headers
         self.body = self.chunks() if chunked else self.rfile.read(int(self.headers.get('Content-Length') or 0))
         fault = self.server.fault(self.command, path)
-        self.cut = fault and fault.cut
+        self.cut, self.until = (fault.cut, fault.until) if fault else (None, None)
         if fault and fault.status:
             return self.answer(fault.status, {'error': 'on command'}, **fault.headers)
         if self.headers.get('Authorization') and not self.user():

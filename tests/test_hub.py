@@ -6,7 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 import zlib
+from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import MagicMock
@@ -83,7 +86,7 @@ def test_a_network_comes_back_bit_by_bit(hub, api, name):
 def test_only_known_files_leave(hub, api, run, name):
     push(run, name, private=True, api=api)
     assert sorted(hub.files(name)) == ['README.md', 'config.json', 'evaluate_test.json', 'log.jsonl', 'model.safetensors']
-    assert hub.repos['model', name].private and (run/'README.md').read_bytes() == hub.files(name)['README.md']
+    assert hub.repos['model', name].private and hub.files(name)['README.md'].decode() == card(run, name)
     assert hub.asked('PUT', '/lfs/') and hub.asked('POST', '/lfs/verify') and hub.asked('POST', 'validate-yaml')
 
 def test_a_large_file_goes_up_in_parts(run, name):
@@ -128,6 +131,8 @@ def test_into_a_folder(hub, api, run, name, tmp_path):
     push(run, name, api=api)
     assert pull(name, to=tmp_path/'mine', api=api) == tmp_path/'mine'
     assert bits(load(tmp_path/'mine')) == bits(make())
+    assert pull(name, to=tmp_path/'mine', api=api)  # again is well
+    with pytest.raises(ValueError, match='run holds a checkpoint that was not pulled: choose another folder'): pull(name, to=run, api=api)
 
 def test_a_network_of_a_class_of_its_own_is_not_needed(run):
     assert bits(from_pretrained(run)) == bits(from_pretrained(str(run))) == bits(make())
@@ -153,7 +158,7 @@ def test_a_broken_download_goes_on_where_it_broke(hub, api, run, name):
     assert sha256((pull(name, api=api)/'model.safetensors').read_bytes()) == sha256(weights)
     assert [headers.get('range') for *_, headers in hub.asked('GET', '/cdn/')] == [None, 'bytes=20971520-']
 
-def test_a_killed_pull_keeps_what_was_complete(hub, api, run, name):
+def test_a_pull_that_failed_keeps_what_was_complete(hub, api, run, name):
     push(run, name, api=api)
     hub.faults.append(Fault('GET', '/cdn/', times=99, status=500))
     with pytest.raises(ValueError, match='the Hub answers 500'): pull(name, api=api)
@@ -161,6 +166,25 @@ def test_a_killed_pull_keeps_what_was_complete(hub, api, run, name):
     hub.faults.clear(), hub.requests.clear()
     assert bits(from_pretrained(name, api=api)) == bits(make())
     assert not hub.asked('GET', '/resolve/.*config.json')
+
+@pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='no signals here')
+def test_a_killed_pull_is_done_again(hub, run, name, tmp_path):
+    "Killed while the weights come in; the same command then fetches them, and not what was there."
+    hub.put(name, {file: (run/file).read_bytes() for file in ('config.json', 'model.safetensors')})
+    hub.faults.append(Fault('GET', '/cdn/', cut=1_000_000, until=(killed := threading.Event())))
+    env = {**os.environ, 'HF_ENDPOINT': hub.url, 'HF_TOKEN': READER, 'HF_HOME': str(tmp_path), 'PYTHONPATH': os.pathsep.join(sys.path)}
+    command = [sys.executable, '-m', 'video_convs', 'pull', name]
+    def there(): return {p.name for p in tmp_path.rglob('snapshots/*/*')}
+    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(60_000):
+        if hub.asked('GET', '/cdn/') and there(): break
+        time.sleep(.01)
+    process.kill(), process.wait(), killed.set()
+    assert there() == {'config.json'}
+    hub.requests.clear()
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0 and there() == {'config.json', 'model.safetensors'}, done.stderr
+    assert hub.asked('GET', '/cdn/') and not hub.asked('GET', '/resolve/.*config.json')
 
 def test_without_a_network_after_the_first_pull(hub, api, run, name):
     push(run, name, api=api)
@@ -203,6 +227,44 @@ def test_a_token_in_a_file_is_not_published(hub, api, run, name):
         assert WRITER not in str(error.value) and not hub.requests
         (run/file).unlink()
 
+def test_folders_of_this_machine_stay_here(hub, api, run, name):
+    "Whatever a run has recorded: a path is cut to its last part, on the Hub only."
+    home, why = '/home/ada/my clips', 'is empty (0 bytes): copy or download it again'
+    save(make(), run, data='motion-reversal', command=f"video_convs train --data '{home}/jester' --out=~/runs/x", start=f'{home}/old')
+    lost = {f'{home}/{c}/a.mp4': f'{home}/{c}/a.mp4 {why}' for c in 'xy'}
+    (run/'evaluate_test.json').write_text(json.dumps(report(ANSWER) | {'missing': lost}))
+    (run/'log.jsonl').write_text(json.dumps({'epoch': 1, 'seconds': 90, 'skipped': lost}) + '\n{"epoch": 2, "sec')  # cut short
+    mine = {file.name: file.read_bytes() for file in run.iterdir()}
+    push(run, name, api=api)
+    theirs = hub.files(name)
+    for file in ('config.json', 'evaluate_test.json', 'log.jsonl', 'README.md'):
+        assert not any(word in theirs[file] for word in (b'/home', b'ada', b'my clips', b'runs/')), file
+    assert json.loads(theirs['config.json'])['command'] == "video_convs train --data 'jester' --out=x"
+    found = {'a.mp4': f'a.mp4 {why}', 'a.mp4+': f'a.mp4 {why}'}
+    assert json.loads(theirs['evaluate_test.json']) == report(ANSWER) | {'missing': found}
+    assert [json.loads(line) for line in theirs['log.jsonl'].splitlines()] == [{'epoch': 1, 'seconds': 90, 'skipped': found}]
+    assert {file: (run/file).read_bytes() for file in mine} == mine and bits(from_pretrained(name, api=api)) == bits(make())
+
+@pytest.mark.parametrize('text, public', [
+    ('/home/me/a b/c.mp4 is empty', 'c.mp4 is empty'), (r'D:\clips\c.mp4', 'c.mp4'), (r'\\server\share\c.mp4', 'c.mp4'),
+    ('../../me/c.mp4', 'c.mp4'), ('PATH:/a/b', 'PATH:b'), ('data/clips/c.mp4', 'data/clips/c.mp4'), ('hf.co/a/b', 'hf.co/a/b'),
+    ('https://a.b/c/d', 'https://a.b/c/d'), ('1/2', '1/2'), ('left / right / up', 'left / right / up'), ('layer?.*.conv1', 'layer?.*.conv1')])
+def test_public(text, public): assert module._public(text) == public
+
+def test_classes_keep_their_names(hub, api, name):
+    names = ['/m/02mk9', '/m/04rlf', '../a/b']
+    push(create_model('tsn_tiny', 3, classes=names, input_spec=SPEC), name, api=api)
+    assert list(from_pretrained(name, api=api).classes) == names
+
+@pytest.mark.parametrize('file, content, message', [
+    ('evaluate_test.json', '{', 'evaluate_test.json is not JSON .*: write it again, or remove it'),
+    ('evaluate_mine.json', '[]', 'evaluate_mine.json lacks top1: write it again with `video_convs evaluate`'),
+    ('log.jsonl', 'nonsense\n{}', 'log.jsonl, line 1: is no JSON')])
+def test_a_damaged_page_is_not_published(hub, api, run, name, file, content, message):
+    (run/file).write_text(content)
+    with pytest.raises(ValueError, match=message): push(run, name, api=api)
+    assert not hub.requests
+
 @pytest.mark.parametrize('token, call, message', [
     (False, 'push(run, name, api=api)', 'there is no token to write to the Hub with: log in with `hf auth login`'),
     ('hf_' + 'x' * 34, 'push(run, name, api=api)', r'does not know this token \(any more\): make a new one'),
@@ -216,6 +278,7 @@ def test_a_token_in_a_file_is_not_published(hub, api, run, name):
     (False, 'pull("user/hidden", api=api)', 'if it is private, log in'),
     (WRITER, 'pull("user/there", "v7", api=api)', "user/there has no revision 'v7'"),
     (WRITER, 'pull("a/b/c", api=api)', "'a/b/c' is no name of a repository"),
+    (WRITER, 'pull("user/whole", to=run/"config.json"/"x", api=api)', 'x could not be written to .*: make room, or choose another folder'),
     (WRITER, 'pull("user/there", local_files_only=True, api=api)', 'user/there is not on this machine: pull it once'),
     (WRITER, 'from_pretrained("runs/mine", api=api)', "'runs/mine' is no folder here; as a name on the Hub"),
     (WRITER, 'from_pretrained("../mine", api=api)', "there is no folder '../mine'"),
@@ -227,6 +290,7 @@ def test_a_token_in_a_file_is_not_published(hub, api, run, name):
 ])
 def test_a_sentence_for_every_mistake(hub, run, name, token, call, message):
     hub.put('user/there', {'README.md': b''}), hub.put('user/hidden', {'README.md': b''}, private=True)
+    hub.put('user/whole', {file: (run/file).read_bytes() for file in ('config.json', 'model.safetensors')})
     with pytest.raises(ValueError, match=message) as error:
         eval(call, globals() | dict(run=run, name=name, api=HfApi(endpoint=hub.url, token=token)))
     assert '\n' not in str(error.value)
@@ -259,6 +323,7 @@ def test_the_environment_can_forbid_the_network(hub, api, monkeypatch):
     ({}, dict(name='hgc_tinny'), "does not know, 'hgc_tinny'; near matches: hgc_tiny"), ({}, dict(name=3), 'does not know, 3'),
     ({}, dict(variant={'pretrained': '/etc/passwd'}), "no variant 'pretrained'"),
     ({}, dict(variant={'num_classes': 9}), "no variant 'num_classes'"), ({}, dict(variant=[1]), 'cannot be built'),
+    ({}, dict(num_classes=10**13, classes=None), "cannot be built: .*can't allocate memory"),
     ({}, dict(num_classes=5, classes=None), 'knows 3 classes, the network has 5'),
     ({}, dict(variant={'kernel_size': 5}), 'in the file,'), ({}, dict(variant={'slop': 5}), "no variant 'slop'"),
     ({}, dict(format=99), 'has format 99'), ({'config.json': b'{'}, None, 'is not JSON'), ({'config.json': b'[]'}, None, 'it lacks'),
@@ -329,8 +394,17 @@ def test_the_papers_numbers_stand_beside(run, monkeypatch):
 def test_terms(data, words): assert words in module._terms(data)
 
 def test_metrics_without_a_report(tmp_path):
-    text = card(save(make(), tmp_path/'x', metrics={'top1': .5}, hardware='2 CPU cores', data='gestures'), 'user/x')
+    text = card(save(make(), tmp_path/'x', metrics={'top1': .5}, hardware='2 CPU cores', data='gestures', start='imagenet'), 'user/x')
     assert '| not recorded | top1 | 0.5 |' in text and '| hardware | "2 CPU cores" |' in text
+    assert '| start | "imagenet" |' in text
+
+def test_the_card_is_of_the_newest_report(hub, api, run, name):
+    push(run, name, api=api)
+    better = Scores(ANSWER.logits, ANSWER.probabilities, torch.tensor([0, 1, 2, 2]), ANSWER.ids, ANSWER.classes)
+    (run/'evaluate_test.json').write_text(json.dumps(report(better)))
+    assert not (run/'README.md').exists()
+    push(run, name, api=api)
+    assert b'4 of 4' in hub.files(name)['README.md']
 
 def test_your_own_card_stays(hub, api, run, name):
     (run/'README.md').write_text('---\nlicense: mit\n---\nMine.\n')
@@ -347,6 +421,20 @@ def test_a_collection_lists_what_is_there(run, tmp_path):
     bare, full = collection(tmp_path).splitlines()[2:]
     assert bare.endswith('| not recorded |') and full.endswith('| 75.0 % of 4 videos (test) |') and '| 2 × 16² | 1.6 MB |' in full
     assert collection(run) == f'No checkpoints in {run}.'
+
+OURS = Path(__file__).parent.parent/'data/checkpoints'
+
+@pytest.mark.parametrize('folder', sorted(page.parent for page in OURS.glob('*/config.json')), ids=lambda f: f.name)
+def test_our_checkpoints(folder):
+    "Each lies in its folder as it would lie on the Hub. With no folders there is nothing to test."
+    model, config, sizes = from_pretrained(folder), read_config(folder), {p.name: p.stat().st_size for p in folder.iterdir()}
+    assert folder.name == checkpoint_name(model, config['data']) and f'`{folder.name}`' in collection(OURS)
+    assert sum(sizes.values()) <= 10e6 and all(any(fnmatch(file, known) for known in module.FILES) for file in sizes), sizes
+    results = {(r.dataset_split, r.metric_value) for r in ModelCard.load(folder/'README.md').data.eval_results}
+    for split, found in module._reports(folder).items(): assert (split, round(found['top1']['accuracy'], 4)) in results
+    for file in folder.glob('*.json*'):
+        sent, lies = (b''.join(text.split()) for text in (module._outgoing(file), file.read_bytes()))
+        assert sent == lies, f'{file.name} names folders of a machine'
 
 # --- predict, look, a Space
 

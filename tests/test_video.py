@@ -44,6 +44,14 @@ def copy(source, target, rotation=0, **options):
             if packet.size: packet.stream = stream; b.mux(packet)
     return target
 
+def encode_live(path):
+    with av.open(str(path), 'w', format='webm', options={'live': '1'}) as out:
+        stream = out.add_stream('libvpx', rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, 'yuv420p'
+        for f in film(): out.mux(stream.encode(av.VideoFrame.from_ndarray(f, 'rgb24')))
+        out.mux(stream.encode())
+    return path
+
 def encode(path, frames, codec, pix_fmt='yuv420p', **options):
     with av.open(str(path), 'w') as out:
         stream = out.add_stream(codec, rate=25)
@@ -406,6 +414,17 @@ def test_lost_bytes(films, decoder, suffix):
         info = survives(decoder, path)
         assert info is None or info.frames + info.hidden >= 40, info
     check()
+
+def test_a_recording_that_was_stopped(tmp_path):
+    "A browser's recording has no lengths, and may end inside the head of a box; inside a packet it is torn."
+    whole = encode_live(tmp_path/'live.webm').read_bytes()
+    path, head = tmp_path/'stopped.webm', bytes.fromhex('1f43b675 01ffffffffffffff')  # of the next cluster
+    for n in range(len(head)):
+        path.write_bytes(whole + head[:n])
+        assert read_frames(path, range).shape[1] == 40
+    for torn in (whole[:-1], whole[:-9], whole + b'\x00', whole + bytes.fromhex('a3 90'), whole + bytes.fromhex('1f43b675 88')):
+        path.write_bytes(torn)
+        with pytest.raises(VideoError, match='stopped.webm is torn|does not decode|promises'): read_frames(path, range)
 
 # real videos, the odd ones included
 

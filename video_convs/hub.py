@@ -6,7 +6,7 @@
 __all__ = ['FILES', 'Answer', 'pull', 'checkpoint_folder', 'from_pretrained', 'card', 'push', 'checkpoint_name', 'collection',
            'predict_many', 'predict', 'saliency', 'look', 'write_space', 'push_space']
 
-# %% ../nbs/45_hub.ipynb #4fc2b3bc
+# %% ../nbs/45_hub.ipynb #0885d638
 import json
 import re
 import tempfile
@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
-from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData, get_token
+from huggingface_hub import CommitOperationAdd, EvalResult, HfApi, ModelCard, ModelCardData, get_token
 from huggingface_hub.errors import (GatedRepoError, HfHubHTTPError, HFValidationError, HTTPError, LocalEntryNotFoundError,
                                     OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError)
 from torch import Tensor
@@ -34,6 +34,7 @@ from .nets.official import packaged_table
 from .nets.surgery import suggest
 from .nets.zoo import VideoNet, list_models, variants
 from .train.evaluate import AVERAGES
+from .train.loop import read_log
 
 # %% ../nbs/45_hub.ipynb #1bc5d61f
 def _origin(error):
@@ -98,9 +99,9 @@ def _patiently(call, *args, **options):
 # %% ../nbs/45_hub.ipynb #71339e43
 def _client(api): return api or HfApi(library_name='video_convs')
 
-# %% ../nbs/45_hub.ipynb #66f68322
+# %% ../nbs/45_hub.ipynb #ca6d757d
 FILES = ('config.json', 'model.safetensors', 'README.md', 'report.json', 'evaluate_*.json', 'log.jsonl',
-         'curves.png') # all that is pushed or pulled
+         'curves.png') # all that is pushed or pulled; not the files of scores, which `evaluate` makes again
 _PICKLES = '.bin', '.ckpt', '.dill', '.joblib', '.pickle', '.pkl', '.pt', '.pth'
 _CODE = 'auto_map', 'custom_pipelines', 'trust_remote_code' # what other libraries call code in a repository
 
@@ -123,7 +124,7 @@ def _check_config(repo_id, config):
         raise ValueError(f"{repo_id} is a network that this package does not know, {config['name']!r};"
                          f" {suggest(str(config['name']), list_models())}")
 
-# %% ../nbs/45_hub.ipynb #a8218fb7
+# %% ../nbs/45_hub.ipynb #85bc2e58
 def pull(
     repo_id: str, # 'user/name'
     revision: str | None = None, # branch, tag or commit; None: the newest
@@ -132,6 +133,8 @@ def pull(
     api: HfApi | None = None, # client; None: of HF_ENDPOINT, with the token of HF_TOKEN or `hf auth login`
 ) -> Path: # the folder of the checkpoint
     "Fetch a checkpoint from the Hub, once; a bar shows how far it is."
+    if to and (Path(to)/'config.json').exists() and not (Path(to)/'.cache/huggingface').exists():  # the client's mark
+        raise ValueError(f"{to} holds a checkpoint that was not pulled: choose another folder")
     api, away = _client(api), None
     with _plainly(repo_id, revision):
         if not local_files_only:
@@ -143,6 +146,10 @@ def pull(
         try: folder = _patiently(api.snapshot_download, repo_id, revision=revision, allow_patterns=list(FILES), local_dir=to,
                                  local_files_only=local_files_only or away is not None)
         except LocalEntryNotFoundError as error: raise error from away or error.__cause__
+        except OSError as error:
+            if isinstance(error, (HTTPError, ConnectionError)): raise
+            raise ValueError(f"{to or 'the cache of the Hub'} could not be written to ({error.strerror or error}): make room,"
+                             " or choose another folder") from error
     _check_config(repo_id, read_config(folder))
     return Path(folder)
 
@@ -241,12 +248,35 @@ def _terms(data):
     return next((terms for start, terms in _TERMS.items() if _slug(data).startswith(start)),
                 "Their terms are not recorded here. Ask for them before you use these weights for more than a look.")
 
-# %% ../nbs/45_hub.ipynb #09659e3a
+# %% ../nbs/45_hub.ipynb #3e9efd82
+_FOLDERS = re.compile(r'(?<![\w./])(?:(?:~|\.\.)?/(?=[^\s/])|[A-Za-z]:[/\\]|\\\\(?=\w))(?:(?! --?\w).)*[/\\]')
+
+def _public(value):
+    "JSON without the folders of this machine: '/home/me/clips/a.mp4' → 'a.mp4'."
+    if isinstance(value, str): return _FOLDERS.sub('', value)
+    if isinstance(value, list): return [_public(item) for item in value]
+    if not isinstance(value, dict): return value
+    public = {}
+    for key, item in value.items():
+        short = _public(key)
+        while short in public: short += '+'  # two folders hold such a file
+        public[short] = item if key in ('classes', 'per_class') else _public(item)
+    return public
+
+# %% ../nbs/45_hub.ipynb #a9ee2331
+def _page(file, *wanted):
+    "A page of JSON that has some keys."
+    try: page = json.loads(file.read_bytes())
+    except ValueError as error: raise ValueError(f"{file} is not JSON ({error}): write it again, or remove it") from None
+    if not isinstance(page, dict) or any(key not in page for key in wanted):
+        raise ValueError(f"{file} lacks {', '.join(wanted)}: write it again with `video_convs evaluate`, or remove it")
+    return page
+
 def _reports(folder):
     "split → report, of all evaluations that lie in a run's folder."
     files = {file.stem.removeprefix('evaluate_'): file for file in sorted(folder.glob('evaluate_*.json'))}
     if not files and (folder/'report.json').is_file(): files = {'held out': folder/'report.json'}
-    return {split: json.loads(file.read_bytes()) for split, file in files.items()}
+    return {split: _page(file, 'top1') for split, file in files.items()}
 
 def _results(model, data, reports, metrics):
     "Rows of the card's table: split, metric, value, interval, videos, views, the papers' values."
@@ -261,8 +291,7 @@ def _results(model, data, reports, metrics):
     return rows or [('not recorded', *metric, '', '', '', '') for metric in metrics.items()]
 
 def _time(folder):
-    log = folder/'log.jsonl'
-    seconds = [json.loads(line).get('seconds', 0) for line in log.read_text().splitlines()] if log.is_file() else []
+    seconds = [epoch.get('seconds', 0) for epoch in read_log(folder)] if (folder/'log.jsonl').is_file() else []
     if not (total := sum(seconds)): return "Time of training: not recorded."
     took = f"{total / 3600:.1f} hours" if total > 5400 else f"{total / 60:.1f} minutes"
     return f"Training took {took} for {len(seconds)} epochs."
@@ -356,7 +385,7 @@ Learned from **{data}**. {terms}
 ~~~
 """
 
-# %% ../nbs/45_hub.ipynb #92b72baf
+# %% ../nbs/45_hub.ipynb #6996de33
 def _classes(model):
     "Task → names of its classes; a network without tasks has one, ''."
     many = isinstance(model.num_classes, dict)
@@ -385,43 +414,54 @@ def card(
     repo_id: str, # where it will lie on the Hub
 ) -> str: # README.md: YAML and Markdown
     "The model card of a checkpoint, made from what its run has left in its folder."
-    folder, config, model = Path(folder), read_config(folder), load(folder)
+    folder, config, model = Path(folder), _public(read_config(folder)), load(folder)
     spec, reports, name = model.input_spec, _reports(folder), repo_id.split('/')[-1]
     data = str(config.get('data', 'not recorded'))
     shape = spec.channels, spec.frames * spec.per_segment, spec.size, spec.size
     cost, classes = complexity(model, (1, *shape)), _classes(model)
-    results = _results(model, data, reports, config.get('metrics', {}))
+    results = _results(model, data, reports, config.get('metrics') or {})
     pairs = lambda d: [(key, json.dumps(value)) for key, value in d.items()]
-    recorded = {key: config[key] for key in ('hardware', 'versions', 'commit', 'command') if key in config}
+    origin, recorded = ({key: config[key] for key in keys if key in config}
+                        for keys in (('paper', 'start'), ('hardware', 'versions', 'commit', 'command')))
     key, title, authors, where, year = _PAPERS.get(model.name.split('_')[0], _PAPERS['tsn'])
     text = _CARD.format(
-        name=name, repo_id=repo_id, use=(_USE if '' in classes else _USE_TASKS).format(repo_id=repo_id), network=model.name, variant=json.dumps(model.variant), T=spec.frames,
+        name=name, repo_id=repo_id, use=(_USE if '' in classes else _USE_TASKS).format(repo_id=repo_id),
+        network=model.name, variant=json.dumps(model.variant), T=spec.frames,
         params=human(cost.params), macs=human(cost.macs), shape=', '.join(map(str, shape)), data=data, terms=_terms(data),
         spec=_table(['input', 'value'], pairs(asdict(spec))),
-        recipe=_table(['setting', 'value'], pairs(config.get('recipe', {}))),
-        results=_table(['split', 'metric', 'value', '95 % interval (Wilson)', 'videos', 'clips x crops', 'in the papers'], results),
+        recipe=_table(['setting', 'value'], pairs(origin | (config.get('recipe') or {}))),
+        results=_table(['split', 'metric', 'value', '95 % interval (Wilson)', 'videos', 'clips x crops', 'in the papers'],
+                       results),
         limits='\n'.join(f'- {line}' for line in _limits(model, reports)), time=_time(folder),
         recorded=_table(['recorded', 'value'], pairs(recorded), 'Hardware: not recorded.'),
         classes='\n\n'.join(_list_classes(*item) for item in classes.items()),
         key=key, title=title, authors=authors, where=where, year=year)
     return str(ModelCard(f"---\n{_metadata(model, data, reports, name).to_yaml()}\n---\n{text}"))
 
-# %% ../nbs/45_hub.ipynb #248272c5
+# %% ../nbs/45_hub.ipynb #87e0786d
 _TOKEN = re.compile(rb'\bhf_[A-Za-z0-9]{30,}')
 _LARGE = '.safetensors', '.png'
 
-def _publish(folder, files, repo_id, private, message, api, **kind):
-    "Send some files of a folder to a repository, which is made if it is not there."
+def _outgoing(file):
+    "A file as it is sent: pages of JSON without the folders of this machine."
+    if file.suffix == '.json': return json.dumps(_public(_page(file)), indent=1).encode()
+    if file.suffix == '.jsonl': return ''.join(json.dumps(_public(entry)) + '\n' for entry in read_log(file)).encode()
+    return file
+
+def _publish(folder, files, repo_id, private, message, api, made={}, **kind):
+    "Send some files of a folder, and some that were made, to a repository; it is created if it is not there."
     api = _client(api)
     if not (api.token or api.token is None and get_token()):
         raise ValueError(f"there is no token to write to the Hub with: {_LOG_IN} (a token with write permission)")
-    for file in (file for name in files for file in sorted(folder.glob(name)) if file.suffix not in _LARGE):
-        if _TOKEN.search(file.read_bytes()):
+    found = [file for name in files for file in sorted(folder.glob(name))]
+    for file in found:
+        if file.suffix not in _LARGE and _TOKEN.search(file.read_bytes()):
             raise ValueError(f"{file.name} holds an access token of the Hub: remove it there, and make a new token")
+    content = made | {file.name: _outgoing(file) for file in found}  # your own file counts
+    sent = [CommitOperationAdd(*item) for item in content.items()]
     with _plainly(repo_id, writing=True):
         page = _patiently(api.create_repo, repo_id, private=private, exist_ok=True, **kind)
-        _patiently(api.upload_folder, repo_id=repo_id, folder_path=folder, allow_patterns=list(files),
-                   commit_message=message, repo_type=kind.get('repo_type'))
+        _patiently(api.create_commit, repo_id, sent, commit_message=message, repo_type=kind.get('repo_type'))
     return str(page)
 
 def push(
@@ -439,9 +479,8 @@ def push(
     if extra:
         raise ValueError(f"{', '.join(extra)} must be in the config.json of {model}: give a network, or `save` it with them")
     folder = Path(model)
-    made = card(folder, repo_id)  # this loads the network: what cannot be loaded is not published
-    if not (folder/'README.md').exists(): write_atomic(folder/'README.md', made.encode())
-    return _publish(folder, FILES, repo_id, private, message, api)
+    made = {'README.md': card(folder, repo_id).encode()}  # this loads the network: what cannot be loaded is not published
+    return _publish(folder, FILES, repo_id, private, message, api, made)
 
 # %% ../nbs/45_hub.ipynb #caad96fd
 def checkpoint_name(

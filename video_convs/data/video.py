@@ -128,7 +128,7 @@ def _mp4_torn(path, held) -> bool:
             at += length
     return at > size or (b'moof' in names and (not names <= _FRAGMENTED or film > held))
 
-# %% ../../nbs/data/31_video.ipynb #bcdd0dd5
+# %% ../../nbs/data/31_video.ipynb #9ea563db
 _SEGMENT, _CLUSTER, _GROUP = 0x18538067, 0x1F43B675, 0xA0
 _MATROSKA = {None: {0x1A45DFA3, _SEGMENT, 0xEC},
              _SEGMENT: {_CLUSTER, 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367,
@@ -144,14 +144,19 @@ def _matroska_torn(path, packets, streams) -> bool:
         size, at, parents, tracks = len(data), 0, [(None, None)], Counter()
         def number(at, marked):  # its length is the position of the first 1 in its first byte
             n = 9 - data[at].bit_length()
+            if at + n > size: raise IndexError
             value = int.from_bytes(data[at:at + n], 'big')
             return (value if marked else value & (1 << 7*n) - 1), at + n, n
+        def head(at):
+            name, at, _ = number(at, True)
+            return name, *number(at, False)
         try:
             while at < size:
-                name, at, n = number(at, True)
+                if data[at] < 0x10: return True  # no name begins so
+                try: name, length, at, n = head(at)
+                except IndexError: break  # a browser that stops a recording may end it here: nothing but a head is lost
                 while name not in _MATROSKA[parents[-1][0]]:
                     if parents.pop()[1] is not None or not parents: return True  # only an open end may come any time
-                length, at, n = number(at, False)
                 if name in _NUMBERS and length > 8: return True
                 if name in _BLOCKS: tracks[number(at, False)[0]] += 1
                 if name not in _MATROSKA: at += length

@@ -58,7 +58,7 @@ def save(
     write_atomic(folder/'config.json', page.encode())
     return folder
 
-# %% ../../nbs/nets/27_checkpoint.ipynb #e6f25bfc
+# %% ../../nbs/nets/27_checkpoint.ipynb #af864126
 def read_config(
     folder: str | os.PathLike,
 ) -> dict: # what `save` wrote, extras included
@@ -121,6 +121,6 @@ def load(
         for key in config['variant']:  # a stranger's page must not give other arguments: `pretrained` reads a file
             if key not in known: raise ValueError(f"{config['name']} has no variant {key!r}; it has {', '.join(known) or 'none'}")
         model = VideoNet(**options, **config['variant'])
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:  # RuntimeError: more classes than the memory holds
         raise ValueError(f"the network of {Path(folder)/'config.json'} cannot be built: {error}") from error
     return load_weights(model, folder).to(map_location).eval()
