@@ -13,7 +13,7 @@ import torch
 from video_convs.cli import _changes, main, parser
 from video_convs.data.datasets import Clips, open_data
 from video_convs.data.motion import MotionConfig, render_task
-from video_convs.data.transforms import Augment
+from video_convs.data.transforms import Augment, Views
 from video_convs.nets.checkpoint import load, read_config, save
 from video_convs.nets.official import to_official
 from video_convs.nets.zoo import InputSpec, create_model
@@ -194,6 +194,17 @@ def test_sentences(root, tmp_path, capsys, typed, says):
     assert main(['train', '--data', str(root), '--out', str(tmp_path/'run'), '--frames', '4', '--size', '32', *typed]) == 2
     error = capsys.readouterr().err.strip()
     assert says in error and len(error.splitlines()) == 1, error
+
+def test_dense_windows_from_the_command_line(root, tmp_path, capsys, monkeypatch):
+    rules, indices = set(), Views.indices
+    monkeypatch.setattr(Views, 'indices', lambda self, *args: rules.add(self.rule) or indices(self, *args))
+    run, video = str(tmp_path/'run'), str(next((root/'test').rglob('*.mp4')))
+    assert main(['train', '--data', str(root), '--out', run, '--model', 'tsn_tiny', '--frames', '4', '--size', '32', '--epochs', '1', '--rule', 'dense']) == 0
+    assert rules == {'dense'} and json.loads((tmp_path/'run/config.json').read_text())['rule'] == 'dense'
+    assert json.loads((tmp_path/'run/report.json').read_text())['views'] == '1x1 dense'
+    assert capsys.readouterr().out.rstrip().endswith(f'video_convs evaluate {run} --data {root} --rule dense')
+    assert main(['predict', run, video, '--rule', 'dense', '--views', '2x1']) == 0 and rules == {'dense'}
+    assert main(['predict', run, video]) == 0 and rules == {'dense', 'segments'}
 
 def test_plot(root, tmp_path, capsys):
     run_training(root, tmp_path/'a', model='tsn_tiny', frames=4, size=32, changes=dict(epochs=1), progress=False)

@@ -96,6 +96,11 @@ def _print_report(result: dict, per_class: bool = True) -> None:
               f" counted; the first: {next(iter(result['missing'].values()))}")
 
 # %% ../nbs/70_cli.ipynb #3c803ed1
+def _room(out: str) -> None:
+    "A place for a report, and for the scores beside it."
+    if Path(out).suffix != '.json': raise ValueError(f"--out names a .json file, the scores go beside it as .safetensors; got {out!r}")
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+
 def evaluate(args) -> None:
     "Score a checkpoint on a split of a data set; several checkpoints, each on its own split, and the mean."
     from video_convs.data.datasets import Clips, open_data
@@ -106,7 +111,7 @@ def evaluate(args) -> None:
     from video_convs.train.loop import find_device
     n, options, reports, device = len(args.checkpoint), _pairs(args.option, '--option'), {}, find_device(args.device)
     if args.out and n > 1: raise ValueError("--out names the file of one checkpoint: leave it out for several")
-    if args.out: Path(args.out).parent.mkdir(parents=True, exist_ok=True)  # if it cannot be made, better now than later
+    if args.out: _room(args.out)  # if there is none, better now than later
     if args.folds and not args.dataset: raise ValueError("--fold chooses a split of --dataset: name it, or use --split")
     if n > 1 and n not in (len(args.split), len(args.folds)) or {len(args.split), len(args.folds)} - {0, 1, n}:
         raise ValueError(f"{n} checkpoints need {n} folds (--fold 1 2 3) or {n} splits (--split …), one for each, got"
@@ -151,10 +156,15 @@ def ensemble(args) -> None:
     from video_convs.train.evaluate import ensemble, load_scores, refuse_missing, report, save_scores
     scores = ensemble(*map(load_scores, args.scores), weights=args.weights)
     refuse_missing(scores, args.allow_missing)
+    if args.out:
+        _room(args.out)
+        file = save_scores(scores, Path(args.out).with_suffix('.safetensors'))
+    if (scores.labels < 0).any():
+        if not args.out: raise ValueError("the labels of this split are secret: give --out, for a file of scores that can be submitted")
+        return print("The labels of this split are secret. Next: video_convs submit", file)
     result = report(scores, args.average)
     _print_report(result)
     if args.out:
-        save_scores(scores, Path(args.out).with_suffix('.safetensors'))
         write_atomic(Path(args.out), json.dumps(result, indent=1).encode())
         print(f"Written to {args.out}, and the scores beside it")
 
