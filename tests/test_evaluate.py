@@ -301,7 +301,7 @@ def test_three_official_folds_in_one_command(data, tmp_path, capsys):
     assert main([*command, '1', '2', '3', '--allow-missing']) == 0 and '1 of 6 videos could not be read' in capsys.readouterr().out
 
 @pytest.mark.parametrize('typed, says', [
-    (['--views', '10x2'], '1 or 3 crops, not 2'), (['--resize', '0'], '--resize takes the short side'), (['--crop-size', '-4'], 'got size = -4'),
+    (['--views', '10x2'], '1 or 3 crops, not 2'), (['--resize', '0'], "the short side, such as 256, or HEIGHTxWIDTH, such as 240x320, got '0'"), (['--crop-size', '-4'], 'got size = -4'),
     (['--batch-size', '0'], 'batch_size must be 1 or more, got 0'), (['--device', 'gpu'], "no device 'gpu'"), (['--seed', '-1', '--random'], 'must not be negative'),
     (['--out', 'a.safetensors'], '--out names a .json file'), (['--fold', '1'], '--fold chooses a split of --dataset'), (['--split', 'four'], "'four'")])
 def test_sentences(folder, checkpoint, capsys, typed, says):

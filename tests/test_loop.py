@@ -89,6 +89,27 @@ def stop_after(epochs):
         return {}
     return test
 
+def test_killed_between_the_checkpoint_and_its_state(videos, undisturbed, tmp_path, monkeypatch):
+    "In each epoch, the first one too."
+    real = loop._keep_checkpoint
+    for epoch in (1, 2):
+        def keep(out, state, *args):
+            real(out, state, *args)
+            if state.epoch == epoch: raise Stop
+        monkeypatch.setattr(loop, '_keep_checkpoint', keep)
+        with pytest.raises(Stop): run(videos, tmp_path)
+    monkeypatch.undo()
+    assert same(run(videos, tmp_path), undisturbed[0]) and [e['epoch'] for e in read_log(tmp_path)] == [1, 2, 3]
+
+def test_other_videos_are_another_run(videos, undisturbed, tmp_path):
+    "Of the same data set: another fold, another split. Where they lie does not matter."
+    shutil.copytree(undisturbed[1], tmp_path/'run')
+    swapped = replace(videos, labels=videos.labels[::-1], paths=videos.paths[::-1])
+    for other in (videos.subset(range(12)), swapped):
+        with pytest.raises(ValueError, match="its training set is another \\('24 videos, checksum"): run(other, tmp_path/'run')
+    shutil.copytree(Path(videos.paths[0]).parents[2], tmp_path/'moved')
+    assert same(run(open_data(tmp_path/'moved', 'train'), tmp_path/'run'), undisturbed[0])
+
 def test_a_full_disk_keeps_the_last_checkpoint(videos, undisturbed, tmp_path):
     with pytest.raises(Stop): run(videos, tmp_path, test=stop_after(1))
     def starved():

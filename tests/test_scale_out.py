@@ -2,24 +2,29 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from video_convs.cli import _changes, main, parser
+from video_convs.data.catalogue import official_list
 from video_convs.data.datasets import Clips, open_data
+from video_convs.data.frames import write_flow, write_frames
 from video_convs.data.motion import MotionConfig, render_task
 from video_convs.data.transforms import Augment, Views
 from video_convs.nets.checkpoint import load, read_config, save
 from video_convs.nets.official import to_official
 from video_convs.nets.zoo import InputSpec, create_model
-from video_convs.train.loop import rank, read_log, skipped_videos, train, world
+from video_convs.train import scale_out
+from video_convs.train.loop import rank, read_log, skipped_videos, train
 from video_convs.train.recipes import Recipe, find_recipe, override
-from video_convs.train.scale_out import open_splits, processes, run_training, shared_test, start_model
+from video_convs.train.scale_out import in_proportion, open_splits, processes, run_training, shared_test, start_model
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 SPEC = InputSpec(frames=4, size=32)
@@ -159,6 +164,76 @@ def test_one_call_in_two_processes(root, tmp_path, capfd):
     said = capfd.readouterr().out
     assert said.count('epoch   2/2') == 1 and 'on 2 processes' in said and (tmp_path/'run/best/config.json').is_file()
     assert not (tmp_path/'other').exists() and (tmp_path/'run/curves.png').is_file()
+    assert together(2, run) == [0, 0]  # once more: the second process sees no run to go on with, and must not test alone
+    assert len(read_log(tmp_path/'run')) == 2
+
+def test_the_first_test_is_on_the_device_of_the_training(root, tmp_path, monkeypatch):
+    class Seen(Exception): pass
+    def test(net): raise Seen(next(net.parameters()).device.type)
+    monkeypatch.setattr(scale_out, 'find_device', lambda device: torch.device(device))
+    monkeypatch.setattr(scale_out, 'shared_test', lambda *args, **kw: test)
+    with pytest.raises(Seen, match='meta'): run_training(root, tmp_path/'run', model='tsn_tiny', frames=4, size=32, device='meta')
+
+def test_sizes_before_the_test_crop(root, tmp_path):
+    "A recipe's, in proportion to the crop; or what is given."
+    assert [in_proportion(r, 28, 224) for r in (256, (240, 320), None)] == [32, (30, 40), None] and in_proportion(256, 28, None) == 256
+    changes = {'epochs': 1, 'schedule': 'cosine', 'milestones': [], 'augment.hflip': False}
+    run_training(root, tmp_path, model='tsn_tiny', recipe='h2cn.diving48', dataset='folder', pretrained='none', frames=4, size=28,
+                 changes=changes, test_resize=(30, 40), progress=False)
+    assert read_config(tmp_path)['tested'] == dict(dataset='folder', split='test', resize=[30, 40], rule='segments', options={})
+
+def test_the_next_command_tests_what_training_tested(root, tmp_path, capsys):
+    typed = '--recipe sth.something-v1 --dataset folder --pretrained none --model tsn_tiny --frames 4 --size 32 --epochs 2 --milestones 1'
+    assert main(['train', '--data', str(root), '--out', str(tmp_path/'a run'), *typed.split(), '--with', 'augment.hflip=false']) == 0
+    command = shlex.split(capsys.readouterr().out.partition('Next: ')[2])
+    assert command[-4:] == ['--split', 'test', '--resize', '37x49'] and main(command[1:]) == 0
+    accuracy = json.loads((tmp_path/'a run/evaluate_test.json').read_text())['top1']['accuracy']
+    assert accuracy == read_log(tmp_path/'a run')[-1]['test_top1']
+
+ANNOTATIONS = Path(os.environ.get('ANNOTATIONS', Path(__file__).parents[2]/'shared/data/annotations'))
+LISTS = dict(zip(('something-v1', 'ucf101', 'hmdb51', 'epic55'), ('ssv1_ECO', 'ucf101_splits', 'hmdb51_splits', 'epic55')))
+
+@pytest.mark.skipif(not ANNOTATIONS.is_dir(), reason=f'no official lists in {ANNOTATIONS} (set ANNOTATIONS)')
+@pytest.mark.parametrize('recipe, splits', [
+    ('h2cn.something-v1', ('train', 'val')), ('sth.ucf101', ('train', 'test')), ('hf_eco.hmdb51', ('train', 'test')),
+    ('hf_tsn.epic55', ('train',)),  # its test splits are secret
+    ('stc.epic55', ('train', 'val'))])
+def test_a_recipe_opens_its_official_lists(monkeypatch, recipe, splits):
+    p, opened = find_recipe(recipe), []
+    def lists(name, root, split, **options):
+        opened.append(split)
+        return official_list(name, root, split, **options)
+    monkeypatch.setattr(scale_out, 'open_dataset', lists)
+    open_splits(ANNOTATIONS/LISTS[p.data], p.data, options=p.setup.get('data_options', {}))
+    assert tuple(opened) == splits
+
+def test_epic_from_end_to_end(tmp_path):
+    "Three tasks by recipe, two of them or one by the command line; folders of frames, no split that may be tested on."
+    rows = [f'{k},P01,P01_01,0:0,0:1,{10*k + 1},{10*k + 10},{k % 2},{k % 3}' for k in range(12)]
+    for name, lines in dict(verb=['0,take,[]', '1,put,[]'], noun=['0,pan,[]', '1,lid,[]', '2,cup,[]']).items():
+        (tmp_path/f'EPIC_{name}_classes.csv').write_text('\n'.join([f'{name}_id,class_key,x', *lines, '']))
+    header = 'uid,participant_id,video_id,start_timestamp,stop_timestamp,start_frame,stop_frame,verb_class,noun_class'
+    (tmp_path/'EPIC_train_action_labels.csv').write_text('\n'.join([header, *rows, '']))
+    frames = np.random.default_rng(0).integers(0, 255, (120, 40, 40, 3), dtype=np.uint8)
+    write_frames(tmp_path/'frames_rgb_flow/rgb/train/P01/P01_01', frames, 'frame_{:010d}.jpg')
+    typed = ['train', '--recipe', 'hf_tsn.epic55', '--data', str(tmp_path), '--model', 'tsn_tiny', '--pretrained', 'none', '--frames', '4',
+             '--size', '32', '--epochs', '1', '--milestones', '--batch-size', '6', '--with', 'schedule=cosine', '--option', 'partial=true']
+    for name, extra, classes in (('three', [], dict(verb=2, noun=3, action=6)), ('two', ['--tasks', 'verb', 'action'], dict(verb=2, action=6)),
+                                 ('one', ['--tasks', '--option', 'task=noun', 'partial=true'], 3)):
+        assert main([*typed, '--out', str(tmp_path/name), *extra]) == 0
+        assert read_config(tmp_path/name)['num_classes'] == classes and 'test_top1' not in read_log(tmp_path/name)[0]
+
+def test_optical_flow(tmp_path):
+    "A new network for it; its checkpoint says so."
+    names = [f'v_Archery_g0{g}_c01' for g in range(1, 5)]
+    for file, part in (('trainlist01.txt', names[:3]), ('testlist01.txt', names[3:])):
+        (tmp_path/file).write_text(''.join(f'Archery/{name}.avi 1\n' for name in part))
+    (tmp_path/'classInd.txt').write_text('1 Archery\n2 YoYo\n')
+    for k, name in enumerate(names): write_flow(tmp_path/'flow'/name, np.full((2, 12, 40, 40), 2.*k))
+    run_training(tmp_path, tmp_path/'run', model='tsn_tiny', dataset='ucf101', options=dict(flow=str(tmp_path/'flow'), partial=True), frames=2,
+                 size=32, changes=dict(epochs=1, batch_size=3, head_lr=5., first_lr=5.), progress=False)
+    net = load(tmp_path/'run')
+    assert net.input_spec.modality == 'flow' and net.trunk.conv1.weight.shape[1] == 10 and read_log(tmp_path/'run')[0]['test_top1'] in (0, 1)
 
 def test_splits(root):
     assert open_splits(root)[2] == 'test' and open_splits(root, test_split='none')[1:] == (None, '')
@@ -189,20 +264,31 @@ def test_flags_reach_the_recipe():
     (['--pretrained', 'no/where/at/all'], 'no/where/at/all'),
     (['--device', 'gpu', '--model', 'tsn_tiny'], "there is no device 'gpu'"),
     (['--dataset', 'ucf11'], "'ucf11'"),
+    (['--tasks', 'verb'], "has no task 'verb'"),
+    (['--test-resize', '240x'], "or HEIGHTxWIDTH, such as 240x320, got '240x'"),
 ])
 def test_sentences(root, tmp_path, capsys, typed, says):
     assert main(['train', '--data', str(root), '--out', str(tmp_path/'run'), '--frames', '4', '--size', '32', *typed]) == 2
     error = capsys.readouterr().err.strip()
     assert says in error and len(error.splitlines()) == 1, error
 
+@pytest.mark.parametrize('typed, says', [
+    (['train', '--data', 'x', '--out', 'y', '--epochs', 'three'], "video_convs train: argument --epochs: invalid int value: 'three'; see video_convs train --help"),
+    (['trian'], "video_convs: argument COMMAND: invalid choice: 'trian'"),
+    (['train'], 'video_convs train: the following arguments are required: --data, --out')])
+def test_arguments_of_the_wrong_kind(capsys, typed, says):
+    with pytest.raises(SystemExit) as stop: main(typed)
+    error = capsys.readouterr().err.strip()
+    assert stop.value.code == 2 and error.startswith(says) and len(error.splitlines()) == 1
+
 def test_dense_windows_from_the_command_line(root, tmp_path, capsys, monkeypatch):
     rules, indices = set(), Views.indices
     monkeypatch.setattr(Views, 'indices', lambda self, *args: rules.add(self.rule) or indices(self, *args))
     run, video = str(tmp_path/'run'), str(next((root/'test').rglob('*.mp4')))
     assert main(['train', '--data', str(root), '--out', run, '--model', 'tsn_tiny', '--frames', '4', '--size', '32', '--epochs', '1', '--rule', 'dense']) == 0
-    assert rules == {'dense'} and json.loads((tmp_path/'run/config.json').read_text())['rule'] == 'dense'
+    assert rules == {'dense'} and read_config(run)['tested']['rule'] == 'dense'
     assert json.loads((tmp_path/'run/report.json').read_text())['views'] == '1x1 dense'
-    assert capsys.readouterr().out.rstrip().endswith(f'video_convs evaluate {run} --data {root} --rule dense')
+    assert capsys.readouterr().out.rstrip().endswith('--split test --rule dense')
     assert main(['predict', run, video, '--rule', 'dense', '--views', '2x1']) == 0 and rules == {'dense'}
     assert main(['predict', run, video]) == 0 and rules == {'dense', 'segments'}
 

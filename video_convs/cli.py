@@ -29,7 +29,7 @@ What to do next:
   your own   video_convs train --data FOLDER_OF_CLASSES --model hgc_resnet18 --frames 8 --size 112 --out runs/mine
   learn      make lab, and open nbs/index.ipynb""")
 
-# %% ../nbs/70_cli.ipynb #44c078a8
+# %% ../nbs/70_cli.ipynb #1258a44c
 def _pairs(items: list[str], flag: str) -> dict:
     "name=value pairs; a value is JSON where it can be, else a string."
     def value(text):
@@ -61,21 +61,32 @@ def train(args) -> None:
     from video_convs.train.loop import rank
     from video_convs.train.scale_out import processes, run_training
     with processes():
+        same = ('data', 'out', 'model', 'recipe', 'frames', 'size', 'fit', 'pretrained', 'dataset', 'train_split', 'test_split', 'tasks',
+                'cache', 'workers', 'rule', 'device', 'keep', 'save_every', 'log_every', 'max_skipped', 'tensorboard')
         run_training(
-            args.data, args.out, args.model, args.recipe, _changes(args), args.frames, args.size, args.fit, args.pretrained,
-            _pairs(args.set, '--set'), args.dataset, args.train_split, args.test_split, args.fold and _fold(args.fold),
-            _pairs(args.option, '--option'), args.cache, args.workers, args.rule, device=args.device, keep=args.keep, save_every=args.save_every,
-            log_every=args.log_every, max_skipped=args.max_skipped, tensorboard=args.tensorboard, extra={'command': args.typed})
-        more = ''.join(f' {flag} {shlex.quote(value)}' for flag, value in (('--dataset', args.dataset), ('--rule', args.rule))
-                       if value not in (None, 'segments'))
-        if rank() == 0: print(f"The checkpoint is in {args.out}. Next: video_convs evaluate {args.out} --data {args.data}{more}")
+            changes=_changes(args), variant=_pairs(args.set, '--set'), options=_pairs(args.option, '--option'),
+            fold=args.fold and _fold(args.fold), test_resize=args.test_resize and _size(args.test_resize),
+            extra={'command': args.typed}, **{name: getattr(args, name) for name in same})
+        if rank() == 0: print(f"The checkpoint is in {args.out}.{_next(args)}")
 
-# %% ../nbs/70_cli.ipynb #29cb2f83
+def _next(args) -> str:
+    "The command that tests a run on the whole split as its training did, where there is one."
+    from video_convs.nets.checkpoint import read_config
+    tested = read_config(args.out).get('tested')
+    if not tested or args.fold: return ''
+    options, resize = [f'{k}={json.dumps(v).strip(chr(34))}' for k, v in tested['options'].items()], tested['resize']
+    flags = {'--data': [args.data], '--dataset': [tested['dataset']], '--option': options, '--split': [tested['split']],
+             '--resize': ['x'.join(map(str, resize)) if isinstance(resize, list) else resize],
+             '--rule': ['dense'] if tested.get('rule') == 'dense' else []}
+    words = [str(w) for flag, values in flags.items() if values not in ([], [None]) for w in (flag, *values)]
+    return f" Next: {shlex.join(['video_convs', 'evaluate', args.out, *words])}"
+
+# %% ../nbs/70_cli.ipynb #b3e839bc
 def _size(text: str) -> int | tuple[int, int]:
     "'256' → 256, '240x320' → (240, 320)."
     numbers = text.lower().split('x')
     if not all(n.isdecimal() and int(n) for n in numbers) or len(numbers) > 2:
-        raise ValueError(f"--resize takes the short side, such as 256, or HEIGHTxWIDTH, such as 240x320, got {text!r}")
+        raise ValueError(f"a size is the short side, such as 256, or HEIGHTxWIDTH, such as 240x320, got {text!r}")
     return int(text) if len(numbers) == 1 else tuple(map(int, numbers))
 
 def _print_report(result: dict, per_class: bool = True) -> None:
@@ -295,10 +306,13 @@ def plot(args) -> None:
               + (f", {log[-1]['test_top1']:.1%} on unseen ones (best {best:.1%})" if best is not None else ''))
     print(f"Written to {args.out}")
 
-# %% ../nbs/70_cli.ipynb #f650f677
+# %% ../nbs/70_cli.ipynb #a75dc48e
+class _Parser(argparse.ArgumentParser):
+    def error(self, message): self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")  # one line, no usage
+
 def parser() -> argparse.ArgumentParser:
     "The whole command line."
-    p = argparse.ArgumentParser('video_convs', description='Efficient video convolutions: train, evaluate, classify.')
+    p = _Parser('video_convs', description='Efficient video convolutions: train, evaluate, classify.')
     commands = p.add_subparsers(dest='command', required=True, metavar='COMMAND')
     def command(function, help, commands=commands):
         c = commands.add_parser(function.__name__, help=help, description=help,
@@ -342,6 +356,10 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument('--set', nargs='*', default=[], metavar='NAME=VALUE', help='variants of the network, such as slope=4')
     c.add_argument('--train-split', default='train', help='split to learn from')
     c.add_argument('--test-split', help="split to test on after each epoch; val or test if left out; 'none' for no test")
+    c.add_argument('--test-resize', metavar='SIZE', help='of test videos before the crop: the short side, or HEIGHTxWIDTH; the'
+                                                         " recipe's if left out, in proportion to --size")
+    c.add_argument('--tasks', nargs='*', metavar='TASK', help="labels that are learned together, such as verb noun action; the"
+                                                              " recipe's if left out, and without a name those of one task")
     c.add_argument('--fold', metavar='K/N',
                    help='cross-validate: hold out part K (1 … N) of the groups of the training split, and test on it')
     recipe = c.add_argument_group('recipe', "Each value is the recipe's own if left out.")

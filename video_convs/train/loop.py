@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['parameter_groups', 'make_optimizer', 'held_still', 'world', 'rank', 'clip_loss', 'autocast_type', 'step',
-           'update_average', 'explain_memory', 'epoch_batches', 'State', 'summed', 'memory_gb', 'train_epoch',
-           'about_code', 'find_device', 'check_task', 'read_log', 'train', 'skipped_videos', 'plot_runs', 'live_plot']
+           'update_average', 'explain_memory', 'epoch_batches', 'State', 'gathered', 'summed', 'memory_gb',
+           'train_epoch', 'about_code', 'find_device', 'check_task', 'read_log', 'train', 'skipped_videos', 'plot_runs',
+           'live_plot']
 
-# %% ../../nbs/train/41_loop.ipynb #70e09410
-import copy, json, os, platform, shutil, subprocess, time
+# %% ../../nbs/train/41_loop.ipynb #dccc691c
+import copy, json, os, platform, shutil, subprocess, time, zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
@@ -205,7 +206,7 @@ def _loader(clips, batches, workers, pin):
     return DataLoader(clips, batch_sampler=batches, num_workers=workers, collate_fn=collate_clips, pin_memory=pin,
                       generator=torch.Generator().manual_seed(0))
 
-# %% ../../nbs/train/41_loop.ipynb #82d47d20
+# %% ../../nbs/train/41_loop.ipynb #34b7655d
 @dataclass
 class State:
     "All that changes during training, and nothing else."
@@ -228,7 +229,7 @@ class State:
         gpu = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
         random = dict(cpu=torch.get_rng_state(), cuda=gpu)
         return dict(epoch=self.epoch, step=self.step, sums=self.sums | {'skipped': _gather_dict(self.sums['skipped'])},
-                    random=_gather(random), **{key: part.state_dict() for key, part in parts.items() if part is not None})
+                    random=gathered(random), **{key: part.state_dict() for key, part in parts.items() if part is not None})
 
     def unpack(self, packed: dict, recipe: Recipe) -> None:
         "Go back to what `pack` gave; random numbers too, unless there were more or fewer processes."
@@ -247,14 +248,16 @@ class State:
 
 def _zero(): return dict(seen=0, right=0, loss=0., waited=0., seconds=0., failed=0, skipped={})
 
-def _gather(value) -> list:
-    "Each process's value."
+def gathered(
+    value: object, # that pickle can hold
+) -> list: # one for each process
+    "The values of all processes."
     if world() == 1: return [value]
     values = [None] * world()
     dist.all_gather_object(values, value)
     return values
 
-def _gather_dict(value: dict) -> dict: return {k: v for d in _gather(value) for k, v in d.items()}
+def _gather_dict(value: dict) -> dict: return {k: v for d in gathered(value) for k, v in d.items()}
 
 def summed(numbers: Sequence[float], device: torch.device) -> list[float]:
     "Each number summed over all processes."
@@ -263,7 +266,7 @@ def summed(numbers: Sequence[float], device: torch.device) -> list[float]:
     dist.all_reduce(total)
     return total.tolist()
 
-# %% ../../nbs/train/41_loop.ipynb #6d874a3e
+# %% ../../nbs/train/41_loop.ipynb #f7723c3d
 def memory_gb(device: torch.device) -> float:
     "The most memory that was in use so far: of the GPU, or of this process."
     if device.type == 'cuda': return torch.cuda.max_memory_allocated(device) / 1e9
@@ -333,7 +336,7 @@ def _task_labels(model, data):
 def _lost(sums, clips, max_skipped):
     first = next(iter(sums['skipped'].values()), 'see the other processes')
     return (f"{sums['failed']} of {len(clips)} training videos could not be read, more than the {max_skipped:.0%} that may"
-            f" be left out; the first: {first} The last checkpoint is kept: bring the files back, and the same command"
+            f" be left out; the first: {first}. The last checkpoint is kept: bring the files back, and the same command"
             " goes on")
 
 # %% ../../nbs/train/41_loop.ipynb #2e43429e
@@ -373,7 +376,7 @@ def _hardware(device):
     name = torch.cuda.get_device_name(device) if device.type == 'cuda' else f'{device.type} ({platform.machine()})'
     return name if world() == 1 else f'{world()} × {name}'
 
-# %% ../../nbs/train/41_loop.ipynb #2ddd4802
+# %% ../../nbs/train/41_loop.ipynb #d5983845
 def check_task(model: VideoNet, clips: Clips, recipe: Recipe) -> None:
     "Raise a `ValueError` if the network, the clips and the recipe do not belong together."
     data = clips.dataset
@@ -422,11 +425,11 @@ def _same_run(folder: Path, have: dict, want: dict) -> None:
     recipe = Recipe.from_dict(have.get('recipe') or {})  # with the fields that came later
     have['recipe'] = json.loads(json.dumps(recipe.to_dict()))
     for key, value in want.items():
-        if have.get(key) != value:
-            raise ValueError(f"{folder} holds another run: its {key} is another ({_difference(have.get(key), value)});"
+        if have.get(key, value) != value:  # an older version may not have stored it
+            raise ValueError(f"{folder} holds another run: its {key} is another ({_difference(have[key], value)});"
                              " choose another folder, or delete that one")
 
-# %% ../../nbs/train/41_loop.ipynb #b95e50cd
+# %% ../../nbs/train/41_loop.ipynb #a7f21f9b
 @contextmanager
 def _writing(folder: Path):
     "Turn whatever goes wrong while a file is written into one sentence."
@@ -435,6 +438,11 @@ def _writing(folder: Path):
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
         raise ValueError(f"{folder} could not be written to ({why}): make room or choose another folder. What was complete"
                          " is kept, and the same command goes on from there") from error
+
+def _checksum(data) -> str:
+    "Which videos, in which order, with which labels; wherever they lie."
+    names = data.ids or [Path(path).name for path in data.paths]
+    return f'{len(data)} videos, checksum {zlib.crc32(repr((*names, *data.labels)).encode()):08x}'
 
 def _append(path: Path, entry: dict) -> None:
     with open(path, 'a') as f: f.write(json.dumps(entry) + '\n')
@@ -480,7 +488,7 @@ def _resume(out: Path, state: State, recipe: Recipe, about: dict) -> list[dict]:
         packed = box[0]
     if packed is None: return []
     state.unpack(packed, recipe)
-    return _gather(_cut_logs(out, state) if rank() == 0 else None)[0]
+    return gathered(_cut_logs(out, state) if rank() == 0 else None)[0]
 
 # %% ../../nbs/train/41_loop.ipynb #6efa77a5
 def _line(state, recipe, device):
@@ -518,7 +526,7 @@ def _show(board, group, entry, at):
     numbers = {k: v for k, v in entry.items() if isinstance(v, (int, float)) and k not in ('epoch', 'step')}
     for key, value in numbers.items() if board else (): board.add_scalar(f'{group}/{key}', value, at)
 
-# %% ../../nbs/train/41_loop.ipynb #dbf5ccbf
+# %% ../../nbs/train/41_loop.ipynb #574a708d
 def train(
     model: VideoNet, # trained in place
     train_clips: Clips, # what it learns from
@@ -541,6 +549,7 @@ def train(
     check_task(model, train_clips, recipe)
     about = dict(name=model.name, variant=model.variant, input_spec=asdict(model.input_spec), classes=model.classes,
                  data=train_clips.dataset.name, recipe=recipe.to_dict())
+    about['training set'] = _checksum(train_clips.dataset)
     extra = {**about_code(), 'hardware': _hardware(device), **extra}
     if rank() == 0:
         with _writing(out):
@@ -569,6 +578,7 @@ def train(
                         with _writing(out): _append(out/'steps.jsonl', entry)
                         _show(board, 'steps', entry, state.epoch * -(-len(train_clips) // recipe.batch_size) + state.step)
                     if save_every and state.step % save_every == 0: _keep_state(out, state, about)
+                if state.epoch == 0: _keep_state(out, state, about)  # a checkpoint never stands without its state
                 entry = _line(state, recipe, device)
                 if world() > 1:
                     for value in state.best.buffers(): dist.broadcast(value, 0)  # the running statistics of norms
@@ -582,9 +592,9 @@ def train(
                 _keep_state(out, state, about)
                 if on_epoch is not None and rank() == 0: on_epoch(log)
         except KeyboardInterrupt:
-            kept = f"the checkpoint of epoch {len(log)} is in {out}" if log else "no epoch was finished, so nothing is kept"
+            kept = f"the checkpoint of epoch {len(log)} is in {out}" if log else "there is no checkpoint yet"
             if rank() == 0: print(f"\nStopped in epoch {len(log) + 1} of {recipe.epochs}: {kept}."
-                                  " The same command goes on from there.")
+                                  " The same command goes on.")
             raise
         finally:
             if board: board.close()
