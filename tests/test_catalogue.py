@@ -108,6 +108,13 @@ def test_official_lists(name, folder, split, options, videos, classes, first, la
         assert expected is None or (video.id, video.label) == expected
 
 @real
+@pytest.mark.parametrize('split, protocol', [('train', 'official'), ('val', 'stc')])
+def test_epics_many_shot_classes(split, protocol):
+    listing = official_list('epic55', ANNOTATIONS/'epic55', split, protocol=protocol)
+    assert {task: len(many) for task, many in listing.many_shot.items()} == dict(verb=26, noun=71, action=819)  # as in its paper
+    assert {'take', 'put', 'wash'} < {listing.tasks['verb'][0][k] for k in listing.many_shot['verb']}
+
+@real
 def test_orders_of_the_other_code_bases():
     maps = {f.stem: f.read_text().splitlines() for f in (ANNOTATIONS/'mmaction2_label_maps').iterdir()}
     by_file = official_list('something-v1', ANNOTATIONS/'ssv1_ECO', 'val', order='file').classes

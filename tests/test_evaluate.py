@@ -69,6 +69,12 @@ def test_random_clips_are_the_same_for_the_same_seed(data, net):
     draw = lambda seed: score(net, Clips(data, SPEC, train=False, views=Views(clips=3, random=True), seed=seed)).logits
     assert torch.equal(draw(1), draw(1)) and not torch.equal(draw(1), draw(2))
 
+def test_dense_windows(data, net):
+    dense, spread = (score(net, clips(data, '2x1', rule=rule)) for rule in ('dense', 'segments'))
+    assert (dense.logits - spread.logits).abs().max() > .01
+    assert [report(s)['views'] for s in (dense, spread, ensemble(dense, spread))] == ['2x1 dense', '2x1', '2x1 dense and 2x1']
+    assert report(score(net, clips(data, '2x1', random=True)))['views'] == '2x1 random'
+
 def test_the_views_are_averaged(data, net):
     s, c = score(net, clips(data, '2x3')), clips(data, '2x3')
     z = torch.stack([net(c[i][0]) for i in range(18)]).detach()  # (N, V, n)
@@ -103,6 +109,8 @@ def test_several_tasks(data):
         'verb': (2, ('x', 'y'), 'verb'), 'noun': (3, ('p', 'q', 'r'), 'noun')}
     assert reports['noun']['labels'] == list(tasks['noun'][1])
     with pytest.raises(ValueError, match="task 'verb', which toy has not"): score(two, clips(data))
+    one = replace(data, classes=tasks['noun'][0], labels=tasks['noun'][1], tasks=tasks)
+    assert score(Toy(['p', 'q', 'r']), clips(one)).about['task'] == 'noun'  # what `submit` needs to know
 
 # missing videos
 
@@ -136,6 +144,22 @@ def test_the_report_adds_up(N, n, seed):
         lo, hi = r[key]['bootstrap']
         assert 0 <= lo <= hi <= 1
     json.dumps(r)
+
+def test_many_shot_classes_are_the_data_sets(data, net, tmp_path):
+    s = score(net, clips(replace(data, many_shot={'': (4, 1)})))
+    plain, r = report(score(net, clips(data))), report(load_scores(save_scores(s, tmp_path/'new/a.safetensors')))
+    recall = [r['per_class'][c]['accuracy'] for c in 'be']
+    assert (plain['many_shot'], r['many_shot']) == (None, 2) and np.isclose(r['mean_recall'], np.mean(recall))
+    assert r['mean_class'] == plain['mean_class'] and report(ensemble(s, s))['mean_recall'] == r['mean_recall']
+    for none in ([], [5]):  # of the first four videos, which are of the classes a to d
+        assert report(replace(made_up(4), about={'many_shot': none}))['mean_recall'] == report(made_up(4))['mean_recall']
+    with pytest.raises(ValueError, match='classes from 0 to 5, got'): report(made_up(), many_shot=[6])
+
+def test_scores_that_are_no_numbers(tmp_path):
+    s = made_up()
+    s.logits[3, 2] = torch.nan
+    for use in (report, lambda s: ensemble(s, made_up()), lambda s: write_submission(s, tmp_path/'a.csv', 'jester')):
+        with pytest.raises(ValueError, match=r'1 of 20 videos have scores that are no numbers \(NaN\), the first is v3'): use(s)
 
 def test_intervals():
     right = np.arange(2000) < 900
@@ -191,7 +215,8 @@ def test_ensembles():
     for bad, message in [((a,), 'two or more'), ((a, made_up(19)), "such as 'v19'"), ((a, replace(b, labels=b.labels.roll(1))), 'labels'),
                          ((a, replace(b, classes=tuple('abcdeg'))), 'unknown')]:
         with pytest.raises(ValueError, match=message): ensemble(*bad)
-    with pytest.raises(ValueError, match='weight'): ensemble(a, b, weights=[1, -1])
+    for weights in ([1, -1], [0, 0], [float('nan'), 1], [1, float('nan')], [1, float('inf')]):
+        with pytest.raises(ValueError, match='weight'): ensemble(a, b, weights=weights)
 
 # servers
 
@@ -209,6 +234,7 @@ def test_submissions(tmp_path):
 @pytest.mark.parametrize('average', AVERAGES)
 def test_epic(tmp_path, average):
     verb, noun = made_up(5, 4), made_up(5, 6, 1)
+    verb.probabilities[0] = torch.tensor([1., 0, 0, 0])
     action = made_up(5, 3, 2, classes=('a f', 'd a', 'b b'))
     for extra in ({}, {'action': action}):
         splits = {s: dict(verb=verb, noun=noun, **extra) for s in ('s1', 's2')}
@@ -218,6 +244,7 @@ def test_epic(tmp_path, average):
         one = pages['seen.json']['results']['v3']
         assert [len(one[k]) for k in ('verb', 'noun', 'action')] == [4, 6, 3 if extra else 24]
         v, n = verb.logits[3].log_softmax(0), noun.logits[3].log_softmax(0)
+        assert 'Infinity' not in json.dumps(pages)
         if extra: assert set(one['action']) == {'0,5', '3,0', '1,1'}
         else: assert all(abs(x - (v[int(k.split(',')[0])] + n[int(k.split(',')[1])])) < 1e-4 for k, x in one['action'].items())
 
@@ -251,6 +278,56 @@ def test_three_splits_in_one_command(folder, checkpoint, capsys):
     assert len((checkpoint/'a.csv').read_text().splitlines()) == 18
     assert main(['evaluate', run, run, '--data', str(folder), '--split', 'one']) == 2
     assert '2 checkpoints need 2 folds' in capsys.readouterr().err
+
+def test_three_official_folds_in_one_command(data, tmp_path, capsys):
+    names = [f'{"Archery" if k % 2 else "YoYo"}/v_X_g{k:02d}_c01.avi' for k in range(18)]
+    for name, path in zip(names, data.paths):
+        (tmp_path/'UCF-101'/name).parent.mkdir(parents=True, exist_ok=True)
+        os.link(path, tmp_path/'UCF-101'/name)
+    (lists := tmp_path/'ucfTrainTestlist').mkdir()
+    (lists/'classInd.txt').write_text('1 Archery\n2 YoYo\n')
+    for fold in (1, 2, 3): (lists/f'testlist0{fold}.txt').write_text('\n'.join(names[fold - 1::3]))
+    model = create_model('tsn_tiny', num_classes=2, classes=['YoYo', 'Archery'], input_spec=SPEC)
+    runs = [str(save(model, tmp_path/f'run{fold}')) for fold in (1, 2, 3)]
+    command = ['evaluate', *runs, '--data', str(tmp_path), '--dataset', 'ucf101', '--option', 'partial=true', '--fold']
+    assert main([*command, '1', '2', '3']) == 0
+    each = [json.loads((tmp_path/f'run{k}/evaluate_test_fold{k}.json').read_text()) for k in (1, 2, 3)]
+    assert [r['ids'] for r in each] == [[n[:-4] for n in names[k::3]] for k in range(3)]
+    mean = sum(r['top1']['accuracy'] for r in each)/3
+    assert f'mean over 3 splits, top1: {mean:.1%} of' in capsys.readouterr().out
+    assert main([*command, '1', '2']) == 2 and '3 checkpoints need 3 folds' in capsys.readouterr().err
+    (tmp_path/'UCF-101'/names[4]).unlink()
+    assert main([*command, '1', '2', '3']) == 2 and '1 of 6 videos' in capsys.readouterr().err
+    assert main([*command, '1', '2', '3', '--allow-missing']) == 0 and '1 of 6 videos could not be read' in capsys.readouterr().out
+
+@pytest.mark.parametrize('typed, says', [
+    (['--views', '10x2'], '1 or 3 crops, not 2'), (['--resize', '0'], "the short side, such as 256, or HEIGHTxWIDTH, such as 240x320, got '0'"), (['--crop-size', '-4'], 'got size = -4'),
+    (['--batch-size', '0'], 'batch_size must be 1 or more, got 0'), (['--device', 'gpu'], "no device 'gpu'"), (['--seed', '-1', '--random'], 'must not be negative'),
+    (['--out', 'a.safetensors'], '--out names a .json file'), (['--fold', '1'], '--fold chooses a split of --dataset'), (['--split', 'four'], "'four'")])
+def test_sentences(folder, checkpoint, capsys, typed, says):
+    assert main(['evaluate', str(checkpoint), '--data', str(folder), '--split', 'one', *typed]) == 2
+    error = capsys.readouterr().err.strip()
+    assert says in error and len(error.splitlines()) == 1, error
+
+def test_an_ensemble_for_a_server(tmp_path, capsys):
+    secret = torch.full((20,), -1)
+    files = [str(save_scores(made_up(seed=k, labels=secret), tmp_path/f'{k}.safetensors')) for k in (8, 16)]
+    assert main(['ensemble', *files]) == 2 and 'labels of this split are secret: give --out' in capsys.readouterr().err
+    assert main(['ensemble', *files, '--out', str(tmp_path/'new/both.json')]) == 0
+    assert main(['submit', str(tmp_path/'new/both.safetensors'), '--server', 'something-v1', '--out', str(tmp_path/'a.csv')]) == 0
+    assert 'from memory' in capsys.readouterr().out
+    best = (made_up(seed=8).logits + made_up(seed=16).logits).argmax(1)
+    assert (tmp_path/'a.csv').read_text().splitlines() == [f'v{i};{"abcdef"[k]}' for i, k in enumerate(best)]
+
+def test_a_table_with_missing_videos(data, checkpoint, tmp_path, capsys):
+    rows = [f'{p},{data.classes[k]},test' for p, k in zip(data.paths, data.labels)]
+    table = Path(data.paths[0]).with_name('table.csv')
+    table.write_text('\n'.join(['path,label,split', *(r.split('/')[-1] for r in rows), 'gone.mp4,a,test']))
+    command = ['evaluate', str(checkpoint), '--data', str(table), '--rule', 'dense', '--views', '2x1', '--out', str(tmp_path/'a.json')]
+    assert main(command) == 2 and '1 of 19 videos are not there' in capsys.readouterr().err
+    assert main([*command, '--allow-missing']) == 0
+    text = capsys.readouterr().out
+    assert '1 of 19 videos could not be read' in text and 'over 2x1 dense views' in text
 
 def test_missing_videos_on_the_command_line(folder, checkpoint, capsys):
     broken = next((folder/'three').rglob('*.mp4'))

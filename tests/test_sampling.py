@@ -1,12 +1,14 @@
 "Which frames are taken: for every length of video and clip, not only the ones in the notebook."
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from video_convs.data import video
+from video_convs.data import frames, video
+from video_convs.data.frames import write_frames
 from video_convs.data.sampling import MICRO, RULES, clip_indices, dense, micro_clips, moments, sample_rng, segments
 from video_convs.nets.zoo import InputSpec
 
@@ -110,6 +112,14 @@ def test_each_frame_is_decoded_once(tmp_path, monkeypatch):
         frames = video.read_frames(file, i)
         assert asked.pop() == np.unique(i).tolist() and not asked
         assert frames.shape[1] == len(i) and abs(frames.float().mean((0, 2, 3)).numpy() - i*8).max() < 4
+
+def test_each_picture_is_decoded_once(tmp_path, monkeypatch):
+    film = np.arange(30, dtype=np.uint8)[:, None, None, None].repeat(32, 1).repeat(32, 2).repeat(3, 3)*8
+    folder, opened, decode = write_frames(tmp_path/'steps', film), [], frames._picture
+    monkeypatch.setattr(frames, '_picture', lambda path, *rest: opened.append(Path(path).stem) or decode(path, *rest))
+    i = clip_indices(30, InputSpec(frames=8, per_segment=5), clips=10).ravel()
+    clip = frames.FrameFolders().read(str(folder), lambda n: i)
+    assert sorted(opened) == [f'{n + 1:05d}' for n in np.unique(i)] and abs(clip.float().mean((0, 2, 3)).numpy() - i*8).max() < 2
 
 @pytest.mark.parametrize('call, message', [
     (lambda: segments(0, 8), 'cannot be sampled'), (lambda: segments(-1, 8), 'cannot be sampled'),

@@ -17,7 +17,7 @@ from video_convs.data.catalogue import official_list
 from video_convs.data.datasets import Clips, open_data
 from video_convs.data.frames import write_flow, write_frames
 from video_convs.data.motion import MotionConfig, render_task
-from video_convs.data.transforms import Augment
+from video_convs.data.transforms import Augment, Views
 from video_convs.nets.checkpoint import load, read_config, save
 from video_convs.nets.official import to_official
 from video_convs.nets.zoo import InputSpec, create_model
@@ -180,7 +180,7 @@ def test_sizes_before_the_test_crop(root, tmp_path):
     changes = {'epochs': 1, 'schedule': 'cosine', 'milestones': [], 'augment.hflip': False}
     run_training(root, tmp_path, model='tsn_tiny', recipe='h2cn.diving48', dataset='folder', pretrained='none', frames=4, size=28,
                  changes=changes, test_resize=(30, 40), progress=False)
-    assert read_config(tmp_path)['tested'] == dict(dataset='folder', split='test', resize=[30, 40], options={})
+    assert read_config(tmp_path)['tested'] == dict(dataset='folder', split='test', resize=[30, 40], rule='segments', options={})
 
 def test_the_next_command_tests_what_training_tested(root, tmp_path, capsys):
     typed = '--recipe sth.something-v1 --dataset folder --pretrained none --model tsn_tiny --frames 4 --size 32 --epochs 2 --milestones 1'
@@ -280,6 +280,17 @@ def test_arguments_of_the_wrong_kind(capsys, typed, says):
     with pytest.raises(SystemExit) as stop: main(typed)
     error = capsys.readouterr().err.strip()
     assert stop.value.code == 2 and error.startswith(says) and len(error.splitlines()) == 1
+
+def test_dense_windows_from_the_command_line(root, tmp_path, capsys, monkeypatch):
+    rules, indices = set(), Views.indices
+    monkeypatch.setattr(Views, 'indices', lambda self, *args: rules.add(self.rule) or indices(self, *args))
+    run, video = str(tmp_path/'run'), str(next((root/'test').rglob('*.mp4')))
+    assert main(['train', '--data', str(root), '--out', run, '--model', 'tsn_tiny', '--frames', '4', '--size', '32', '--epochs', '1', '--rule', 'dense']) == 0
+    assert rules == {'dense'} and read_config(run)['tested']['rule'] == 'dense'
+    assert json.loads((tmp_path/'run/report.json').read_text())['views'] == '1x1 dense'
+    assert capsys.readouterr().out.rstrip().endswith('--split test --rule dense')
+    assert main(['predict', run, video, '--rule', 'dense', '--views', '2x1']) == 0 and rules == {'dense'}
+    assert main(['predict', run, video]) == 0 and rules == {'dense', 'segments'}
 
 def test_plot(root, tmp_path, capsys):
     run_training(root, tmp_path/'a', model='tsn_tiny', frames=4, size=32, changes=dict(epochs=1), progress=False)

@@ -29,7 +29,7 @@ What to do next:
   your own   video_convs train --data FOLDER_OF_CLASSES --model hgc_resnet18 --frames 8 --size 112 --out runs/mine
   learn      make lab, and open nbs/index.ipynb""")
 
-# %% ../nbs/70_cli.ipynb #f551f0ba
+# %% ../nbs/70_cli.ipynb #cdaa3c8c
 def _pairs(items: list[str], flag: str) -> dict:
     "name=value pairs; a value is JSON where it can be, else a string."
     def value(text):
@@ -62,7 +62,7 @@ def train(args) -> None:
     from video_convs.train.scale_out import processes, run_training
     with processes():
         same = ('data', 'out', 'model', 'recipe', 'frames', 'size', 'fit', 'pretrained', 'dataset', 'train_split', 'test_split', 'tasks',
-                'rule', 'cache', 'workers', 'device', 'keep', 'save_every', 'log_every', 'max_skipped', 'tensorboard')
+                'cache', 'workers', 'rule', 'device', 'keep', 'save_every', 'log_every', 'max_skipped', 'tensorboard')
         run_training(
             changes=_changes(args), variant=_pairs(args.set, '--set'), options=_pairs(args.option, '--option'),
             fold=args.fold and _fold(args.fold), test_resize=args.test_resize and _size(args.test_resize),
@@ -77,7 +77,7 @@ def _next(args) -> str:
     options, resize = [f'{k}={json.dumps(v).strip(chr(34))}' for k, v in tested['options'].items()], tested['resize']
     flags = {'--data': [args.data], '--dataset': [tested['dataset']], '--option': options, '--split': [tested['split']],
              '--resize': ['x'.join(map(str, resize)) if isinstance(resize, list) else resize],
-             '--rule': [None if tested['rule'] == 'segments' else tested['rule']]}
+             '--rule': ['dense'] if tested.get('rule') == 'dense' else []}
     words = [str(w) for flag, values in flags.items() if values not in ([], [None]) for w in (flag, *values)]
     return f" Next: {shlex.join(['video_convs', 'evaluate', args.out, *words])}"
 
@@ -106,7 +106,12 @@ def _print_report(result: dict, per_class: bool = True) -> None:
         print(f"{len(result['missing'])} of {len(result['missing']) + len(result['ids'])} videos could not be read and are not"
               f" counted; the first: {next(iter(result['missing'].values()))}")
 
-# %% ../nbs/70_cli.ipynb #5031ba95
+# %% ../nbs/70_cli.ipynb #0beed27e
+def _room(out: str) -> None:
+    "A place for a report, and for the scores beside it."
+    if Path(out).suffix != '.json': raise ValueError(f"--out names a .json file, the scores go beside it as .safetensors; got {out!r}")
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+
 def evaluate(args) -> None:
     "Score a checkpoint on a split of a data set; several checkpoints, each on its own split, and the mean."
     from video_convs.data.datasets import Clips, open_data
@@ -117,7 +122,7 @@ def evaluate(args) -> None:
     from video_convs.train.loop import find_device
     n, options, reports, device = len(args.checkpoint), _pairs(args.option, '--option'), {}, find_device(args.device)
     if args.out and n > 1: raise ValueError("--out names the file of one checkpoint: leave it out for several")
-    if args.out: Path(args.out).parent.mkdir(parents=True, exist_ok=True)  # if it cannot be made, better now than later
+    if args.out: _room(args.out)  # if there is none, better now than later
     if args.folds and not args.dataset: raise ValueError("--fold chooses a split of --dataset: name it, or use --split")
     if n > 1 and n not in (len(args.split), len(args.folds)) or {len(args.split), len(args.folds)} - {0, 1, n}:
         raise ValueError(f"{n} checkpoints need {n} folds (--fold 1 2 3) or {n} splits (--split …), one for each, got"
@@ -155,17 +160,22 @@ def evaluate(args) -> None:
         for key, r in mean_over_splits(each).items():
             print(f"mean over {n} splits, {' '.join(filter(None, (task, key)))}: {r['accuracy']:.1%} of", ', '.join(f'{a:.1%}' for a in r['each']))
 
-# %% ../nbs/70_cli.ipynb #f4dc8c74
+# %% ../nbs/70_cli.ipynb #19ec0291
 def ensemble(args) -> None:
     "The report of several files of scores together."
     from video_convs.nets.checkpoint import write_atomic
     from video_convs.train.evaluate import ensemble, load_scores, refuse_missing, report, save_scores
     scores = ensemble(*map(load_scores, args.scores), weights=args.weights)
     refuse_missing(scores, args.allow_missing)
+    if args.out:
+        _room(args.out)
+        file = save_scores(scores, Path(args.out).with_suffix('.safetensors'))
+    if (scores.labels < 0).any():
+        if not args.out: raise ValueError("the labels of this split are secret: give --out, for a file of scores that can be submitted")
+        return print("The labels of this split are secret. Next: video_convs submit", file)
     result = report(scores, args.average)
     _print_report(result)
     if args.out:
-        save_scores(scores, Path(args.out).with_suffix('.safetensors'))
         write_atomic(Path(args.out), json.dumps(result, indent=1).encode())
         print(f"Written to {args.out}, and the scores beside it")
 

@@ -130,12 +130,12 @@ def score(
     about = dict(model=model.name, data=data.name, split=data.split, views=asdict(clips.views),
                  spec=asdict(clips.spec), seed=clips.seed)
     about = json.loads(json.dumps(about))  # as it will be after it has been in a file
-    result = {}
+    result, names = {}, {tuple(c): t for t, (c, _) in data.tasks.items()}  # a network for one of several tasks is named too
     for task, (order, classes, labels) in tasks.items():
         z = torch.cat(rows[task])[:, order].unflatten(0, (-1, V))  # (N·V, n) → (N, V, n)
         many_shot = {'many_shot': list(data.many_shot[task])} if task in data.many_shot else {}
         result[task] = Scores(z.mean(1), z.softmax(2).mean(1), torch.tensor(labels)[read], tuple(ids[i] for i in read),
-                              tuple(classes), missing, about | {'task': task} | many_shot)
+                              tuple(classes), missing, about | {'task': task or names.get(tuple(classes), '')} | many_shot)
     return result[''] if '' in result else result
 
 def _tasks(model, data):
@@ -196,7 +196,7 @@ def _looks(v: dict) -> str:
 def report(
     scores: Scores, # of videos whose labels are known
     average: str = 'logits', # over the views: 'logits' or 'probabilities'
-    many_shot: Sequence[int] | None = None, # classes in mean precision and recall; None: the data set's, or all that occur
+    many_shot: Sequence[int] | None = None, # classes in mean precision and recall, if they occur; None: the data set's, or all
 ) -> dict: # JSON-able: top1, top5, mean_class, mean_precision, mean_recall, per_class, confusion, labels, answers …
     "Accuracy in all its forms; `interval` is Wilson's, `bootstrap` is the bootstrap's."
     labels, classes, n = scores.labels, scores.classes, len(scores.classes)
@@ -205,21 +205,22 @@ def report(
         raise ValueError(f"{int((labels < 0).sum())} of {len(labels)} labels are secret: there is nothing to compare with;"
                          " see write_submission for what the server wants")
     many_shot = scores.about.get('many_shot') if many_shot is None else many_shot
-    if many_shot is not None and not (len(many_shot) and set(many_shot) <= set(range(n))):
-        raise ValueError(f"many_shot names classes from 0 to {n - 1}, one or more, got {list(many_shot)[:5]}")
+    if not set(many_shot or ()) <= set(range(n)):
+        raise ValueError(f"many_shot names classes from 0 to {n - 1}, got {list(many_shot)[:5]}")
     top5 = scores.by(average).topk(min(5, n)).indices
     hit = top5 == labels[:, None]  # (N, 5)
     confusion = torch.bincount(labels*n + top5[:, 0], minlength=n*n).view(n, n)
     right, real, called = confusion.diag(), confusion.sum(1), confusion.sum(0)
-    occur = real.nonzero().flatten() if many_shot is None else torch.as_tensor(many_shot)
-    recall, precision = ((right/count.clamp(min=1))[occur].mean().item() for count in (real, called))
-    mean_class = (right/real.clamp(min=1))[real > 0].mean().item()
+    occur = real.nonzero().flatten()
+    often = occur[torch.isin(occur, torch.tensor(many_shot or (), dtype=torch.long))]
+    recall, precision = ((right/count.clamp(min=1))[often if len(often) else occur].mean().item() for count in (real, called))
+    mean_class = (right/real)[occur].mean().item()
     def top(hits): return _accuracy(hits.sum(), len(hits)) | {'bootstrap': list(bootstrap_interval(hits))}
     return dict(
         top1=top(hit[:, 0]), top5=top(hit.any(1)),
         mean_class=dict(accuracy=mean_class, bootstrap=list(bootstrap_interval(hit[:, 0], labels))),
         mean_precision=precision, mean_recall=recall, average=average,
-        many_shot=None if many_shot is None else len(many_shot),
+        many_shot=len(often) or None,
         views=' and '.join(_looks(m.get('views') or {}) for m in scores.about.get('ensemble', [scores.about])),
         per_class={name: _accuracy(right[i], real[i]) | {'precision': (right[i]/called[i].clamp(min=1)).item()}
                    for i, name in enumerate(classes) if real[i]},

@@ -107,7 +107,7 @@ def start_model(
     model.swap_head(n, classes)
     return model, f'{pretrained}, with a new classifier in the place of the one for {had} classes'
 
-# %% ../../nbs/train/43_scale_out.ipynb #316210ba
+# %% ../../nbs/train/43_scale_out.ipynb #1e2f7b7b
 def open_splits(
     data: str | Path, # folder or CSV; for `dataset`: the folder of its owners' files
     dataset: str | None = None, # a name that `open_dataset` knows; None, 'folder', 'csv': a folder of classes or a CSV
@@ -182,8 +182,7 @@ def run_training(
     if given := sorted({'name', 'classes', 'pretrained', 'dropout', 'input_spec'} & set(variant)):
         raise ValueError(f"{given[0]} is no variant of a network: it has an argument of its own, or follows from the data")
     net, start = start_model(choice.get('model'), classes, pretrained, recipe.dropout, spec, **variant)
-    resize = test_resize or in_proportion(setup.get('test_resize'), net.input_spec.size, setup.get('size'))
-    views = Views(resize=resize, rule=rule)
+    views = Views(rule=rule, resize=test_resize or in_proportion(setup.get('test_resize'), net.input_spec.size, setup.get('size')))
     clips = Clips(videos, net.input_spec, train=True, augment=recipe.augment, seed=recipe.seed, cache=cache, views=Views(rule=rule))
     say(f"{net.name}: {sum(p.numel() for p in net.parameters()):,} parameters, {len(videos)} videos of"
         f" {len(videos.classes)} classes for training" + (f", tested on the split {where!r}" if unseen else ''))
@@ -197,8 +196,8 @@ def run_training(
         tested = f", {e['test_top1']:6.1%} on {where}" if 'test_top1' in e else ''
         say(f"epoch {e['epoch']:3d}/{recipe.epochs}: loss {e['loss']:.3f}, {e['top1']:6.1%} on training videos{tested},"
             f" {e['clips_per_s']:.0f} clips/s", flush=True)
-    tested = {'tested': dict(dataset=dataset, split=where, resize=resize, rule=rule, options=options)} if unseen else {}
-    extra = kw.pop('extra', {}) | ({'paper': paper.name} if paper else {}) | {'start': start, 'rule': rule} | tested
+    tested = {'tested': dict(dataset=dataset, split=where, resize=views.resize, rule=rule, options=options)} if unseen else {}
+    extra = kw.pop('extra', {}) | ({'paper': paper.name} if paper else {}) | {'start': start} | tested
     log = train(net, clips, recipe, out, test, workers, on_epoch=kw.pop('on_epoch', line), extra=extra, **kw)
     seen = unseen and Clips(unseen, net.input_spec, train=False, views=views, cache=cache)
     if rank() == 0: _finish(net, log, out, seen, say)
