@@ -5,28 +5,42 @@ report becomes one line of data/results/gestures.jsonl; runs that are there alre
 import json, os, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from video_convs import InputSpec, create_model
 
 root = Path(__file__).resolve().parent.parent
 table = Path(os.environ.get('GESTURES', root.parent/'shared/data/gestures')).resolve()/'clips.csv'
+weights = table.parents[2]/'weights/mobilenet_v2_imagenet.pth'
 results, runs = root/'data/results/gestures.jsonl', root/'runs/gestures'
 common = '--frames 8 --size 64 --fit squash --epochs 60 --batch-size 8 --lr 2e-3 --dropout 0 --cache'
 fast, augment = "--lr-scale '**.op.*=10'", '--scale .65 --ratio 1.3 --jitter .4'
-settings = {'chosen': f'{augment} {fast}', 'one rate': augment}
-networks = 'tsn_tiny', 'r2plus1d_tiny', 'tsm_tiny', 'hgc_tiny'
-no_weights = 'tsn_tiny', 'tsm_tiny'  # their operators have none that could get another rate
+settings = {'chosen': f'{common} {augment} {fast}', 'one rate': f'{common} {augment}',
+            'ImageNet': f'--epochs 12 --batch-size 8 --lr 5e-4 --head-lr 10 --bn frozen --dropout .5 --cache {augment}'}
+networks = 'tsn_tiny', 'r2plus1d_tiny', 'tsm_tiny', 'hgc_tiny', 'sth_tiny', 'stc_tiny', 'hf_tsn_tiny'
+pretrained = 'tsn_mobilenet_v2', 'tsm_mobilenet_v2', 'hgc_mobilenet_v2'
+one_rate = 'tsn_tiny', 'tsm_tiny', 'sth_tiny', 'stc_tiny'  # no operator's weights, or the operator is the block's own convolution
 
 def folds(model, setting): return [dict(model=model, setting=setting, seed=0, fold=f'{k}/3') for k in (1, 2, 3)]
 parts = {'choice': [job for s in settings for job in folds('hgc_tiny', s)],
          'tests': [dict(model=m, setting='chosen', seed=seed, fold=None) for seed in range(3) for m in networks],
-         'folds': [job for m in networks for job in folds(m, 'chosen')]}
+         'folds': [job for m in networks for job in folds(m, 'chosen')],
+         'pretrained': [job for m in pretrained for job in [*folds(m, 'ImageNet'), dict(model=m, setting='ImageNet', seed=0, fold=None)]]}
+
+def from_imagenet(model):
+    "The network with ImageNet weights, whose norms are folded into the convolutions and whose input is (x − 128) / 128."
+    folder = runs/f'start_{model}'
+    if not folder.exists():
+        spec = InputSpec(frames=8, size=96, fit='squash', mean=(.5,) * 3, std=(.5,) * 3)
+        create_model(model, 1000, pretrained=weights, input_spec=spec).save_pretrained(folder)
+    return f'--pretrained runs/gestures/{folder.name}'
 
 def run(job):
     "One training, and for the final ones one look at the test split."
     if any({k: line[k] for k in job} == job for line in done()): return
     name = f"{job['model']}_{job['setting']}_{job['seed']}".replace(' ', '_') + (f"_fold{job['fold'][0]}" if job['fold'] else '')
     out, where = runs/name, f"--fold {job['fold']}" if job['fold'] else '--test-split val'
-    flags = settings[job['setting']].replace(fast, '' if job['model'] in no_weights else fast)
-    commands = [f"video_convs train --data $GESTURES/clips.csv --model {job['model']} {common} {flags}"
+    flags = settings[job['setting']].replace(fast, '' if job['model'] in one_rate else fast)
+    network = from_imagenet(job['model']) if job['model'] in pretrained else f"--model {job['model']}"
+    commands = [f"video_convs train --data $GESTURES/clips.csv {network} {flags}"
                 f" --seed {job['seed']} {where} --out runs/gestures/{name}"]
     if not job['fold']: commands.append(f"video_convs evaluate runs/gestures/{name} --data $GESTURES/clips.csv --split test")
     start = time.time()

@@ -9,7 +9,7 @@ _home = {
     'STHConv': 'ops.hybrid', 'HFModule': 'ops.aggregation',
     **dict.fromkeys(['STCConv', 'TemporalRefinement', 'SpatialRefinement'], 'ops.collaborative'),
     **dict.fromkeys(['GSTConv', 'TIN', 'MotionExcitation', 'MultipleTemporalAggregation', 'TAM'], 'ops.rivals'),
-    **dict.fromkeys(['VideoNet', 'Ensemble', 'create_model', 'list_models'], 'nets.zoo'),
+    **dict.fromkeys(['VideoNet', 'InputSpec', 'Ensemble', 'create_model', 'list_models'], 'nets.zoo'),
     **dict.fromkeys(['from_official', 'to_official', 'list_pretrained'], 'nets.official'),
     'complexity': 'nets.complexity', 'predict': 'hub',
 }

@@ -1,0 +1,67 @@
+"""Train and test the networks of nbs/results/62_motion.ipynb: `.venv/bin/python tools/motion.py [TASK …]`.
+
+The same motions on two time scales. Every run is a call of `train` on one thread; its log and its report become one line of
+data/results/motion.jsonl, and its folder stays under runs/motion/. Runs that are in the file already are not repeated."""
+import json, sys, time
+from dataclasses import asdict
+from itertools import product
+from pathlib import Path
+import torch
+from video_convs.data.datasets import Clips, open_data
+from video_convs.data.motion import MotionConfig, render_task
+from video_convs.data.transforms import Augment
+from video_convs.nets.complexity import complexity
+from video_convs.nets.zoo import InputSpec, create_model
+from video_convs.train.evaluate import evaluate
+from video_convs.train.loop import about_code, train
+from video_convs.train.recipes import Recipe
+
+root = Path(__file__).resolve().parent.parent
+results, runs = root/'data/results/motion.jsonl', root/'runs/motion'
+tasks = {'micro': ('reversal', MotionConfig(frames=96, displacement=2., time_scale='micro')),  # anew every 3 to 5 frames
+         'macro': ('order', MotionConfig(frames=96, displacement=0.)),  # one thing after another, 24 frames each
+         'slow': ('reversal', MotionConfig(frames=96, displacement=.25))}  # the motions of 'micro', once in the whole video
+learn, unseen, seeds = 1000, 600, range(3)
+epochs = dict(micro=6, macro=12, slow=6)  # order takes longer to be learned
+recipe = dict(batch_size=16, lr=3e-3, dropout=0., augment=Augment.none())
+parts = [dict(shift=s, fmcb=f, cmcb=c) for s, f, c in product((False, True), (None, 'hgc'), (None, 'hgc'))]
+networks = [(f'{name}_tiny', {}) for name in ('tsn', 'r2plus1d', 'tsm', 'hgc', 'sth', 'stc', 'hf_tsn')]
+networks += [('h2cn_tiny', p) for p in parts if p['fmcb'] or p['cmcb']]  # without both it is TSN, or TSM
+
+def clips(task):
+    "Clips to learn from and to test on, for networks that read one frame at each point in time, and for those that read five."
+    folder, spec = runs/'data'/task, dict(frames=8, size=48)
+    question, config = tasks[task]
+    render_task(question, folder, learn, unseen, config)
+    splits = open_data(folder, 'train'), open_data(folder, 'test')
+    return {n: [Clips(split, InputSpec(**spec, per_segment=n), train=split is splits[0], augment=recipe['augment'], cache=True)
+                for split in splits] for n in (1, 5)}
+
+def run(task, network, variant, seed, data):
+    torch.manual_seed(seed)
+    parts = '+'.join(k for k, v in variant.items() if v)
+    train_clips, test_clips = data[5 if variant.get('fmcb') else 1]
+    videos, spec = test_clips.dataset, test_clips.spec
+    model = create_model(network, len(videos.classes), classes=videos.classes, input_spec=spec, dropout=0., **variant)
+    cost = complexity(model, (1, 3, spec.frames * spec.per_segment, spec.size, spec.size))
+    train_clips.seed, start = seed, time.time()
+    out = runs/task/f"{network}{'_' + parts if parts else ''}_{seed}"
+    log = train(model, train_clips, setting := Recipe(epochs=epochs[task], **recipe, seed=seed), out)
+    report = evaluate(model, test_clips)
+    question, config = tasks[task]
+    line = dict(task=task, network=network, variant=variant, seed=seed, question=question, config=asdict(config),
+                top1=report['top1'], confusion=report['confusion'], classes=report['classes'], parameters=cost.params, macs=cost.macs,
+                seconds=round(time.time() - start), log=log, recipe=setting.to_dict(), **about_code())
+    results.parent.mkdir(exist_ok=True)
+    with open(results, 'a') as f: f.write(json.dumps(line) + '\n')
+    print(f"{task} {network} {parts or '-'} seed {seed}: {report['top1']['accuracy']:.1%}, {line['seconds']} s", flush=True)
+
+def done(): return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+
+if __name__ == '__main__':
+    torch.set_num_threads(1)
+    for task in sys.argv[1:] or tasks:
+        data = clips(task)
+        for seed, (network, variant) in product(seeds, networks):
+            job = dict(task=task, network=network, variant=variant, seed=seed)
+            if not any({k: line[k] for k in job} == job for line in done()): run(**job, data=data)
