@@ -14,16 +14,16 @@ results, runs = root/'data/results/gestures.jsonl', root/'runs/gestures'
 common = '--frames 8 --size 64 --fit squash --epochs 60 --batch-size 8 --lr 2e-3 --dropout 0 --cache'
 fast, augment = "--lr-scale '**.op.*=10'", '--scale .65 --ratio 1.3 --jitter .4'
 settings = {'chosen': f'{common} {augment} {fast}', 'one rate': f'{common} {augment}',
-            'ImageNet': f'--epochs 12 --batch-size 8 --lr 5e-4 --head-lr 10 --bn frozen --dropout .5 --cache {augment}'}
+            'ImageNet': f'--epochs 12 --batch-size 8 --lr 5e-4 --head-lr 10 --bn frozen --dropout .5 --cache {augment} {fast}'}
 networks = 'tsn_tiny', 'r2plus1d_tiny', 'tsm_tiny', 'hgc_tiny', 'sth_tiny', 'stc_tiny', 'hf_tsn_tiny'
 pretrained = 'tsn_mobilenet_v2', 'tsm_mobilenet_v2', 'hgc_mobilenet_v2'
-one_rate = 'tsn_tiny', 'tsm_tiny', 'sth_tiny', 'stc_tiny'  # no operator's weights, or the operator is the block's own convolution
+one_rate = 'tsn', 'tsm', 'sth', 'stc'  # no operator's weights, or the operator is the block's own convolution
 
 def folds(model, setting): return [dict(model=model, setting=setting, seed=0, fold=f'{k}/3') for k in (1, 2, 3)]
-parts = {'choice': [job for s in settings for job in folds('hgc_tiny', s)],
+parts = {'choice': [job for s in ('chosen', 'one rate') for job in folds('hgc_tiny', s)],
          'tests': [dict(model=m, setting='chosen', seed=seed, fold=None) for seed in range(3) for m in networks],
          'folds': [job for m in networks for job in folds(m, 'chosen')],
-         'pretrained': [job for m in pretrained for job in [*folds(m, 'ImageNet'), dict(model=m, setting='ImageNet', seed=0, fold=None)]]}
+         'pretrained': [job for m in pretrained for job in folds(m, 'ImageNet')]}
 
 def from_imagenet(model):
     "The network with ImageNet weights, whose norms are folded into the convolutions and whose input is (x − 128) / 128."
@@ -38,7 +38,7 @@ def run(job):
     if any({k: line[k] for k in job} == job for line in done()): return
     name = f"{job['model']}_{job['setting']}_{job['seed']}".replace(' ', '_') + (f"_fold{job['fold'][0]}" if job['fold'] else '')
     out, where = runs/name, f"--fold {job['fold']}" if job['fold'] else '--test-split val'
-    flags = settings[job['setting']].replace(fast, '' if job['model'] in one_rate else fast)
+    flags = settings[job['setting']].replace(fast, '' if job['model'].split('_')[0] in one_rate else fast)
     network = from_imagenet(job['model']) if job['model'] in pretrained else f"--model {job['model']}"
     commands = [f"video_convs train --data $GESTURES/clips.csv {network} {flags}"
                 f" --seed {job['seed']} {where} --out runs/gestures/{name}"]
