@@ -24,6 +24,7 @@ tasks = {'micro': ('reversal', MotionConfig(frames=96, displacement=2., time_sca
 learn, unseen, seeds = 1000, 600, range(3)
 epochs = dict(micro=6, macro=12, slow=6)  # order takes longer to be learned
 recipe = dict(batch_size=16, lr=3e-3, dropout=0., augment=Augment.none())
+grow = {f'{name}_tiny': {'**.op.*': 10.} for name in ('r2plus1d', 'hgc', 'hf_tsn')}  # these start as the identity
 parts = [dict(shift=s, fmcb=f, cmcb=c) for s, f, c in product((False, True), (None, 'hgc'), (None, 'hgc'))]
 networks = [(f'{name}_tiny', {}) for name in ('tsn', 'r2plus1d', 'tsm', 'hgc', 'sth', 'stc', 'hf_tsn')]
 networks += [('h2cn_tiny', p) for p in parts if p['fmcb'] or p['cmcb']]  # without both it is TSN, or TSM
@@ -46,7 +47,8 @@ def run(task, network, variant, seed, data):
     cost = complexity(model, (1, 3, spec.frames * spec.per_segment, spec.size, spec.size))
     train_clips.seed, start = seed, time.time()
     out = runs/task/f"{network}{'_' + parts if parts else ''}_{seed}"
-    log = train(model, train_clips, setting := Recipe(epochs=epochs[task], **recipe, seed=seed), out)
+    setting = Recipe(epochs=epochs[task], lr_scale=grow.get(network, {}), **recipe, seed=seed)
+    log = train(model, train_clips, setting, out)
     report = evaluate(model, test_clips)
     question, config = tasks[task]
     line = dict(task=task, network=network, variant=variant, seed=seed, question=question, config=asdict(config),
