@@ -14,7 +14,7 @@ results, runs = root/'data/results/gestures.jsonl', root/'runs/gestures'
 common = '--frames 8 --size 64 --fit squash --epochs 60 --batch-size 8 --lr 2e-3 --dropout 0 --cache'
 fast, augment = "--lr-scale '**.op.*=10'", '--scale .65 --ratio 1.3 --jitter .4'
 settings = {'chosen': f'{common} {augment} {fast}', 'one rate': f'{common} {augment}',
-            'ImageNet': f'--epochs 12 --batch-size 8 --lr 5e-4 --head-lr 10 --bn frozen --dropout .5 --cache {augment} {fast}'}
+            'ImageNet': f'--epochs 16 --batch-size 8 --lr 5e-4 --head-lr 10 --bn frozen --dropout .5 --cache {augment} {fast}'}
 networks = 'tsn_tiny', 'r2plus1d_tiny', 'tsm_tiny', 'hgc_tiny', 'sth_tiny', 'stc_tiny', 'hf_tsn_tiny'
 pretrained = 'tsn_mobilenet_v2', 'tsm_mobilenet_v2', 'hgc_mobilenet_v2'
 one_rate = 'tsn', 'tsm', 'sth', 'stc'  # no operator's weights, or the operator is the block's own convolution
@@ -29,7 +29,7 @@ def from_imagenet(model):
     "The network with ImageNet weights, whose norms are folded into the convolutions and whose input is (x − 128) / 128."
     folder = runs/f'start_{model}'
     if not folder.exists():
-        spec = InputSpec(frames=8, size=96, fit='squash', mean=(.5,) * 3, std=(.5,) * 3)
+        spec = InputSpec(frames=8, size=64, fit='squash', mean=(.5,) * 3, std=(.5,) * 3)
         create_model(model, 1000, pretrained=weights, input_spec=spec).save_pretrained(folder)
     return f'--pretrained runs/gestures/{folder.name}'
 
