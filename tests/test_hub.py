@@ -25,14 +25,15 @@ from hypothesis import strategies as st
 import video_convs
 from video_convs import hub as module
 from video_convs.cli import main
-from video_convs.data.datasets import Clips, VideoDataset
+from video_convs.data.datasets import Clips, VideoDataset, open_data
+from video_convs.data.motion import MotionConfig, render_task
 from video_convs.data.transforms import Views, parse_views
 from video_convs.data.video import write_video
 from video_convs.hub import (card, checkpoint_folder, checkpoint_name, collection, from_pretrained, look, predict,
                              predict_many, pull, push, push_space, saliency, write_space)
 from video_convs.nets.checkpoint import load, read_config, save
 from video_convs.nets.zoo import InputSpec, VideoNet, create_model
-from video_convs.train.evaluate import Scores, report, score
+from video_convs.train.evaluate import Scores, evaluate, report, score
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 SPEC, CLASSES = InputSpec(frames=2, size=16), ['left', 'right', 'still']
@@ -435,6 +436,15 @@ def test_our_checkpoints(folder):
     for file in folder.glob('*.json*'):
         sent, lies = (b''.join(text.split()) for text in (module._outgoing(file), file.read_bytes()))
         assert sent == lies, f'{file.name} names folders of a machine'
+
+@pytest.mark.parametrize('folder', sorted(page.parent for page in OURS.glob('*/config.json')), ids=lambda f: f.name)
+def test_our_checkpoints_are_as_good_as_they_say(folder, tmp_path):
+    "The videos that they were tested on, rendered again."
+    rendered, said = read_config(folder)['rendered'], json.loads((folder/'evaluate_test.json').read_bytes())['top1']
+    render_task(rendered['task'], tmp_path, 0, rendered['test'], MotionConfig(**rendered['config']), progress=False)
+    model = from_pretrained(folder)
+    found = evaluate(model, Clips(open_data(tmp_path, 'test'), model.input_spec, train=False), progress=False)['top1']
+    assert (found['right'], found['videos']) == (said['right'], said['videos'])
 
 # --- predict, look, a Space
 

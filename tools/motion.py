@@ -1,8 +1,9 @@
-"""Train and test the networks of nbs/results/62_motion.ipynb: `.venv/bin/python tools/motion.py [TASK …]`.
+"""Train and test the networks of nbs/results/62_motion.ipynb: `.venv/bin/python tools/motion.py [TASK …]`,
+and make checkpoints of them: `.venv/bin/python tools/motion.py keep TASK RUN`.
 
 The same motions on two time scales. Every run is a call of `train` on one thread; its log and its report become one line of
 data/results/motion.jsonl, and its folder stays under runs/motion/. Runs that are in the file already are not repeated."""
-import json, sys, time
+import json, shutil, subprocess, sys, time
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -10,6 +11,8 @@ import torch
 from video_convs.data.datasets import Clips, open_data
 from video_convs.data.motion import MotionConfig, render_task
 from video_convs.data.transforms import Augment
+from video_convs.hub import FILES, card, checkpoint_name
+from video_convs.nets.checkpoint import load, read_config
 from video_convs.nets.complexity import complexity
 from video_convs.nets.zoo import InputSpec, create_model
 from video_convs.train.evaluate import evaluate
@@ -60,8 +63,21 @@ def run(task, network, variant, seed, data):
 
 def done(): return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
 
+def keep(task, run):
+    "A run as a checkpoint of this project: evaluated by the command line, and laid out as on the Hub."
+    folder, (question, config) = runs/task/run, tasks[task]
+    command = ['video_convs', 'evaluate', folder, '--data', runs/'data'/task]
+    subprocess.run([sys.executable, '-m', *command], check=True)
+    page = read_config(folder) | {'rendered': dict(task=question, train=learn, test=unseen, config=asdict(config))}
+    out = root/'data/checkpoints'/checkpoint_name(load(folder), page['data'])
+    out.mkdir(parents=True, exist_ok=True)
+    for file in [file for name in FILES for file in folder.glob(name)]: shutil.copy(file, out)
+    (out/'config.json').write_text(json.dumps(page, indent=1))
+    (out/'README.md').write_text(card(out, f'video-convs/{out.name}'))
+
 if __name__ == '__main__':
     torch.set_num_threads(1)
+    if sys.argv[1:2] == ['keep']: sys.exit(keep(*sys.argv[2:]))
     for task in sys.argv[1:] or tasks:
         data = clips(task)
         for seed, (network, variant) in product(seeds, networks):
