@@ -595,7 +595,7 @@ for line in {[['publish', str(run), '--repo-id', 'user/cli', '--private', '--spa
     assert [part.splitlines()[-1] for part in parts] == ['= 0'] * 4 + ['= 2'] * 2, done.stdout + done.stderr
     assert parts[0].splitlines()[:2] == [f'Published: {hub.url}/user/cli', f'Published: {hub.url}/spaces/user/cli-demo']
     assert hub.repos['model', 'user/cli'].private and (tmp_path/'here'/'model.safetensors').exists()
-    assert parts[1].startswith('hgc_tiny, 3 classes, is in ')
+    assert parts[1].startswith('hgc_tiny, classes: 3, is in ')
     rows = list(csv.DictReader(parts[2].splitlines()[:-1]))
     assert [(r['video'], r['rank']) for r in rows] == [(str(v), k) for v in videos for k in '12']
     assert parts[3].splitlines()[0].split()[1] == rows[0]['class'] and str(videos[0]) in parts[4]

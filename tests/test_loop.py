@@ -101,6 +101,20 @@ def test_killed_between_the_checkpoint_and_its_state(videos, undisturbed, tmp_pa
     monkeypatch.undo()
     assert same(run(videos, tmp_path), undisturbed[0]) and [e['epoch'] for e in read_log(tmp_path)] == [1, 2, 3]
 
+def test_stopped_in_the_first_epoch_with_lines_of_steps(videos, undisturbed, tmp_path, monkeypatch):
+    "They are no lines of epochs."
+    real = loop._keep_state
+    def keep(out, state, *args):
+        real(out, state, *args)
+        if state.step == 2: raise Stop
+    monkeypatch.setattr(loop, '_keep_state', keep)
+    with pytest.raises(Stop): run(videos, tmp_path, save_every=1, log_every=1)
+    monkeypatch.undo()
+    assert (tmp_path/'steps.jsonl').exists() and not (tmp_path/'log.jsonl').exists()
+    seen = []
+    assert same(run(videos, tmp_path, on_epoch=lambda log: seen.append([e['loss'] for e in log])), undisturbed[0])
+    assert seen[-1] == [e['loss'] for e in read_log(tmp_path)] == [e['loss'] for e in read_log(undisturbed[1])]
+
 def test_other_videos_are_another_run(videos, undisturbed, tmp_path):
     "Of the same data set: another fold, another split. Where they lie does not matter."
     shutil.copytree(undisturbed[1], tmp_path/'run')

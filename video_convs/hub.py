@@ -296,12 +296,12 @@ def _time(folder):
     took = f"{total / 3600:.1f} hours" if total > 5400 else f"{total / 60:.1f} minutes"
     return f"Training took {took} for {len(seconds)} epochs."
 
-# %% ../nbs/45_hub.ipynb #41c4b988
-def _limits(model, reports):
+# %% ../nbs/45_hub.ipynb #5a2bc38b
+def _limits(model, reports, rule):
     spec, T = model.input_spec, model.input_spec.frames
     yield f"It knows {_count(model.num_classes)} classes and answers with one of them, whatever the video shows."
-    yield (f"It looks at {T} moments, spread evenly over the whole video, at {spec.size}×{spec.size} pixels: what is shorter"
-           f" than 1/{T} of the video, or smaller than a few of these pixels, it may not see.")
+    yield (f"It looks at {T} moments, {'in a window of 64 frames' if rule == 'dense' else 'spread evenly over the whole video'}, at {spec.size}×{spec.size} pixels: what is shorter"
+           f" than 1/{T} of that, or smaller than a few of these pixels, it may not see.")
     if model.name.startswith('tsn'):
         yield "It averages the scores of single frames: a video and the same video backwards get the same answer."
     videos = ' and '.join(f"{report['top1']['videos']} videos ({split})" for split, report in reports.items())
@@ -385,7 +385,7 @@ Learned from **{data}**. {terms}
 ~~~
 """
 
-# %% ../nbs/45_hub.ipynb #6996de33
+# %% ../nbs/45_hub.ipynb #6655b313
 def _classes(model):
     "Task → names of its classes; a network without tasks has one, ''."
     many = isinstance(model.num_classes, dict)
@@ -432,7 +432,7 @@ def card(
         recipe=_table(['setting', 'value'], pairs(origin | (config.get('recipe') or {}))),
         results=_table(['split', 'metric', 'value', '95 % interval (Wilson)', 'videos', 'clips x crops', 'in the papers'],
                        results),
-        limits='\n'.join(f'- {line}' for line in _limits(model, reports)), time=_time(folder),
+        limits='\n'.join(f'- {line}' for line in _limits(model, reports, config.get('tested', {}).get('rule'))), time=_time(folder),
         recorded=_table(['recorded', 'value'], pairs(recorded), 'Hardware: not recorded.'),
         classes='\n\n'.join(_list_classes(*item) for item in classes.items()),
         key=key, title=title, authors=authors, where=where, year=year)

@@ -179,7 +179,7 @@ def check_table(
 
 def _told(record): return record['why'] if record['path'] in record['why'] else f"{record['path']} {record['why']}"
 
-# %% ../../nbs/data/37_check.ipynb #5897110d
+# %% ../../nbs/data/37_check.ipynb #e31422d7
 def _encode(decoder, job):
     "Write one copy, and decode it again to see that it is whole."
     path, reader, span, target, decoder.timeout = *(job[k] for k in ('path', 'reader', 'span', 'target')), job['limit']
@@ -243,4 +243,5 @@ def prepare_dataset(
         if why: failed[job['path']] = why
     _all(_encode, todo, done, workers, progress, f'prepare {name}')
     missing = {i.target for i in items if not i.path}
-    return dict(done=len(jobs) - len(failed), new=len(todo) - len(failed), missing=len(missing), failed=failed)
+    there = sum(target.exists() for target in jobs)
+    return dict(done=there, new=there - (len(jobs) - len(todo)), missing=len(missing), failed=failed)

@@ -34,8 +34,8 @@ def write_atomic(
         temporary.unlink(missing_ok=True)  # after an error or Ctrl-C; otherwise the name is gone already
     return path
 
-# %% ../../nbs/nets/27_checkpoint.ipynb #c8ef2610
-FORMAT = 1 # of config.json; a reader refuses files of a later format
+# %% ../../nbs/nets/27_checkpoint.ipynb #094785ac
+FORMAT = 1 # of config.json; a reader refuses any other
 _OWN = ('format', 'name', 'num_classes', 'classes', 'input_spec', 'dropout', 'variant')
 
 def save(

@@ -31,7 +31,7 @@ from ..ops.hybrid import STHConv
 from ..ops.rivals import TAM, TIN, GSTConv, MotionExcitation, MultipleTemporalAggregation
 from ..ops.temporal import C3D, P3D, R2Plus1D, ShiftedConv, TemporalConv, TemporalShift
 
-# %% ../../nbs/nets/26_zoo.ipynb #214a7e66
+# %% ../../nbs/nets/26_zoo.ipynb #63b5126a
 @dataclass(frozen=True)
 class InputSpec:
     "What a set of weights expects of its input."
@@ -49,7 +49,7 @@ class InputSpec:
     def __post_init__(self):
         for key in ('frames', 'per_segment', 'size'):
             value = getattr(self, key)
-            if not isinstance(value, int) or value < 1: raise ValueError(f"InputSpec needs {key} ≥ 1, a whole number, got {value!r}")
+            if type(value) is not int or value < 1: raise ValueError(f"InputSpec needs {key} ≥ 1, a whole number, got {value!r}")
         for key, known in _CHOICES.items():
             if getattr(self, key) not in known:
                 raise ValueError(f"InputSpec's {key} is {' or '.join(map(repr, known))}, got {getattr(self, key)!r}")

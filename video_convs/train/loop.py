@@ -429,7 +429,7 @@ def _same_run(folder: Path, have: dict, want: dict) -> None:
             raise ValueError(f"{folder} holds another run: its {key} is another ({_difference(have[key], value)});"
                              " choose another folder, or delete that one")
 
-# %% ../../nbs/train/41_loop.ipynb #a7f21f9b
+# %% ../../nbs/train/41_loop.ipynb #f7c152cb
 @contextmanager
 def _writing(folder: Path):
     "Turn whatever goes wrong while a file is written into one sentence."
@@ -462,13 +462,13 @@ def read_log(
 
 def _cut_logs(out: Path, state: State) -> list[dict]:
     "Keep the lines of what the state has seen: a run may have died between the two."
-    log, done = [], dict(steps=lambda e: (e['epoch'] - 1, e['step']) <= (state.epoch, state.step),
-                         log=lambda e: e['epoch'] <= state.epoch)
+    kept, done = {}, dict(steps=lambda e: (e['epoch'] - 1, e['step']) <= (state.epoch, state.step),
+                          log=lambda e: e['epoch'] <= state.epoch)
     for name, seen in done.items():
         if not (path := out/f'{name}.jsonl').exists(): continue
-        log = list(filter(seen, read_log(path)))
-        write_atomic(path, ''.join(json.dumps(e) + '\n' for e in log).encode())
-    return log
+        kept[name] = list(filter(seen, read_log(path)))
+        write_atomic(path, ''.join(json.dumps(e) + '\n' for e in kept[name]).encode())
+    return kept.get('log', [])
 
 def _resume(out: Path, state: State, recipe: Recipe, about: dict) -> list[dict]:
     "Go on from what the folder holds: the first process reads it, all get it."
