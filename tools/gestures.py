@@ -5,16 +5,20 @@ report becomes one line of data/results/gestures.jsonl; runs that are there alre
 import json, os, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+import torch
+from torch.nn import BatchNorm2d
 from video_convs import InputSpec, create_model
+from video_convs.data.transforms import Views, eval_transform
+from video_convs.data.video import read_frames
 
 root = Path(__file__).resolve().parent.parent
 table = Path(os.environ.get('GESTURES', root.parent/'shared/data/gestures')).resolve()/'clips.csv'
-weights = table.parents[2]/'weights/mobilenet_v2_imagenet.pth'
+weights, clips = table.parents[2]/'weights/mobilenet_v2_imagenet.pth', table.parents[1]/'clips'
 results, runs = root/'data/results/gestures.jsonl', root/'runs/gestures'
 common = '--frames 8 --size 64 --fit squash --epochs 60 --batch-size 8 --lr 2e-3 --dropout 0 --cache'
 fast, augment = "--lr-scale '**.op.*=10'", '--scale .65 --ratio 1.3 --jitter .4'
 settings = {'chosen': f'{common} {augment} {fast}', 'one rate': f'{common} {augment}',
-            'ImageNet': f'--epochs 16 --batch-size 8 --lr 5e-4 --head-lr 10 --bn frozen --dropout .5 --cache {augment} {fast}'}
+            'ImageNet': f'--epochs 24 --batch-size 8 --lr 2e-3 --dropout .2 --cache {augment} {fast}'}
 networks = 'tsn_tiny', 'r2plus1d_tiny', 'tsm_tiny', 'hgc_tiny', 'sth_tiny', 'stc_tiny', 'hf_tsn_tiny'
 pretrained = 'tsn_mobilenet_v2', 'tsm_mobilenet_v2', 'hgc_mobilenet_v2'
 one_rate = 'tsn', 'tsm', 'sth', 'stc'  # no operator's weights, or the operator is the block's own convolution
@@ -26,12 +30,25 @@ parts = {'choice': [job for s in ('chosen', 'one rate') for job in folds('hgc_ti
          'pretrained': [job for m in pretrained for job in folds(m, 'ImageNet')]}
 
 def from_imagenet(model):
-    "The network with ImageNet weights, whose norms are folded into the convolutions and whose input is (x − 128) / 128."
+    "The network with ImageNet weights. Their norms are folded into the convolutions, so they are taken out again."
     folder = runs/f'start_{model}'
     if not folder.exists():
-        spec = InputSpec(frames=8, size=64, fit='squash', mean=(.5,) * 3, std=(.5,) * 3)
-        create_model(model, 1000, pretrained=weights, input_spec=spec).save_pretrained(folder)
+        spec = InputSpec(frames=8, size=64, fit='squash', mean=(.5,) * 3, std=(.5,) * 3)  # (x − 128) / 128
+        network = create_model(model, 1000, pretrained=weights, input_spec=spec)
+        unfold_norms(network, eval_transform(spec, Views(clips=8))(read_frames(clips/'mma_demo.mp4', range(64))))
+        network.save_pretrained(folder)
     return f'--pretrained runs/gestures/{folder.name}'
+
+def unfold_norms(network, frames):
+    "Give each norm the statistics of what it sees, and a scale and a shift that undo them: the function stays, and can be trained."
+    def unfold(norm, inputs):
+        mean, var = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3))
+        norm.bias += norm.weight * mean
+        norm.weight *= (var + norm.eps).sqrt()
+        norm.running_mean, norm.running_var = mean, var
+    hooks = [m.register_forward_pre_hook(unfold) for m in network.modules() if isinstance(m, BatchNorm2d)]
+    with torch.no_grad(): network.eval()(frames)
+    for hook in hooks: hook.remove()
 
 def run(job):
     "One training, and for the final ones one look at the test split."

@@ -252,7 +252,7 @@ def _terms(data):
 _FOLDERS = re.compile(r'(?<![\w./])(?:(?:~|\.\.)?/(?=[^\s/])|[A-Za-z]:[/\\]|\\\\(?=\w))(?:(?! --?\w).)*[/\\]')
 
 def _public(value):
-    "JSON without the folders of this machine: '/home/me/clips/a.mp4' → 'a.mp4'."
+    "JSON without the folders of this machine: '/media/disk/clips/a.mp4' → 'a.mp4'."
     if isinstance(value, str): return _FOLDERS.sub('', value)
     if isinstance(value, list): return [_public(item) for item in value]
     if not isinstance(value, dict): return value
