@@ -230,7 +230,7 @@ def test_a_token_in_a_file_is_not_published(hub, api, run, name):
 
 def test_folders_of_this_machine_stay_here(hub, api, run, name):
     "Whatever a run has recorded: a path is cut to its last part, on the Hub only."
-    home, why = '/home/ada/my clips', 'is empty (0 bytes): copy or download it again'
+    home, why = '/media/ada/my clips', 'is empty (0 bytes): copy or download it again'
     save(make(), run, data='motion-reversal', command=f"video_convs train --data '{home}/jester' --out=~/runs/x", start=f'{home}/old')
     lost = {f'{home}/{c}/a.mp4': f'{home}/{c}/a.mp4 {why}' for c in 'xy'}
     (run/'evaluate_test.json').write_text(json.dumps(report(ANSWER) | {'missing': lost}))
@@ -239,7 +239,7 @@ def test_folders_of_this_machine_stay_here(hub, api, run, name):
     push(run, name, api=api)
     theirs = hub.files(name)
     for file in ('config.json', 'evaluate_test.json', 'log.jsonl', 'README.md'):
-        assert not any(word in theirs[file] for word in (b'/home', b'ada', b'my clips', b'runs/')), file
+        assert not any(word in theirs[file] for word in (b'/media', b'ada', b'my clips', b'runs/')), file
     assert json.loads(theirs['config.json'])['command'] == "video_convs train --data 'jester' --out=x"
     found = {'a.mp4': f'a.mp4 {why}', 'a.mp4+': f'a.mp4 {why}'}
     assert json.loads(theirs['evaluate_test.json']) == report(ANSWER) | {'missing': found}
@@ -247,7 +247,7 @@ def test_folders_of_this_machine_stay_here(hub, api, run, name):
     assert {file: (run/file).read_bytes() for file in mine} == mine and bits(from_pretrained(name, api=api)) == bits(make())
 
 @pytest.mark.parametrize('text, public', [
-    ('/home/me/a b/c.mp4 is empty', 'c.mp4 is empty'), (r'D:\clips\c.mp4', 'c.mp4'), (r'\\server\share\c.mp4', 'c.mp4'),
+    ('/media/me/a b/c.mp4 is empty', 'c.mp4 is empty'), (r'D:\clips\c.mp4', 'c.mp4'), (r'\\server\share\c.mp4', 'c.mp4'),
     ('../../me/c.mp4', 'c.mp4'), ('PATH:/a/b', 'PATH:b'), ('data/clips/c.mp4', 'data/clips/c.mp4'), ('hf.co/a/b', 'hf.co/a/b'),
     ('https://a.b/c/d', 'https://a.b/c/d'), ('1/2', '1/2'), ('left / right / up', 'left / right / up'), ('layer?.*.conv1', 'layer?.*.conv1')])
 def test_public(text, public): assert module._public(text) == public

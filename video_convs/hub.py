@@ -6,7 +6,7 @@
 __all__ = ['FILES', 'Answer', 'pull', 'checkpoint_folder', 'from_pretrained', 'card', 'push', 'checkpoint_name', 'collection',
            'predict_many', 'predict', 'saliency', 'look', 'write_space', 'push_space']
 
-# %% ../nbs/45_hub.ipynb #0885d638
+# %% ../nbs/45_hub.ipynb #ce15252a
 import json
 import re
 import tempfile
@@ -34,7 +34,7 @@ from .nets.official import packaged_table
 from .nets.surgery import suggest
 from .nets.zoo import VideoNet, list_models, variants
 from .train.evaluate import AVERAGES
-from .train.loop import read_log
+from .train.loop import find_device, read_log
 
 # %% ../nbs/45_hub.ipynb #1bc5d61f
 def _origin(error):
@@ -296,12 +296,13 @@ def _time(folder):
     took = f"{total / 3600:.1f} hours" if total > 5400 else f"{total / 60:.1f} minutes"
     return f"Training took {took} for {len(seconds)} epochs."
 
-# %% ../nbs/45_hub.ipynb #5a2bc38b
+# %% ../nbs/45_hub.ipynb #5056c4e5
 def _limits(model, reports, rule):
     spec, T = model.input_spec, model.input_spec.frames
     yield f"It knows {_count(model.num_classes)} classes and answers with one of them, whatever the video shows."
-    yield (f"It looks at {T} moments, {'in a window of 64 frames' if rule == 'dense' else 'spread evenly over the whole video'}, at {spec.size}×{spec.size} pixels: what is shorter"
-           f" than 1/{T} of that, or smaller than a few of these pixels, it may not see.")
+    where = 'in a window of 64 frames' if rule == 'dense' else 'spread evenly over the whole video'
+    yield (f"It looks at {T} moments, {where}, at {spec.size}×{spec.size} pixels: what is shorter than 1/{T} of that,"
+           " or smaller than a few of these pixels, it may not see.")
     if model.name.startswith('tsn'):
         yield "It averages the scores of single frames: a video and the same video backwards get the same answer."
     videos = ' and '.join(f"{report['top1']['videos']} videos ({split})" for split, report in reports.items())
@@ -505,10 +506,10 @@ def collection(
     head = ['checkpoint', 'network', 'data', 'classes', 'frames × size', 'weights', 'top-1']
     return _table(head, rows, f"No checkpoints in {root}.")
 
-# %% ../nbs/45_hub.ipynb #fe26eb1d
+# %% ../nbs/45_hub.ipynb #2301c616
 def _network(checkpoint):
     if isinstance(checkpoint, VideoNet): return checkpoint
-    return from_pretrained(checkpoint, map_location='cuda' if torch.cuda.is_available() else 'cpu')
+    return from_pretrained(checkpoint, map_location=find_device())
 
 @lru_cache(4)
 def _decoder(timeout): return Decoder(timeout)  # started by the first video, kept for the next ones

@@ -154,7 +154,7 @@ def update_average(
     for mean, value in zip(average.state_dict().values(), model.state_dict().values()):
         mean.lerp_(value, 1 - d) if mean.is_floating_point() else mean.copy_(value)
 
-# %% ../../nbs/train/41_loop.ipynb #08ab634f
+# %% ../../nbs/train/41_loop.ipynb #322f9ced
 def _no_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or 'DefaultCPUAllocator' in str(error)
 
@@ -178,8 +178,8 @@ def explain_memory(
         except RuntimeError as error:
             if not _no_memory(error): raise
     model.zero_grad(set_to_none=True)
-    F, H, W = clip.shape[2:]
-    what = f"{part} clips of {F} frames of {H}×{W} do not fit into the memory of {clip.device}"
+    T, H, W = clip.shape[2:]
+    what = f"{part} clips of {T} frames of {H}×{W} do not fit into the memory of {clip.device}"
     if not n: return f"{what}, nor does a single one: choose fewer frames, a smaller size or a smaller network"
     share = recipe.batch_size // world()
     accumulate = next(a for a in range(1, share + 1) if share % a == 0 and share // a <= n)
