@@ -4,11 +4,11 @@ import os
 import random
 import resource
 import shutil
-import signal
 import time
 from dataclasses import replace
 from pathlib import Path
 
+import children
 import pytest
 import torch
 
@@ -50,28 +50,22 @@ def undisturbed(videos, tmp_path_factory):
     model = run(videos, out)
     return model, out, time.perf_counter() - start
 
-def child(function):
-    "Run a function in a process of its own; its id."
-    pid = os.fork()
-    if pid: return pid
-    code = 1
-    try:
-        function()
-        code = 0
-    finally: os._exit(code)
+def stamp(path): return path.stat().st_mtime_ns if path.exists() else 0
 
 def test_killed_at_random_moments(videos, undisturbed, tmp_path):
     "SIGKILL while reading, computing or writing, with other numbers of workers each time."
     whole, folder, seconds = undisturbed
     out, dice, starts = tmp_path/'killed', random.Random(0), 0
     while starts < 40:
-        workers = (0, 2, 1)[starts % 3]
-        pid = child(lambda: run(videos, out, save_every=1, workers=workers))
+        before = stamp(out/'resume.pt')
+        child = children.start(run, videos, out, save_every=1, workers=(0, 2, 1)[starts % 3])
         starts += 1
         if starts < 7:
-            time.sleep(dice.uniform(.1, .7) * seconds)
-            os.kill(pid, signal.SIGKILL)
-        if os.waitpid(pid, 0)[1] == 0: break
+            while child.is_alive() and stamp(out/'resume.pt') == before: time.sleep(.001)
+            time.sleep(dice.uniform(0, .2) * seconds)  # about two of the nine steps
+            child.kill()
+        child.join()
+        if child.exitcode == 0: break
     assert starts > 2
     assert same(load(out), whole) and not list(out.glob('.*'))[10:]
     resumed = torch.load(out/'resume.pt', weights_only=True)
@@ -124,14 +118,15 @@ def test_other_videos_are_another_run(videos, undisturbed, tmp_path):
     shutil.copytree(Path(videos.paths[0]).parents[2], tmp_path/'moved')
     assert same(run(open_data(tmp_path/'moved', 'train'), tmp_path/'run'), undisturbed[0])
 
+def starved(videos, out):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))  # the weights fit, the state does not
+    run(videos, out)
+
 def test_a_full_disk_keeps_the_last_checkpoint(videos, undisturbed, tmp_path):
     with pytest.raises(Stop): run(videos, tmp_path, test=stop_after(1))
-    def starved():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))  # the weights fit, the state does not
-        try: run(videos, tmp_path)
-        except ValueError as error: (tmp_path/'said').write_text(str(error))
-    os.waitpid(child(starved), 0)
-    assert 'could not be written to' in (tmp_path/'said').read_text() and 'goes on from there' in (tmp_path/'said').read_text()
+    children.start(starved, videos, tmp_path, said=tmp_path/'said').join()
+    said = (tmp_path/'said').read_text()
+    assert 'could not be written to' in said and 'goes on from there' in said
     assert torch.load(tmp_path/'resume.pt', weights_only=True)['epoch'] == 1
     assert same(run(videos, tmp_path), undisturbed[0]) and [e['epoch'] for e in read_log(tmp_path)] == [1, 2, 3]
 

@@ -8,6 +8,7 @@ import socket
 from dataclasses import replace
 from pathlib import Path
 
+import children
 import numpy as np
 import pytest
 import torch
@@ -36,29 +37,24 @@ def root(tmp_path_factory):
     render_task('reversal', root, train=22, test=7, config=MotionConfig(size=32, frames=12), progress=False)
     return root
 
-def together(n, function):
-    "Run a function in n processes that form a group, as torchrun starts them; their exit codes."
+def together(n, said, function, *args, **kw):
+    "Run a function in n processes that form a group, as torchrun starts them; their exit codes. What they print goes to a file."
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
         port = s.getsockname()[1]
-    children = []
-    for r in range(n):
-        if pid := os.fork(): children.append(pid); continue
-        code = 1
-        try:
-            os.environ |= dict(WORLD_SIZE=str(n), RANK=str(r), LOCAL_RANK=str(r), MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
-            with processes(): function()
-            code = 0
-        except BaseException as error:
-            print(f'process {r}: {error!r}', flush=True)
-        finally: os._exit(code)
-    return [os.waitpid(pid, 0)[1] for pid in children]
+    group = [children.start(in_group, function, *args, **kw, said=said, environment=dict(
+        WORLD_SIZE=str(n), RANK=str(r), LOCAL_RANK=str(r), MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))) for r in range(n)]
+    for child in group: child.join()
+    return [child.exitcode for child in group]
 
-def learn(videos, out, recipe, test=True, **kw):
+def in_group(function, *args, **kw):
+    with processes(): function(*args, **kw)
+
+def learn(videos, out, recipe, unseen=None, test=None, **kw):
     "Train in float64; the weights go to out/weights.pt, by the first process only."
     torch.manual_seed(0)
     model = create_model('hgc_tiny', 8, classes=videos.classes, input_spec=SPEC, dropout=0.).double()
-    test = shared_test(open_data(Path(videos.paths[0]).parents[2], 'test'), SPEC) if test is True else test
+    test = shared_test(unseen, SPEC) if unseen else test
     train(model, Clips(videos, SPEC, train=True), recipe, out if rank() == 0 else f'{out}_other', test, device='cpu', progress=False, **kw)
     if rank() == 0: torch.save(model.state_dict(), Path(out)/'weights.pt')
 
@@ -72,9 +68,9 @@ def compare(a, b):
     replace(EXACT, batch_size=6, ema=.5, freeze=('trunk.layer1.**',)),  # last step: 2 for each
 ])
 def test_two_processes_are_one(root, tmp_path, recipe):
-    videos = open_data(root, 'train')
-    learn(videos, tmp_path/'one', recipe)
-    assert together(2, lambda: learn(videos, tmp_path/'two', recipe)) == [0, 0]
+    videos, unseen = open_data(root, 'train'), open_data(root, 'test')
+    learn(videos, tmp_path/'one', recipe, unseen)
+    assert together(2, tmp_path/'said', learn, videos, tmp_path/'two', recipe, unseen) == [0, 0]
     compare(tmp_path/'one', tmp_path/'two')
     one, two = (read_log(tmp_path/name)[0] for name in ('one', 'two'))
     assert one['loss'] == pytest.approx(two['loss'], abs=1e-6)
@@ -87,40 +83,43 @@ def test_uneven_shares_and_a_broken_video(root, tmp_path):
     videos = open_data(tmp_path/'data', 'train').subset(range(21))  # the last step has 5: 2 and 3
     Path(videos.paths[4]).write_text('broken')
     for name, n in (('one', 1), ('two', 2)):
-        assert together(n, lambda: learn(videos, tmp_path/name, EXACT, None)) == [0] * n
+        assert together(n, tmp_path/'said', learn, videos, tmp_path/name, EXACT) == [0] * n
         assert list(skipped_videos(read_log(tmp_path/name))) == [videos.paths[4]]
     compare(tmp_path/'one', tmp_path/'two')
 
 def test_a_step_that_cannot_be_shared_is_left_out(root, tmp_path):
     "13 videos, 2 processes, steps of 12: one is left, and one process has nothing."
     videos = open_data(root, 'train').subset(range(13))
-    assert together(2, lambda: learn(videos, tmp_path/'two', replace(EXACT, batch_size=12), None, log_every=1)) == [0, 0]
+    assert together(2, tmp_path/'said', learn, videos, tmp_path/'two', replace(EXACT, batch_size=12), log_every=1) == [0, 0]
     steps = [json.loads(line) for line in open(tmp_path/'two/steps.jsonl')]
     assert [e['step'] for e in steps] == [1, 2] and 'loss' in steps[0] and 'loss' not in steps[1]
 
+class StopAfter:
+    "A `test` that breaks the run off after so many epochs."
+    def __init__(self, epochs): self.left = epochs
+    def __call__(self, model):
+        self.left -= 1
+        if not self.left: raise RuntimeError('stopped')
+        return {}
+
 def test_resume_with_another_number_of_processes(root, tmp_path):
     videos, recipe = open_data(root, 'train'), replace(EXACT, epochs=2)
-    class Stop(Exception): pass
-    def stop(model, seen=[]):
-        seen.append(1)
-        if len(seen) == 2: raise Stop
-        return {}
-    learn(videos, tmp_path/'whole', recipe, None)
-    assert together(2, lambda: learn(videos, tmp_path/'part', recipe, stop, save_every=2)) != [0, 0]
+    learn(videos, tmp_path/'whole', recipe)
+    assert together(2, tmp_path/'said', learn, videos, tmp_path/'part', recipe, test=StopAfter(2), save_every=2) == [1, 1]
     assert torch.load(tmp_path/'part/resume.pt', weights_only=True)['step'] == 2
-    learn(videos, tmp_path/'part', recipe, None)
+    learn(videos, tmp_path/'part', recipe)
     compare(tmp_path/'whole', tmp_path/'part')
     assert [e['epoch'] for e in read_log(tmp_path/'part')] == [1, 2]
 
-def test_a_batch_that_cannot_be_shared(root, tmp_path, capfd):
+def test_a_batch_that_cannot_be_shared(root, tmp_path):
     videos = open_data(root, 'train')
-    assert together(2, lambda: learn(videos, tmp_path/'odd', replace(EXACT, batch_size=7), None)) == [256, 256]
-    assert 'a batch of 7 cannot be shared by 2 processes: choose a batch_size of 6 or 8' in capfd.readouterr().out
+    assert together(2, tmp_path/'said', learn, videos, tmp_path/'odd', replace(EXACT, batch_size=7)) == [1, 1]
+    assert 'a batch of 7 cannot be shared by 2 processes: choose a batch_size of 6 or 8' in (tmp_path/'said').read_text()
 
 def test_more_processes_than_test_videos(root, tmp_path):
     videos, unseen = open_data(root, 'train'), open_data(root, 'test').subset([0])
-    learn(videos, tmp_path/'one', EXACT, shared_test(unseen, SPEC))
-    assert together(2, lambda: learn(videos, tmp_path/'two', EXACT, shared_test(unseen, SPEC))) == [0, 0]
+    learn(videos, tmp_path/'one', EXACT, unseen)
+    assert together(2, tmp_path/'said', learn, videos, tmp_path/'two', EXACT, unseen) == [0, 0]
     assert read_log(tmp_path/'one')[0]['test_top1'] == read_log(tmp_path/'two')[0]['test_top1']
 
 # weights from elsewhere
@@ -154,17 +153,18 @@ def test_several_tasks_start(root):
 
 # one call
 
-def test_one_call_in_two_processes(root, tmp_path, capfd):
+def one_call(root, tmp_path):
+    run_training(root, tmp_path/('run' if rank() == 0 else 'other'), model='tsn_tiny', frames=4, size=32,
+                 changes=dict(epochs=2, batch_size=8), progress=False)
+
+def test_one_call_in_two_processes(root, tmp_path):
     "It prints once, and its report is left to `evaluate`."
-    call = dict(model='tsn_tiny', frames=4, size=32, changes=dict(epochs=2, batch_size=8), progress=False)
-    def run():
-        out = tmp_path/'run' if rank() == 0 else tmp_path/'other'
-        run_training(root, out, **call)
-    assert together(2, run) == [0, 0]
-    said = capfd.readouterr().out
+    assert together(2, tmp_path/'said', one_call, root, tmp_path) == [0, 0]
+    said = (tmp_path/'said').read_text()
     assert said.count('epoch   2/2') == 1 and 'on 2 processes' in said and (tmp_path/'run/best/config.json').is_file()
     assert not (tmp_path/'other').exists() and (tmp_path/'run/curves.png').is_file()
-    assert together(2, run) == [0, 0]  # once more: the second process sees no run to go on with, and must not test alone
+    # once more: the second process sees no run to go on with, and must not test alone
+    assert together(2, tmp_path/'said', one_call, root, tmp_path) == [0, 0]
     assert len(read_log(tmp_path/'run')) == 2
 
 def test_the_first_test_is_on_the_device_of_the_training(root, tmp_path, monkeypatch):
