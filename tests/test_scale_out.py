@@ -174,6 +174,16 @@ def test_the_first_test_is_on_the_device_of_the_training(root, tmp_path, monkeyp
     monkeypatch.setattr(scale_out, 'shared_test', lambda *args, **kw: test)
     with pytest.raises(Seen, match='meta'): run_training(root, tmp_path/'run', model='tsn_tiny', frames=4, size=32, device='meta')
 
+def test_other_weights_at_the_start_are_another_run(root, tmp_path):
+    "The same ones in another place are not."
+    save(create_model('tsn_tiny', 3, input_spec=SPEC), tmp_path/'net')
+    def start(weights): run_training(root, tmp_path/'run', model='tsn_tiny', frames=4, size=32, pretrained=weights,
+                                     changes=dict(epochs=1, batch_size=8), progress=False)
+    start(tmp_path/'net')
+    with pytest.raises(ValueError, match="run holds another run: its start is another .'net, with a new classifier .*, not 'random weights'"): start(None)
+    start(shutil.move(tmp_path/'net', tmp_path/'run'))
+    assert len(read_log(tmp_path/'run')) == 1
+
 def test_sizes_before_the_test_crop(root, tmp_path):
     "A recipe's, in proportion to the crop; or what is given."
     assert [in_proportion(r, 28, 224) for r in (256, (240, 320), None)] == [32, (30, 40), None] and in_proportion(256, 28, None) == 256

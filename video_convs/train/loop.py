@@ -542,7 +542,7 @@ def train(
     log_every: int = 50, # steps from line to line in steps.jsonl
     max_skipped: float = .05, # share of the videos that may be unreadable
     tensorboard: bool = False, # write for TensorBoard as well
-    extra: dict = {}, # stored with each checkpoint: the command, the name of a paper's recipe …
+    extra: dict = {}, # stored with each checkpoint: the command, a paper's name …; another `start` of the weights is another run
 ) -> list[dict]: # the log: one entry per epoch
     "Train `model` by `recipe`, keep log and checkpoint in `out`, and go on from there if it was stopped."
     out, device = Path(out), find_device(device)
@@ -550,6 +550,7 @@ def train(
     about = dict(name=model.name, variant=model.variant, input_spec=asdict(model.input_spec), classes=model.classes,
                  data=train_clips.dataset.name, recipe=recipe.to_dict())
     about['training set'] = _checksum(train_clips.dataset)
+    if 'start' in extra: about['start'] = extra['start']
     extra = {**about_code(), 'hardware': _hardware(device), **extra}
     if rank() == 0:
         with _writing(out):

@@ -81,11 +81,12 @@ def start_model(
         return create_model(name, n, weights, classes=classes, dropout=dropout, input_spec=input_spec, **variant)
     if pretrained is None: return new(None), 'random weights'
     if pretrained == 'imagenet': return new('imagenet'), 'ImageNet weights'
+    title = Path(pretrained).name if os.path.exists(pretrained) else pretrained  # wherever it lies, it is the same
     if os.path.isfile(pretrained):
         try: model = from_official(pretrained, name)
         except ValueError as whole:
             if name is None: raise
-            try: return new(pretrained), f'a trunk from {pretrained}'
+            try: return new(pretrained), f'a trunk from {title}'
             except ValueError as part:
                 raise ValueError(f"{pretrained} is no checkpoint of {name} ({whole}), and no weights of its trunk"
                                  f" ({part})") from None
@@ -103,9 +104,9 @@ def start_model(
     model.input_spec, model.dropout, had = replace(spec, **input_spec), dropout, model.num_classes
     if model.classes == classes:
         model.head.dropout.p = dropout
-        return model, f'{pretrained}, its classifier included'
+        return model, f'{title}, its classifier included'
     model.swap_head(n, classes)
-    return model, f'{pretrained}, with a new classifier in the place of the one for {had} classes'
+    return model, f'{title}, with a new classifier in the place of the one for {had} classes'
 
 # %% ../../nbs/train/43_scale_out.ipynb #1e2f7b7b
 def open_splits(
