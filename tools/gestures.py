@@ -2,7 +2,7 @@
 
 Every run is the command line of the package, on one thread, two runs side by side. What a run printed into its log and its
 report becomes one line of data/results/gestures.jsonl; runs that are there already are not repeated."""
-import json, os, subprocess, sys, time
+import json, os, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import torch
@@ -60,14 +60,12 @@ def run(job):
     commands = [f"video_convs train --data $GESTURES/clips.csv {network} {flags}"
                 f" --seed {job['seed']} {where} --out runs/gestures/{name}"]
     if not job['fold']: commands.append(f"video_convs evaluate runs/gestures/{name} --data $GESTURES/clips.csv --split test")
-    start = time.time()
     for command in commands: shell(command)
-    seconds = round(time.time() - start)
     report = json.loads((out/('report.json' if job['fold'] else 'evaluate_test.json')).read_text())
     log = [json.loads(line) for line in (out/'log.jsonl').read_text().splitlines()]
     with open(results, 'a') as f:
-        f.write(json.dumps(dict(job, commands=commands, seconds=seconds, report=report, log=log)) + '\n')
-    print(f"{name}: {report['top1']['accuracy']:.1%}, {seconds} s", flush=True)
+        f.write(json.dumps(dict(job, commands=commands, report=report, log=log)) + '\n')
+    print(f"{name}: {report['top1']['accuracy']:.1%}", flush=True)
 
 def shell(command):
     environment = {**os.environ, 'GESTURES': str(table.parent), 'CLIPS': str(table.parent.parent/'clips'), 'OMP_NUM_THREADS': '1',
