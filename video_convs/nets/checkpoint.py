@@ -83,14 +83,18 @@ def load_weights(
     folder: str | os.PathLike, # a checkpoint
 ) -> VideoNet: # `model`
     "Fill a network with the weights of a checkpoint, which must fit it exactly."
+    model.load_state_dict(_read_fitting(model, folder))
+    return model
+
+def _read_fitting(model, folder):
+    "The weights in a folder, if they are those of the network."
     path = Path(folder)/'model.safetensors'
     if not path.is_file(): raise ValueError(f"{folder} is no checkpoint: it has no model.safetensors")
     try: weights = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged or cut short ({error}): copy the checkpoint again") from error
     _check_fit(model, weights, path)
-    model.load_state_dict(weights)
-    return model
+    return weights
 
 def _check_fit(model, weights, path):
     "Say the first thing in which a file of weights differs from a network."
@@ -115,12 +119,15 @@ def load(
 ) -> VideoNet: # in eval mode
     "The network of a checkpoint, ready to use."
     config = read_config(folder)
-    options = {key: config[key] for key in _OWN[1:-1]}  # all but format and variant
+    arguments = {key: config[key] for key in _OWN[1:-1]}  # all but format and variant
     try:
         known = variants(config['name'])
         for key in config['variant']:  # a stranger's page must not give other arguments: `pretrained` reads a file
             if key not in known: raise ValueError(f"{config['name']} has no variant {key!r}; it has {', '.join(known) or 'none'}")
-        model = VideoNet(**options, **config['variant'])
-    except (ValueError, TypeError, RuntimeError) as error:  # RuntimeError: more classes than the memory holds
-        raise ValueError(f"the network of {Path(folder)/'config.json'} cannot be built: {error}") from error
-    return load_weights(model, folder).to(map_location).eval()
+        arguments |= config['variant']
+        with torch.device('meta'): outline = VideoNet(**arguments)  # takes no memory, however large a stranger's page makes it
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(f"the network of {Path(folder)/'config.json'} cannot be built: {str(error).splitlines()[0]}") from error
+    weights, model = _read_fitting(outline, folder), VideoNet(**arguments)
+    model.load_state_dict(weights)
+    return model.to(map_location).eval()
