@@ -201,18 +201,18 @@ def run_training(
     extra = kw.pop('extra', {}) | ({'paper': paper.name} if paper else {}) | {'start': start} | tested
     log = train(net, clips, recipe, out, test, workers, on_epoch=kw.pop('on_epoch', line), extra=extra, **kw)
     seen = unseen and Clips(unseen, net.input_spec, train=False, views=views, cache=cache)
-    if rank() == 0: _finish(net, log, out, seen, say)
+    if rank() == 0: _finish(net, log, out, seen, say, workers=workers, progress=kw.get('progress'))
     return log
 
 # %% ../../nbs/train/43_scale_out.ipynb #f2331412
-def _finish(net, log, out, unseen, say):
+def _finish(net, log, out, unseen, say, **reading):
     "Curves, a report where one process can make it, and what could not be read."
     import matplotlib.pyplot as plt
     fig = plot_runs({net.name: log})
     fig.savefig(Path(out)/'curves.png', dpi=110)
     plt.close(fig)
     if unseen and world() == 1:
-        write_atomic(Path(out)/'report.json', json.dumps(evaluate(net, unseen, progress=False), indent=1).encode())
+        write_atomic(Path(out)/'report.json', json.dumps(evaluate(net, unseen, **reading), indent=1).encode())
     if skipped := skipped_videos(log):
         say(f"{len(skipped)} videos could not be read and were left out:")
         for why in skipped.values(): say(f"  {why}")

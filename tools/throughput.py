@@ -1,0 +1,34 @@
+"""Measure the training speeds of nbs/results/63_throughput.ipynb: `.venv/bin/python tools/throughput.py`.
+
+Rendered videos, read from files by worker processes while the network trains: ResNet-50 at 224 pixels in bfloat16 on a GPU,
+at 64 pixels on a CPU. Every measurement is a call of the command line, two epochs of which the second counts; the networks take
+turns, three times. What the log says becomes one line of data/results/throughput.jsonl."""
+import json, os, shutil, subprocess, sys
+from itertools import product
+from pathlib import Path
+import torch
+from video_convs.data.motion import MotionConfig, render_task
+
+root = Path(__file__).resolve().parent.parent
+results, runs = root/'data/results/throughput.jsonl', root/'runs/throughput'
+networks = [f'{name}_resnet50' for name in ('tsn', 'tsm', 'hgc', 'sth', 'stc', 'hf_tsn', 'h2cn', 'r2plus1d')]
+gpu, cores = torch.cuda.is_available(), os.cpu_count() or 1
+videos, side, size = (768, 256, 224) if gpu else (16, 72, 64)
+flags = f'--batch-size 32 --precision bfloat16 --workers {cores - 1}' if gpu else '--batch-size 4 --workers 1'
+
+def measure(network, turn):
+    "One run, and what its second epoch says."
+    out = runs/f'{network}_{turn}'
+    shutil.rmtree(out, ignore_errors=True)  # a run that is there would go on
+    command = (f'video_convs train --data runs/throughput/data --model {network} --size {size} --epochs 2 --lr 1e-3 {flags}'
+               f' --test-split none --out runs/throughput/{out.name}')
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(command, shell=True, check=True, cwd=root, env={**os.environ, 'PATH': path}, stdout=subprocess.DEVNULL)
+    epoch, page = json.loads((out/'log.jsonl').read_text().splitlines()[-1]), json.loads((out/'config.json').read_text())
+    line = dict(network=network, turn=turn, size=size, command=command, **{key: page[key] for key in ('hardware', 'versions', 'commit')},
+                **{key: epoch[key] for key in ('clips_per_s', 'wait_share', 'memory_gb')})
+    with open(results, 'a') as f: f.write(json.dumps(line) + '\n')
+    print(f"{network} {turn}: {line['clips_per_s']:.2f} clips/s, waits {line['wait_share']:.1%}", flush=True)
+
+render_task('reversal', runs/'data', videos, 8, MotionConfig(size=side, frames=64, displacement=side / 144))
+for turn, network in product(range(3), networks): measure(network, turn)
