@@ -2,7 +2,7 @@
 
 Rendered videos, read from files by worker processes while the network trains: ResNet-50 at 224 pixels in bfloat16 on a GPU,
 at 64 pixels on a CPU. Every measurement is a call of the command line, two epochs of which the second counts; the networks take
-turns, three times. What the log says becomes one line of data/results/throughput.jsonl."""
+turns, seven times. What the log says becomes one line of data/results/throughput.jsonl; runs that are there are not repeated."""
 import json, os, shutil, subprocess, sys
 from itertools import product
 from pathlib import Path
@@ -18,6 +18,8 @@ flags = f'--batch-size 32 --precision bfloat16 --workers {cores - 1}' if gpu els
 
 def measure(network, turn):
     "One run, and what its second epoch says."
+    job = dict(network=network, turn=turn, size=size)
+    if any({k: line[k] for k in job} == job for line in done()): return
     out = runs/f'{network}_{turn}'
     shutil.rmtree(out, ignore_errors=True)  # a run that is there would go on
     command = (f'video_convs train --data runs/throughput/data --model {network} --size {size} --epochs 2 --lr 1e-3 {flags}'
@@ -25,10 +27,12 @@ def measure(network, turn):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     subprocess.run(command, shell=True, check=True, cwd=root, env={**os.environ, 'PATH': path}, stdout=subprocess.DEVNULL)
     epoch, page = json.loads((out/'log.jsonl').read_text().splitlines()[-1]), json.loads((out/'config.json').read_text())
-    line = dict(network=network, turn=turn, size=size, command=command, **{key: page[key] for key in ('hardware', 'versions', 'commit')},
+    line = dict(job, command=command, **{key: page[key] for key in ('hardware', 'versions', 'commit')},
                 **{key: epoch[key] for key in ('clips_per_s', 'wait_share', 'memory_gb')})
     with open(results, 'a') as f: f.write(json.dumps(line) + '\n')
     print(f"{network} {turn}: {line['clips_per_s']:.2f} clips/s, waits {line['wait_share']:.1%}", flush=True)
 
+def done(): return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+
 render_task('reversal', runs/'data', videos, 8, MotionConfig(size=side, frames=64, displacement=side / 144))
-for turn, network in product(range(3), networks): measure(network, turn)
+for turn, network in product(range(7), networks): measure(network, turn)
