@@ -175,13 +175,15 @@ def test_the_first_test_is_on_the_device_of_the_training(root, tmp_path, monkeyp
     with pytest.raises(Seen, match='meta'): run_training(root, tmp_path/'run', model='tsn_tiny', frames=4, size=32, device='meta')
 
 def test_other_weights_at_the_start_are_another_run(root, tmp_path):
-    "The same ones in another place are not."
-    save(create_model('tsn_tiny', 3, input_spec=SPEC), tmp_path/'net')
+    "Also those of the same name; the same ones in another place are not."
+    for place in ('a', 'b'): save(create_model('tsn_tiny', 3, input_spec=SPEC), tmp_path/place/'best')
     def start(weights): run_training(root, tmp_path/'run', model='tsn_tiny', frames=4, size=32, pretrained=weights,
                                      changes=dict(epochs=1, batch_size=8), progress=False)
-    start(tmp_path/'net')
-    with pytest.raises(ValueError, match="run holds another run: its start is another .'net, with a new classifier .*, not 'random weights'"): start(None)
-    start(shutil.move(tmp_path/'net', tmp_path/'run'))
+    start(tmp_path/'a/best')
+    ours = r"run holds another run: its start is another \('best \(checksum \w{8}\), with a new classifier .*, not "
+    with pytest.raises(ValueError, match=ours + "'random weights'"): start(None)
+    with pytest.raises(ValueError, match=ours + "'best"): start(tmp_path/'b/best')
+    start(shutil.move(tmp_path/'a/best', tmp_path/'c/best'))
     assert len(read_log(tmp_path/'run')) == 1
 
 def test_sizes_before_the_test_crop(root, tmp_path):

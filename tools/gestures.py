@@ -15,10 +15,11 @@ root = Path(__file__).resolve().parent.parent
 table = Path(os.environ.get('GESTURES', root.parent/'shared/data/gestures')).resolve()/'clips.csv'
 weights, clips = table.parents[2]/'weights/mobilenet_v2_imagenet.pth', table.parents[1]/'clips'
 results, runs = root/'data/results/gestures.jsonl', root/'runs/gestures'
-common = '--frames 8 --size 64 --fit squash --epochs 60 --batch-size 8 --lr 2e-3 --dropout 0 --cache'
+shape = '--frames 8 --size 64 --fit squash'
+common = f'{shape} --epochs 60 --batch-size 8 --lr 2e-3 --dropout 0 --cache'
 fast, augment = "--lr-scale '**.op.*=10'", '--scale .65 --ratio 1.3 --jitter .4'
-settings = {'chosen': f'{common} {augment} {fast}', 'one rate': f'{common} {augment}',
-            'ImageNet': f'--epochs 24 --batch-size 8 --lr 2e-3 --dropout .2 --cache {augment} {fast}'}
+short = f'--epochs 24 --batch-size 8 --lr 2e-3 --dropout .2 --cache {augment} {fast}'
+settings = {'chosen': f'{common} {augment} {fast}', 'one rate': f'{common} {augment}', 'ImageNet': short, 'random': f'{shape} {short}'}
 networks = 'tsn_tiny', 'r2plus1d_tiny', 'tsm_tiny', 'hgc_tiny', 'sth_tiny', 'stc_tiny', 'hf_tsn_tiny'
 pretrained = 'tsn_mobilenet_v2', 'tsm_mobilenet_v2', 'hgc_mobilenet_v2'
 one_rate = 'tsn', 'tsm', 'sth', 'stc'  # no operator's weights, or the operator is the block's own convolution
@@ -27,17 +28,20 @@ def folds(model, setting): return [dict(model=model, setting=setting, seed=0, fo
 parts = {'choice': [job for s in ('chosen', 'one rate') for job in folds('hgc_tiny', s)],
          'tests': [dict(model=m, setting='chosen', seed=seed, fold=None) for seed in range(3) for m in networks],
          'folds': [job for m in networks for job in folds(m, 'chosen')],
-         'pretrained': [job for m in pretrained for job in folds(m, 'ImageNet')]}
+         'pretrained': [job for m in pretrained for job in folds(m, 'ImageNet')] + folds('hgc_mobilenet_v2', 'random')}
 
 def from_imagenet(model):
-    "The network with ImageNet weights. Their norms are folded into the convolutions, so they are taken out again."
+    "A folder with the network and ImageNet weights. Their norms are folded into the convolutions, so they are taken out again."
     folder = runs/f'start_{model}'
-    if not folder.exists():
+    if not (folder/'config.json').exists():
+        torch.manual_seed(0)
         spec = InputSpec(frames=8, size=64, fit='squash', mean=(.5,) * 3, std=(.5,) * 3)  # (x − 128) / 128
-        network = create_model(model, 1000, pretrained=weights, input_spec=spec)
-        unfold_norms(network, eval_transform(spec, Views(clips=8))(read_frames(clips/'mma_demo.mp4', range(64))))
+        network = create_model(model, 1000, pretrained=weights, input_spec=spec).eval()
+        frames = eval_transform(spec, Views(clips=8))(read_frames(clips/'mma_demo.mp4', range(64)))
+        with torch.no_grad(): before = network(frames)
+        unfold_norms(network, frames)
+        with torch.no_grad(): torch.testing.assert_close(network(frames), before, rtol=0, atol=1e-3)
         network.save_pretrained(folder)
-    return f'--pretrained runs/gestures/{folder.name}'
 
 def unfold_norms(network, frames):
     "Give each norm the statistics of what it sees, and a scale and a shift that undo them: the function stays, and can be trained."
@@ -47,7 +51,7 @@ def unfold_norms(network, frames):
         norm.weight *= (var + norm.eps).sqrt()
         norm.running_mean, norm.running_var = mean, var
     hooks = [m.register_forward_pre_hook(unfold) for m in network.modules() if isinstance(m, BatchNorm2d)]
-    with torch.no_grad(): network.eval()(frames)
+    with torch.no_grad(): network(frames)
     for hook in hooks: hook.remove()
 
 def run(job):
@@ -56,7 +60,7 @@ def run(job):
     name = f"{job['model']}_{job['setting']}_{job['seed']}".replace(' ', '_') + (f"_fold{job['fold'][0]}" if job['fold'] else '')
     out, where = runs/name, f"--fold {job['fold']}" if job['fold'] else '--test-split val'
     flags = settings[job['setting']].replace(fast, '' if job['model'].split('_')[0] in one_rate else fast)
-    network = from_imagenet(job['model']) if job['model'] in pretrained else f"--model {job['model']}"
+    network = f"--pretrained runs/gestures/start_{job['model']}" if job['setting'] == 'ImageNet' else f"--model {job['model']}"
     commands = [f"video_convs train --data $GESTURES/clips.csv {network} {flags}"
                 f" --seed {job['seed']} {where} --out runs/gestures/{name}"]
     if not job['fold']: commands.append(f"video_convs evaluate runs/gestures/{name} --data $GESTURES/clips.csv --split test")
@@ -82,5 +86,6 @@ def predictions():
 
 results.parent.mkdir(parents=True, exist_ok=True)
 asked = sys.argv[1:] or [*parts, 'predict']
+for model in pretrained if 'pretrained' in asked else (): from_imagenet(model)
 with ThreadPoolExecutor(2) as pool: list(pool.map(run, [job for part in asked if part in parts for job in parts[part]]))
 if 'predict' in asked: predictions()

@@ -127,7 +127,8 @@ def load(
         arguments |= config['variant']
         with torch.device('meta'): outline = VideoNet(**arguments)  # takes no memory, however large a stranger's page makes it
     except (ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"the network of {Path(folder)/'config.json'} cannot be built: {str(error).splitlines()[0]}") from error
+        why = str(error).partition('\n')[0]  # torch goes on with its own stack
+        raise ValueError(f"the network of {Path(folder)/'config.json'} cannot be built: {why}") from error
     weights, model = _read_fitting(outline, folder), VideoNet(**arguments)
     model.load_state_dict(weights)
     return model.to(map_location).eval()

@@ -542,7 +542,7 @@ def train(
     log_every: int = 50, # steps from line to line in steps.jsonl
     max_skipped: float = .05, # share of the videos that may be unreadable
     tensorboard: bool = False, # write for TensorBoard as well
-    extra: dict = {}, # stored with each checkpoint: the command, a paper's name …; another `start` of the weights is another run
+    extra: dict = {}, # stored with each checkpoint: the command …; a run does not go on with another extra['start']
 ) -> list[dict]: # the log: one entry per epoch
     "Train `model` by `recipe`, keep log and checkpoint in `out`, and go on from there if it was stopped."
     out, device = Path(out), find_device(device)

@@ -6,7 +6,7 @@
 __all__ = ['processes', 'shared_test', 'start_model', 'open_splits', 'in_proportion', 'run_training']
 
 # %% ../../nbs/train/43_scale_out.ipynb #69298aab
-import json, os
+import json, os, zlib
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -81,7 +81,7 @@ def start_model(
         return create_model(name, n, weights, classes=classes, dropout=dropout, input_spec=input_spec, **variant)
     if pretrained is None: return new(None), 'random weights'
     if pretrained == 'imagenet': return new('imagenet'), 'ImageNet weights'
-    title = Path(pretrained).name if os.path.exists(pretrained) else pretrained  # wherever it lies, it is the same
+    title = _title(pretrained)
     if os.path.isfile(pretrained):
         try: model = from_official(pretrained, name)
         except ValueError as whole:
@@ -107,6 +107,13 @@ def start_model(
         return model, f'{title}, its classifier included'
     model.swap_head(n, classes)
     return model, f'{title}, with a new classifier in the place of the one for {had} classes'
+
+def _title(pretrained):
+    "The name of weights, and for a file its checksum: they are the same wherever they lie."
+    file = Path(pretrained)
+    if file.is_dir(): file /= 'model.safetensors'
+    if not file.is_file(): return str(pretrained)
+    return f'{Path(pretrained).resolve().name} (checksum {zlib.crc32(file.read_bytes()):08x})'
 
 # %% ../../nbs/train/43_scale_out.ipynb #1e2f7b7b
 def open_splits(
