@@ -18,7 +18,7 @@ demo: .venv/ready ## Render the motion videos, train two networks on them and co
 test: .venv/ready ## Check that notebooks and package are in step, run every notebook and all tests
 	@$(TEST_ENV) $(BIN)/python tools/run_tests.py
 
-test-all: .venv/ready ## The same, and every network through the compiler and ONNX: about half an hour more
+test-all: .venv/ready ## The same, and every network through the compiler and ONNX: about 20 minutes more
 	@$(TEST_ENV) $(BIN)/python tools/run_tests.py --slow
 
 lab: .venv/ready ## Open the notebooks in JupyterLab

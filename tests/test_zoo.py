@@ -33,7 +33,9 @@ def clip_for(net, T=T, B=2, size=SIZE):
     spec, g = net.input_spec, torch.Generator().manual_seed(0)
     return torch.randn(B, spec.channels, T * spec.per_segment, size, size, generator=g)
 
-def same(a, b, tolerance=1e-5): torch.testing.assert_close(a, b, atol=tolerance, rtol=tolerance)
+def same(a, b, tolerance=1e-5):
+    "Up to rounding, which goes with the largest number: TEA's scores with these weights are above 1000."
+    torch.testing.assert_close(a, b, atol=tolerance * max(1, b.abs().max().item()), rtol=tolerance)
 
 # one group per network: a process of a parallel run builds it once
 NAMES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in list_models()]
