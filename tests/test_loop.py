@@ -1,6 +1,5 @@
 "Training: killed, starved, poisoned and started again; whatever happens, the weights are those of an undisturbed run."
 import json
-import os
 import random
 import resource
 import shutil
@@ -14,12 +13,11 @@ import torch
 
 from video_convs.data.datasets import Clips, open_data
 from video_convs.data.motion import MotionConfig, render_task
-from video_convs.data.transforms import Augment
 from video_convs.nets.checkpoint import load, read_config
 from video_convs.nets.zoo import InputSpec, create_model, list_models
 from video_convs.train import loop
-from video_convs.train.loop import (State, check_task, clip_loss, epoch_batches, find_device, held_still, make_optimizer,
-                                    parameter_groups, plot_runs, read_log, skipped_videos, step, train)
+from video_convs.train.loop import (check_task, clip_loss, epoch_batches, find_device, make_optimizer, parameter_groups, plot_runs,
+                                    read_log, skipped_videos, step, train)
 from video_convs.train.recipes import Recipe
 
 pytestmark = pytest.mark.usefixtures('one_thread')
