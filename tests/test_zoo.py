@@ -25,7 +25,8 @@ def awake(name, **options):
     net = create_model(name, 5, **{'frames': T, **options})
     for module in net.modules():
         if isinstance(module, Clipwise):
-            for p in module.op.parameters(): p.data += torch.randn_like(p) * 0.5 / p[0].numel()**0.5
+            # with 0.5 TEA's scores pass 1000, and float32 has no digits left for the bounds below
+            for p in module.op.parameters(): p.data += torch.randn_like(p) * 0.3 / p[0].numel()**0.5
     return net.eval()
 
 def clip_for(net, T=T, B=2, size=SIZE):
@@ -33,9 +34,7 @@ def clip_for(net, T=T, B=2, size=SIZE):
     spec, g = net.input_spec, torch.Generator().manual_seed(0)
     return torch.randn(B, spec.channels, T * spec.per_segment, size, size, generator=g)
 
-def same(a, b, tolerance=1e-5):
-    "Up to rounding, which goes with the largest number: TEA's scores with these weights are above 1000."
-    torch.testing.assert_close(a, b, atol=tolerance * max(1, b.abs().max().item()), rtol=tolerance)
+def same(a, b, tolerance=1e-5): torch.testing.assert_close(a, b, atol=tolerance, rtol=tolerance)
 
 # one group per network: a process of a parallel run builds it once
 NAMES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in list_models()]
