@@ -4,13 +4,16 @@ BIN := .venv/bin
 # One thread per process: notebooks run side by side, and their threads would get into each other's way.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=agg TQDM_MININTERVAL=5 PYTHONHASHSEED=0
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lab docs readme refresh clean
+.PHONY: help demo test test-all test-oldest lab docs readme refresh clean
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 .venv/ready: settings.ini setup.py
 	@$(PYTHON) tools/install.py .venv
+
+.venv-oldest/ready: settings.ini setup.py tools/oldest.txt
+	@$(PYTHON) tools/install.py .venv-oldest tools/oldest.txt
 
 demo: .venv/ready ## Render the motion videos, train two networks on them and compare: about 4 minutes
 	@$(BIN)/video_convs demo --out runs/demo
@@ -20,6 +23,9 @@ test: .venv/ready ## Check that notebooks and package are in step, run every not
 
 test-all: .venv/ready ## The same, and every network through the compiler and ONNX: about 20 minutes more
 	@$(TEST_ENV) $(BIN)/python tools/run_tests.py --slow
+
+test-oldest: .venv-oldest/ready ## The tests with the oldest versions that are supported, in .venv-oldest
+	@$(TEST_ENV) .venv-oldest/bin/python tools/run_tests.py
 
 lab: .venv/ready ## Open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab --notebook-dir=nbs

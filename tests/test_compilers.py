@@ -1,4 +1,4 @@
-"""Every operator through the compiler that writes code for this machine, and through ONNX: once each."""
+"""Every operator through the compiler that writes code for this machine, and through ONNX: once each, most of them with --slow."""
 import shutil
 
 import pytest, torch
@@ -11,6 +11,8 @@ T, ONE_LENGTH = 6, ('TIN', 'TAM')  # these hold layers over time and take no oth
 SAME_CODE = {'TemporalShift 4C', 'HgC avg', 'STHConv merge', 'STC-Light', 'GST-Large', 'R2Plus1D parallel'}  # as another entry
 makers = {name: lambda e=e: (e.make(16, T), torch.randn(2, 16 * e.widen, T, 7, 6)) for name, e in OPERATORS.items() if name not in SAME_CODE}
 makers['FMCB'] = lambda: (FMCB(8), torch.randn(2, 3, 10, 16, 16))
+QUICK = {'HgC', 'FMCB', 'CMCB', 'STHConv 1/4', 'HFModule', 'STCConv 3/4', 'TIN 4C'}  # the papers' operators, and one with layers over time
+in_turn = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in makers]
 
 
 def prepared(name):
@@ -21,7 +23,7 @@ def prepared(name):
 
 
 @pytest.mark.skipif(not (shutil.which('g++') or shutil.which('clang++')), reason='inductor needs a C++ compiler')
-@pytest.mark.parametrize('name', makers)
+@pytest.mark.parametrize('name', in_turn)
 def test_inductor(name):
     op, x = prepared(name)
     torch.compiler.reset()
@@ -29,7 +31,7 @@ def test_inductor(name):
 
 
 @pytest.mark.filterwarnings('ignore')  # of the exporter, about itself
-@pytest.mark.parametrize('name', makers)
+@pytest.mark.parametrize('name', in_turn)
 def test_onnx(name, tmp_path):
     pytest.importorskip('onnxscript', reason='install the extra: video_convs[export]')
     runtime = pytest.importorskip('onnxruntime', reason='install the extra: video_convs[export]')

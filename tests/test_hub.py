@@ -438,14 +438,17 @@ def test_our_checkpoints(folder):
         sent, lies = (b''.join(text.split()) for text in (module._outgoing(file), file.read_bytes()))
         assert sent == lies, f'{file.name} names folders of a machine'
 
+@pytest.mark.parametrize('part', [6, pytest.param(1, marks=pytest.mark.slow)], ids=['a sixth', 'all'])
 @pytest.mark.parametrize('folder', sorted(page.parent for page in OURS.glob('*/config.json')), ids=lambda f: f.name)
-def test_our_checkpoints_are_as_good_as_they_say(folder, tmp_path):
-    "The videos that they were tested on, rendered again."
+def test_our_checkpoints_are_as_good_as_they_say(folder, part, tmp_path):
+    "The videos that they were tested on, rendered again. In a part of them no more can be wrong than in all."
     rendered, said = read_config(folder)['rendered'], json.loads((folder/'evaluate_test.json').read_bytes())['top1']
-    render_task(rendered['task'], tmp_path, 0, rendered['test'], MotionConfig(**rendered['config']), progress=False)
+    render_task(rendered['task'], tmp_path, 0, said['videos'] // part, MotionConfig(**rendered['config']), progress=False)
     model = from_pretrained(folder)
     found = evaluate(model, Clips(open_data(tmp_path, 'test'), model.input_spec, train=False), progress=False)['top1']
-    assert (found['right'], found['videos']) == (said['right'], said['videos'])
+    wrong, wrong_in_all = (n['videos'] - n['right'] for n in (found, said))
+    assert said['videos'] == rendered['test'] and found['videos'] == said['videos'] // part
+    assert wrong <= wrong_in_all if part > 1 else wrong == wrong_in_all
 
 # --- predict, look, a Space
 

@@ -1,9 +1,11 @@
-"Create the environment and install the project in it. Runs on any Python 3, so that an old one gets a clear answer."
+"""Create an environment and install the project in it: `install.py ENV [FILE OF PINNED VERSIONS]`.
+
+Runs on any Python 3, so that an old one gets a clear answer."""
 import os, subprocess, sys, time
 
 def fail(message): sys.exit('make: ' + message)
 
-env = sys.argv[1]
+env, pins = sys.argv[1], sys.argv[2:]
 pip = [os.path.join(env, 'bin', 'python'), '-m', 'pip', '--disable-pip-version-check', 'install', '-qq']
 if sys.version_info < (3, 10):
     fail('video_convs needs Python 3.10 or newer, and %s is %s. Name another one: make PYTHON=python3.12 demo'
@@ -16,7 +18,8 @@ sys.stdout.flush()
 if new and subprocess.call([sys.executable, '-m', 'venv', env]):
     fail('this Python cannot create an environment; on Debian and Ubuntu install python3-venv, then try again')
 quiet = dict(os.environ, PYTHONWARNINGS='ignore')  # setuptools' note on editable installs is not for users
-if subprocess.call(pip + ['--editable', '.[dev]'], env=quiet):
+constraints = ['--constraint', pins[0]] if pins else []
+if subprocess.call(pip + constraints + ['--editable', '.[dev]'], env=quiet):
     fail('the installation failed, see the lines above; run the same command again to continue')
 open(os.path.join(env, 'ready'), 'w').close()
 print('Installed in %d s.' % (time.time() - start))
