@@ -6,7 +6,7 @@
 __all__ = ['milliseconds', 'forward_backward', 'receptive_field', 'randomised', 'stirred', 'check_operator', 'literal_temporal', 'literal_shift', 'literal_conv3d', 'literal_r2plus1d', 'plain_temporal', 'plain_shift', 'plain_conv3d', 'plain_r2plus1d', 'literal_hgc', 'plain_hgc', 'literal_fmcb', 'literal_cmcb', 'plain_fmcb', 'plain_cmcb', 'literal_sth', 'literal_integration', 'plain_sth', 'literal_hf', 'plain_hf', 'literal_tr', 'literal_sr', 'literal_stc', 'plain_tr', 'plain_sr', 'plain_stc', 'literal_conv', 'literal_gst', 'plain_gst', 'literal_tin', 'plain_tin', 'eval_norm', 'literal_me', 'plain_me', 'literal_mta', 'plain_mta', 'literal_tam', 'plain_tam', 'literal_linear', 'literal_trn', 'literal_gru']
 
 # %% ../../nbs/ops/09_literal.ipynb #e80e722a
-import copy, math, statistics, time, warnings
+import copy, math, os, statistics, time, warnings
 from collections.abc import Callable
 from itertools import product
 
@@ -18,13 +18,13 @@ from ..clips import fold, unfold
 
 # %% ../../nbs/ops/09_literal.ipynb #b8d9b877
 def milliseconds(
-    *, rounds: int = 15, # turns of each function; the first, untimed one warms up
+    *, rounds: int = 15, # turns of each function, after an untimed one; the environment's BENCH_ROUNDS goes before
     **forms: Callable[[], object], # name=function without arguments
 ) -> dict[str, float]: # median milliseconds by name
     "Time functions that take turns, so that a busy moment of the machine hits all of them."
     times = {name: [] for name in forms}
     for form in forms.values(): form()
-    for _ in range(rounds):
+    for _ in range(int(os.environ.get('BENCH_ROUNDS', rounds))):
         for name, form in forms.items():
             start = time.perf_counter()
             form()
