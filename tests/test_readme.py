@@ -22,6 +22,13 @@ def test_python_runs(tmp_path):
     assert blocks
     subprocess.run([sys.executable, '-c', '\n'.join(blocks)], cwd=tmp_path, check=True, timeout=300)
 
+def test_the_first_commands_install_the_package_alone():
+    settings = (root/'settings.ini').read_text(encoding='utf-8')
+    address = re.search(r'^git_url = (.*)$', settings, re.M)[1]
+    commands = re.search(r'^```\n(.*?)^```', readme, re.S | re.M)[1]
+    assert f'pip install git+{address} ' in commands
+    assert f'git clone {address} ' in commands
+
 def test_commands_exist():
     makefile = (root/'Makefile').read_text(encoding='utf-8')
     for target in set(re.findall(r'\bmake (\w+)', readme)): assert re.search(rf'^{target}:', makefile, re.M), target

@@ -17,6 +17,7 @@ from typing import Any, Callable, NamedTuple
 from .datasets import (VIDEOS, Span, VideoDataset, VideoFiles, csv_dataset, folder_dataset, list_json,
                                        list_lines, list_table)
 from .frames import FlowFolders, FrameFolders
+from ..utils import project_file
 
 # %% ../../nbs/data/36_catalogue.ipynb #7d50cb51
 class Listed(NamedTuple):
@@ -532,9 +533,8 @@ DATASETS['epic55'] = Official(
 # %% ../../nbs/data/36_catalogue.ipynb #be52bde5
 def _egogestar(files, split, table):
     "Our own table of a public repository: path in the clone, class, split, session."
-    import video_convs
-    file = Path(table or Path(video_convs.__file__).parents[1]/'data/egogestar.csv')
-    if not file.is_file(): _refuse(file, "is not there", "give table, the path of data/egogestar.csv in this repository")
+    file = Path(table or project_file('data/egogestar.csv'))
+    if not file.is_file(): _refuse(file, "is not there", "leave out table, and our own split is read")
     rows, videos = files.table(file, ['original_path', 'label', 'split', 'group']), []
     for row in rows:
         where = f"{file}, line {row['line']}"

@@ -5,10 +5,9 @@
 # %% auto #0
 __all__ = ['Rules', 'AUTHORS', 'MMACTION2', 'BNINCEPTION', 'FAMILIES', 'FOLDS', 'LABEL_MAPS', 'read_checkpoint', 'rename',
            'backwards', 'plain_spelling', 'Family', 'fold_biases', 'key_list', 'recognise', 'Pretrained',
-           'packaged_table', 'list_pretrained', 'from_official', 'to_official', 'pretrained_model']
+           'list_pretrained', 'from_official', 'to_official', 'pretrained_model']
 
 # %% ../../nbs/nets/28_official.ipynb #e4166c32
-import csv
 import hashlib
 import os
 import re
@@ -20,15 +19,15 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from http.client import HTTPException
-from importlib.resources import files
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .checkpoint import load, save, write_atomic
+from .checkpoint import load, save
 from .surgery import suggest
 from .zoo import InputSpec, VideoNet, variants
+from ..utils import packaged_table, write_atomic
 
 # %% ../../nbs/nets/28_official.ipynb #06aa1827
 class _Inert:
@@ -263,15 +262,6 @@ class Pretrained:
     def __str__(self):
         known = f'{self.model:14} {self.weights:32} {self.top1:5.2f}'
         return known if self.converted == 'yes' else f'{self.config}: {self.why_not}'
-
-@cache
-def packaged_table(
-    name: str, # 'pretrained.csv' or 'papers.csv'
-) -> tuple[dict[str, str], ...]: # one per line: column → text
-    "A table that comes with the package."
-    package = files('video_convs')  # in a wheel the tables lie in the package, in a checkout beside it
-    place = next(p for p in (package/'tables', package.parent/'data') if (p/name).is_file())
-    return tuple(csv.DictReader((place/name).read_text('utf-8').splitlines()))
 
 @cache
 def _table(): return tuple(Pretrained(**row) for row in packaged_table('pretrained.csv'))
