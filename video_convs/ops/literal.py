@@ -18,18 +18,17 @@ from ..clips import fold, unfold
 
 # %% ../../nbs/ops/09_literal.ipynb #b8d9b877
 def milliseconds(
-    *, rounds: int = 15, # turns of each function, after an untimed one; the environment's BENCH_ROUNDS goes before
+    *, rounds: int = 15, # counted turns of each function; the environment's BENCH_ROUNDS wins
     **forms: Callable[[], object], # name=function without arguments
 ) -> dict[str, float]: # median milliseconds by name
     "Time functions that take turns, so that a busy moment of the machine hits all of them."
     times = {name: [] for name in forms}
-    for form in forms.values(): form()
-    for _ in range(int(os.environ.get('BENCH_ROUNDS', rounds))):
+    for _ in range(1 + int(os.environ.get('BENCH_ROUNDS', rounds))):
         for name, form in forms.items():
             start = time.perf_counter()
             form()
             times[name].append(1e3 * (time.perf_counter() - start))
-    return {name: statistics.median(t) for name, t in times.items()}
+    return {name: statistics.median(t[1:] or t) for name, t in times.items()}
 
 def forward_backward(
     form: Callable[[Tensor], Tensor], # operator
