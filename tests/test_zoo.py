@@ -13,6 +13,7 @@ from torch import nn
 from video_convs.clips import Clipwise
 from video_convs.data.transforms import normalise
 from video_convs.nets.checkpoint import load, save
+from video_convs.nets.zoo import _ENTRIES as ENTRIES
 from video_convs.nets.zoo import Ensemble, InputSpec, VideoNet, create_model, find_model, list_models, register, variants
 from video_convs.ops.rivals import TIN
 
@@ -36,11 +37,26 @@ def clip_for(net, T=T, B=2, size=SIZE):
 
 def same(a, b, tolerance=1e-5): torch.testing.assert_close(a, b, atol=tolerance, rtol=tolerance)
 
-# one group per network: a process of a parallel run builds it once
-NAMES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in list_models()]
+def representatives():
+    "One network for each operator and head, which the registry names first, and one for each kind of place."
+    first = {}
+    for name in ENTRIES: first.setdefault((find_model(name).put, find_model(name).head), name)
+    return {*first.values(), 'hgc_resnet18', 'sth_mobilenet_v2', 'sth_vgg16'}
 
-@pytest.fixture(scope='module', params=NAMES)
+QUICK = representatives()
+
+def each(names=QUICK):
+    "All networks, those not named with --slow; one group per network: a process of a parallel run builds it once."
+    marks = {name: [pytest.mark.xdist_group(name), pytest.mark.slow][:1 + (name not in names)] for name in list_models()}
+    return [pytest.param(name, marks=marks[name]) for name in marks]
+
+@pytest.fixture(scope='module', params=each())
 def net(request): return awake(request.param)  # built once, then through all tests that ask for `net`
+
+@pytest.mark.parametrize('name', sorted({*list_models()} - QUICK))
+def test_the_others_run(name):
+    net = create_model(name, 5, frames=T).eval()
+    with torch.no_grad(): assert net(clip_for(net)).isfinite().all()
 
 @pytest.fixture(scope='module')
 def clip(): return torch.randn(2, 3, 8, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
@@ -114,6 +130,7 @@ def test_time_matters_where_it_should(net):
     change = ((straight - shuffled).abs().max() / straight.std()).item()
     assert change < 1e-4 if net.name.startswith('tsn_') else change > 1e-4
 
+@pytest.mark.parametrize('net', each([name for name in QUICK if name.endswith('tiny')]), indirect=True)
 def test_compiles_and_exports(net):
     torch._dynamo.reset()
     x = clip_for(net)
