@@ -28,6 +28,7 @@ from ..data.datasets import Clips, loader, match_classes
 from ..data.transforms import Views
 from ..nets.checkpoint import write_atomic
 from ..nets.zoo import VideoNet
+from ..progress import progress_bar
 
 # %% ../../nbs/train/42_evaluate.ipynb #86182133
 def wilson_interval(
@@ -102,10 +103,9 @@ def score(
     clips: Clips, # of a test split; its `views` are what is averaged
     batch_size: int = 16, # clips at a time
     workers: int = 0, # processes that read videos
-    progress: bool | None = None, # a bar: True, False, or None for "where there is a terminal"
+    progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
 ) -> Scores | dict[str, Scores]: # for a network with several tasks: task → scores
     "The scores of every video that can be read, in the order of the data set."
-    from tqdm import tqdm
     if clips.train:
         raise ValueError("these clips are drawn at random for training; evaluate needs Clips(…, train=False)")
     if batch_size < 1: raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
@@ -113,11 +113,10 @@ def score(
     device, was_training, ids = next(model.parameters()).device, model.training, _ids(data)
     rows, read = defaultdict(list), []
     missing = {name: f"{name} is listed but not on the disk" for name in data.absent}
-    batches = loader(clips, max(batch_size // V, 1), shuffle=False, workers=workers)
+    batches = loader(clips, max(batch_size // V, 1), workers=workers, progress=progress)
     model.eval()
     try:
-        for batch in tqdm(batches, desc=f'{model.name} unseen videos', leave=False,
-                          disable=None if progress is None else not progress):
+        for batch in progress_bar(batches, progress, desc=f'{model.name} unseen videos', unit='batch'):
             missing |= batch.failed
             read += batch.indices.tolist()
             for part in batch.clips.split(batch_size) if len(batch.indices) else ():
