@@ -7,7 +7,9 @@ __all__ = ['DEMO_RECIPE', 'text_table', 'contact_sheet', 'run_demo', 'demo_table
 
 # %% ../nbs/50_demo.ipynb #536c7601
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -71,7 +73,8 @@ def run_demo(
     test_videos: int = 600, # rendered for testing
     recipe: Recipe = DEMO_RECIPE,
     networks: tuple[str, ...] = ('tsn_tiny', 'hgc_tiny'),
-    progress: bool | None = None, # bars: True, False, or None for "where there is a terminal"
+    on_epoch: Callable[[str, int, list[dict]], None] | None = None, # called with a network's name, the number of epochs, its log
+    progress: bool | None = None, # True: bars, False: silence, None: bars or a line now and then
 ) -> dict: # network → its line of the table, as data
     "Render, read, train, compare, draw."
     import matplotlib.pyplot as plt
@@ -87,7 +90,8 @@ def run_demo(
         torch.manual_seed(recipe.seed)
         model = create_model(name, num_classes=len(learn.classes), classes=learn.classes, input_spec=spec,
                              dropout=recipe.dropout)
-        logs[name] = train(model, train_clips, recipe, out/name, test=top1, progress=progress)
+        tell = on_epoch and partial(on_epoch, name, recipe.epochs)
+        logs[name] = train(model, train_clips, recipe, out/name, test=top1, on_epoch=tell, progress=progress)
         models[name], reports[name] = model, evaluate(model, test_clips, progress=progress)
         cost = complexity(model, (1, 3, spec.frames, spec.size, spec.size))
         pairs = pair_accuracy(reports[name], unseen.pairs)
