@@ -47,9 +47,12 @@ def contact_sheet(
     few = videos.subset(rows)
     clips = Clips(few, spec, train=False)
     answers = {name: score(model, clips, progress=False).logits.argmax(1) for name, model in models.items()}
-    size = spec.frames * 0.85 + 2.6, 0.9 * len(rows)
-    fig, axes = plt.subplots(len(rows), spec.frames, figsize=size, squeeze=False)
-    fig.subplots_adjust(left=0.01, right=0.70, top=0.97, bottom=0.01, wspace=0.04, hspace=0.06)
+    letters = max(map(len, videos.classes)) + max(map(len, answers)) + 2
+    frames, height = spec.frames * 0.85, max(0.9, 0.25 * (1 + len(answers)))  # inches
+    width, total = frames + 0.075 * letters + 0.4, height * len(rows) + 0.2
+    fig, axes = plt.subplots(len(rows), spec.frames, figsize=(width, total), squeeze=False)
+    fig.subplots_adjust(left=0.1 / width, right=(0.1 + frames) / width, top=1 - 0.1 / total, bottom=0.1 / total,
+                        wspace=0.04, hspace=0.06)
     mean, std = (torch.tensor(v).view(3, 1, 1, 1) for v in (spec.mean, spec.std))
     for r, row in enumerate(axes):
         clip, label, _ = clips[r]
@@ -58,10 +61,11 @@ def contact_sheet(
             ax.imshow(frame)
             ax.axis('off')
         where = dict(transform=row[-1].transAxes, va='center', fontsize=8)
-        row[-1].text(1.15, 0.8, videos.classes[label], weight='bold', **where)
+        pitch = 1 / (1 + len(answers))
+        row[-1].text(1.15, 1 - pitch / 2, videos.classes[label], weight='bold', **where)
         for k, (name, guess) in enumerate(answers.items()):
             colour = 'green' if guess[r] == label else 'firebrick'
-            row[-1].text(1.15, 0.5 - 0.3 * k, f'{name}: {videos.classes[guess[r]]}', color=colour, **where)
+            row[-1].text(1.15, 1 - pitch * (k + 1.5), f'{name}: {videos.classes[guess[r]]}', color=colour, **where)
     return fig
 
 # %% ../nbs/50_demo.ipynb #ad9aede1

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from textwrap import fill
 
 import torch
 import torch.distributed as dist
@@ -621,16 +622,27 @@ def plot_runs(
     fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout='constrained')
     for name, log in logs.items():
         x = [e['epoch'] for e in log]
-        line, = left.plot(x, [e['loss'] for e in log], label=name)
-        right.plot(x, [100 * e['top1'] for e in log], color=line.get_color(), label=f'{name}, training')
+        line, = left.plot(x, [e['loss'] for e in log], label=fill(name, 30))
+        right.plot(x, [100 * e['top1'] for e in log], color=line.get_color(), label=fill(f'{name}, training', 30))
         if 'test_top1' in log[-1]:
-            right.plot(x, [100 * e['test_top1'] for e in log], '--', color=line.get_color(), label=f'{name}, unseen')
+            right.plot(x, [100 * e['test_top1'] for e in log], '--', color=line.get_color(), label=fill(f'{name}, unseen', 30))
     left.set(xlabel='epoch', ylabel='training loss', ylim=(0, None))
     right.set(xlabel='epoch', ylabel='top-1 accuracy (%)', ylim=(0, 102))
-    for ax in (left, right):
-        ax.legend(fontsize=8)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+    for ax in (left, right): ax.xaxis.get_major_locator().set_params(integer=True)
+    _legends(fig, left, right)
     return fig
+
+def _legends(fig, left, right):
+    "In the axes as long as there is room, else one below them for both."
+    lines = [text.count('\n') + 1 for text in right.get_legend_handles_labels()[1]]
+    if sum(lines) <= 12:
+        for ax in (left, right): ax.legend(fontsize=8)
+        return
+    handles, names = left.get_legend_handles_labels()
+    right.set_ylabel('top-1 (%), dashes: unseen')
+    row = 0.06 + 0.14 * max(name.count('\n') + 1 for name in names)  # inches
+    fig.set_figheight(3.4 + row * -(-len(names) // 3))
+    fig.legend(handles, names, loc='outside lower center', ncols=3, fontsize=8)
 
 def live_plot(
     log: list[dict], # so far; pass this function to `train` as `on_epoch`
