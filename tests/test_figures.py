@@ -39,6 +39,14 @@ def test_runs(runs, letters):
     log = [dict(epoch=k, loss=1/k, top1=.5, test_top1=.4) for k in (1, 2)]
     check_texts(plot_runs({long_name(k, letters): log for k in range(runs)}))
 
+def test_a_run_of_one_epoch_is_seen():
+    fig = plot_runs({'run': [dict(epoch=1, loss=2., top1=.5, test_top1=.4)]})
+    check_texts(fig)
+    for ax in fig.axes:
+        assert all(line.get_marker() == 'o' for line in ax.get_lines())
+        low, high = ax.get_xlim()
+        assert [where for where in ax.get_xticks() if low <= where <= high] == [1]
+
 @pytest.mark.parametrize('classes, networks, letters', [(3, 2, 60), (3, 5, 8), pytest.param(27, 2, 60, marks=pytest.mark.slow)])
 def test_contact_sheet(monkeypatch, classes, networks, letters):
     names = [long_name(k, letters) for k in range(classes)]

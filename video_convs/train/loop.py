@@ -622,13 +622,14 @@ def plot_runs(
     fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout='constrained')
     for name, log in logs.items():
         x = [e['epoch'] for e in log]
-        line, = left.plot(x, [e['loss'] for e in log], label=fill(name, 30))
-        right.plot(x, [100 * e['top1'] for e in log], color=line.get_color(), label=fill(f'{name}, training', 30))
+        dot = dict(marker='o' if len(x) == 1 else None)  # a line needs two points
+        line, = left.plot(x, [e['loss'] for e in log], **dot, label=fill(name, 30))
+        right.plot(x, [100 * e['top1'] for e in log], **dot, color=line.get_color(), label=fill(f'{name}, training', 30))
         if 'test_top1' in log[-1]:
-            right.plot(x, [100 * e['test_top1'] for e in log], '--', color=line.get_color(), label=fill(f'{name}, unseen', 30))
+            right.plot(x, [100 * e['test_top1'] for e in log], '--', **dot, color=line.get_color(), label=fill(f'{name}, unseen', 30))
     left.set(xlabel='epoch', ylabel='training loss', ylim=(0, None))
     right.set(xlabel='epoch', ylabel='top-1 accuracy (%)', ylim=(0, 102))
-    for ax in (left, right): ax.xaxis.get_major_locator().set_params(integer=True)
+    for ax in (left, right): ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     _legends(fig, left, right)
     return fig
 
