@@ -259,7 +259,7 @@ def test_classes_keep_their_names(hub, api, name):
 
 @pytest.mark.parametrize('file, content, message', [
     ('evaluate_test.json', '{', 'evaluate_test.json is not JSON .*: write it again, or remove it'),
-    ('evaluate_mine.json', '[]', 'evaluate_mine.json lacks top1: write it again with `video_convs evaluate`'),
+    ('evaluate_mine.json', '[]', 'evaluate_mine.json lacks top1: evaluate the checkpoint again, which writes it anew, or remove it'),
     ('log.jsonl', 'nonsense\n{}', 'log.jsonl, line 1: is no JSON')])
 def test_a_damaged_page_is_not_published(hub, api, run, name, file, content, message):
     (run/file).write_text(content)

@@ -16,6 +16,7 @@ from video_convs.data.motion import MotionConfig, render_task
 from video_convs.nets.checkpoint import load, read_config
 from video_convs.nets.zoo import InputSpec, create_model, list_models
 from video_convs.train import loop
+from video_convs.train.evaluate import score
 from video_convs.train.loop import (check_task, clip_loss, epoch_batches, find_device, make_optimizer, parameter_groups, plot_runs,
                                     read_log, skipped_videos, step, train)
 from video_convs.train.recipes import Recipe
@@ -105,6 +106,23 @@ def test_stopped_in_the_first_epoch_with_lines_of_steps(videos, undisturbed, tmp
     seen = []
     assert same(run(videos, tmp_path, on_epoch=lambda log: seen.append([e['loss'] for e in log])), undisturbed[0])
     assert seen[-1] == [e['loss'] for e in read_log(tmp_path)] == [e['loss'] for e in read_log(undisturbed[1])]
+
+def test_progress_is_a_line_now_and_then(videos, tmp_path, monkeypatch, capsys):
+    "Not one for each step; and silence covers the filling of the cache and the score too."
+    recipe = Recipe(epochs=1, batch_size=8)
+    clips = Clips(videos, SPEC, train=True, cache=True)
+    said = {}
+    for seconds, progress in (('1000', None), ('0', False), ('0', None)):
+        monkeypatch.setenv('TQDM_MININTERVAL', seconds)
+        clips._kept.clear()
+        model = fresh(videos)
+        train(model, clips, recipe, tmp_path/f'{seconds}{progress}', progress=progress)
+        score(model, Clips(videos, SPEC, train=False, cache=True), progress=progress)
+        said[seconds, progress] = capsys.readouterr().err
+    assert said['1000', None] == said['0', False] == ''
+    lines = said['0', None]
+    for what in ('decode motion-reversal: 24 of 24', 'tsn_tiny epoch 1/1: 3 of 3', 'tsn_tiny unseen videos: 2 of 2'):
+        assert what in lines
 
 def test_other_videos_are_another_run(videos, undisturbed, tmp_path):
     "Of the same data set: another fold, another split. Where they lie does not matter."

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import socket
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -198,7 +199,7 @@ def test_the_next_command_tests_what_training_tested(root, tmp_path, capsys):
     typed = '--recipe sth.something-v1 --dataset folder --pretrained none --model tsn_tiny --frames 4 --size 32 --epochs 2 --milestones 1'
     assert main(['train', '--data', str(root), '--out', str(tmp_path/'a run'), *typed.split(), '--with', 'augment.hflip=false']) == 0
     command = shlex.split(capsys.readouterr().out.partition('Next: ')[2])
-    assert command[-4:] == ['--split', 'test', '--resize', '37x49'] and main(command[1:]) == 0
+    assert command[-4:] == ['--split', 'test', '--resize', '37x49'] and main(command[command.index('evaluate'):]) == 0
     accuracy = json.loads((tmp_path/'a run/evaluate_test.json').read_text())['top1']['accuracy']
     assert accuracy == read_log(tmp_path/'a run')[-1]['test_top1']
 
@@ -288,7 +289,9 @@ def test_sentences(root, tmp_path, capsys, typed, says):
     (['train', '--data', 'x', '--out', 'y', '--epochs', 'three'], "video_convs train: argument --epochs: invalid int value: 'three'; see video_convs train --help"),
     (['trian'], "video_convs: argument COMMAND: invalid choice: 'trian'"),
     (['train'], 'video_convs train: the following arguments are required: --data, --out')])
-def test_arguments_of_the_wrong_kind(capsys, typed, says):
+def test_arguments_of_the_wrong_kind(capsys, monkeypatch, typed, says):
+    monkeypatch.setattr('video_convs.command.spelled', os.path.basename)
+    monkeypatch.setattr(sys, 'argv', ['video_convs'])
     with pytest.raises(SystemExit) as stop: main(typed)
     error = capsys.readouterr().err.strip()
     assert stop.value.code == 2 and error.startswith(says) and len(error.splitlines()) == 1

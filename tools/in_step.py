@@ -1,7 +1,8 @@
 "Check that the notebooks are clean and that the package is what they export. Works on a copy, changes nothing."
-import shutil, subprocess, sys, tempfile
+import shlex, shutil, subprocess, sys, tempfile
 from pathlib import Path
 from notebooks import root
+from video_convs.command import spelled
 
 def files(folder):
     "Every file that counts under `folder`, by relative path."
@@ -29,5 +30,7 @@ def check():
 if __name__ == '__main__':
     changed = check()
     for name in changed: print(f'not in step: {name}')
-    if changed: sys.exit('Run nbdev_export, then nbdev_clean, and look at what changed.')
+    if changed:
+        commands = [shlex.quote(spelled(Path(sys.executable).parent/name)) for name in ('nbdev_export', 'nbdev_clean')]
+        sys.exit(f"Run {' && '.join(commands)} and look at what changed.")
     print('Notebooks and package are in step.')

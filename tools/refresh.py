@@ -5,7 +5,9 @@ from notebooks import reading_order, root
 
 bin = Path(sys.executable).parent
 # tqdm.auto notes that there are no widgets, with the path of this machine: outputs are for everyone.
-env = dict(os.environ, PYTHONWARNINGS='ignore:IProgress not found')
+# Commands that messages suggest are spelled as in an activated environment, and bars are for those who wait.
+env = dict(os.environ, PYTHONWARNINGS='ignore:IProgress not found', TQDM_DISABLE='1',
+           PATH=f'{bin}{os.pathsep}{os.environ["PATH"]}')
 for path in reading_order():
     start = time.time()
     print(f'{path.relative_to(root)} ...', end=' ', flush=True)

@@ -7,9 +7,11 @@ __all__ = ['demo', 'train', 'evaluate', 'ensemble', 'submit', 'predict', 'publis
            'recipes', 'plot', 'parser', 'main']
 
 # %% ../nbs/70_cli.ipynb #9218a430
-import argparse, csv, json, shlex, sys
+import argparse, csv, json, re, shlex, sys
 from dataclasses import fields, replace
 from pathlib import Path
+
+from .command import command_line, python_line
 
 # %% ../nbs/70_cli.ipynb #bad50049
 def demo(args) -> None:
@@ -18,16 +20,32 @@ def demo(args) -> None:
     recipe = replace(DEMO_RECIPE, seed=args.seed, epochs=args.epochs or DEMO_RECIPE.epochs)
     print(f"Rendering {args.train_videos + args.test_videos} videos, then training {' and '.join(args.networks)}"
           f" for {recipe.epochs} epochs each. Files go to {args.out}.", flush=True)
-    results = run_demo(args.out, args.train_videos, args.test_videos, recipe, tuple(args.networks))
+    results = run_demo(args.out, args.train_videos, args.test_videos, recipe, tuple(args.networks), on_epoch=_epoch)
     print('\n' + demo_table(results) + '\n')
-    print(f"""Written to {args.out}: a checkpoint and a log.jsonl for each network, results.json,
+    print(_after_demo(args))
+
+def _epoch(name: str, epochs: int, log: list[dict]) -> None:
+    e = log[-1]
+    print(f"{name} epoch {e['epoch']}/{epochs}: loss {e['loss']:.3f}, {e['top1']:.1%} on training videos,"
+          f" {e['test_top1']:.1%} on unseen ones", flush=True)
+
+def _after_demo(args) -> str:
+    "What was written, and commands that go on from there: they work as they stand."
+    out, name = Path(args.out), args.networks[-1]
+    video = min((out/'data/test').rglob('*.mp4'))
+    mine = command_line('train', '--data', out/'data', '--model', name, '--frames', 8, '--size', 48,
+                        '--epochs', 2, '--out', out/'mine')
+    learn = 'make lab' if Path('Makefile').is_file() and Path('nbs').is_dir() else 'https://video-convs.github.io/video_convs'
+    return f"""Written to {out}: a checkpoint and a log.jsonl for each network, results.json,
 curves.png, confusion.png, contact_sheet.png, and the videos under data/.
 
 What to do next:
-  look       {args.out}/contact_sheet.png
-  classify   video_convs predict {args.out}/{args.networks[-1]} VIDEO
-  your own   video_convs train --data FOLDER_OF_CLASSES --model hgc_resnet18 --frames 8 --size 112 --out runs/mine
-  learn      make lab, and open nbs/index.ipynb""")
+  look at the answers              {out/'contact_sheet.png'}
+  classify a video                 {command_line('predict', out/name, video)}
+  test a network                   {command_line('evaluate', out/name, '--data', out/'data')}
+  train on your folder of classes  {mine}
+  read the notebooks               {learn}
+In place of {out/'data'}, name a folder that holds train/CLASS/VIDEO and test/CLASS/VIDEO."""
 
 # %% ../nbs/70_cli.ipynb #ca812d64
 def _pairs(items: list[str], flag: str) -> dict:
@@ -81,7 +99,7 @@ def _next(args) -> str:
              '--resize': ['x'.join(map(str, resize)) if isinstance(resize, list) else resize],
              '--rule': ['dense'] if tested.get('rule') == 'dense' else []}
     words = [str(w) for flag, values in flags.items() if values not in ([], [None]) for w in (flag, *values)]
-    return f" Next: {shlex.join(['video_convs', 'evaluate', args.out, *words])}"
+    return f" Next: {command_line('evaluate', args.out, *words)}"
 
 # %% ../nbs/70_cli.ipynb #12e02cbf
 def _size(text: str) -> int | tuple[int, int]:
@@ -123,6 +141,7 @@ def evaluate(args) -> None:
     from video_convs.train.evaluate import mean_over_splits, refuse_missing, report, save_scores, score
     from video_convs.train.loop import find_device
     n, options, reports, device = len(args.checkpoint), _pairs(args.option, '--option'), {}, find_device(args.device)
+    secret = []  # files of scores of splits without labels
     if args.out and n > 1: raise ValueError("--out names the file of one checkpoint: leave it out for several")
     if args.out: _room(args.out)  # if there is none, better now than later
     if args.folds and not args.dataset: raise ValueError("--fold chooses a split of --dataset: name it, or use --split")
@@ -150,13 +169,14 @@ def evaluate(args) -> None:
             written = [save_scores(s, out.with_suffix('.safetensors'))]
             title = ' '.join(filter(None, (where if n > 1 else '', split if n > 1 else '', fold and f"fold {fold['fold']}", task)))
             if title: print(f'{title}:')
-            if (s.labels < 0).any(): print("The labels of this split are secret. Next: video_convs submit", written[0])
+            if (s.labels < 0).any(): secret.append(written[0])
             else:
                 result = report(s, args.average)
                 reports.setdefault(task, []).append(result)
                 _print_report(result, per_class=n == 1)
                 written.append(write_atomic(out, json.dumps(result, indent=1).encode()))
             print(f"Written to {' and '.join(map(str, written))}")
+    if secret: print(_submit_line(secret, args.dataset))
     for task, each in reports.items():
         if n == 1: continue
         for key, r in mean_over_splits(each).items():
@@ -174,12 +194,22 @@ def ensemble(args) -> None:
         file = save_scores(scores, Path(args.out).with_suffix('.safetensors'))
     if (scores.labels < 0).any():
         if not args.out: raise ValueError("the labels of this split are secret: give --out, for a file of scores that can be submitted")
-        return print("The labels of this split are secret. Next: video_convs submit", file)
+        return print(_submit_line([file], scores.about.get('data')))
     result = report(scores, args.average)
     _print_report(result)
     if args.out:
         write_atomic(Path(args.out), json.dumps(result, indent=1).encode())
         print(f"Written to {args.out}, and the scores beside it")
+
+def _submit_line(files: list, server: str | None) -> str:
+    "The command that makes the file for a server, where its name is known."
+    from video_convs.train.evaluate import SERVERS
+    if server not in SERVERS: return "The labels of this split are secret: there is no accuracy to print."
+    out, then = Path(files[0]).with_suffix('.zip' if server == 'epic55' else '.csv'), 'Next'
+    if server == 'epic55':  # one file for both test splits
+        files = [re.sub('_s[12]_', f'_{split}_', str(file)) for split in ('s1', 's2') for file in files]
+        then = 'When s1 and s2 are both scored'
+    return f"The labels of this split are secret. {then}: {command_line('submit', *files, '--server', server, '--out', out)}"
 
 def submit(args) -> None:
     "Files of scores as the file that a test server takes."
@@ -222,7 +252,7 @@ def publish(args) -> None:
     print(f"Published: {push(args.checkpoint, args.repo_id, args.private)}")
     space = write_space(args.checkpoint, args.repo_id)
     if args.space: print(f"Published: {push_space(space, args.space, args.private)}")
-    else: print(f"A Space that shows it is in {space}: try it with `python {space}/app.py` (needs gradio), publish it with --space")
+    else: print(f"A Space that shows it is in {space}: try it with `{python_line(space/'app.py')}` (needs gradio), publish it with --space")
 
 def pull(args) -> None:
     "Fetch a checkpoint from the Hugging Face Hub."
@@ -311,7 +341,8 @@ def plot(args) -> None:
 
 # %% ../nbs/70_cli.ipynb #4cae74a4
 class _Parser(argparse.ArgumentParser):
-    def error(self, message): self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")  # one line, no usage
+    def error(self, message):  # one line, no usage
+        self.exit(2, f"{self.prog}: {message}; see {command_line(*self.prog.split()[1:], '--help')}\n")
 
 def parser() -> argparse.ArgumentParser:
     "The whole command line."
@@ -346,7 +377,7 @@ def parser() -> argparse.ArgumentParser:
     c = command(train, 'Train a network on a folder of classes (DIR/<class>/*.mp4), a CSV (path, label, split) or a public data set.')
     c.add_argument('--data', required=True, help="folder, or CSV file; for a public data set the folder of its owners' files")
     c.add_argument('--out', required=True, help='folder of the run; an interrupted run there goes on')
-    c.add_argument('--recipe', help="a paper's recipe, such as h2cn.something-v1; see video_convs recipes")
+    c.add_argument('--recipe', help="a paper's recipe, such as h2cn.something-v1; see " + command_line('recipes').replace('%', '%%'))
     c.add_argument('--dataset', help="name of a public data set, such as ucf101; the recipe's if left out; 'folder' or 'csv' for your own")
     c.add_argument('--option', nargs='*', default=[], metavar='NAME=VALUE', help='options of --dataset, such as fold=1 or allow_missing=true')
     c.add_argument('--model', help="name of a network, such as tsn_tiny or hgc_resnet50; the recipe's, or that of the weights, or hgc_resnet18")
@@ -488,7 +519,7 @@ def main(
     "The command `video_convs`."
     argv = sys.argv[1:] if argv is None else argv
     args, unknown = parser().parse_known_args(argv)
-    args.typed = shlex.join(['video_convs', *argv])
+    args.typed = shlex.join(['video_convs', *argv])  # kept with the weights, for other machines: the plain name
     try:
         if unknown: _refuse(unknown[0], args.flags)
         return args.function(args) or 0

@@ -7,7 +7,9 @@ __all__ = ['DEMO_RECIPE', 'text_table', 'contact_sheet', 'run_demo', 'demo_table
 
 # %% ../nbs/50_demo.ipynb #536c7601
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -45,9 +47,12 @@ def contact_sheet(
     few = videos.subset(rows)
     clips = Clips(few, spec, train=False)
     answers = {name: score(model, clips, progress=False).logits.argmax(1) for name, model in models.items()}
-    size = spec.frames * 0.85 + 2.6, 0.9 * len(rows)
-    fig, axes = plt.subplots(len(rows), spec.frames, figsize=size, squeeze=False)
-    fig.subplots_adjust(left=0.01, right=0.70, top=0.97, bottom=0.01, wspace=0.04, hspace=0.06)
+    letters = max(map(len, videos.classes)) + max(map(len, answers)) + 2
+    frames, height = spec.frames * 0.85, max(0.9, 0.25 * (1 + len(answers)))  # inches
+    width, total = frames + 0.075 * letters + 0.4, height * len(rows) + 0.2
+    fig, axes = plt.subplots(len(rows), spec.frames, figsize=(width, total), squeeze=False)
+    fig.subplots_adjust(left=0.1 / width, right=(0.1 + frames) / width, top=1 - 0.1 / total, bottom=0.1 / total,
+                        wspace=0.04, hspace=0.06)
     mean, std = (torch.tensor(v).view(3, 1, 1, 1) for v in (spec.mean, spec.std))
     for r, row in enumerate(axes):
         clip, label, _ = clips[r]
@@ -56,10 +61,11 @@ def contact_sheet(
             ax.imshow(frame)
             ax.axis('off')
         where = dict(transform=row[-1].transAxes, va='center', fontsize=8)
-        row[-1].text(1.15, 0.8, videos.classes[label], weight='bold', **where)
+        pitch = 1 / (1 + len(answers))
+        row[-1].text(1.15, 1 - pitch / 2, videos.classes[label], weight='bold', **where)
         for k, (name, guess) in enumerate(answers.items()):
             colour = 'green' if guess[r] == label else 'firebrick'
-            row[-1].text(1.15, 0.5 - 0.3 * k, f'{name}: {videos.classes[guess[r]]}', color=colour, **where)
+            row[-1].text(1.15, 1 - pitch * (k + 1.5), f'{name}: {videos.classes[guess[r]]}', color=colour, **where)
     return fig
 
 # %% ../nbs/50_demo.ipynb #ad9aede1
@@ -71,7 +77,8 @@ def run_demo(
     test_videos: int = 600, # rendered for testing
     recipe: Recipe = DEMO_RECIPE,
     networks: tuple[str, ...] = ('tsn_tiny', 'hgc_tiny'),
-    progress: bool | None = None, # bars: True, False, or None for "where there is a terminal"
+    on_epoch: Callable[[str, int, list[dict]], None] | None = None, # called with a network's name, the number of epochs, its log
+    progress: bool | None = None, # True: bars, False: silence, None: bars or a line now and then
 ) -> dict: # network → its line of the table, as data
     "Render, read, train, compare, draw."
     import matplotlib.pyplot as plt
@@ -87,7 +94,8 @@ def run_demo(
         torch.manual_seed(recipe.seed)
         model = create_model(name, num_classes=len(learn.classes), classes=learn.classes, input_spec=spec,
                              dropout=recipe.dropout)
-        logs[name] = train(model, train_clips, recipe, out/name, test=top1, progress=progress)
+        tell = on_epoch and partial(on_epoch, name, recipe.epochs)
+        logs[name] = train(model, train_clips, recipe, out/name, test=top1, on_epoch=tell, progress=progress)
         models[name], reports[name] = model, evaluate(model, test_clips, progress=progress)
         cost = complexity(model, (1, 3, spec.frames, spec.size, spec.size))
         pairs = pair_accuracy(reports[name], unseen.pairs)

@@ -24,7 +24,6 @@ from huggingface_hub.errors import (GatedRepoError, HfHubHTTPError, HFValidation
                                     OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError)
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
-from tqdm import tqdm
 
 from .data.transforms import Views, eval_transform
 from .data.video import Decoder, VideoError
@@ -33,6 +32,7 @@ from .nets.complexity import complexity, human
 from .nets.official import packaged_table
 from .nets.surgery import suggest
 from .nets.zoo import VideoNet, list_models, variants
+from .progress import progress_bar
 from .train.evaluate import AVERAGES
 from .train.loop import find_device, read_log
 
@@ -269,7 +269,7 @@ def _page(file, *wanted):
     try: page = json.loads(file.read_bytes())
     except ValueError as error: raise ValueError(f"{file} is not JSON ({error}): write it again, or remove it") from None
     if not isinstance(page, dict) or any(key not in page for key in wanted):
-        raise ValueError(f"{file} lacks {', '.join(wanted)}: write it again with `video_convs evaluate`, or remove it")
+        raise ValueError(f"{file} lacks {', '.join(wanted)}: evaluate the checkpoint again, which writes it anew, or remove it")
     return page
 
 def _reports(folder):
@@ -545,7 +545,7 @@ def predict_many(
     average: str = 'logits', # over the views: 'logits' or 'probabilities'
     timeout: float = 60., # seconds that decoding a video may take
     batch_size: int = 16, # clips at a time
-    progress: bool | None = None, # a bar: True, False, or None for "where there is a terminal"
+    progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
 ) -> tuple[dict[str, Answer | dict[str, Answer]], dict[str, str]]: # path → answer, as of `predict`; path → why there is none
     "Classify video files, batch by batch; one that cannot be read does not stop the others."
     if not len(videos): raise ValueError("no videos: name one file or more")
@@ -556,8 +556,7 @@ def predict_many(
     if model.input_spec.modality != 'rgb':
         raise ValueError(f"{model.name} wants {model.input_spec.modality}, which a video file does not hold: use a network for RGB")
     step = max(batch_size // views.count, 1)
-    for start in tqdm(range(0, len(videos), step), desc=f'{model.name} videos', unit='batch', leave=False,
-                      disable=None if progress is None else not progress):
+    for start in progress_bar(range(0, len(videos), step), progress, desc=f'{model.name} videos', unit='batch'):
         clips = {}
         for video in videos[start:start + step]:
             try: clips[str(video)] = _read(video, model.input_spec, views, timeout)

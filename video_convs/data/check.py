@@ -20,17 +20,16 @@ from .catalogue import _FOUND, CUT, DATASETS, Lacking, _entry, find_videos, open
 from .datasets import Span, VideoFiles, _one_thread, pick_in_span
 from .video import Decoder, write_video
 from ..nets.checkpoint import write_atomic
+from ..progress import progress_bar
 
 # %% ../../nbs/data/37_check.ipynb #c7c20369
 def _all(function, jobs, done, workers, progress, title):
     "Call function(decoder, job) for all jobs, side by side; done(job, value, why not) as they finish, one at a time."
-    from tqdm import tqdm
     workers = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
     free, every = queue.SimpleQueue(), [Decoder() for _ in range(workers)]
     lock, stopped = threading.Lock(), threading.Event()
     for decoder in every: free.put(decoder)
-    bar = tqdm(total=len(jobs), desc=title, unit='video',
-               disable=not jobs or (None if progress is None else not progress))
+    bar = progress_bar(None, progress, len(jobs), leave=True, desc=title, unit='video')
     def run(job):
         decoder, value, why = free.get(), None, None
         try: value = function(decoder, job)
@@ -127,7 +126,7 @@ def check_dataset(
     deep: bool = False, # decode every frame
     workers: int | None = None, # processes; None: one per processor
     limit: float = 60, # seconds for one video, and one more for each MB
-    progress: bool | None = None, # a bar: True, False, or None for "where there is a terminal"
+    progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
     **options, # of the data set: fold, order, partial …
 ) -> dict[str, dict]: # split → how many are listed, fine, missing, broken
     "Say what of a data set is there, what is missing and what does not decode."
@@ -209,7 +208,7 @@ def prepare_dataset(
     crf: int = 18, # quality of H.264: 0 lossless, 18 hardly visible loss
     workers: int | None = None, # processes; None: one per processor
     limit: float = 300, # seconds for one video, and one more for each MB
-    progress: bool | None = None, # a bar: True, False, or None for "where there is a terminal"
+    progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
     **options, # of the data set: fold, partial …
 ) -> dict: # how many are done, new, missing, and failed: path → why
     "Copy a data set with small frames and many key frames."

@@ -30,6 +30,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampl
 from .sampling import sample_rng
 from .transforms import FLIPS, Augment, Views, normalise, train_transform
 from .video import VideoError, VideoInfo, probe, read_frames
+from ..progress import progress_bar
 
 # %% ../../nbs/data/34_datasets.ipynb #848ede70
 Span = tuple[int, int]  # first frame, from 0, and the one after the last
@@ -586,16 +587,15 @@ class Clips(Dataset):
         return len(self)*self.views.count*frames*side**2*self.dataset.reader.channels
 
     def fill_cache(self,
-        progress: bool | None = None, # a bar: True, False, or None for "where there is a terminal"
+        progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
     ) -> 'Clips':
         "Decode everything that is not cached yet, on all processors; `loader` calls it."
-        from tqdm import tqdm
         todo = [i for i in range(len(self)) if i not in self._kept] if self.cache else []
         pool = ThreadPoolExecutor(os.cpu_count())
         try:
             with _one_thread():
-                for _ in tqdm(pool.map(self._keep, todo), total=len(todo), desc=f'decode {self.dataset.name}',
-                              leave=False, disable=not todo or (None if progress is None else not progress)): pass
+                for _ in progress_bar(pool.map(self._keep, todo), progress, len(todo),
+                                      desc=f'decode {self.dataset.name}', unit='video'): pass
         finally: pool.shutdown(cancel_futures=True)  # Ctrl-C need not wait for the rest
         return self
 
@@ -626,10 +626,11 @@ def loader(
     workers: int = 0, # processes that read; 0: this one. With a cache, 0 is fastest
     seed: int = 0, # of the order
     epoch: int = 0, # of the order, counted from 0
+    progress: bool | None = None, # while the cache is filled; see `fill_cache`
 ) -> DataLoader: # of `Batch`; its .dataset is `clips`
     "Batches of clips; the same ones for the same seed and epoch, whatever the number of workers."
     if batch_size < 1: raise ValueError(f"a batch needs one clip or more, got batch_size = {batch_size}")
-    clips.fill_cache()
+    clips.fill_cache(progress)
     order, other = (torch.Generator().manual_seed(seed*1_000_003 + epoch) for _ in range(2))
     sampler = RandomSampler(clips, generator=order) if shuffle else SequentialSampler(clips)
     # torch draws the workers' seeds from `other`: they change neither the order nor the caller's random numbers

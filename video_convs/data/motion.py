@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..progress import progress_bar
+
 # %% ../../nbs/data/30_motion.ipynb #46f07e63
 @dataclass(frozen=True)
 class MotionConfig:
@@ -395,12 +397,11 @@ def render_task(
     test: int = 512, # number of videos to test on
     config: MotionConfig = MotionConfig(),
     seed: int = 0,
-    progress: bool | None = None, # a bar: True, False, or None for "where there is a terminal"
+    progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
     workers: int | None = None, # threads that draw and encode; None: one per processor
     fps: float = 12, # frames per second of the files
 ) -> Path: # the folder
     "Write a task as `root/<split>/<class>/<number>.mp4` and `root/dataset.json`; what is there stays."
-    from tqdm import tqdm
     from video_convs.data.video import write_video
     entry, root, counts = _task(task), Path(root), dict(train=train, test=test)
     done, part = _claim(root, _manifest(entry, config, seed, counts))
@@ -412,8 +413,7 @@ def render_task(
         write_video(path(*job), frames, fps=fps, qp=16, gop=1, preset='ultrafast')
     jobs = [(split, i) for split, n in counts.items() for i in range(n) if not path(split, i).exists()]
     pool = ThreadPoolExecutor(workers or os.cpu_count())
-    bar = tqdm(total=len(jobs), desc=f'render {task}', unit='video',
-               disable=not jobs or (None if progress is None else not progress))
+    bar = progress_bar(None, progress, len(jobs), leave=True, desc=f'render {task}', unit='video')
     try:
         for _ in pool.map(write, jobs): bar.update()
     finally:

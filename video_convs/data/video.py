@@ -23,6 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..command import python_line
+
 # %% ../../nbs/data/31_video.ipynb #7fdc00db
 class VideoError(ValueError):
     "A video that cannot be used as asked; the message names the file and says what to do."
@@ -432,8 +434,8 @@ class _Process:
                 env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths), 'PYTHONSAFEPATH': '1'}), os.getpid()
             answer, _ = self._within(120, self._talk, self._process, {})
             if answer is None or 'died' in answer:
-                raise OSError("the decoding process does not start: see what `python -c 'import"
-                              " video_convs.data.video'` says")
+                check = python_line('-c', 'import video_convs.data.video')
+                raise OSError(f"the decoding process does not start: see what `{check}` says")
         return self._process
 
     def _within(self, seconds, function, *args):

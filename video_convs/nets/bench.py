@@ -17,6 +17,7 @@ from .complexity import complexity
 from .zoo import VideoNet, create_model
 from ..ops.bench import machine
 from ..ops.literal import milliseconds
+from ..progress import progress_bar
 
 # %% ../../nbs/nets/29_models.ipynb #e5b0e1fd
 TIMED = ('tsn', 'tsm', 'r2plus1d', 'hgc', 'h2cn', 'sth', 'hf_tsn', 'stc', 'stc_light', 'stc_equal', 'gst', 'gst_large', 'tin', 'tam', 'p3d', 'c3d')
@@ -74,10 +75,9 @@ def bench_networks(
     size: int = 224, # pixels
     rounds: int = 9, # turns of each network; medians are reported
     memory: bool = True, # also measure memory, in a process per network
-    progress: bool | None = None, # a bar: True, False, or None for "where there is a terminal"
+    progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
 ) -> dict: # JSON-able: the machine, and one row per network
     "Time networks side by side on this CPU, and measure the memory that they need."
-    from tqdm import tqdm
     found = [op for op in TIMED if fnmatchcase(op, pattern)]
     if not found: raise ValueError(f"no network is called {pattern!r}; there are {', '.join(TIMED)}")
     names = [f'{op}_{backbone}' for op in dict.fromkeys(['tsn', *found])]
@@ -92,7 +92,7 @@ def bench_networks(
         median = milliseconds(rounds=rounds, **{name: lambda name=name: run(name) for name in names})
         for row in rows: row[mode] = median[row['network']]
     models.clear()
-    for row in tqdm(rows * memory, desc='memory', leave=False, disable=None if progress is None else not progress):
+    for row in progress_bar(rows * memory, progress, desc='memory', unit='network'):
         row['memory'] = peak_memory(row['network'], frames, batch, size)
     return dict(machine=machine('cpu'), torch=torch.__version__, frames=frames, batch=batch, size=size, rounds=rounds, rows=rows)
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..clips import fold, unfold
+from ..progress import progress_bar
 from .aggregation import HFModule
 from .collaborative import STCConv
 from .h2cn_blocks import CMCB
@@ -96,15 +97,14 @@ def bench_operators(
     batch: int = 2, # B
     rounds: int = 9, # turns of each form; medians are reported
     shrink: int = 1, # divides the sides of the maps, for a quick look
-    progress: bool | None = None, # a bar: True, False, or None for "where there is a terminal"
+    progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
 ) -> dict: # JSON-able: the machine, and one row per operator, shape and mode, in milliseconds
     "Time the operators beside the convolution of their place and beside their plain forms."
-    from tqdm import tqdm
     jobs = [(name, C, max(S // shrink, 1)) for name, e in OPERATORS.items() if fnmatchcase(name, pattern) for C, S in e.shapes]
     if not jobs: raise ValueError(f"no operator is called {pattern!r}; there are {', '.join(OPERATORS)}")
     if device.startswith('cuda') and not torch.cuda.is_available(): raise ValueError("there is no CUDA device here: choose device='cpu'")
     rows = []
-    for name, C, S in tqdm(jobs, desc='bench', leave=False, disable=None if progress is None else not progress):
+    for name, C, S in progress_bar(jobs, progress, desc='bench', unit='place'):
         for mode, times in _race(OPERATORS[name], C, S, frames, batch, torch.device(device), dtype, compiled, rounds).items():
             rows.append(dict(operator=name, mode=mode, channels=C, size=S, **times))
     return dict(device=device, machine=machine(device), torch=torch.__version__, dtype=str(dtype).removeprefix('torch.'),

@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from ..data.datasets import Clips, loader, match_classes
 from ..data.transforms import Views
 from ..nets.checkpoint import write_atomic
 from ..nets.zoo import VideoNet
+from ..progress import progress_bar
 
 # %% ../../nbs/train/42_evaluate.ipynb #86182133
 def wilson_interval(
@@ -102,10 +104,9 @@ def score(
     clips: Clips, # of a test split; its `views` are what is averaged
     batch_size: int = 16, # clips at a time
     workers: int = 0, # processes that read videos
-    progress: bool | None = None, # a bar: True, False, or None for "where there is a terminal"
+    progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
 ) -> Scores | dict[str, Scores]: # for a network with several tasks: task → scores
     "The scores of every video that can be read, in the order of the data set."
-    from tqdm import tqdm
     if clips.train:
         raise ValueError("these clips are drawn at random for training; evaluate needs Clips(…, train=False)")
     if batch_size < 1: raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
@@ -113,11 +114,10 @@ def score(
     device, was_training, ids = next(model.parameters()).device, model.training, _ids(data)
     rows, read = defaultdict(list), []
     missing = {name: f"{name} is listed but not on the disk" for name in data.absent}
-    batches = loader(clips, max(batch_size // V, 1), shuffle=False, workers=workers)
+    batches = loader(clips, max(batch_size // V, 1), workers=workers, progress=progress)
     model.eval()
     try:
-        for batch in tqdm(batches, desc=f'{model.name} unseen videos', leave=False,
-                          disable=None if progress is None else not progress):
+        for batch in progress_bar(batches, progress, desc=f'{model.name} unseen videos', unit='batch'):
             missing |= batch.failed
             read += batch.indices.tolist()
             for part in batch.clips.split(batch_size) if len(batch.indices) else ():
@@ -358,22 +358,36 @@ def pair_accuracy(
     return _accuracy(sum(confusion[np.ix_(pair, pair)].sum() for pair in pairs), confusion.sum())
 
 # %% ../../nbs/train/42_evaluate.ipynb #f2f492be
+def _inches(texts: Sequence[str], points: float) -> float:
+    "How long the longest text is."
+    from matplotlib.textpath import TextPath
+    return max(TextPath((0, 0), text, size=points).get_extents().x1 for text in texts) / 72
+
 def plot_confusion(
     reports: dict[str, dict], # title → report of `evaluate`
 ): # → matplotlib Figure
     "Confusion matrices side by side, in per cent of the true class."
     import matplotlib.pyplot as plt
-    side = max(3., 0.42 * max(len(r['classes']) for r in reports.values()) + 1)
-    fig, axes = plt.subplots(1, len(reports), figsize=(side * len(reports), side), squeeze=False, layout='constrained')
-    for ax, (title, r) in zip(axes[0], reports.items()):
+    most = max(len(r['classes']) for r in reports.values())
+    numbers = most <= 30  # in the cells; there is no room for them among more
+    side = max(2.2, (0.42 if numbers else 0.14) * most)  # inches of a matrix
+    before = 0.45 + 1.05 * _inches([name for r in reports.values() for name in r['classes']], 7)
+    titles = [fill(f"{title}: {r['top1']['accuracy']:.1%}", int(side / 0.09)) for title, r in reports.items()]
+    width = before + side + (0.15 if numbers else 0.8)
+    height = before + side + 0.2 + 0.15 * max(title.count('\n') + 1 for title in titles)
+    fig = plt.figure(figsize=(width * len(reports), height))
+    for k, (title, r) in enumerate(zip(titles, reports.values())):
         confusion, n = np.array(r['confusion'], float), len(r['classes'])
         share = 100 * confusion / confusion.sum(1, keepdims=True).clip(1)
-        ax.imshow(share, cmap='Blues', vmin=0, vmax=100)
-        for i, j in zip(*np.nonzero(share)):
+        left = (width * k + before) / (width * len(reports))
+        ax = fig.add_axes((left, before / height, side / (width * len(reports)), side / height))
+        image = ax.imshow(share, cmap='Blues', vmin=0, vmax=100)
+        for i, j in zip(*np.nonzero(share)) if numbers else ():
             colour = 'white' if share[i, j] > 60 else 'black'
             ax.text(j, i, f'{share[i, j]:.0f}', ha='center', va='center', fontsize=7, color=colour)
+        if not numbers: fig.colorbar(image, cax=ax.inset_axes((1.01, 0.35, 0.01, 0.3)), label='% of the true class')
         ax.set_xticks(range(n), r['classes'], rotation=90, fontsize=7)
         ax.set_yticks(range(n), r['classes'], fontsize=7)
         ax.set(xlabel='answer', ylabel='true class')
-        ax.set_title(f"{title}: {r['top1']['accuracy']:.1%}", fontsize=9)
+        ax.set_title(title, fontsize=9)
     return fig

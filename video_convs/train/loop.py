@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from textwrap import fill
 
 import torch
 import torch.distributed as dist
@@ -31,6 +32,7 @@ from ..data.datasets import Clips, collate_clips
 from ..nets.checkpoint import read_config, save, write_atomic
 from ..nets.surgery import match_names
 from ..nets.zoo import VideoNet
+from ..progress import progress_bar
 from .recipes import Recipe, learning_rate
 
 # %% ../../nbs/train/41_loop.ipynb #f368dd06
@@ -200,9 +202,9 @@ def epoch_batches(
     steps = [order[i:i + batch_size] for i in range(0, videos, batch_size)]
     return [step[len(step) * rank // world:len(step) * (rank + 1) // world] for step in steps]
 
-def _loader(clips, batches, workers, pin):
+def _loader(clips, batches, workers, pin, progress):
     "Reads batches; nothing random is drawn here, so it takes nothing from the caller's random numbers."
-    clips.fill_cache()
+    clips.fill_cache(progress)
     return DataLoader(clips, batch_sampler=batches, num_workers=workers, collate_fn=collate_clips, pin_memory=pin,
                       generator=torch.Generator().manual_seed(0))
 
@@ -282,19 +284,18 @@ def train_epoch(
     still: Sequence[nn.Module] = (), # norms that keep their statistics
     workers: int = 0, # processes that read videos
     max_skipped: float = .05, # share of the videos that may be unreadable
-    progress: bool | None = None, # a bar: True, False, or None for "where there is a terminal"
+    progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
 ) -> Iterator[dict]: # the numbers of each step
     "One pass over the training videos, step by step."
-    from tqdm import tqdm  # not tqdm.auto, which opens a second iterator over the loader, with its own workers
     model, sums, device = state.model, state.sums, next(state.model.parameters()).device
     shares = epoch_batches(len(clips), recipe.batch_size, recipe.seed, state.epoch, rank(), world())
     steps, tasks = len(shares), _task_labels(model, clips.dataset)
     clips.set_epoch(state.epoch)
     model.train()
     for norm in still: norm.eval()
-    batches = _loader(clips, shares[state.step:], workers, device.type == 'cuda')
-    bar = tqdm(batches, initial=state.step, total=steps, desc=f'{model.name} epoch {state.epoch + 1}/{recipe.epochs}',
-               leave=False, disable=rank() > 0 or (None if progress is None else not progress))
+    batches = _loader(clips, shares[state.step:], workers, device.type == 'cuda', progress)
+    bar = progress_bar(batches, progress, steps, initial=state.step, unit='batch',
+                       desc=f'{model.name} epoch {state.epoch + 1}/{recipe.epochs}')
     mark = time.perf_counter()
     for batch in bar:
         sums['waited'] += time.perf_counter() - mark
@@ -323,7 +324,7 @@ def train_epoch(
         speed = dict(clips_per_s=sums['seen'] / sums['seconds'], wait_share=sums['waited'] / sums['seconds'])
         if sums['seen']:
             bar.set_postfix_str(f"loss {sums['loss'] / sums['seen']:.3f}, top-1 {sums['right'] / sums['seen']:.1%},"
-                                f" {speed['clips_per_s']:.0f} clips/s, waits {speed['wait_share']:.0%}")
+                                f" {speed['clips_per_s']:.0f} clips/s, waits {speed['wait_share']:.0%}", refresh=False)
         yield dict(epoch=state.epoch + 1, step=state.step, **numbers, lr=rate, **speed, memory_gb=memory_gb(device))
     sums['skipped'] = _gather_dict(sums['skipped'])
     if not sums['seen']: raise ValueError(_lost(sums, clips, max_skipped))
@@ -535,7 +536,7 @@ def train(
     test: Callable[[VideoNet], dict] | None = None, # called after each epoch; what it returns joins the log
     workers: int = 0, # processes that read videos; 0 reads in this one
     device: str | None = None, # 'cuda', 'cpu'; None takes a GPU if there is one
-    progress: bool | None = None, # a bar: True, False, or None for "where there is a terminal"
+    progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
     on_epoch: Callable[[list[dict]], None] | None = None, # called with the log so far, e.g. `live_plot`
     keep: int = 1, # how many of the newest checkpoints
     save_every: int = 0, # steps after which the state is written in the middle of an epoch too; 0: never
@@ -621,16 +622,28 @@ def plot_runs(
     fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout='constrained')
     for name, log in logs.items():
         x = [e['epoch'] for e in log]
-        line, = left.plot(x, [e['loss'] for e in log], label=name)
-        right.plot(x, [100 * e['top1'] for e in log], color=line.get_color(), label=f'{name}, training')
+        dot = dict(marker='o' if len(x) == 1 else None)  # a line needs two points
+        line, = left.plot(x, [e['loss'] for e in log], **dot, label=fill(name, 30))
+        right.plot(x, [100 * e['top1'] for e in log], **dot, color=line.get_color(), label=fill(f'{name}, training', 30))
         if 'test_top1' in log[-1]:
-            right.plot(x, [100 * e['test_top1'] for e in log], '--', color=line.get_color(), label=f'{name}, unseen')
+            right.plot(x, [100 * e['test_top1'] for e in log], '--', **dot, color=line.get_color(), label=fill(f'{name}, unseen', 30))
     left.set(xlabel='epoch', ylabel='training loss', ylim=(0, None))
     right.set(xlabel='epoch', ylabel='top-1 accuracy (%)', ylim=(0, 102))
-    for ax in (left, right):
-        ax.legend(fontsize=8)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+    for ax in (left, right): ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    _legends(fig, left, right)
     return fig
+
+def _legends(fig, left, right):
+    "In the axes as long as there is room, else one below them for both."
+    lines = [text.count('\n') + 1 for text in right.get_legend_handles_labels()[1]]
+    if sum(lines) <= 12:
+        for ax in (left, right): ax.legend(fontsize=8)
+        return
+    handles, names = left.get_legend_handles_labels()
+    right.set_ylabel('top-1 (%), dashes: unseen')
+    row = 0.06 + 0.14 * max(name.count('\n') + 1 for name in names)  # inches
+    fig.set_figheight(3.4 + row * -(-len(names) // 3))
+    fig.legend(handles, names, loc='outside lower center', ncols=3, fontsize=8)
 
 def live_plot(
     log: list[dict], # so far; pass this function to `train` as `on_epoch`
