@@ -30,7 +30,8 @@ def main():
     start, n = time.time(), len(reading_order())
     workers = max(1, min(os.cpu_count() or 1, 8, n))  # a notebook takes up to 2 GB of memory
     in_step, _, _ = run('notebooks and package in step', sys.executable, 'tools/in_step.py')
-    notebooks, _, slow = run(f'{n} notebooks, {workers} at a time', f'{bin}/nbdev_test', '--n_workers', str(workers), '--timing')
+    flags = ['--flags', 'slow'] if '--slow' in sys.argv else []
+    notebooks, _, slow = run(f'{n} notebooks, {workers} at a time', f'{bin}/nbdev_test', '--n_workers', str(workers), '--timing', *flags)
     tests, summary, more = run('pytest', sys.executable, '-m', 'pytest', '-q', '--durations=10', '-n', str(min(workers, 4)),
                                '--dist', 'loadgroup', *sys.argv[1:], 'tests')
     print('\nThe ten slowest, in seconds:')
