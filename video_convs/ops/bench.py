@@ -222,6 +222,7 @@ def time_operator(
     T: int = 8, # frames
     B: int = 2, # clips
     rounds: int = 9, # turns of each form; medians are reported
+    plain: bool = True, # the plain form too, if the setting's form is 'eager'
 ) -> dict[str, dict[str, float]]: # mode → 'conv', 'fast', 'plain' and 'instead' in milliseconds; on a GPU 'memory' in bytes
     "Time an operator in one place beside the convolution there and, eagerly, beside its plain form."
     entry, (of_frames, of_clips) = OPERATORS[name], LAYOUTS[setting.memory_format]
@@ -231,7 +232,7 @@ def time_operator(
     z = x[:, :C].contiguous(memory_format=of_clips)
     op, conv = entry.make(C, T).to(**like), nn.Conv2d(C, C, 3, padding=1, bias=False).to(memory_format=of_frames, **like)
     forms = {'conv': (_framewise(conv), z, conv), 'fast': (op, x, op)}
-    if setting.form == 'eager': forms['plain'] = (lambda x: entry.plain(op, x), x, op)
+    if plain and setting.form == 'eager': forms['plain'] = (lambda x: entry.plain(op, x), x, op)
     if entry.instead:
         base = entry.instead(C).to(memory_format=of_frames, **like)
         forms['instead'] = (_framewise(base), x, base)
