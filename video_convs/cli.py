@@ -314,9 +314,10 @@ def bench(args) -> None:
     from video_convs.nets import bench as nets
     from video_convs.nets.checkpoint import write_atomic
     from video_convs.ops import bench as ops
-    if args.what == 'nets': result, table = nets.bench_networks(args.only, rounds=args.rounds), nets.bench_table
-    else: result, table = ops.bench_operators(args.only, args.device, getattr(torch, args.dtype), args.compile, rounds=args.rounds), ops.bench_table
-    print(table(result))
+    home, run = (nets, nets.bench_networks) if args.what == 'nets' else (ops, ops.bench_operators)
+    result = run(args.only, device=args.device, dtype=getattr(torch, args.dtype), memory_format=args.memory_format,
+                 form=args.form, rounds=args.rounds)
+    print(home.bench_table(result))
     if args.out:
         write_atomic(Path(args.out), json.dumps(result, indent=1).encode())
         print(f"\nWritten to {args.out}")
@@ -500,9 +501,13 @@ def parser() -> argparse.ArgumentParser:
     c = command(bench, 'Time operators beside the convolutions of their places and their plain forms; or whole networks beside TSN.')
     c.add_argument('what', choices=['ops', 'nets'], help='what to time')
     c.add_argument('--only', default='*', metavar='PATTERN', help="operators to time, such as 'HgC*', or networks, such as 'stc*'")
-    c.add_argument('--device', default='cpu', help="of operators: 'cpu' or 'cuda'")
-    c.add_argument('--dtype', default='float32', choices=['float32', 'bfloat16'], help='of operators: type of all numbers')
-    c.add_argument('--compile', action='store_true', help='of operators: also time what torch.compile makes of them')
+    c.add_argument('--device', default='cpu', help="'cpu' or 'cuda'")
+    c.add_argument('--dtype', default='float32', choices=['float32', 'bfloat16', 'float16'],
+                   help='type of all numbers of an operator; of a network, by autocast')
+    c.add_argument('--memory-format', default='channels_last', choices=['channels_last', 'contiguous'],
+                   help='how clips and weights lie in memory')
+    c.add_argument('--form', default='eager', choices=['eager', 'compiled', 'graph'],
+                   help='line by line, through torch.compile, or as a CUDA graph')
     c.add_argument('--rounds', type=int, default=9, help='turns; medians are reported')
     c.add_argument('--out', help='JSON file for all times')
     return p

@@ -115,6 +115,7 @@ class CMCB(nn.Module):
         self.reduce_norm, self.expand_norm = nn.BatchNorm2d(hidden), nn.BatchNorm2d(channels)
         self.hgc = HgC(hidden, slope=slope if temporal == 'hgc' else 0)
         self.register_buffer('A', torch.tensor([[-1., 1, 0], [0, 1, 0], [0, 1, -1]]), persistent=False)
+        self.register_buffer('ends', torch.tensor([1., 0, 1]), persistent=False)  # the strips at the border
         self.register_buffer('frame', torch.eye(9)[4].view(9, 1, 1, 1), persistent=False)  # the strip that is all pixels
         windows = [self.hgc.spatial[0]] if self.hgc.rings else []
         for w in (self.reduce.weight, self.expand.weight, *windows): nn.init.kaiming_normal_(w, mode='fan_out')
@@ -131,8 +132,8 @@ class CMCB(nn.Module):
         "α_i · (Aᵀ W A) ⊙ area: what each strip's mean at t + i adds to the mean of the hourglass at t."
         if not self.hgc.rings: return self.hgc.taps
         d, w = self.hgc.slope // 2, self.hgc.spatial[0].squeeze(1)  # (h, 3, 3)
-        rows, columns = ((min(d, n) / n, 1, min(d, n) / n) for n in (H, W))
-        window = self.A.T @ w @ self.A * w.new_tensor([[r * c for c in columns] for r in rows])
+        rows, columns = (self.ends * (min(d, n) / n) + (1 - self.ends) for n in (H, W))  # (3,) each
+        window = self.A.T @ w @ self.A * rows[:, None] * columns
         return self.hgc.taps * torch.where(self.hgc.ring == 0, self.frame, window.view(-1, 9, 1, 1, 1))
 
     def strips_first(self, x: Tensor) -> bool:

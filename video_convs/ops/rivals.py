@@ -95,7 +95,7 @@ def over_time_each(
     importance: Tensor | None = None, # (B, C, T): what frames are multiplied by before
 ) -> Tensor: # (B, C, T, H, W), channels-last if x is
     "Depthwise convolution along time with taps that differ from clip to clip, zeros outside."
-    T, r = x.shape[2], taps.shape[2] // 2
+    T, r, taps = x.shape[2], taps.shape[2] // 2, taps.to(x.dtype)  # autocast's softmax is float32
     column = lambda v: v[..., None, None]
     if x.device.type != 'cpu' or torch.compiler.is_compiling():
         z = F.pad(x if importance is None else x * column(importance), (0, 0, 0, 0, r, r))

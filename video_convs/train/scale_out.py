@@ -30,7 +30,8 @@ from .recipes import Recipe, find_recipe, override
 @contextmanager
 def processes():
     "Join the processes that torchrun has started, for as long as the block lasts; alone, do nothing."
-    if int(os.environ.get('WORLD_SIZE', 1)) == 1 or dist.is_initialized():
+    alone = int(os.environ.get('WORLD_SIZE', 1)) == 1 and not dist.is_torchelastic_launched()
+    if alone or dist.is_initialized():
         yield
         return
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
