@@ -5,6 +5,7 @@ from pathlib import Path
 root = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(root/'tools'))
 import nbformat, pytest
+from IPython.core.inputtransformer2 import TransformerManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 import notebooks, site_pages
 
@@ -82,7 +83,8 @@ def test_the_code_of_a_page_runs_from_top_to_bottom():
     path = next(p for p in notebooks.reading_order() if notebooks.page(p) == 'data/sampling')
     shown = [c.source for c in site_pages.prepare(path).cells
              if c.cell_type == 'code' and 'remove-input' not in c.metadata['tags']]
-    subprocess.run([sys.executable, '-c', '\n'.join(shown)], cwd=path.parent, check=True, timeout=300,
+    code = TransformerManager().transform_cell('\n'.join(shown))  # %pip is no Python
+    subprocess.run([sys.executable, '-c', code], cwd=path.parent, check=True, timeout=300,
                    env={**os.environ, 'MPLBACKEND': 'agg'})
 
 def test_a_site_of_two_pages(tmp_path, notebook):
