@@ -16,7 +16,7 @@ source, html = built/'source', built/'html'
 repository = 'https://github.com/video-convs/video_convs/blob/main/'
 
 def prepare(path, names=()):
-    "A notebook with what Sphinx needs: links to pages, tags instead of directives, words for pictures."
+    "A notebook as Sphinx needs it: links to pages, tags for directives, words for pictures."
     nb = nbformat.read(path, as_version=4)
     heading = path.stem
     for cell in nb.cells:
@@ -30,7 +30,7 @@ def prepare(path, names=()):
     return nb
 
 def directives(cell, heading):
-    "Turn `#| hide` and its kin into tags of the renderer; a picture without words gets the heading's."
+    "Turn `#| hide` and its kin into tags of the renderer; the heading describes a picture at need."
     found = dict(re.findall(r'^#\|\s*([\w-]+):?[ \t]*(.*)$', cell.source, re.M))
     cell.source = re.sub(r'^#\|.*\n?', '', cell.source, flags=re.M)
     if 'hide' in found and not re.sub(r'^(#|.*\bnbdev).*\n?', '', cell.source, flags=re.M).strip():
@@ -60,7 +60,7 @@ def output_links(output, names):
     if 'text/markdown' in data: data['text/markdown'] = links(data['text/markdown'], names)
 
 def links(text, names=()):
-    "Links to notebooks lead to pages, names in backticks to the reference; remote pictures become text."
+    "Links to notebooks lead to pages, `names` to the reference; remote pictures become text."
     def reference_link(found):  # plain words such as `clips` are too often not the function
         name = found[1]
         if name not in names or not re.search('[A-Z_]', name): return found[0]
@@ -68,7 +68,8 @@ def links(text, names=()):
     text = re.sub(r'\[!\[([^\]]*)\]\(https?:[^)]*\)\]', r'[\1]', text)
     text = re.sub(r'!\[([^\]]*)\]\(https?:[^)]*\)', r'\1', text)
     text = re.sub(r'\]\((?!https?:)([^)\s]*?)(?:\d+[a-zA-Z]?_)?(\w+)\.(?:ipynb|html)', r'](\1\2.ipynb', text)
-    text = re.sub(r'\]\((?:\.\./)+((?:[A-Z]|data/|docs/)[\w./-]*)(?<!\.ipynb)\)', rf']({repository}\1)', text)
+    text = re.sub(r'\]\((?:\.\./)+((?:[A-Z]|data/|docs/)[\w./-]*)(?<!\.ipynb)\)',
+                  rf']({repository}\1)', text)
     return re.sub(r'(?ms)^```.*?^```|^#.*?$|\[[^\]\n]*\]\([^)\n]*\)|`(\w+)`', reference_link, text)
 
 def contents(paths):
@@ -118,8 +119,9 @@ def defects(folder):
     return found + remote(folder)
 
 def parsed(text):
-    "The tree of a page. Colours of code are thousands of elements: without them it is ready at once."
-    text = re.sub(r'(?s)(<pre\b[^>]*>)(.*?)(?=</pre>)', lambda m: m[1] + re.sub('<[^>]*>', '', m[2]), text)
+    "The tree of a page, without the thousands of elements that colour code."
+    text = re.sub(r'(?s)(<pre\b[^>]*>)(.*?)(?=</pre>)',
+                  lambda m: m[1] + re.sub('<[^>]*>', '', m[2]), text)
     return BeautifulSoup(text, 'html.parser')
 
 def dead_links(path, soup, anchors):
@@ -132,7 +134,9 @@ def dead_links(path, soup, anchors):
                                      r'/video-convs/video_convs/(?:blob|tree)/main/([^#?]*)', address):
             target, anchor = root/unquote(in_repository[1]), ''
         elif url.scheme or url.netloc: continue
-        else: target, anchor = path.parent/unquote(url.path) if url.path else path, unquote(url.fragment)
+        else:
+            target = path.parent/unquote(url.path) if url.path else path
+            anchor = unquote(url.fragment)
         target = target.resolve()
         known = anchors.get(target)
         if not target.exists() or anchor and known is not None and anchor not in known:
@@ -145,13 +149,15 @@ def raw_markdown(soup):
     for tag in soup.select('script, style, code, pre, .math, .cell_input'): tag.extract()
     texts = [*soup.strings, *printed]
     cell = r'[ \t]*:?[-–—]+:?[ \t]*'  # a renderer turns --- into a dash
-    tables = [m[0].strip() for t in texts for m in re.finditer(rf'^[ \t]*\|({cell}\|)+[ \t]*$', t, re.M)]
+    row = re.compile(rf'^[ \t]*\|({cell}\|)+[ \t]*$', re.M)
+    tables = [m[0].strip() for t in texts for m in row.finditer(t)]
     raw = [m[0].strip() for t in texts for m in re.finditer(r'.{0,30}\]\(.{0,30}', t)]
     return [f'raw table {t}' for t in tables] + [f'raw link {t}' for t in raw]
 
 def wordless_pictures(soup):
     "Pictures of one page whose alternative text is missing or the name of a file."
-    return [f'picture without alternative text {tag.get("src", "")[:60]}' for tag in soup.find_all('img')
+    return [f'picture without alternative text {tag.get("src", "")[:60]}'
+            for tag in soup.find_all('img')
             if not tag.get('alt', '').strip() or re.search(r'\.(png|jpe?g|svg|gif)$', tag['alt'])]
 
 def remote(folder):
@@ -169,8 +175,9 @@ def mathjax():
 
 def render(pages, folder):
     "The exit status of Sphinx, which turns prepared pages into HTML."
-    return subprocess.run([sys.executable, '-m', 'sphinx', '-b', 'html', '-q', '-j', 'auto', '-c', str(root/'docs'),
-                           '-d', str(folder.parent/'doctrees'), str(pages), str(folder)]).returncode
+    return subprocess.run([sys.executable, '-m', 'sphinx', '-b', 'html', '-q', '-j', 'auto',
+                           '-c', str(root/'docs'), '-d', str(folder.parent/'doctrees'),
+                           str(pages), str(folder)]).returncode
 
 def main():
     start, paths = time.time(), reading_order()
