@@ -41,6 +41,7 @@ def test_names_become_links_to_the_reference():
 def notebook(tmp_path):
     "A notebook with each kind of cell that the site treats in a way of its own."
     table = '| next |\n|---|\n| [page](../nets/20_surgery.ipynb) |'
+    shown = new_output('display_data', {'text/markdown': table})
     picture = new_output('display_data', {'image/png': 'iVBORw0KGgo='})
     nb = new_notebook(cells=[
         new_code_cell('#| hide\nimport subprocess\nsubprocess.run("pip install x", shell=True)'),
@@ -50,10 +51,11 @@ def notebook(tmp_path):
         new_code_cell('#| hide\nfrom nbdev.showdoc import *\nimport nbdev; nbdev.nbdev_export()'),
         new_code_cell('#| export\ndef two(): return math.sqrt(4)'),
         new_markdown_cell('## See the `cost`'),
-        new_code_cell('two()', outputs=[new_output('display_data', {'text/markdown': table}), picture]),
+        new_code_cell('two()', outputs=[shown, picture]),
         new_code_cell('#| echo: false\n#| fig-alt: A ball.\n2', outputs=[picture]),
         new_code_cell('#| hide\ndel two')])
-    nb.metadata = {'kernelspec': {'name': 'python3', 'language': 'python', 'display_name': 'Python'}}
+    kernel = {'name': 'python3', 'language': 'python', 'display_name': 'Python'}
+    nb.metadata = {'kernelspec': kernel}
     path = tmp_path/'11_x.ipynb'
     nbformat.write(nb, path)
     return path
@@ -62,8 +64,10 @@ def test_hidden_code_is_folded_not_lost(notebook):
     cells = [c for c in site_pages.prepare(notebook).cells if c.cell_type == 'code']
     folded = {c.source.split('\n')[0]: c.metadata['mystnb']['code_prompt_show']
               for c in cells if 'hide-input' in c.metadata['tags']}
-    assert folded == {'import subprocess': 'Install', 'import math': 'Set-up', 'del two': 'Also run'}
-    shown = [c.source for c in cells if not {'hide-input', 'remove-input'} & set(c.metadata['tags'])]
+    assert folded == {'import subprocess': 'Install', 'import math': 'Set-up',
+                      'del two': 'Also run'}
+    hidden = {'hide-input', 'remove-input'}
+    shown = [c.source for c in cells if not hidden & set(c.metadata['tags'])]
     assert shown == ['def two(): return math.sqrt(4)', 'two()']
 
 def test_outputs_have_page_links_and_pictures_have_words(notebook):
@@ -93,7 +97,8 @@ def test_a_site_of_two_pages(tmp_path, notebook):
     source, html = tmp_path/'source', tmp_path/'html'
     for folder in ('ops', 'nets'): (source/folder).mkdir(parents=True)
     nbformat.write(site_pages.prepare(notebook), source/'ops/x.ipynb')
-    nbformat.write(new_notebook(cells=[new_markdown_cell('# Surgery')]), source/'nets/surgery.ipynb')
+    surgery = new_notebook(cells=[new_markdown_cell('# Surgery')])
+    nbformat.write(surgery, source/'nets/surgery.ipynb')
     (source/'index.md').write_text('# Start\n\n```{toctree}\nops/x\nnets/surgery\n```')
     assert site_pages.render(source, html) == 0
     assert site_pages.defects(html) == []
@@ -130,10 +135,13 @@ def test_a_good_page_has_no_defects(tmp_path):
     (tmp_path/'b.html').write_text('<h1 id="hgc-α">b</h1><a href="a.html"></a>', encoding='utf-8')
     (tmp_path/'a.html').write_text(f'''
         <a href="b.html#hgc-%CE%B1">b</a> <a href="#">top</a> <a href="https://x.org/gone">x</a>
-        <a href="{site_pages.repository}data/papers.csv">data</a> <a href="{COLAB}00_clips.ipynb">c</a>
-        <img alt="A ball" {PICTURE}> <p>|x| is <code>a[0](b)</code> <span class="math">\\(f[0](x)\\)</span></p>
+        <a href="{site_pages.repository}data/papers.csv">data</a>
+        <a href="{COLAB}00_clips.ipynb">c</a>
+        <img alt="A ball" {PICTURE}>
+        <p>|x| is <code>a[0](b)</code> <span class="math">\\(f[0](x)\\)</span></p>
         <div class="cell_input"><pre>print("|a|b|\n|---|---|\n[a](b)")</pre></div>
-        <div class="cell_output"><pre>network | top-1\n--------|------\ntsn     | 50 %</pre></div>''', encoding='utf-8')
+        <div class="cell_output"><pre>network | top-1\n--------|------\ntsn     | 50 %</pre>
+        </div>''', encoding='utf-8')
     assert site_pages.defects(tmp_path) == []
 
 def test_make_docs_fails_and_lists_the_defects(tmp_path, monkeypatch):
@@ -144,7 +152,8 @@ def test_make_docs_fails_and_lists_the_defects(tmp_path, monkeypatch):
     replaced = {'built': tmp_path/'b', 'source': tmp_path/'b/source', 'html': tmp_path/'b/html',
                 'render': render, 'reading_order': list, 'mathjax': list}
     for name, value in replaced.items(): monkeypatch.setattr(site_pages, name, value)
-    with pytest.raises(SystemExit, match='(?s)1 defect.*a.html: dead link gone.html'): site_pages.main()
+    with pytest.raises(SystemExit, match='(?s)1 defect.*a.html: dead link gone.html'):
+        site_pages.main()
 
 def test_remote_parts_of_a_page_are_found(tmp_path):
     (tmp_path/'a.html').write_text('<a href="https://x.org">fine</a><script src="_static/b.js"></script>')

@@ -1,4 +1,4 @@
-"""Build the site: pages are prepared from the notebooks, Sphinx renders them, the result is checked.
+"""Build the site: prepare pages from the notebooks, let Sphinx render them, check the result.
 docs/_build/html needs no network."""
 import re, shutil, subprocess, sys, time
 from importlib import import_module
@@ -91,7 +91,8 @@ def modules(paths):
 def documented(value):
     "nbdev's documentation of a function or class, without the rule and the source link in front of it."
     text = show_doc(value, renderer=BasicMarkdownRenderer, title_level=3)._repr_markdown_()
-    text = re.sub(r'\[(`[\w.]+`)\]\(https?:[^)]*\)', r'\1', text)  # nbdev's links are not of this site
+    # nbdev's links are not of this site
+    text = re.sub(r'\[(`[\w.]+`)\]\(https?:[^)]*\)', r'\1', text)
     return text[text.index('### '):]
 
 def reference(exported):
@@ -131,7 +132,8 @@ def dead_links(path, soup, anchors):
         address = tag.get('href') or tag.get('src') or ''
         url = urlsplit(address)
         if in_repository := re.match(r'https://(?:github\.com|colab\.research\.google\.com/github)'
-                                     r'/video-convs/video_convs/(?:blob|tree)/main/([^#?]*)', address):
+                                     r'/video-convs/video_convs/(?:blob|tree)/main/([^#?]*)',
+                                     address):
             target, anchor = root/unquote(in_repository[1]), ''
         elif url.scheme or url.netloc: continue
         else:
