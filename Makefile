@@ -41,5 +41,5 @@ refresh: .venv/ready ## Execute all notebooks in reading order, keep their outpu
 	@$(BIN)/python tools/refresh.py
 
 clean: ## Remove what was built (not .venv, not runs/)
-	@rm -rf docs/_build _proc build dist .pytest_cache .hypothesis
+	@rm -rf docs/_build build dist .pytest_cache .hypothesis
 	@find nbs video_convs tests tools -name __pycache__ -prune -exec rm -rf {} +

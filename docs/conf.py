@@ -8,12 +8,14 @@ cfg = settings['DEFAULT']
 
 project, author, release = cfg['title'], cfg['author'], cfg['version']
 copyright = cfg['copyright']
-extensions = ['myst_nb']
+extensions = ['myst_nb', 'sphinx_copybutton']
 root_doc = 'index'
 
 nb_execution_mode = 'off'  # pages show the outputs that are committed
 nb_ipywidgets_js = {}
 nb_merge_streams = True
+copybutton_selector = 'div:not(.output) > div.highlight > pre'  # code, not what it prints
+nb_render_markdown_format = 'myst'  # tables and page links in outputs, as in the text
 nb_mime_priority_overrides = [('html', 'image/png', 15)]  # a progress bar's text loses against a picture
 myst_enable_extensions = ['dollarmath', 'amsmath', 'html_image', 'deflist']
 myst_heading_anchors = 4

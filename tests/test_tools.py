@@ -1,10 +1,12 @@
 "The tools behind `make`: reading order, page links, and the check that notebooks and package are in step."
-import json, re, sys
+import json, os, re, subprocess, sys
 from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(root/'tools'))
-import pytest
+import nbformat, pytest
+from IPython.core.inputtransformer2 import TransformerManager
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 import notebooks, site_pages
 
 def test_reading_order_and_page_names():
@@ -23,9 +25,135 @@ def test_notebooks_name_no_machine():
 def test_links_become_page_links():
     assert site_pages.links('[next](../ops/11_hourglass.ipynb#cost)') == '[next](../ops/hourglass.ipynb#cost)'
     assert site_pages.links('[home](../index.ipynb)') == '[home](../index.ipynb)'
+    assert site_pages.links('[data](../data/30_motion.ipynb)') == '[data](../data/motion.ipynb)'
+    for link in ('[terms](../LICENSE)', '[log](../../data/results/gestures.jsonl)'):
+        there = link.replace('../', '').replace('](', f']({site_pages.repository}')
+        assert site_pages.links(link) == there
     assert site_pages.links('[![Open](https://x.org/a.svg)](https://y.org/b)') == '[Open](https://y.org/b)'
-    assert site_pages.links('[`HgC`](https://x.org/a.html#hgc)', {'HgC'}) == '[`HgC`](#ref-hgc)'
-    assert site_pages.links('[`clips`](https://x.org/a.html#clips)', {'clips'}) == '`clips`'
+
+def test_names_become_links_to_the_reference():
+    names = {'HgC', 'clips'}
+    assert site_pages.links('Use `HgC`, or `clips`.', names) == 'Use [`HgC`](#ref-hgc), or `clips`.'
+    for text in ('[`HgC`](11_hourglass.ipynb)', '# `HgC`', '```\n`HgC`\n```', '`torch`'):
+        assert site_pages.links(text, names) == text.replace('11_', '')
+
+@pytest.fixture
+def notebook(tmp_path):
+    "A notebook with each kind of cell that the site treats in a way of its own."
+    table = '| next |\n|---|\n| [page](../nets/20_surgery.ipynb) |'
+    shown = new_output('display_data', {'text/markdown': table})
+    picture = new_output('display_data', {'image/png': 'iVBORw0KGgo='})
+    nb = new_notebook(cells=[
+        new_code_cell('#| hide\nimport subprocess\nsubprocess.run("pip install x", shell=True)'),
+        new_markdown_cell('# Title\n\n> What it is for.'),
+        new_code_cell('#| default_exp ops.x'),
+        new_code_cell('#| hide\nimport math'),
+        new_code_cell('#| hide\nfrom nbdev.showdoc import *\nimport nbdev; nbdev.nbdev_export()'),
+        new_code_cell('#| export\ndef two(): return math.sqrt(4)'),
+        new_markdown_cell('## See the `cost`'),
+        new_code_cell('two()', outputs=[shown, picture]),
+        new_code_cell('#| echo: false\n#| fig-alt: A ball.\n2', outputs=[picture]),
+        new_code_cell('#| hide\ndel two')])
+    kernel = {'name': 'python3', 'language': 'python', 'display_name': 'Python'}
+    nb.metadata = {'kernelspec': kernel}
+    path = tmp_path/'11_x.ipynb'
+    nbformat.write(nb, path)
+    return path
+
+def test_hidden_code_is_folded_not_lost(notebook):
+    cells = [c for c in site_pages.prepare(notebook).cells if c.cell_type == 'code']
+    folded = {c.source.split('\n')[0]: c.metadata['mystnb']['code_prompt_show']
+              for c in cells if 'hide-input' in c.metadata['tags']}
+    assert folded == {'import subprocess': 'Install', 'import math': 'Set-up',
+                      'del two': 'Also run'}
+    hidden = {'hide-input', 'remove-input'}
+    shown = [c.source for c in cells if not hidden & set(c.metadata['tags'])]
+    assert shown == ['def two(): return math.sqrt(4)', 'two()']
+
+def test_outputs_have_page_links_and_pictures_have_words(notebook):
+    cells = [c for c in site_pages.prepare(notebook).cells if c.get('outputs')]
+    assert '](../nets/surgery.ipynb)' in cells[0].outputs[0].data['text/markdown']
+    assert [c.metadata['mystnb']['image']['alt'] for c in cells] == ['See the cost', 'A ball.']
+
+@pytest.mark.parametrize('path', notebooks.reading_order(), ids=notebooks.page)
+def test_a_page_has_all_code_of_its_notebook(path):
+    def code(cells):
+        cells = [c for c in cells if c.cell_type == 'code' and '#| echo: false' not in c.source]
+        return re.sub(r'(?m)^#\|.*\n?|\n', '', '\n'.join(c.source for c in cells))
+    prepared = [c for c in site_pages.prepare(path).cells
+                if 'remove-input' not in c.metadata.get('tags', ())]
+    assert code(prepared) == code(nbformat.read(path, as_version=4).cells)
+
+def test_the_code_of_a_page_runs_from_top_to_bottom():
+    path = next(p for p in notebooks.reading_order() if notebooks.page(p) == 'data/sampling')
+    shown = [c.source for c in site_pages.prepare(path).cells
+             if c.cell_type == 'code' and 'remove-input' not in c.metadata['tags']]
+    code = TransformerManager().transform_cell('\n'.join(shown))  # %pip is no Python
+    subprocess.run([sys.executable, '-c', code], cwd=path.parent, check=True, timeout=300,
+                   env={**os.environ, 'MPLBACKEND': 'agg'})
+
+def test_a_site_of_two_pages(tmp_path, notebook):
+    from bs4 import BeautifulSoup
+    source, html = tmp_path/'source', tmp_path/'html'
+    for folder in ('ops', 'nets'): (source/folder).mkdir(parents=True)
+    nbformat.write(site_pages.prepare(notebook), source/'ops/x.ipynb')
+    surgery = new_notebook(cells=[new_markdown_cell('# Surgery')])
+    nbformat.write(surgery, source/'nets/surgery.ipynb')
+    (source/'index.md').write_text('# Start\n\n```{toctree}\nops/x\nnets/surgery\n```')
+    assert site_pages.render(source, html) == 0
+    assert site_pages.defects(html) == []
+    page = BeautifulSoup((html/'ops/x.html').read_text(encoding='utf-8'), 'html.parser')
+    assert page.select_one('.cell_output table a')['href'] == '../nets/surgery.html'
+    assert page.select_one('details.hide pre').get_text().startswith('import subprocess')
+    assert page.select('script[src*=copybutton]')
+
+PICTURE = 'src="data:image/png;base64,iVBORw0KGgo="'
+COLAB = 'https://colab.research.google.com/github/video-convs/video_convs/blob/main/nbs/'
+@pytest.mark.parametrize('body, defect', [
+    ('<a href="gone.html">x</a>', 'dead link gone.html'),
+    ('<a href="#gone">x</a>', 'dead link #gone'),
+    ('<a href="folder/b.html#gone">x</a>', 'dead link folder/b.html#gone'),
+    ('<div class="cell_output"><a href="26_zoo.ipynb">x</a></div>', 'dead link 26_zoo.ipynb'),
+    (f'<a href="{site_pages.repository}data/gone.csv">x</a>', 'dead link https://github'),
+    (f'<a href="{COLAB}gone.ipynb">x</a>', 'dead link https://colab'),
+    ('<img alt="a ball" src="gone.png">', 'dead link gone.png'),
+    ('<p>| a | b |\n| — | — |\n| <code>1</code> | 2 |</p>', 'raw table | — | — |'),
+    ('<div class="cell_output"><pre>|a|b|\n|---|:-:|\n|1|2|</pre></div>', 'raw table |---|:-:|'),
+    ('<p>A [<code>Recipe</code>](recipes.ipynb) is</p>', 'raw link ](recipes.ipynb) is'),
+    ('<div class="cell_output"><pre>[a](b)</pre></div>', 'raw link [a](b)'),
+    (f'<img {PICTURE}>', 'picture without alternative text'),
+    (f'<img alt="../_images/7db70.png" {PICTURE}>', 'picture without alternative text'),
+    ('<script src="https://x.org/a.js"></script>', 'loads https://x.org/a.js')])
+def test_a_defect_of_a_page_is_found(tmp_path, body, defect):
+    (tmp_path/'folder').mkdir()
+    (tmp_path/'folder/b.html').write_text('<h1 id="there">b</h1>')
+    (tmp_path/'a.html').write_text(body, encoding='utf-8')
+    found = site_pages.defects(tmp_path)
+    assert len(found) == 1 and found[0].startswith(f'a.html: {defect}')
+
+def test_a_good_page_has_no_defects(tmp_path):
+    (tmp_path/'b.html').write_text('<h1 id="hgc-α">b</h1><a href="a.html"></a>', encoding='utf-8')
+    (tmp_path/'a.html').write_text(f'''
+        <a href="b.html#hgc-%CE%B1">b</a> <a href="#">top</a> <a href="https://x.org/gone">x</a>
+        <a href="{site_pages.repository}data/papers.csv">data</a>
+        <a href="{COLAB}00_clips.ipynb">c</a>
+        <img alt="A ball" {PICTURE}>
+        <p>|x| is <code>a[0](b)</code> <span class="math">\\(f[0](x)\\)</span></p>
+        <div class="cell_input"><pre>print("|a|b|\n|---|---|\n[a](b)")</pre></div>
+        <div class="cell_output"><pre>network | top-1\n--------|------\ntsn     | 50 %</pre>
+        </div>''', encoding='utf-8')
+    assert site_pages.defects(tmp_path) == []
+
+def test_make_docs_fails_and_lists_the_defects(tmp_path, monkeypatch):
+    def render(pages, folder):
+        folder.mkdir()
+        (folder/'a.html').write_text('<a href="gone.html">x</a>')
+        return 0
+    replaced = {'built': tmp_path/'b', 'source': tmp_path/'b/source', 'html': tmp_path/'b/html',
+                'render': render, 'reading_order': list, 'mathjax': list}
+    for name, value in replaced.items(): monkeypatch.setattr(site_pages, name, value)
+    with pytest.raises(SystemExit, match='(?s)1 defect.*a.html: dead link gone.html'):
+        site_pages.main()
 
 def test_remote_parts_of_a_page_are_found(tmp_path):
     (tmp_path/'a.html').write_text('<a href="https://x.org">fine</a><script src="_static/b.js"></script>')

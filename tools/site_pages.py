@@ -1,52 +1,76 @@
-"Build the site: nbdev processes the notebooks, Sphinx renders them. The result in docs/_build/html needs no network."
+"""Build the site: prepare pages from the notebooks, let Sphinx render them, check the result.
+docs/_build/html needs no network."""
 import re, shutil, subprocess, sys, time
 from importlib import import_module
 from importlib.metadata import files
 from itertools import groupby
+from urllib.parse import unquote, urlsplit
 import nbformat
+from bs4 import BeautifulSoup
 from nbformat.v4 import new_markdown_cell
-from nbdev.serve import proc_nbs
 from nbdev.showdoc import BasicMarkdownRenderer, show_doc
 from notebooks import nbs, page, reading_order, root, rooms
 
 built = root/'docs/_build'
 source, html = built/'source', built/'html'
+repository = 'https://github.com/video-convs/video_convs/blob/main/'
 
-def prepare(path, names):
-    "A notebook as nbdev processed it, with what Sphinx needs: the title cell back, tags instead of directives."
-    original = nbformat.read(path, as_version=4)
-    nb = nbformat.read(root/'_proc'/path.relative_to(nbs), as_version=4)
-    exported = {c.id for c in original.cells if re.match(r'#\|\s*exports?\b', c.source)}
-    cells = [original.cells[0]] if original.cells[0].source.startswith('# ') else []
+def prepare(path, names=()):
+    "A notebook as Sphinx needs it: links to pages, tags for directives, words for pictures."
+    nb = nbformat.read(path, as_version=4)
+    heading = path.stem
     for cell in nb.cells:
-        if cell.cell_type == 'raw' or not cell.source.strip(): continue
-        if cell.cell_type == 'code': directives(cell, cell.id in exported)
-        if cell.source.strip() or cell.get('outputs'): cells.append(cell)
-    for cell in cells:
-        if cell.cell_type == 'markdown': cell.source = links(cell.source, names)
-    nb.cells = cells
+        if cell.cell_type == 'markdown':
+            cell.source = links(cell.source, names)
+            heading = [heading, *re.findall(r'^#+ +(.*)', cell.source, re.M)][-1]
+        elif cell.cell_type == 'code':
+            directives(cell, heading)
+            for output in cell.outputs: output_links(output, names)
+    nb.cells = [c for c in nb.cells if c.source.strip() or c.get('outputs')]
     return nb
 
-def directives(cell, exported):
-    "Turn `#| echo: false` and its kin into the tags that the renderer knows."
+def directives(cell, heading):
+    "Turn `#| hide` and its kin into tags of the renderer; the heading describes a picture at need."
     found = dict(re.findall(r'^#\|\s*([\w-]+):?[ \t]*(.*)$', cell.source, re.M))
     cell.source = re.sub(r'^#\|.*\n?', '', cell.source, flags=re.M)
-    tags = ['exported'] if exported else []
+    if 'hide' in found and not re.sub(r'^(#|.*\bnbdev).*\n?', '', cell.source, flags=re.M).strip():
+        cell.source = ''  # nothing in it belongs to the reader's session
+    tags = []
+    if found.keys() & {'export', 'exports'}: tags.append('exported')
     if found.get('echo') == 'false': tags.append('remove-input')
     if found.get('output') == 'false': tags.append('remove-output')
-    if found.get('code-fold') == 'true': tags.append('hide-input')
-    cell.metadata = {'tags': tags}
-    if 'fig-alt' in found: cell.metadata['mystnb'] = {'image': {'alt': found['fig-alt']}}
+    if 'hide' in found or found.get('code-fold') == 'true': tags.append('hide-input')
+    prompt = fold_title(cell.source)
+    cell.metadata = {'tags': tags, 'mystnb': {
+        'code_prompt_show': prompt, 'code_prompt_hide': prompt,
+        'image': {'alt': found.get('fig-alt') or plain(heading)}}}
+
+def fold_title(source):
+    "What stands on a folded cell."
+    if 'pip install' in source: return 'Install'
+    return 'Set-up' if re.search(r'\b(import|def)\b', source) else 'Also run'
+
+def plain(text):
+    "A heading without Markdown."
+    return re.sub(r'[`*$]', '', re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', text)).strip()
+
+def output_links(output, names):
+    "Links in displayed Markdown lead to pages as well."
+    data = output.get('data', {})
+    if 'text/markdown' in data: data['text/markdown'] = links(data['text/markdown'], names)
 
 def links(text, names=()):
-    "Notebook links become page links, nbdev's links to names go to the reference, remote pictures become their text."
-    text = re.sub(r'\[`([\w.]+)`\]\(https?:[^)]*\)',  # plain words such as `clips` are too often not the function
-                  lambda m: f'[`{m[1]}`](#ref-{m[1].lower()})' if m[1] in names and re.search('[A-Z_]', m[1]) else f'`{m[1]}`', text)
+    "Links to notebooks lead to pages, `names` to the reference; remote pictures become text."
+    def reference_link(found):  # plain words such as `clips` are too often not the function
+        name = found[1]
+        if name not in names or not re.search('[A-Z_]', name): return found[0]
+        return f'[`{name}`](#ref-{name.lower()})'
     text = re.sub(r'\[!\[([^\]]*)\]\(https?:[^)]*\)\]', r'[\1]', text)
     text = re.sub(r'!\[([^\]]*)\]\(https?:[^)]*\)', r'\1', text)
     text = re.sub(r'\]\((?!https?:)([^)\s]*?)(?:\d+[a-zA-Z]?_)?(\w+)\.(?:ipynb|html)', r'](\1\2.ipynb', text)
-    return re.sub(r'\]\(\.\./([A-Z][\w.]*|data/[\w./]*|docs/[\w./]*)\)',
-                  r'](https://github.com/video-convs/video_convs/blob/main/\1)', text)
+    text = re.sub(r'\]\((?:\.\./)+((?:[A-Z]|data/|docs/)[\w./-]*)(?<!\.ipynb)\)',
+                  rf']({repository}\1)', text)
+    return re.sub(r'(?ms)^```.*?^```|^#.*?$|\[[^\]\n]*\]\([^)\n]*\)|`(\w+)`', reference_link, text)
 
 def contents(paths):
     "The navigation: one list of pages per room, in reading order, and the reference at the end."
@@ -67,6 +91,8 @@ def modules(paths):
 def documented(value):
     "nbdev's documentation of a function or class, without the rule and the source link in front of it."
     text = show_doc(value, renderer=BasicMarkdownRenderer, title_level=3)._repr_markdown_()
+    # nbdev's links are not of this site
+    text = re.sub(r'\[(`[\w.]+`)\]\(https?:[^)]*\)', r'\1', text)
     return text[text.index('### '):]
 
 def reference(exported):
@@ -82,11 +108,65 @@ def reference(exported):
             lines.append(documented(value) if callable(value) else f'### {name}\n\n`{type(value).__name__}`')
     return '\n\n'.join(lines) + '\n'
 
+def defects(folder):
+    "What is wrong with built pages, a line each: links, tables, pictures, what needs a network."
+    pages = {p.resolve(): parsed(p.read_text(encoding='utf-8'))
+             for p in sorted(folder.rglob('*.html')) if '_static' not in p.parts}
+    anchors = {p: {t['id'] for t in soup.find_all(id=True)} for p, soup in pages.items()}
+    found = []
+    for path, soup in pages.items():
+        lines = dead_links(path, soup, anchors) + raw_markdown(soup) + wordless_pictures(soup)
+        found += [f'{path.relative_to(folder.resolve())}: {line}' for line in lines]
+    return found + remote(folder)
+
+def parsed(text):
+    "The tree of a page, without the thousands of elements that colour code."
+    text = re.sub(r'(?s)(<pre\b[^>]*>)(.*?)(?=</pre>)',
+                  lambda m: m[1] + re.sub('<[^>]*>', '', m[2]), text)
+    return BeautifulSoup(text, 'html.parser')
+
+def dead_links(path, soup, anchors):
+    "Links of one page to pages, files, anchors and files of the repository that do not exist."
+    found = []
+    for tag in soup.select('[href], [src]'):
+        address = tag.get('href') or tag.get('src') or ''
+        url = urlsplit(address)
+        if in_repository := re.match(r'https://(?:github\.com|colab\.research\.google\.com/github)'
+                                     r'/video-convs/video_convs/(?:blob|tree)/main/([^#?]*)',
+                                     address):
+            target, anchor = root/unquote(in_repository[1]), ''
+        elif url.scheme or url.netloc: continue
+        else:
+            target = path.parent/unquote(url.path) if url.path else path
+            anchor = unquote(url.fragment)
+        target = target.resolve()
+        known = anchors.get(target)
+        if not target.exists() or anchor and known is not None and anchor not in known:
+            found.append(f'dead link {address}')
+    return found
+
+def raw_markdown(soup):
+    "Tables and links of one page that are shown as they were typed. The soup loses its code."
+    printed = [tag.get_text() for tag in soup.select('.cell_output pre')]
+    for tag in soup.select('script, style, code, pre, .math, .cell_input'): tag.extract()
+    texts = [*soup.strings, *printed]
+    cell = r'[ \t]*:?[-–—]+:?[ \t]*'  # a renderer turns --- into a dash
+    row = re.compile(rf'^[ \t]*\|({cell}\|)+[ \t]*$', re.M)
+    tables = [m[0].strip() for t in texts for m in row.finditer(t)]
+    raw = [m[0].strip() for t in texts for m in re.finditer(r'.{0,30}\]\(.{0,30}', t)]
+    return [f'raw table {t}' for t in tables] + [f'raw link {t}' for t in raw]
+
+def wordless_pictures(soup):
+    "Pictures of one page whose alternative text is missing or the name of a file."
+    return [f'picture without alternative text {tag.get("src", "")[:60]}'
+            for tag in soup.find_all('img')
+            if not tag.get('alt', '').strip() or re.search(r'\.(png|jpe?g|svg|gif)$', tag['alt'])]
+
 def remote(folder):
     "What the pages would load from elsewhere: pictures, scripts, styles and fonts with a remote address."
     load = re.compile(r'<(?:img|script|iframe|source|video)\b[^>]*?\ssrc="((?:https?:)?//[^"]*)"|<link\b[^>]*?\shref="(https?:[^"]*)"'
                       r'|url\(["\']?((?:https?:)?//[^)"\']*)|@import\s+["\'](https?:[^"\']*)')
-    return [f'{p.relative_to(folder)}: {"".join(m)}' for p in sorted(folder.rglob('*')) if p.suffix in ('.html', '.css')
+    return [f'{p.relative_to(folder)}: loads {"".join(m)}' for p in sorted(folder.rglob('*')) if p.suffix in ('.html', '.css')
             for m in load.findall(p.read_text(encoding='utf-8', errors='ignore'))]
 
 def mathjax():
@@ -95,10 +175,16 @@ def mathjax():
     (built/'static').mkdir(parents=True, exist_ok=True)
     shutil.copy(found.locate(), built/'static'/found.name)
 
+def render(pages, folder):
+    "The exit status of Sphinx, which turns prepared pages into HTML."
+    return subprocess.run([sys.executable, '-m', 'sphinx', '-b', 'html', '-q', '-j', 'auto',
+                           '-c', str(root/'docs'), '-d', str(folder.parent/'doctrees'),
+                           str(pages), str(folder)]).returncode
+
 def main():
     start, paths = time.time(), reading_order()
     shutil.rmtree(built, ignore_errors=True)
-    proc_nbs(n_workers=2, force=True)
+    source.mkdir(parents=True)
     exported = modules(paths)
     names = {name for _, module in exported for name in module.__all__}
     for path in paths:
@@ -106,13 +192,10 @@ def main():
         if page(path) == 'index': nb.cells.append(new_markdown_cell(contents(paths)))
         target.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(nb, target)
-    shutil.rmtree(root/'_proc')
     (source/'reference.md').write_text(reference(exported), encoding='utf-8')
     mathjax()
-    done = subprocess.run([sys.executable, '-m', 'sphinx', '-b', 'html', '-q', '-j', 'auto', '-c', str(root/'docs'),
-                           '-d', str(built/'doctrees'), str(source), str(html)])
-    if done.returncode: sys.exit(done.returncode)
-    if loads := remote(html): sys.exit('These would need a network:\n' + '\n'.join(loads))
+    if code := render(source, html): sys.exit(code)
+    if found := defects(html): sys.exit(f'{len(found)} defects of the site:\n' + '\n'.join(found))
     print(f'{len(paths)} notebooks in {time.time() - start:.0f} s: open {html.relative_to(root)}/index.html')
 
 if __name__ == '__main__': main()
