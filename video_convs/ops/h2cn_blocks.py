@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..clips import check_clip, fold, unfold, wants_gradient
+from ..clips import channels_last, check_clip, fold, recording, unfold, wants_gradient
 from .hourglass import HgC
 from .temporal import over_time
 
@@ -74,17 +74,19 @@ class FMCB(nn.Module):
     ) -> Tensor: # (B, C, T, H/4, W/4), rounded up
         check_clip(x, 3, self)
         (frames, H, W), K = x.shape[2:], self.hgc1.kernel_size
+        T = frames // self.frames
         if frames % self.frames:
             raise ValueError(f"FMCB needs frames = {self.frames} frames for each segment, segment after segment;"
                              f" {frames} frames are no multiple of {self.frames}")
         if min(H, W) < 2: raise ValueError(f"FMCB halves the frames: they need at least 2×2 pixels, got {H}×{W}")
+        x = x.narrow(2, 0, T * self.frames)  # all of it, but now a symbolic length is a product that F divides
         y = unfold(F.conv2d(fold(x), self.quarter, stride=2, groups=3), self.frames)  # (B·T, 3, F, H/2, W/2)
         y = unfold(F.relu(self.norm1(fold(self.hgc1(y)))), K)  # (B·T, 3, K, H/2, W/2)
         y = F.relu(self.norm2(fold(self.hgc2(y))))  # (B·T, 9, H/2, W/2)
         y = F.max_pool2d(F.relu(self.norm(self.conv(y))), 3, 2, 1)  # (B·T, C, H/8, W/8)
         M = F.interpolate(y, ((H + 3) // 4, (W + 3) // 4))
-        M = M.contiguous(memory_format=torch.channels_last)  # a copy only where a map of one pixel has lost its layout
-        return unfold(M, frames // self.frames)
+        M = channels_last(M)  # a copy only where a map of one pixel has lost its layout
+        return unfold(M, T)
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates for one clip of T = F · segments frames: windows, taps and the 7×7 convolution."
@@ -115,6 +117,8 @@ class CMCB(nn.Module):
         self.reduce_norm, self.expand_norm = nn.BatchNorm2d(hidden), nn.BatchNorm2d(channels)
         self.hgc = HgC(hidden, slope=slope if temporal == 'hgc' else 0)
         self.register_buffer('A', torch.tensor([[-1., 1, 0], [0, 1, 0], [0, 1, -1]]), persistent=False)
+        grid = torch.einsum('ai,bj->abij', *[torch.tensor([[0., 1, 0], [1, 0, 1]])] * 2).flatten(0, 1)
+        self.register_buffer('grid', grid[[0, 2, 1, 3]], persistent=False)  # the strips of all, d rows, d columns, both
         self.register_buffer('frame', torch.eye(9)[4].view(9, 1, 1, 1), persistent=False)  # the strip that is all pixels
         windows = [self.hgc.spatial[0]] if self.hgc.rings else []
         for w in (self.reduce.weight, self.expand.weight, *windows): nn.init.kaiming_normal_(w, mode='fan_out')
@@ -131,8 +135,13 @@ class CMCB(nn.Module):
         "α_i · (Aᵀ W A) ⊙ area: what each strip's mean at t + i adds to the mean of the hourglass at t."
         if not self.hgc.rings: return self.hgc.taps
         d, w = self.hgc.slope // 2, self.hgc.spatial[0].squeeze(1)  # (h, 3, 3)
-        rows, columns = ((min(d, n) / n, 1, min(d, n) / n) for n in (H, W))
-        window = self.A.T @ w @ self.A * w.new_tensor([[r * c for c in columns] for r in rows])
+        r, c = (min(d, n) / n for n in (H, W))  # what an outer strip has of the rows, of the columns
+        if recording():  # r and c are no numbers then
+            whole, row, column, corner = self.grid
+            area = whole + row * r + column * c + corner * (r * c)
+        else:
+            area = w.new_tensor([[r * c, r, r * c], [c, 1, c], [r * c, r, r * c]])
+        window = self.A.T @ w @ self.A * area
         return self.hgc.taps * torch.where(self.hgc.ring == 0, self.frame, window.view(-1, 9, 1, 1, 1))
 
     def strips_first(self, x: Tensor) -> bool:
@@ -149,7 +158,7 @@ class CMCB(nn.Module):
         S = reduced(self.strips(Y)) if self.strips_first(x) else self.strips(reduced(Y))  # (B·T, h, 3, 3)
         S = unfold(S.flatten(1)[..., None, None], T)  # (B, 9·h, T, 1, 1)
         D = over_time(S, self.strip_taps(H, W), 1)  # (B, h, T, 1, 1)
-        gate = F.linear(fold(D).movedim(1, -1), self.expand.weight.flatten(1)).movedim(-1, 1)  # a 1×1 convolution
+        gate = F.linear(fold(D).movedim(1, 3), self.expand.weight.flatten(1)).movedim(3, 1)  # a 1×1 convolution
         gate = self.expand_norm(gate).sigmoid()  # (B·T, C, 1, 1)
         return unfold(Y * gate, T)
 
