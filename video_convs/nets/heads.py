@@ -201,11 +201,22 @@ class GRUHead(Head):
         self.check(x)
         X = self.input(x)  # (…, T, 3d)
         h = torch.zeros_like(X[..., 0, :self.state.in_features])
-        for x_t in X.unbind(-2):
-            (xr, xz, xh), (hr, hz, hh) = x_t.chunk(3, -1), self.state(h).chunk(3, -1)
-            r, z = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
-            h = (1 - z) * torch.tanh(xh + r * hh) + z * h
+        if torch.compiler.is_exporting():  # as one node of the graph, for any T
+            from torch._higher_order_ops.scan import scan
+            h, _ = scan(self.step, h, X.movedim(-2, 0))
+        else:
+            for x_t in X.unbind(-2): h, _ = self.step(h, x_t)
         return self.fc(self.dropout(h))[..., None, :]
+
+    def step(
+        self,
+        h: Tensor, # (…, d)
+        x_t: Tensor, # (…, 3d), of one frame
+    ) -> tuple[Tensor, tuple[()]]: # (…, d), and nothing to keep of each frame
+        "The state after one more frame."
+        (xr, xz, xh), (hr, hz, hh) = x_t.chunk(3, -1), self.state(h).chunk(3, -1)
+        r, z = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
+        return (1 - z) * torch.tanh(xh + r * hh) + z * h, ()
 
     def clip_macs(
         self,

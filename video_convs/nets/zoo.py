@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..clips import check_clip, clip_length, fold, recompute, unfold
+from ..clips import channels_last, check_clip, clip_length, fold, recompute, unfold
 from .backbones import BACKBONES, Backbone, adapt_first_conv, find_backbone, trunk
 from .heads import VerbNounHead, FrameHead, GRUHead, TRNHead
 from .surgery import insert_after, insert_before, match, replace, suggest
@@ -290,11 +290,10 @@ class H2CNStem(nn.Module):
         frames: Tensor, # (B·T·F, 3, H, W): F neighbours for each of T points in time
     ) -> Tensor: # (B·T, C, H', W')
         segments = unfold(frames, self.per_segment)  # (B·T, 3, F, H, W)
-        last = torch.channels_last
-        keys = segments[:, :, self.per_segment // 2].contiguous(memory_format=last)  # convolutions are slow on gaps
+        keys = channels_last(segments[:, :, self.per_segment // 2])  # convolutions are slow on gaps
         x = self.stem(keys)
-        M = F.interpolate(fold(self.fmcb(segments)), x.shape[2:])  # FMCB knows a stem of stride 4; others get it resized
-        return torch.lerp(x, M.contiguous(memory_format=last), 0.5)
+        M = F.interpolate(self.fmcb(segments).squeeze(2), x.shape[2:])  # FMCB knows a stem of stride 4; others get it resized
+        return torch.lerp(x, channels_last(M), 0.5)
 
 @register('tiny', 'resnet18', 'resnet50')
 def h2cn(
@@ -425,10 +424,9 @@ class VideoNet(nn.Module):
     ) -> Tensor: # (B, num_classes), or (B, T, num_classes); a dict of them for a dict of tasks
         scores = self.head(self.forward_features(clip))
         tasks = scores if isinstance(scores, dict) else {None: scores}
-        S, T = next(iter(tasks.values())).shape[1], clip.shape[2] // self.input_spec.per_segment
-        if per_frame and S != T:
-            raise ValueError(f"{self.name} has {S} scores for {T} frames: there are none per frame")
         if not per_frame: tasks = {task: s.mean(1) for task, s in tasks.items()}
+        elif (S := next(iter(tasks.values())).shape[1]) != (T := clip.shape[2] // self.input_spec.per_segment):
+            raise ValueError(f"{self.name} has {S} scores for {T} frames: there are none per frame")
         return tasks if isinstance(scores, dict) else tasks[None]
 
     def forward_features(
@@ -437,14 +435,15 @@ class VideoNet(nn.Module):
     ) -> Tensor: # (B, T, D): what enters the head
         spec = self.input_spec
         check_clip(clip, spec.channels, self.head)
-        T, rest = divmod(clip.shape[2], spec.per_segment)
-        if rest:
+        T = clip.shape[2] // spec.per_segment
+        if clip.shape[2] % spec.per_segment:
             raise ValueError(f"{self.name} reads {spec.per_segment} neighbouring frames at each point in time: a clip has"
                              f" a multiple of {spec.per_segment} frames, got {clip.shape[2]}")
         if spec.fixed and T != spec.frames:
             raise ValueError(f"{self.name} needs clips of {spec.frames} frames, its layers over time were made for them; got {T}:"
                              f" sample {spec.frames}, or make it with frames={T}")
-        clip = clip.to(next(self.parameters()).dtype).contiguous(memory_format=torch.channels_last_3d)
+        clip = clip.narrow(2, 0, T * spec.per_segment)  # all of it, but now a symbolic length is a product
+        clip = channels_last(clip.to(next(self.parameters()).dtype))
         with clip_length(T): features = self.trunk(fold(clip))
         return features.unflatten(0, (clip.shape[0], -1))
 

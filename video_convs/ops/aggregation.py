@@ -79,7 +79,8 @@ class HFModule(nn.Module):
         x: Tensor, # F⁺: (B, C, T, H, W)
     ) -> Tensor: # F: (B, C, T, H, W); the sum over T is that of F⁺ if conservative
         check_clip(x, self.channels, self)
-        return _Flow.apply(x, self.gates(x))
+        flow = _Flow.forward if torch.jit.is_tracing() else _Flow.apply  # a trace holds no Python function
+        return flow(x, self.gates(x))
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates of the gate convolutions for one clip of T frames."

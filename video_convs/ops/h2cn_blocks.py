@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..clips import check_clip, fold, unfold, wants_gradient
+from ..clips import channels_last, check_clip, fold, unfold, wants_gradient
 from .hourglass import HgC
 from .temporal import over_time
 
@@ -74,17 +74,19 @@ class FMCB(nn.Module):
     ) -> Tensor: # (B, C, T, H/4, W/4), rounded up
         check_clip(x, 3, self)
         (frames, H, W), K = x.shape[2:], self.hgc1.kernel_size
+        T = frames // self.frames
         if frames % self.frames:
             raise ValueError(f"FMCB needs frames = {self.frames} frames for each segment, segment after segment;"
                              f" {frames} frames are no multiple of {self.frames}")
         if min(H, W) < 2: raise ValueError(f"FMCB halves the frames: they need at least 2×2 pixels, got {H}×{W}")
+        x = x.narrow(2, 0, T * self.frames)  # all of it, but now a symbolic length is a product that F divides
         y = unfold(F.conv2d(fold(x), self.quarter, stride=2, groups=3), self.frames)  # (B·T, 3, F, H/2, W/2)
         y = unfold(F.relu(self.norm1(fold(self.hgc1(y)))), K)  # (B·T, 3, K, H/2, W/2)
         y = F.relu(self.norm2(fold(self.hgc2(y))))  # (B·T, 9, H/2, W/2)
         y = F.max_pool2d(F.relu(self.norm(self.conv(y))), 3, 2, 1)  # (B·T, C, H/8, W/8)
         M = F.interpolate(y, ((H + 3) // 4, (W + 3) // 4))
-        M = M.contiguous(memory_format=torch.channels_last)  # a copy only where a map of one pixel has lost its layout
-        return unfold(M, frames // self.frames)
+        M = channels_last(M)  # a copy only where a map of one pixel has lost its layout
+        return unfold(M, T)
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates for one clip of T = F · segments frames: windows, taps and the 7×7 convolution."
@@ -150,7 +152,7 @@ class CMCB(nn.Module):
         S = reduced(self.strips(Y)) if self.strips_first(x) else self.strips(reduced(Y))  # (B·T, h, 3, 3)
         S = unfold(S.flatten(1)[..., None, None], T)  # (B, 9·h, T, 1, 1)
         D = over_time(S, self.strip_taps(H, W), 1)  # (B, h, T, 1, 1)
-        gate = F.linear(fold(D).movedim(1, -1), self.expand.weight.flatten(1)).movedim(-1, 1)  # a 1×1 convolution
+        gate = F.linear(fold(D).movedim(1, 3), self.expand.weight.flatten(1)).movedim(3, 1)  # a 1×1 convolution
         gate = self.expand_norm(gate).sigmoid()  # (B·T, C, 1, 1)
         return unfold(Y * gate, T)
 

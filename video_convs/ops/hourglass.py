@@ -63,6 +63,7 @@ class HgC(nn.Module):
     def one_kernel(self, x: Tensor) -> bool:
         "Is one 3D convolution the faster road? Measured on CPUs: without gradients, up to 5×5; up to 3×3 with few channels."
         widest = 4 if self.channels >= 16 else 2
+        if torch.jit.is_tracing(): return False  # its exporter takes kernels that are weights, not computed ones
         return x.device.type == 'cpu' and not wants_gradient(self, x) and 0 < self.slope * self.rings <= widest
 
     def forward(

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..clips import check_clip, fold, side_by_side, unfold
+from ..clips import check_clip, fold, recording, side_by_side, unfold
 from .aggregation import shift_left, shift_right
 from .temporal import TemporalConv, conv_arguments, over_time, take_over
 
@@ -97,7 +97,7 @@ def over_time_each(
     "Depthwise convolution along time with taps that differ from clip to clip, zeros outside."
     T, r, taps = x.shape[2], taps.shape[2] // 2, taps.to(x.dtype)  # autocast's softmax is float32
     column = lambda v: v[..., None, None]
-    if x.device.type != 'cpu' or torch.compiler.is_compiling():
+    if x.device.type != 'cpu' or recording():
         z = F.pad(x if importance is None else x * column(importance), (0, 0, 0, 0, r, r))
         return sum(column(taps[:, :, k:k + 1]) * z[:, :, k:k + T] for k in range(2 * r + 1))
     clips = x if importance is None else (clip * column(v) for clip, v in zip(x, importance))
@@ -196,8 +196,9 @@ class MotionExcitation(nn.Module):
         z = self.bn1(z.movedim(4, 2).flatten(0, 1).contiguous())  # (B·T, C', H, W)
         S = border_sums(border_sums(z).transpose(2, 3)).transpose(2, 3)  # (B·T, C', 3, 3)
         following = (S * self.conv2.weight.squeeze(1)).sum((2, 3)) / (H * W)  # (B·T, C'): mean of K ∗ Z
-        D = following.unflatten(0, (B, T))[:, 1:] - z.mean((2, 3)).unflatten(0, (B, T))[:, :-1]  # (B, T − 1, C')
-        A = F.linear(F.pad(D, (0, 0, 0, 1)).flatten(0, 1), self.conv3.weight.flatten(1))  # (B·T, C)
+        before = F.pad(z.mean((2, 3)).unflatten(0, (B, T)), (0, 0, 1, -1))  # (B, T, C'): of frame t − 1
+        D = F.pad(following.unflatten(0, (B, T)) - before, (0, 0, -1, 1))  # (B, T, C'): of t + 1 less t, then 0
+        A = F.linear(D.flatten(0, 1), self.conv3.weight.flatten(1))  # (B·T, C)
         return unfold(torch.sigmoid(self.bn3(A[..., None, None])), T) + .5
 
     def forward(

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..clips import check_clip, fold, unfold
+from ..clips import channels_last, check_clip, fold, recording, unfold
 
 # %% ../../nbs/ops/10_temporal.ipynb #fa34560f
 def over_time(
@@ -223,8 +223,7 @@ class ShiftedConv(nn.Module):
 
     def by_products(self, x: Tensor) -> bool:
         "May the three matrix products be used? On CPUs, outside of mixed precision and of compilers."
-        return (x.device.type == 'cpu' and not torch.is_autocast_enabled('cpu')
-                and not torch.compiler.is_compiling())
+        return x.device.type == 'cpu' and not torch.is_autocast_enabled('cpu') and not recording()
 
     def forward(
         self,
@@ -407,7 +406,7 @@ class C3D(nn.Module):
         check_clip(x, self.in_channels, self)
         s, d = self.stride, self.dilation
         y = F.conv3d(x, self.weight, self.bias, stride=(1, s, s), padding=(1, d, d), dilation=(1, d, d))
-        return y.contiguous(memory_format=torch.channels_last_3d)  # the library forgets it for one tiny clip
+        return channels_last(y)  # the library forgets it for one tiny clip
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates for one clip of T frames."

@@ -1,0 +1,193 @@
+"""Every operator and network recorded once and run at other sizes: batch, time, height and width are free."""
+import functools
+import logging
+import warnings
+from contextlib import contextmanager
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.export import Dim
+
+from proofs import sized
+from test_zoo import awake
+from video_convs.nets.bninception import CaffePool, Halve
+from video_convs.nets.zoo import FramePool, list_models
+from video_convs.ops.aggregation import HFModule
+from video_convs.ops.bench import OPERATORS
+from video_convs.ops.collaborative import STCConv
+from video_convs.ops.h2cn_blocks import CMCB, FMCB
+from video_convs.ops.hourglass import HgC
+from video_convs.ops.hybrid import STHConv
+from video_convs.ops.temporal import P3D, DenseTemporalConv
+
+FIXED = 4  # T of what holds layers over time
+LOW, HIGH = 33, 256  # pixels: down to one pixel on a map, torch exports a convolution for that size alone
+
+
+@functools.cache
+def step():
+    "H and W are free in steps of 1; of 32 where torch's own pooling exports for even or for odd sizes only (2.11)."
+    class Pool(torch.nn.Module):
+        def forward(self, x): return F.max_pool2d(x, 3, 2, 1)
+    free = {2: Dim('H', min=8, max=64)}
+    with calm():
+        try:
+            torch.export.export(Pool(), (torch.randn(1, 2, 20, 20),), dynamic_shapes=(free,))
+        except Exception:
+            return 32
+    return 1
+
+
+@contextmanager
+def calm():
+    "One thread, no notes of the exporters about themselves."
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    logging.getLogger('torch.__trace').propagate = False
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    with calm():
+        yield
+
+
+def same(got, want):
+    bound = 1e-4 * max(1., want.abs().max().item())
+    torch.testing.assert_close(got, want.contiguous(), rtol=1e-4, atol=bound, check_stride=False)
+
+
+def through_onnx(folder):
+    "A function that runs the ONNX file of a folder."
+    runtime = pytest.importorskip('onnxruntime', reason='install the extra: video_convs[export]')
+    session = runtime.InferenceSession(str(folder/'it.onnx'), providers=['CPUExecutionProvider'])
+    name = session.get_inputs()[0].name
+    return lambda clip: torch.from_numpy(session.run(None, {name: clip.contiguous().numpy()})[0])
+
+
+def sides(s, low):
+    "H and W, free from `low` pixels in steps of s."
+    return {3: s * Dim('H', min=-(-low // s), max=512 // s), 4: s * Dim('W', min=-(-low // s), max=512 // s)}
+
+
+def recorded(how, module, clip, free, folder=None):
+    "A module as a compiler or a runtime takes it."
+    if how == 'export':
+        return torch.export.export(module, (clip,), dynamic_shapes=(free,)).module()
+    if how == 'trace':
+        return torch.jit.trace(module, clip, check_trace=False)
+    pytest.importorskip('onnxscript', reason='install the extra: video_convs[export]')
+    more = dict(dynamo=True, dynamic_shapes=(free,), verbose=False)
+    if how == 'old onnx':
+        more = dict(dynamo=False, input_names=['clip'], dynamic_axes={'clip': list(free)}, opset_version=18)
+    torch.onnx.export(module, (clip,), str(folder/'it.onnx'), **more)
+    return through_onnx(folder)
+
+
+class FirstFrame(torch.nn.Module):
+    "A layer of frames on a clip: of its first frame."
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x): return self.layer(x[:, :, 0])
+
+
+MORE = {
+    'STHConv softmax': lambda: STHConv(16, 16, attention='softmax'),
+    'STHConv sigmoid': lambda: STHConv(16, 16, attention='sigmoid'),
+    'STC-Equal': lambda: STCConv(16, 16, equal=True),
+    'HgC expand': lambda: HgC(16, 5, slope=4, expand=2),
+    'HFModule free': lambda: HFModule(16, conservative=False),
+    'CMCB slope 4': lambda: CMCB(16, slope=4),
+    'CMCB conv1d': lambda: CMCB(16, temporal='conv1d'),
+    'P3D': lambda: P3D(16, 16, 'B'),
+    'DenseTemporalConv': lambda: DenseTemporalConv(16, 16, dilation=2),
+    'Halve': lambda: FirstFrame(Halve()),
+    'CaffePool': lambda: FirstFrame(CaffePool()),
+    'FramePool': FramePool,
+    'FMCB': lambda: FMCB(8),
+}
+
+
+def operator(name):
+    "An operator with random weights, its channels, and its frames for one point in time."
+    torch.manual_seed(0)
+    if name in OPERATORS:
+        entry = OPERATORS[name]
+        return sized(entry.make(16, FIXED)), 16 * entry.widen, 1
+    if name == 'FMCB': return sized(MORE[name]()), 3, 5
+    return sized(MORE[name]()), 16, 1
+
+
+@pytest.mark.parametrize('name', [*OPERATORS, *MORE])
+def test_operators_at_any_size(name):
+    op, C, per = operator(name)
+    s = step() if name in ('Halve', 'CaffePool', 'FMCB') else 1  # what pools pixels by two
+    fixed = name.startswith(('TIN', 'TAM'))
+    shortest = 4 if name == 'FramePool' else 2
+    free = {0: Dim('B', min=1, max=64), **sides(s, LOW if name == 'FMCB' else 4)}
+    if not fixed: free[2] = per * Dim('T', min=shortest, max=64)
+    def clip(B, T, H, W): return torch.randn(B, C, (FIXED if fixed else T) * per, H, W)
+    exported = recorded('export', op, clip(2, 6, 64, 96), free)
+    for size in ((2, 6, 64, 96), (1, 7, 64, 64), (3, 5, 64 + 11 * s, 96 + s), (1, 4, 96, 64 + s)):
+        x = clip(*size)
+        same(exported(x), op(x))
+
+
+NETS = list_models()
+SHORTEST = {'c2d': 4, 'eco': 5, 'hf_eco': 5}  # points in time: as for pixels, one map of time is a case of its own
+slow = pytest.mark.slow
+
+
+def free_of(net):
+    "What is free of the clips of a network: all, but for the length where layers over time have it in their shapes."
+    spec, family = net.input_spec, net.name.removesuffix('_lite').rpartition('_')[0] or 'eco'
+    free = {0: Dim('B', min=1, max=64), **sides(step(), LOW)}
+    if not spec.fixed: free[2] = spec.per_segment * Dim('T', min=SHORTEST.get(family, 2), max=64)
+    return free
+
+
+def clips_of(net):
+    "The clip of the example, and clips of other batch, time, height and width."
+    spec, s = net.input_spec, step()
+    sizes = (2, 8, 64, 96), (1, 8, 64, 96), (3, 5, 64 + 11 * s, 96 + s), (1, 6, 128, 64)
+    return [torch.randn(B, spec.channels, (FIXED if spec.fixed else T) * spec.per_segment, H, W) for B, T, H, W in sizes]
+
+
+def check(how, name, folder):
+    net = awake(name)
+    example, *others = clips_of(net)
+    run = recorded(how, net, example, free_of(net), folder)
+    for clip in (example, *others):
+        same(run(clip), net(clip))
+
+
+def cases(quick):
+    "All networks; those that are not representative of an operator are slow."
+    return [pytest.param(name, marks=() if name in quick else slow) for name in NETS]
+
+
+SAME_CODE = {'gst_large_tiny', 'stc_light_tiny', 'stc_equal_tiny', 'p3d_tiny'}  # as another one
+TINY = set(list_models('*_tiny')) - SAME_CODE
+
+
+@pytest.mark.parametrize('name', cases(TINY))
+def test_networks_export_at_any_size(name): check('export', name, None)
+
+
+@pytest.mark.parametrize('name', cases(['tsm_tiny']))
+def test_networks_in_onnx_at_any_size(name, tmp_path): check('onnx', name, tmp_path)
+
+
+@pytest.mark.parametrize('name', cases(['tsm_tiny', 'hf_tsn_tiny', 'hgc_tiny', 'h2cn_tiny']))
+def test_networks_traced_at_any_size(name):
+    if name.startswith('gru_'): pytest.skip('a trace repeats the steps of its example: export takes any number')
+    check('trace', name, None)
