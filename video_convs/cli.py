@@ -7,7 +7,7 @@ __all__ = ['demo', 'train', 'evaluate', 'ensemble', 'submit', 'predict', 'publis
            'recipes', 'plot', 'parser', 'main']
 
 # %% ../nbs/70_cli.ipynb #9218a430
-import argparse, csv, json, shlex, sys
+import argparse, csv, json, shlex, sys, warnings
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def train(args) -> None:
     from video_convs.train.scale_out import processes, run_training
     with processes():
         same = ('data', 'out', 'model', 'recipe', 'frames', 'size', 'fit', 'pretrained', 'dataset', 'train_split', 'test_split', 'tasks',
-                'cache', 'workers', 'rule', 'device', 'keep', 'save_every', 'log_every', 'max_skipped', 'tensorboard')
+                'cache', 'workers', 'rule', 'root', 'device', 'keep', 'save_every', 'log_every', 'max_skipped', 'tensorboard')
         run_training(
             changes=_changes(args), variant=_pairs(args.set, '--set'), options=_pairs(args.option, '--option'),
             fold=args.fold and _fold(args.fold), test_resize=args.test_resize and _size(args.test_resize),
@@ -77,7 +77,7 @@ def _next(args) -> str:
     tested = read_config(args.out).get('tested')
     if not tested or args.fold: return ''
     options, resize = [f'{k}={json.dumps(v).strip(chr(34))}' for k, v in tested['options'].items()], tested['resize']
-    flags = {'--data': [args.data], '--dataset': [tested['dataset']], '--option': options, '--split': [tested['split']],
+    flags = {'--data': [args.data], '--root': [args.root], '--dataset': [tested['dataset']], '--option': options, '--split': [tested['split']],
              '--resize': ['x'.join(map(str, resize)) if isinstance(resize, list) else resize],
              '--rule': ['dense'] if tested.get('rule') == 'dense' else []}
     words = [str(w) for flag, values in flags.items() if values not in ([], [None]) for w in (flag, *values)]
@@ -97,6 +97,12 @@ def _print_report(result: dict, per_class: bool = True) -> None:
         (lo, hi), how = (r['bootstrap'], 'bootstrap') if 'bootstrap' in r else (r['interval'], 'Wilson')
         count = f"   {r['right']} of {r['videos']}" if 'right' in r else ''
         return f"{name:24s} {r['accuracy']:6.1%}   95 % interval {lo:6.1%} to {hi:6.1%} ({how}){count}"
+    if seen := result['about'].get('learned from'):
+        print(f"The network has learned from {seen} of these {result['top1']['videos']} videos: the accuracies are not those of"
+              " unseen ones.")
+    if extra := result['about'].get('not in data'):
+        print(f"The data hold {len(result['classes']) - len(extra)} of the network's {len(result['classes'])} classes; an answer"
+              f" that is one of the others ({', '.join(extra[:3])}{' …' if extra[3:] else ''}) counts as wrong.")
     print(f"{result['average']} averaged over {result['views']} views (clips x crops)")
     for name, key in (('top-1', 'top1'), ('top-5', 'top5'), ('mean over classes', 'mean_class')): print(line(name, result[key]))
     few = f"   over {n} many-shot classes" if (n := result['many_shot']) else ''
@@ -120,11 +126,12 @@ def evaluate(args) -> None:
     from video_convs.data.transforms import parse_views
     from video_convs.hub import checkpoint_folder
     from video_convs.nets.checkpoint import load, write_atomic
-    from video_convs.train.evaluate import mean_over_splits, refuse_missing, report, save_scores, score
-    from video_convs.train.loop import find_device
+    from video_convs.train.evaluate import mean_over_splits, refuse_missing, refuse_seen, report, save_scores, score, seen_videos
+    from video_convs.train.loop import find_device, trained_on
     n, options, reports, device = len(args.checkpoint), _pairs(args.option, '--option'), {}, find_device(args.device)
     if args.out and n > 1: raise ValueError("--out names the file of one checkpoint: leave it out for several")
     if args.out: _room(args.out)  # if there is none, better now than later
+    if args.root and args.dataset not in (None, 'csv'): raise ValueError("--root is for the paths in a list: leave it out")
     if args.folds and not args.dataset: raise ValueError("--fold chooses a split of --dataset: name it, or use --split")
     if n > 1 and n not in (len(args.split), len(args.folds)) or {len(args.split), len(args.folds)} - {0, 1, n}:
         raise ValueError(f"{n} checkpoints need {n} folds (--fold 1 2 3) or {n} splits (--split …), one for each, got"
@@ -135,10 +142,13 @@ def evaluate(args) -> None:
         folder, split = checkpoint_folder(where), args.split[k % len(args.split)]
         model, pulled = load(folder, device), not Path(where).is_dir()
         fold = {'fold': args.folds[k % len(args.folds)]} if args.folds else {}
-        if args.dataset:
+        if args.dataset and not args.root:
             from video_convs.data.catalogue import open_dataset
             videos = open_dataset(args.dataset, args.data, split, allow_missing=args.allow_missing, **options, **fold)
-        else: videos = open_data(args.data, split, args.allow_missing)
+        else: videos = open_data(args.data, split, args.allow_missing, args.root)
+        seen = seen_videos(videos, learned := trained_on(folder) or ())
+        refuse_seen(videos, seen, args.allow_overlap)
+        if not learned: print(f"{where} does not record what it has learned from: videos among these would not be noticed.")
         scores = score(model, Clips(videos, model.input_spec, train=False, views=views, seed=args.seed),
                        batch_size=args.batch_size, workers=args.workers)
         for task, s in (scores if isinstance(scores, dict) else {'': scores}).items():
@@ -147,6 +157,7 @@ def evaluate(args) -> None:
             out = Path(args.out or (Path() if pulled else folder)/f'{name}.json')  # the Hub's cache is no place to write to
             if args.out and task: out = out.with_stem(f'{out.stem}_{task}')
             refuse_missing(s, args.allow_missing)
+            if seen: s.about['learned from'] = len(seen)
             written = [save_scores(s, out.with_suffix('.safetensors'))]
             title = ' '.join(filter(None, (where if n > 1 else '', split if n > 1 else '', fold and f"fold {fold['fold']}", task)))
             if title: print(f'{title}:')
@@ -345,6 +356,7 @@ def parser() -> argparse.ArgumentParser:
 
     c = command(train, 'Train a network on a folder of classes (DIR/<class>/*.mp4), a CSV (path, label, split) or a public data set.')
     c.add_argument('--data', required=True, help="folder, or CSV file; for a public data set the folder of its owners' files")
+    c.add_argument('--root', metavar='DIR', help="folder that the paths in a list are relative to; the list's own if left out")
     c.add_argument('--out', required=True, help='folder of the run; an interrupted run there goes on')
     c.add_argument('--recipe', help="a paper's recipe, such as h2cn.something-v1; see video_convs recipes")
     c.add_argument('--dataset', help="name of a public data set, such as ucf101; the recipe's if left out; 'folder' or 'csv' for your own")
@@ -412,6 +424,7 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument('checkpoint', nargs='+', help='folder of a checkpoint, or user/name (user/name@revision) on the Hub; several'
                                                  ' with as many folds or splits give the mean')
     c.add_argument('--data', required=True, help='folder, or CSV file')
+    c.add_argument('--root', metavar='DIR', help="folder that the paths in a list are relative to; the list's own if left out")
     c.add_argument('--dataset', help="name of a public data set whose official files are in --data, such as 'ucf101'")
     c.add_argument('--option', nargs='*', default=[], metavar='NAME=VALUE', help='options of --dataset, such as order=file')
     c.add_argument('--split', nargs='+', default=['test'], help='split to score')
@@ -424,6 +437,7 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument('--seed', type=int, default=0, help='of --random')
     c.add_argument('--out', help='JSON file; evaluate_<split>.json in the checkpoint if left out; the scores go beside it')
     c.add_argument('--allow-missing', action='store_true', help='report although some videos cannot be read')
+    c.add_argument('--allow-overlap', action='store_true', help='report although the network has learned from some of the videos')
     c.add_argument('--device', help="'cpu' or 'cuda'; a GPU if there is one, if left out")
     common(c, 16)
 
@@ -489,9 +503,13 @@ def main(
     argv = sys.argv[1:] if argv is None else argv
     args, unknown = parser().parse_known_args(argv)
     args.typed = shlex.join(['video_convs', *argv])
+    if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='backslashreplace')  # names that no text can hold
+    def warn(message, *about, **more): print(f"video_convs {args.command}: {message}", file=sys.stderr)
     try:
         if unknown: _refuse(unknown[0], args.flags)
-        return args.function(args) or 0
+        with warnings.catch_warnings():
+            warnings.showwarning = warn
+            return args.function(args) or 0
     except (ValueError, OSError) as e:
         print(f"video_convs {args.command}: {e}", file=sys.stderr)
         return 2

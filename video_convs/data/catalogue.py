@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
 from .datasets import (VIDEOS, Span, VideoDataset, VideoFiles, csv_dataset, folder_dataset, list_json,
-                                       list_lines, list_table)
+                                       list_lines, list_table, plain_name)
 from .frames import FlowFolders, FrameFolders
 
 # %% ../../nbs/data/36_catalogue.ipynb #7d50cb51
@@ -210,13 +210,13 @@ class _Shelf:
                     for e in sorted(entries, key=lambda e: e.name):
                         name, ending = os.path.splitext(e.name)
                         if e.name.startswith('.'): continue
-                        if e.is_dir(): self.seen[folder][True][e.name] = e.path
-                        elif ending.lower() in VIDEOS: self.seen[folder][False].setdefault(name, e.path)
+                        if e.is_dir(): self.seen[folder][True].setdefault(plain_name(e.name), e.path)
+                        elif ending.lower() in VIDEOS: self.seen[folder][False].setdefault(plain_name(name), e.path)
             except (FileNotFoundError, NotADirectoryError): pass
             except OSError as error:
                 raise ValueError(f"the folder {folder} cannot be read ({error.strerror}): change its"
                                  " permissions") from None
-        return self.seen[folder][frames].get(stem)
+        return self.seen[folder][frames].get(plain_name(stem))
 
     def find(self, place, names, frames):
         "The same, under any of a video's names below a place."
@@ -275,7 +275,8 @@ _FOUND = 'frames', 'flow', 'template', 'partial'  # options of `find_videos`, fo
 
 def open_dataset(
     name: str, # 'something-v1', … (see `DATASETS`), 'folder' or 'csv'
-    root: str | Path, # folder of the data set; a CSV file for 'csv'
+    root: str | Path, # folder of the data set; a list of videos for 'csv'
+    /, # 'csv' has an option root, the folder that the paths in the list are relative to
     split: str | None = None, # 'train', 'val', 'test', …
     allow_missing: bool = False, # go on although some videos are not on the disk
     **options, # frames, flow, template, partial (see `find_videos`), and those of the data set: order, fold, task …

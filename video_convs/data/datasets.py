@@ -365,7 +365,8 @@ def _dataset(name, about, items, split, description, where, root) -> VideoDatase
     items = [(path, plain_name(label), *rest) for path, label, *rest in items]
     classes = tuple(about.get('classes') or sorted({c for _, c, _, _ in items}))
     if len(classes) < 2:
-        raise ValueError(f"{where} has one class only ({classes[0]!r}): a classifier needs two or more")
+        raise ValueError(f"{where} has one class only ({classes[0]!r}): a classifier needs two or more;"
+                         " if others have no videos here, name all of them in a file classes.txt")
     strange = next(((p, c) for p, c, _, _ in items if c not in classes), None)
     if strange:
         raise ValueError(f"{where}: {strange[0]} has the class {strange[1]!r}, not among the {len(classes)}"
@@ -413,11 +414,11 @@ def _warn_left_out(root, others, loose):
         kinds = Counter(p.suffix.lower() or 'no ending' for p in others if not p.is_dir())
         kinds['folders'] = sum(p.is_dir() for p in others)
         said = ', '.join(f'{n} {kind}' for kind, n in kinds.most_common(5) if n)
-        warnings.warn(f"{root}: {len(others)} files in its classes are left out, as they do not end like videos"
+        warnings.warn(f"{root}: what does not end like a video is left out of its classes, {len(others)} in all"
                       f" ({said}); the first is {others[0].relative_to(root)}", stacklevel=3)
     if loose:
-        warnings.warn(f"{root}: {len(loose)} videos are left out, as they lie in no class; the first is"
-                      f" {loose[0].relative_to(root)}", stacklevel=3)
+        warnings.warn(f"{root}: videos that lie in no class are left out, {len(loose)} in all; the first is"
+                      f" {loose[0].name}", stacklevel=3)
 
 def _holdout(names, seed, share=.2):
     "Which videos of a class are for testing: those whose hash lies in the first fifth."
@@ -634,7 +635,7 @@ class _Disk:
                 return f"there is {os.path.join(folder, *parts[k:])}: give root (--root) {folder}"
         if PureWindowsPath(name).drive:
             return "it is a path of a Windows machine: give root (--root), the folder here that holds the videos"
-        here = next(p for p in Path(path).parents if p.exists())
+        here = next(p for p in Path(path).parents if os.path.exists(p))
         first = Path(path).relative_to(here).parts[0]
         return (f"{here} holds no {first!r}: correct the paths or give root (--root), the folder that they are"
                 " relative to")
