@@ -273,6 +273,11 @@ def find_videos(
 _OWN = dict(folder='seed', csv='root')  # one's own videos, and the option that they have
 _FOUND = 'frames', 'flow', 'template', 'partial'  # options of `find_videos`, for all data sets
 
+def _numbers(classes, labels):
+    "Labels as numbers of their classes; −1 where the owners keep them secret."
+    number = {c: k for k, c in enumerate(classes)}
+    return tuple(-1 if label is None else number[label] for label in labels)
+
 def open_dataset(
     name: str, # 'something-v1', … (see `DATASETS`), 'folder' or 'csv'
     root: str | Path, # folder of the data set; a list of videos for 'csv'
@@ -309,8 +314,7 @@ def open_dataset(
         groups if all(groups) else (), split, entry.keeps, flip_map={'hflip': mirror} if entry.mirrored else None,
         description=said, ids=tuple(videos[i].id for i in there), spans=spans, reader=found.reader,
         absent=tuple(v.id for v in gone),
-        tasks={task: (names, tuple(names.index(labels[i]) if labels[i] is not None else -1 for i in there))
-               for task, (names, labels) in tasks.items()},
+        tasks={task: (names, _numbers(names, [labels[i] for i in there])) for task, (names, labels) in tasks.items()},
         many_shot=many_shot and {**many_shot, '': many_shot[own['task']]})
 
 # %% ../../nbs/data/36_catalogue.ipynb #22ad554f

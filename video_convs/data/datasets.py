@@ -279,6 +279,10 @@ def _first_fields(text, separator):
     except csv.Error: return []
     return [value.strip() for value in values]
 
+def _unspaced(line, separator):
+    "A line without the blanks between a quote and the separator after it, which `csv` does not take."
+    return line if separator == ' ' else re.sub(rf'"\s+(?={separator})', '"', line)
+
 def _separator(text, columns):
     "What stands between the names of these columns in the first line."
     return next((s for s in _SEPARATORS if set(columns) <= set(_first_fields(text, s))), ',')
@@ -291,7 +295,7 @@ def list_table(
     text = list_text(file)
     separator = _separator(text, columns)
     blanks = ' ' if separator == '\t' else None  # a tab at the end stands for an empty value
-    text = '\n'.join(line.strip(blanks) for line in text.split('\n'))  # a blank after a quote is no mistake
+    text = '\n'.join(_unspaced(line.strip(blanks), separator) for line in text.split('\n'))
     reader = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True, strict=True)
     rows, named = [], []
     try:
@@ -358,7 +362,7 @@ def _warn_alike(classes, where):
     if alike:
         more = f", and {len(alike) - 1} more such pairs" if alike[1:] else ''
         warnings.warn(f"{where}: the classes {' and '.join(map(repr, alike[0]))} differ only in case or"
-                      f" blanks{more}: rename one if they are the same", stacklevel=4)
+                      f" blanks{more}: rename one if they are the same")
 
 def _dataset(name, about, items, split, description, where, root) -> VideoDataset:
     "One split out of all items (path, class, split, group)."
@@ -367,7 +371,8 @@ def _dataset(name, about, items, split, description, where, root) -> VideoDatase
     if len(classes) < 2:
         raise ValueError(f"{where} has one class only ({classes[0]!r}): a classifier needs two or more;"
                          " if others have no videos here, name all of them in a file classes.txt")
-    strange = next(((p, c) for p, c, _, _ in items if c not in classes), None)
+    number = {c: i for i, c in enumerate(classes)}
+    strange = next(((p, c) for p, c, _, _ in items if c not in number), None)
     if strange:
         raise ValueError(f"{where}: {strange[0]} has the class {strange[1]!r}, not among the {len(classes)}"
                          f" classes ({', '.join(classes[:5])}{' …' if len(classes) > 5 else ''}): correct"
@@ -382,7 +387,7 @@ def _dataset(name, about, items, split, description, where, root) -> VideoDatase
     flips = frozenset(about.get('label_preserving', []))
     return VideoDataset(
         name, classes,
-        paths=tuple(str(p) for p, *_ in mine), labels=tuple(classes.index(c) for _, c, _, _ in mine),
+        paths=tuple(str(p) for p, *_ in mine), labels=tuple(number[c] for _, c, _, _ in mine),
         groups=groups if all(groups) else (), split=split, label_preserving=flips,
         pairs=tuple(tuple(map(plain_name, pair)) for pair in about.get('pairs', ())), root=os.path.abspath(root),
         description=f"{description}; flips that keep the classes: {', '.join(sorted(flips)) or 'none declared'}")
@@ -415,10 +420,10 @@ def _warn_left_out(root, others, loose):
         kinds['folders'] = sum(p.is_dir() for p in others)
         said = ', '.join(f'{n} {kind}' for kind, n in kinds.most_common(5) if n)
         warnings.warn(f"{root}: what does not end like a video is left out of its classes, {len(others)} in all"
-                      f" ({said}); the first is {others[0].relative_to(root)}", stacklevel=3)
+                      f" ({said}); the first is {others[0].relative_to(root)}")
     if loose:
         warnings.warn(f"{root}: videos that lie in no class are left out, {len(loose)} in all; the first is"
-                      f" {loose[0].name}", stacklevel=3)
+                      f" {loose[0].name}")
 
 def _holdout(names, seed, share=.2):
     "Which videos of a class are for testing: those whose hash lies in the first fifth."
@@ -479,6 +484,7 @@ def _values(line, separator):
     "The values of a line without a header: path, perhaps a number of frames, label."
     ended = _ENDED.fullmatch(line) if separator == ' ' and '"' not in line else None
     if ended: return [ended[1], *(ended[2] or '').split()]
+    line = _unspaced(line, separator)
     return [v.strip() for v in next(csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True))]
 
 def _plain_rows(file, text):
@@ -487,7 +493,8 @@ def _plain_rows(file, text):
     def fits(separator):
         try: few = [_values(line, separator) for _, line in lines[:100]]
         except csv.Error: return -1
-        return sum(_is_video(v[0]) for v in few) if min(map(len, few)) > 1 else -1
+        if any(len(v) < 2 or _is_video(v[-1]) for v in few): return -1
+        return sum(_is_video(v[0]) for v in few)
     separator = max('\t;, ', key=fits)
     rows = []
     for n, line in lines:
