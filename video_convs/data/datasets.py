@@ -15,6 +15,7 @@ import io
 import json
 import os
 import re
+import stat
 import unicodedata
 import warnings
 from collections import Counter, defaultdict
@@ -199,15 +200,25 @@ def _fingerprint(path):
         f.seek(max(size - chunk, 0))
         return size, hashlib.sha256(head + f.read(chunk)).hexdigest()
 
+def _stat(path):
+    "What the disk knows of a file; None if there is none."
+    try: found = os.stat(path)
+    except (OSError, ValueError): return None
+    return found if stat.S_ISREG(found.st_mode) else None
+
 def _refuse_overlap(items, name):
     "Raise a `ValueError` if a video stands in two splits; `items` are (path, split)."
     def clashes(key, items):
         seen = defaultdict(list)
         for path, split in items: seen[key(path)].append((path, split))
         return [same for same in seen.values() if len({split for _, split in same}) > 1]
-    there = [(path, split) for path, split in items if os.path.isfile(path) and os.path.getsize(path)]
-    same = clashes(os.path.realpath, there)
-    same = same or [twins for group in clashes(os.path.getsize, there) for twins in clashes(_fingerprint, group)]
+    if len({split for _, split in items}) < 2: return
+    about = {path: found for path, _ in items if (found := _stat(path)) and found.st_size}
+    there = [(path, split) for path, split in items if path in about]
+    def file(path): return (about[path].st_dev, about[path].st_ino) if about[path].st_ino else os.path.realpath(path)
+    same = clashes(file, there)
+    same = same or [twins for group in clashes(lambda path: about[path].st_size, there)
+                    for twins in clashes(_fingerprint, group)]
     if same:
         (a, split_a), *others = same[0]
         b, split_b = next(other for other in others if other[1] != split_a)
@@ -580,9 +591,10 @@ class _Disk:
 
     def __call__(self, name, where):
         "The path of a video; if it is not there, `gone` has it."
-        path = self._path(name, where)
-        if os.path.isfile(path): return path
-        plain = name.replace('\\', '/')
+        path, plain = self._path(name, where), name.replace('\\', '/')
+        first = [os.path.join(self.root, plain[len(start):]) for start in self.moved if plain.startswith(start)]
+        for likely in (*first, path):
+            if os.path.isfile(likely): return likely
         for other in (self._path(plain, where), *self._elsewhere(plain)):
             found = self.spelled(other, plain_name)
             if found and os.path.isfile(found): return found
