@@ -356,3 +356,20 @@ def test_a_name_that_no_text_can_hold(films, run, tmp_path, capfd):
     lines = capfd.readouterr().out.splitlines()
     assert len(lines) == 3 and lines[1].partition(',')[0].endswith('caf\\udce9.mp4') and lines[2].startswith(f'{one},1,')
     assert name_hash(video_name(odd)) and folder_dataset(put(tmp_path/'set', os.fsdecode(b'caf\xe9/0.mp4'), 'b/1.mp4')).classes
+
+@pytest.mark.parametrize('typed', [
+    ['evaluate', 'RUN', '--data', 'x', '--dataset', 'ucf101', '--option', 'split=train'],
+    ['evaluate', 'RUN', '--data', 'x', '--dataset', 'ucf101', '--option', 'allow_missing=true'],
+    ['train', '--data', 'x', '--dataset', 'ucf101', '--out', 'OUT', '--option', 'split=train'],
+    ['data', 'check', 'ucf101', 'x', '--option', 'deep=1'], ['data', 'prepare', 'ucf101', 'x', 'OUT', '--option', 'root=1']])
+def test_options_that_are_arguments(run, tmp_path, capsys, typed):
+    assert main([{'RUN': str(run), 'OUT': str(tmp_path/'out')}.get(word, word) for word in typed]) == 2
+    said = capsys.readouterr().err
+    assert 'is an argument of its own' in said and len(said.splitlines()) == 1
+
+def test_a_list_is_checked(root, films, tmp_path, capsys):
+    videos = sorted(films.rglob('*.mp4'))[:2]
+    (tmp_path/'list.txt').write_text('\n'.join(f'D:\\films\\{v.relative_to(films)} {k}' for k, v in enumerate(videos)))
+    command = ['data', 'check', 'csv', str(tmp_path/'list.txt'), '--out', str(tmp_path/'r.jsonl'), '--workers', '1']
+    assert main([*command, '--option', f'root={films}']) == 0 and '2        2        0        0' in capsys.readouterr().out
+    assert main(command) == 2 and 'a path of a Windows machine' in capsys.readouterr().err

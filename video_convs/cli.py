@@ -30,14 +30,15 @@ What to do next:
   learn      make lab, and open nbs/index.ipynb""")
 
 # %% ../nbs/70_cli.ipynb #ca812d64
-def _pairs(items: list[str], flag: str) -> dict:
-    "name=value pairs; a value is JSON where it can be, else a string."
+def _pairs(items: list[str], flag: str, taken: tuple[str, ...] = ()) -> dict:
+    "name=value pairs; a value is JSON where it can be, else a string. Names that are `taken` are arguments of their own."
     def value(text):
         try: return json.loads(f'0{text}' if text.startswith('.') else text)
         except json.JSONDecodeError: return text
     pairs = [item.partition('=') for item in items]
     for name, equals, _ in pairs:
         if not equals: raise ValueError(f"{flag} takes NAME=VALUE, got {name!r}")
+        if name in taken: raise ValueError(f"{flag} has no {name!r}: that is an argument of its own, see --help")
     return {name: value(text) for name, _, text in pairs}
 
 def _fold(text: str) -> tuple[int, int]:
@@ -66,7 +67,7 @@ def train(args) -> None:
         same = ('data', 'out', 'model', 'recipe', 'frames', 'size', 'fit', 'pretrained', 'dataset', 'train_split', 'test_split', 'tasks',
                 'cache', 'workers', 'rule', 'root', 'device', 'keep', 'save_every', 'log_every', 'max_skipped', 'tensorboard')
         run_training(
-            changes=_changes(args), variant=_pairs(args.set, '--set'), options=_pairs(args.option, '--option'),
+            changes=_changes(args), variant=_pairs(args.set, '--set'), options=_pairs(args.option, '--option', ('split',)),
             fold=args.fold and _fold(args.fold), test_resize=args.test_resize and _size(args.test_resize),
             extra={'command': args.typed}, **{name: getattr(args, name) for name in same})
         if rank() == 0: print(f"The checkpoint is in {args.out}.{_next(args)}")
@@ -128,10 +129,11 @@ def evaluate(args) -> None:
     from video_convs.nets.checkpoint import load, write_atomic
     from video_convs.train.evaluate import mean_over_splits, refuse_missing, refuse_seen, report, save_scores, score, seen_videos
     from video_convs.train.loop import find_device, trained_on
-    n, options, reports, device = len(args.checkpoint), _pairs(args.option, '--option'), {}, find_device(args.device)
+    n, options, reports, device = len(args.checkpoint), _pairs(args.option, '--option', ('split', 'allow_missing', 'root')), {}, find_device(args.device)
     if args.out and n > 1: raise ValueError("--out names the file of one checkpoint: leave it out for several")
     if args.out: _room(args.out)  # if there is none, better now than later
     if args.root and args.dataset not in (None, 'csv'): raise ValueError("--root is for the paths in a list: leave it out")
+    if args.folds and 'fold' in options: raise ValueError("--fold and --option fold= are the same: give one of them")
     if args.folds and not args.dataset: raise ValueError("--fold chooses a split of --dataset: name it, or use --split")
     if n > 1 and n not in (len(args.split), len(args.folds)) or {len(args.split), len(args.folds)} - {0, 1, n}:
         raise ValueError(f"{n} checkpoints need {n} folds (--fold 1 2 3) or {n} splits (--split …), one for each, got"
@@ -248,7 +250,8 @@ def check(args) -> int:
     "Find what of a data set is missing or broken."
     from video_convs.data.check import check_dataset, check_table
     report = args.out or f'runs/check_{args.name}.jsonl'
-    counts = check_dataset(args.name, args.root, report, args.deep, args.workers, args.limit, **_pairs(args.option, '--option'))
+    counts = check_dataset(args.name, args.root, report, args.deep, args.workers, args.limit,
+                           **_pairs(args.option, '--option', ('report', 'deep', 'workers', 'limit', 'progress')))
     print(check_table(counts, report))
     print(f"Written to {report}")
     return int(any(row['missing'] or row['broken'] or row.get('state') == 'bad list' for row in counts.values()))
@@ -257,7 +260,7 @@ def prepare(args) -> int:
     "Copy a data set with small frames and many key frames."
     from video_convs.data.check import prepare_dataset
     made = prepare_dataset(args.name, args.root, args.out, args.short, args.gop, args.crf, args.workers, args.limit,
-                           **_pairs(args.option, '--option'))
+                           **_pairs(args.option, '--option', ('root', 'out', 'short', 'gop', 'crf', 'workers', 'limit', 'progress')))
     print(f"{made['done']:,} videos are in {args.out}, {made['new']:,} of them new; {made['missing']:,} are listed but missing")
     for path, why in made['failed'].items(): print(f"  {'' if path in why else path + ' '}{why}")
     return int(bool(made['failed']))
@@ -269,7 +272,7 @@ def _data_commands(commands, command) -> None:
     for function, help, limit in ((check, 'Which videos of a data set are missing, and which do not decode.', 60),
                                   (prepare, 'Copy a data set with small frames and many key frames.', 300)):
         c = command(function, help, actions)
-        c.add_argument('name', help="'something-v1', 'ucf101', … or 'folder'")
+        c.add_argument('name', help="'something-v1', 'ucf101', … or 'folder'; to check, also 'csv' (--option root=DIR)")
         c.add_argument('root', help='its folder')
         if function is prepare: c.add_argument('out', help='folder of the copy')
         c.add_argument('--option', nargs='*', default=[], metavar='NAME=VALUE', help='options of the data set, such as fold=2')
