@@ -210,8 +210,9 @@ class _Shelf:
                     for e in sorted(entries, key=lambda e: e.name):
                         name, ending = os.path.splitext(e.name)
                         if e.name.startswith('.'): continue
-                        if e.is_dir(): self.seen[folder][True].setdefault(plain_name(e.name), e.path)
-                        elif ending.lower() in VIDEOS: self.seen[folder][False].setdefault(plain_name(name), e.path)
+                        kind, name = (True, e.name) if e.is_dir() else (False, name)
+                        if kind or ending.lower() in VIDEOS:
+                            self.seen[folder][kind].setdefault(plain_name(name), e.path)
             except (FileNotFoundError, NotADirectoryError): pass
             except OSError as error:
                 raise ValueError(f"the folder {folder} cannot be read ({error.strerror}): change its"
@@ -314,7 +315,8 @@ def open_dataset(
         groups if all(groups) else (), split, entry.keeps, flip_map={'hflip': mirror} if entry.mirrored else None,
         description=said, ids=tuple(videos[i].id for i in there), spans=spans, reader=found.reader,
         absent=tuple(v.id for v in gone),
-        tasks={task: (names, _numbers(names, [labels[i] for i in there])) for task, (names, labels) in tasks.items()},
+        tasks={task: (names, _numbers(names, [labels[i] for i in there]))
+               for task, (names, labels) in tasks.items()},
         many_shot=many_shot and {**many_shot, '': many_shot[own['task']]})
 
 # %% ../../nbs/data/36_catalogue.ipynb #22ad554f

@@ -142,7 +142,7 @@ class VideoDataset:
     absent: tuple[str, ...] = () # videos that the split's list names and the disk does not hold
     tasks: dict[str, tuple] = field(default_factory=dict) # task → (classes, labels), where a video has several labels
     many_shot: dict[str, tuple[int, ...]] = field(default_factory=dict) # task, '' for `labels` → the only classes in EPIC's means
-    root: str | None = None # folder that the names of the videos are relative to; None: there is none
+    root: str | None = None # folder that the videos' names are relative to; None: there is none
 
     def __len__(self) -> int: return len(self.paths)
 
@@ -215,7 +215,9 @@ def _refuse_overlap(items, name):
     if len({split for _, split in items}) < 2: return
     about = {path: found for path, _ in items if (found := _stat(path)) and found.st_size}
     there = [(path, split) for path, split in items if path in about]
-    def file(path): return (about[path].st_dev, about[path].st_ino) if about[path].st_ino else os.path.realpath(path)
+    def file(path):
+        found = about[path]
+        return (found.st_dev, found.st_ino) if found.st_ino else os.path.realpath(path)
     same = clashes(file, there)
     same = same or [twins for group in clashes(lambda path: about[path].st_size, there)
                     for twins in clashes(_fingerprint, group)]
@@ -242,16 +244,17 @@ def list_text(
     try: text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b'\n', 0, error.start) + 1
-        raise ValueError(f"{file}, line {line}: is no {encoding[:6].upper().rstrip('-')} text: save it as UTF-8"
-                         " (`iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW` if it comes from an old Windows"
+        kind = 'UTF-8' if encoding.startswith('utf-8') else encoding.upper()
+        raise ValueError(f"{file}, line {line}: is no {kind} text: save it as UTF-8 (`iconv -f"
+                         " WINDOWS-1252 -t UTF-8 FILE > NEW` if it comes from an old Windows"
                          " program), or download it again") from None
     text = text.replace('\r\n', '\n').replace('\r', '\n')
     if '\0' in text:
         line = text.count('\n', 0, text.index('\0')) + 1
         if 3*text.count('\0') > len(text):
             kind = 'LE' if data[1::2].count(0) > data[::2].count(0) else 'BE'
-            raise ValueError(f"{file}: looks like UTF-16 without a byte order mark: save it as UTF-8"
-                             f" (`iconv -f UTF-16{kind} -t UTF-8 FILE > NEW`)")
+            raise ValueError(f"{file}: looks like UTF-16 without a byte order mark: save it as"
+                             f" UTF-8 (`iconv -f UTF-16{kind} -t UTF-8 FILE > NEW`)")
         raise ValueError(f"{file}, line {line}: has a zero byte in it, so the file is damaged: download it again")
     return text
 
@@ -291,7 +294,7 @@ def _first_fields(text, separator):
     return [value.strip() for value in values]
 
 def _unspaced(line, separator):
-    "A line without the blanks between a quote and the separator after it, which `csv` does not take."
+    "A line without blanks between a quote and a separator, which `csv` does not take."
     return line if separator == ' ' else re.sub(rf'"\s+(?={separator})', '"', line)
 
 def _separator(text, columns):
@@ -318,8 +321,9 @@ def list_table(
                 if not set(columns) <= set(named): break
                 continue
             if len(row) > len(named):
-                raise ValueError(f"{file}, line {line}: has {len(row)} values for {len(named)} columns: put values"
-                                 f" that contain {_SEPARATORS[separator]} into quotes")
+                raise ValueError(f"{file}, line {line}: has {len(row)} values for {len(named)}"
+                                 f" columns: put values that contain {_SEPARATORS[separator]} into"
+                                 " quotes")
             if any('\n' in value for value in row):
                 raise ValueError(f"{file}, line {line}: a value in quotes goes on for several lines: close the quotes")
             rows.append(dict(zip(named, row + ['']*(len(named) - len(row)))) | {'line': line})
@@ -372,16 +376,17 @@ def _warn_alike(classes, where):
     alike = [names for names in seen.values() if len(names) > 1]
     if alike:
         more = f", and {len(alike) - 1} more such pairs" if alike[1:] else ''
-        warnings.warn(f"{where}: the classes {' and '.join(map(repr, alike[0]))} differ only in case or"
-                      f" blanks{more}: rename one if they are the same")
+        warnings.warn(f"{where}: the classes {' and '.join(map(repr, alike[0]))} differ only in"
+                      f" case or blanks{more}: rename one if they are the same")
 
 def _dataset(name, about, items, split, description, where, root) -> VideoDataset:
     "One split out of all items (path, class, split, group)."
     items = [(path, plain_name(label), *rest) for path, label, *rest in items]
     classes = tuple(about.get('classes') or sorted({c for _, c, _, _ in items}))
     if len(classes) < 2:
-        raise ValueError(f"{where} has one class only ({classes[0]!r}): a classifier needs two or more;"
-                         " if others have no videos here, name all of them in a file classes.txt")
+        raise ValueError(f"{where} has one class only ({classes[0]!r}): a classifier needs two or"
+                         " more; if others have no videos here, name all of them in a file"
+                         " classes.txt")
     number = {c: i for i, c in enumerate(classes)}
     strange = next(((p, c) for p, c, _, _ in items if c not in number), None)
     if strange:
@@ -400,7 +405,8 @@ def _dataset(name, about, items, split, description, where, root) -> VideoDatase
         name, classes,
         paths=tuple(str(p) for p, *_ in mine), labels=tuple(number[c] for _, c, _, _ in mine),
         groups=groups if all(groups) else (), split=split, label_preserving=flips,
-        pairs=tuple(tuple(map(plain_name, pair)) for pair in about.get('pairs', ())), root=os.path.abspath(root),
+        pairs=tuple(tuple(map(plain_name, pair)) for pair in about.get('pairs', ())),
+        root=os.path.abspath(root),
         description=f"{description}; flips that keep the classes: {', '.join(sorted(flips)) or 'none declared'}")
 
 # %% ../../nbs/data/34_datasets.ipynb #5faa5942
@@ -430,11 +436,11 @@ def _warn_left_out(root, others, loose):
         kinds = Counter(p.suffix.lower() or 'no ending' for p in others if not p.is_dir())
         kinds['folders'] = sum(p.is_dir() for p in others)
         said = ', '.join(f'{n} {kind}' for kind, n in kinds.most_common(5) if n)
-        warnings.warn(f"{root}: what does not end like a video is left out of its classes, {len(others)} in all"
-                      f" ({said}); the first is {others[0].relative_to(root)}")
+        warnings.warn(f"{root}: what does not end like a video is left out of its classes,"
+                      f" {len(others)} in all ({said}); the first is {others[0].relative_to(root)}")
     if loose:
-        warnings.warn(f"{root}: videos that lie in no class are left out, {len(loose)} in all; the first is"
-                      f" {loose[0].name}")
+        warnings.warn(f"{root}: videos that lie in no class are left out, {len(loose)} in all; the"
+                      f" first is {loose[0].name}")
 
 def _holdout(names, seed, share=.2):
     "Which videos of a class are for testing: those whose hash lies in the first fifth."
@@ -445,7 +451,7 @@ def _holdout(names, seed, share=.2):
     return held
 
 def folder_dataset(
-    root: str | Path, # DIR of DIR/<class>/*.mp4 or DIR/<split>/<class>/*.mp4 (or another ending of `VIDEOS`)
+    root: str | Path, # of DIR/<class>/*.mp4 or DIR/<split>/<class>/*.mp4 (or an ending of `VIDEOS`)
     split: str | None = None, # 'train', 'test', or a folder's name; None: all videos
     seed: int = 0, # draws the test videos if the folder has no splits
 ) -> VideoDataset:
@@ -462,8 +468,8 @@ def folder_dataset(
                          " folders with videos; use either DIR/<class>/* or DIR/<split>/<class>/*")
     if not flat and not nested:
         lies = f"; {len(top.videos)} videos lie in it without a class" if top.videos else ''
-        raise ValueError(f"{root} holds no videos ({', '.join(VIDEOS[:5])} …) in folders of classes{lies}:"
-                         " put them into DIR/<class>/ or DIR/<split>/<class>/")
+        raise ValueError(f"{root} holds no videos ({', '.join(VIDEOS[:5])} …) in folders of"
+                         f" classes{lies}: put them into DIR/<class>/ or DIR/<split>/<class>/")
     if flat:
         empty = [t.name for t in tops if t not in flat]
         items, others = [], [p for t in flat for p in tops[t].others]
@@ -482,7 +488,8 @@ def folder_dataset(
     if empty and 'classes' not in about:
         raise ValueError(f"{root}: the class folder {empty[0]!r} holds no videos: fill or remove it")
     _warn_left_out(root, others, top.videos)
-    return _dataset(about.get('name') or root.resolve().name, about, items, split, description, root, root)
+    name = about.get('name') or root.resolve().name
+    return _dataset(name, about, items, split, description, root, root)
 
 # %% ../../nbs/data/34_datasets.ipynb #8c4c6d31
 LISTS = '.csv', '.tsv', '.txt', '.lst', '.list'  # endings of lists of videos
@@ -496,10 +503,11 @@ def _values(line, separator):
     ended = _ENDED.fullmatch(line) if separator == ' ' and '"' not in line else None
     if ended: return [ended[1], *(ended[2] or '').split()]
     line = _unspaced(line, separator)
-    return [v.strip() for v in next(csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True))]
+    reader = csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True)
+    return [value.strip() for value in next(reader)]
 
 def _plain_rows(file, text):
-    "The rows of a list without a header: `path label` or `path frames label`, as many tools write it."
+    "The rows of a list without a header: `path label` or `path frames label`."
     lines = [(n, line.strip()) for n, line in enumerate(text.split('\n'), 1) if line.strip()]
     def fits(separator):
         try: few = [_values(line, separator) for _, line in lines[:100]]
@@ -511,21 +519,25 @@ def _plain_rows(file, text):
     for n, line in lines:
         try: rows.append((n, _values(line, separator)))
         except csv.Error as error:
-            raise ValueError(f"{file}, line {n}: cannot be read ({error}): close its quotes") from None
+            raise ValueError(f"{file}, line {n}: cannot be read ({error}): close its"
+                             " quotes") from None
     if len(rows) > 1 and not _is_video(rows[0][1][0]) and all(_is_video(v[0]) for _, v in rows[1:]):
-        raise ValueError(f"{file} lacks the column 'path': if its first line is a header, it must name path and"
-                         " label")
-    if all(len(v) > 2 and v[1].isdecimal() for _, v in rows): rows = [(n, [v[0], *v[2:]]) for n, v in rows]
+        raise ValueError(f"{file} lacks the column 'path': if its first line is a header, it must"
+                         " name path and label")
+    if all(len(v) > 2 and v[1].isdecimal() for _, v in rows):
+        rows = [(n, [v[0], *v[2:]]) for n, v in rows]
     for n, values in rows:
-        if len(values) > 2 and separator == ' ' and _is_video(values[0]): values[1:] = [' '.join(values[1:])]
+        if len(values) > 2 and separator == ' ' and _is_video(values[0]):
+            values[1:] = [' '.join(values[1:])]
         if len(values) != 2 or not all(values):
-            raise ValueError(f"{file}, line {n}: must be a path and a label, or a path, a number of frames and a"
-                             " label, with quotes around what has blanks or commas in it; or give the list a"
-                             " header with the columns path and label")
+            raise ValueError(f"{file}, line {n}: must be a path and a label, or a path, a number"
+                             " of frames and a label, with quotes around what has blanks or"
+                             " commas in it; or give the list a header with the columns path and"
+                             " label")
     return [dict(path=path, label=label, line=n) for n, (path, label) in rows]
 
 def _rows(file):
-    "The lines of a table as dicts with path, label, group (may be ''), line and perhaps split, checked."
+    "The lines of a table, checked: dicts of path, label, group (may be ''), line, perhaps split."
     text = list_text(file)
     named = any({'path', 'label'} & set(_first_fields(text, s)) for s in _SEPARATORS)
     plain = text.strip() and not named
@@ -540,12 +552,13 @@ def _rows(file):
     return rows
 
 # %% ../../nbs/data/34_datasets.ipynb #d578b63f
-_SPLITS = dict(train='train', training='train', val='val', valid='val', validate='val', validation='val',
-               test='test', testing='test') # word in the name of a list → split
+_SPLITS = dict( # word in the name of a list → split
+    train='train', training='train', val='val', valid='val', validate='val', validation='val',
+    test='test', testing='test')
 _WORD = re.compile(rf"(?<![a-z])({'|'.join(_SPLITS)})(?=list|[^a-z]|$)", re.IGNORECASE)
 
 def _lists(file):
-    "Split → list, of a list whose name says its split, and of its neighbours; and what they are called."
+    "Split → list, for a list whose name says its split, and its neighbours; and their name."
     word = _WORD.search(file.stem)
     if not word: return {file.stem: file}, file.stem
     before, after = file.stem[:word.start()], file.stem[word.end():]
@@ -566,11 +579,12 @@ def _table_rows(file, split=None):
         except ValueError:
             if part == split: raise
             continue  # a neighbour that was not asked for, such as a test list without labels
-        if beside == file or 'split' not in more[0]: every += [row | {'split': part} for row in more]
+        if beside == file or 'split' not in more[0]:
+            every += [row | {'split': part} for row in more]
     return every, name
 
 def _with_classes(rows, about, file):
-    "Rows and classes, where labels are numbers: of the classes that the data set names, or names themselves."
+    "Rows and classes where labels may be numbers: of named classes, or names themselves."
     if not all(row['plain'] and row['label'].isdecimal() for row in rows): return rows, about
     if 'classes' not in about:
         return rows, about | {'classes': sorted({row['label'] for row in rows}, key=int)}
@@ -578,21 +592,23 @@ def _with_classes(rows, about, file):
     if {row['label'] for row in rows} <= set(classes): return rows, about
     beyond = next((row for row in rows if int(row['label']) >= len(classes)), None)
     if beyond:
-        raise ValueError(f"{beyond['file']}, line {beyond['line']}: the class {beyond['label']} is not among the"
-                         f" {len(classes)} of {file.parent}, which are counted from 0: correct one of the two")
+        raise ValueError(f"{beyond['file']}, line {beyond['line']}: the class {beyond['label']} is"
+                         f" not among the {len(classes)} of {file.parent}, which are counted from"
+                         " 0: correct one of the two")
     return [row | {'label': classes[int(row['label'])]} for row in rows], about
 
 # %% ../../nbs/data/34_datasets.ipynb #570fec37
 class _Disk:
     "Finds the files that a list names, also where the disk spells them otherwise."
     def __init__(self, root, given):
-        self.root, self.given = root, given # `given`: the user chose the root, so paths may come from elsewhere
+        self.root, self.given = root, given # given: chosen, so paths may be another machine's
         self.listed, self.spelt, self.moved, self.tries, self.gone = {}, {}, [], 100, {}
 
     def __call__(self, name, where):
         "The path of a video; if it is not there, `gone` has it."
         path, plain = self._path(name, where), name.replace('\\', '/')
-        first = [os.path.join(self.root, plain[len(start):]) for start in self.moved if plain.startswith(start)]
+        starts = [start for start in self.moved if plain.startswith(start)]
+        first = [os.path.join(self.root, plain[len(start):]) for start in starts]
         for likely in (*first, path):
             if os.path.isfile(likely): return likely
         for other in (self._path(plain, where), *self._elsewhere(plain)):
@@ -644,7 +660,8 @@ class _Disk:
         name = self.gone[path]
         if os.path.isdir(path):
             return f"{path} is a folder, perhaps of frames: a list names the files of videos"
-        if os.path.islink(path): return f"{path} is a link to {os.readlink(path)}, which is not there"
+        if os.path.islink(path):
+            return f"{path} is a link to {os.readlink(path)}, which is not there"
         if near := self.spelled(path, _any_case) or self.spelled(path, _any_ending):
             return f"on the disk it is {near}: correct the list, or rename the file"
         above = [self.root, *list(Path(os.path.abspath(self.root)).parents)[:2], Path.cwd()]
@@ -653,18 +670,19 @@ class _Disk:
             if os.path.isfile(os.path.join(folder, *parts[k:])):
                 return f"there is {os.path.join(folder, *parts[k:])}: give root (--root) {folder}"
         if PureWindowsPath(name).drive:
-            return "it is a path of a Windows machine: give root (--root), the folder here that holds the videos"
+            return ("it is a path of a Windows machine: give root (--root), the folder here that"
+                    " holds the videos")
         here = next(p for p in Path(path).parents if os.path.exists(p))
         first = Path(path).relative_to(here).parts[0]
-        return (f"{here} holds no {first!r}: correct the paths or give root (--root), the folder that they are"
-                " relative to")
+        return (f"{here} holds no {first!r}: correct the paths or give root (--root), the folder"
+                " that they are relative to")
 
 def _absolute(name): return os.path.isabs(name) or PureWindowsPath(name).is_absolute()
 def _any_case(name): return plain_name(name).casefold()
 def _any_ending(name): return _any_case(os.path.splitext(name)[0] if _is_video(name) else name)
 
 def csv_dataset(
-    file: str | Path, # table with the columns path, label, split, and optionally group; or a list without a header
+    file: str | Path, # columns path, label, split, perhaps group; or a list without a header
     split: str | None = None, # one of the values in the column split; None: all rows
     root: str | Path | None = None, # folder that the paths are relative to; None: the CSV's folder
     allow_missing: bool = False, # go on although some videos are not on the disk
@@ -672,20 +690,21 @@ def csv_dataset(
     "The videos of a table."
     file = Path(file)
     if not file.is_file(): raise ValueError(f"{file} is no file: check the path")
-    if root is not None and not Path(root).is_dir(): raise ValueError(f"root {root} is no folder: check the path")
+    if root is not None and not Path(root).is_dir():
+        raise ValueError(f"root {root} is no folder: check the path")
     disk = _Disk(file.parent if root is None else Path(root), root is not None)
     about, folder = _about(file.parent), file.resolve().parent.name
     rows, title = _table_rows(file, split)
     rows, about = _with_classes(rows, about, file)
-    items = [(disk(r['path'], f"{r['file']}, line {r['line']}"), r['label'], r['split'], r['group'] or None)
-             for r in rows]
+    paths = [disk(r['path'], f"{r['file']}, line {r['line']}") for r in rows]
+    items = [(p, r['label'], r['split'], r['group'] or None) for p, r in zip(paths, rows)]
     name = about.get('name') or (f'{folder}/{title}' if title else folder)
     data = _dataset(name, about, items, split, f"splits from {file.name}", file, disk.root)
     there = [p not in disk.gone for p in data.paths]
     gone = tuple(p for p, found in zip(data.paths, there) if not found)
     if gone and not (allow_missing and any(there)):
-        raise ValueError(f"{file}: {len(gone)} of {len(data)} videos are not there, the first: {', '.join(gone[:3])};"
-                         f" {disk.cause(gone[0])}")
+        raise ValueError(f"{file}: {len(gone)} of {len(data)} videos are not there, the first:"
+                         f" {', '.join(gone[:3])}; {disk.cause(gone[0])}")
     return replace(data.subset(np.flatnonzero(there).tolist()), absent=gone) if gone else data
 
 # %% ../../nbs/data/34_datasets.ipynb #36fcb70a
@@ -695,20 +714,22 @@ def _table(path):
     if not path.exists(): raise ValueError(f"{path} does not exist: give a folder of classes or a CSV file")
     if path.is_dir(): return path/'clips.csv' if (path/'clips.csv').is_file() else None
     if path.suffix.lower() not in LISTS:
-        raise ValueError(f"{path} is neither a folder nor a .csv, .tsv or .txt file: give a folder of classes or a"
-                         " list of videos")
+        raise ValueError(f"{path} is neither a folder nor a .csv, .tsv or .txt file: give a folder"
+                         " of classes or a list of videos")
     return path
 
 def open_data(
     path: str | Path, # a folder of classes, a folder with a table clips.csv, or a list of videos
     split: str | None = None, # which part; None: everything
     allow_missing: bool = False, # go on although some videos of a table are not on the disk
-    root: str | Path | None = None, # folder that the paths in a table are relative to; None: the table's own
+    root: str | Path | None = None, # folder that a table's paths are relative to; None: its own
 ) -> VideoDataset:
     "A data set from disk, whichever way it is written."
     table = _table(path)
     if table is not None: return csv_dataset(table, split, root, allow_missing)
-    if root is not None: raise ValueError(f"{path} is a folder of classes: root is for the paths in a list, leave it out")
+    if root is not None:
+        raise ValueError(f"{path} is a folder of classes: root is for the paths in a list, leave"
+                         " it out")
     return folder_dataset(path, split)
 
 def split_names(
@@ -756,7 +777,8 @@ def match_classes(
     twice = len(known) < len(data) or len(place) < len(network)
     if unknown is None and not twice and (some or not extra): return [*map(place.get, data), *extra]
     if unknown is not None: first = f"class {unknown} of {name}, {data[unknown]!r}, is unknown to the network"
-    elif extra and not twice: first = f"class {extra[0]} of the network, {network[extra[0]]!r}, is unknown to {name}"
+    elif extra and not twice:
+        first = f"class {extra[0]} of the network, {network[extra[0]]!r}, is unknown to {name}"
     else: first = "a name is given twice"
     raise ValueError(f"the network's {len(network)} classes are not the {len(data)} of {name}: {first}; use the data"
                      " set that it was trained on, or train it on this one")

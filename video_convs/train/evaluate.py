@@ -134,7 +134,8 @@ def score(
     for task, (order, classes, labels) in tasks.items():
         z = torch.cat(rows[task])[:, order].unflatten(0, (-1, V))  # (N·V, n) → (N, V, n)
         many_shot = {'many_shot': list(data.many_shot[task])} if task in data.many_shot else {}
-        if extra := list(classes[len(data.tasks[task][0] if task else data.classes):]): many_shot['not in data'] = extra
+        extra = list(classes[len(data.tasks[task][0] if task else data.classes):])
+        if extra: many_shot['not in data'] = extra
         result[task] = Scores(z.mean(1), z.softmax(2).mean(1), torch.tensor(labels)[read], tuple(ids[i] for i in read),
                               tuple(classes), missing, about | {'task': task or names.get(tuple(classes), '')} | many_shot)
     return result[''] if '' in result else result
@@ -144,14 +145,16 @@ def _tasks(model, data):
     if model.classes is None:
         raise ValueError(f"{model.name} does not know the names of its classes: make it with classes=…, in the order of"
                          " its scores, so that they can be compared with the data's")
-    if not isinstance(model.classes, dict): return {'': _columns(model.classes, data.classes, data.labels, data.name)}
+    if not isinstance(model.classes, dict):
+        return {'': _columns(model.classes, data.classes, data.labels, data.name)}
     if unknown := [task for task in model.classes if task not in data.tasks]:
         raise ValueError(f"{model.name} has the task {unknown[0]!r}, which {data.name} has not"
                          f" ({', '.join(data.tasks) or 'no tasks'})")
-    return {task: _columns(names, *data.tasks[task], f'{data.name} ({task})') for task, names in model.classes.items()}
+    return {task: _columns(names, *data.tasks[task], f'{data.name} ({task})')
+            for task, names in model.classes.items()}
 
 def _columns(network, classes, labels, name):
-    "The scores' columns in the order of the data's classes; classes that only the network has come last."
+    "Columns in the order of the data's classes; those that only the network has come last."
     order = match_classes(network, classes, name, some=True)
     return order, (*classes, *(network[i] for i in order[len(classes):])), labels
 
@@ -261,9 +264,11 @@ def refuse_seen(
     "A `ValueError` if a network has learned from videos that it is to be tested on."
     if seen and not allow_overlap:
         part = f" of the split {data.split!r}" if data.split else ''
-        raise ValueError(f"the network has learned from {len(seen)} of the {len(data)} videos{part} by their names"
-                         f" ({', '.join(seen[:3])}{' …' if seen[3:] else ''}), so they say nothing about unseen"
-                         " videos: choose another split, or allow the overlap (--allow-overlap)")
+        first = ', '.join(seen[:3]) + ' …'*(len(seen) > 3)
+        raise ValueError(f"the network has learned from {len(seen)} of the {len(data)}"
+                         f" videos{part} by their names ({first}), so they say nothing about"
+                         " unseen videos: choose another split, or allow the overlap"
+                         " (--allow-overlap)")
 
 def refuse_missing(
     scores: Scores,
@@ -301,7 +306,8 @@ def ensemble(
 def _renumber(scores, first):
     "Labels, as the numbers that the classes have in `first`."
     place = {plain_name(c): i for i, c in enumerate(first.classes)}
-    number = torch.tensor([*(place[plain_name(c)] for c in scores.classes), -1])  # the last is for −1
+    number = [place[plain_name(c)] for c in scores.classes]
+    number = torch.tensor([*number, -1])  # the last is for −1
     return number[scores.labels]
 
 # %% ../../nbs/train/42_evaluate.ipynb #5e8f9410

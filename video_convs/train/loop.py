@@ -444,7 +444,7 @@ def _checksum(data) -> str:
     names = data.ids or [Path(path).name for path in data.paths]
     return f'{len(data)} videos, checksum {zlib.crc32(repr((*names, *data.labels)).encode()):08x}'
 
-TRAINED_ON = 'trained_on.txt' # in a checkpoint: a hash of the name of each video that it has learned from, one a line
+TRAINED_ON = 'trained_on.txt' # of a checkpoint: a hash of each learned video's name, one a line
 
 def trained_on(
     folder: str | Path, # a checkpoint
@@ -452,7 +452,8 @@ def trained_on(
     "Which videos a checkpoint has learned from."
     told, file = read_config(folder).get('trained_on'), Path(folder)/TRAINED_ON
     if not isinstance(told, dict) or not file.is_file(): return None
-    if told != _trained_page(data := file.read_bytes()): return None  # the file of another checkpoint
+    data = file.read_bytes()
+    if told != _trained_page(data): return None  # the file of another checkpoint
     return frozenset(data.decode('ascii').split())
 
 def _trained_page(data: bytes) -> dict:
@@ -560,7 +561,7 @@ def train(
     log_every: int = 50, # steps from line to line in steps.jsonl
     max_skipped: float = .05, # share of the videos that may be unreadable
     tensorboard: bool = False, # write for TensorBoard as well
-    learned: Collection[str] = (), # hashes of what the starting weights have learned from, of `trained_on`
+    learned: Collection[str] = (), # what the starting weights have learned from, see `trained_on`
     extra: dict = {}, # stored with each checkpoint: the command …; a run does not go on with another extra['start']
 ) -> list[dict]: # the log: one entry per epoch
     "Train `model` by `recipe`, keep log and checkpoint in `out`, and go on from there if it was stopped."

@@ -23,8 +23,8 @@ from ..nets.checkpoint import write_atomic
 from ..nets.official import from_official, pretrained_model
 from ..nets.zoo import VideoNet, create_model
 from .evaluate import evaluate, seen_videos
-from .loop import (find_device, gathered, plot_runs, rank, skipped_videos, summed, train, trained_on,
-                                    world)
+from .loop import (find_device, gathered, plot_runs, rank, skipped_videos, summed,
+                                    train, trained_on, world)
 from .recipes import Recipe, find_recipe, override
 
 # %% ../../nbs/train/43_scale_out.ipynb #0528bf8d
@@ -129,9 +129,11 @@ def open_splits(
     "The videos of a run."
     own = dataset in (None, 'folder', 'csv')
     if own and options: raise ValueError(f"{', '.join(options)}: such options are for a data set of the catalogue; name it")
-    if root is not None and not own: raise ValueError(f"root is for the paths in a list, {dataset} has its own: leave it out")
+    if root is not None and not own:
+        raise ValueError(f"root is for the paths in a list, {dataset} has its own: leave it out")
     def split(name):
-        return open_data(data, name, root=root) if own else open_dataset(dataset, data, name, **options)
+        if own: return open_data(data, name, root=root)
+        return open_dataset(dataset, data, name, **options)
     videos = split(train_split)
     if fold: return *group_fold(videos, *fold), f'fold {fold[0]}/{fold[1]}'
     names = split_names(data) if own else DATASETS[dataset].parts(options)
@@ -213,8 +215,8 @@ def run_training(
             f" {e['clips_per_s']:.0f} clips/s", flush=True)
     tested = {'tested': dict(dataset=dataset, split=where, resize=views.resize, rule=rule, options=options)} if unseen else {}
     extra = kw.pop('extra', {}) | ({'paper': paper.name} if paper else {}) | {'start': start} | tested
-    log = train(net, clips, recipe, out, test, workers, on_epoch=kw.pop('on_epoch', line), extra=extra,
-                learned=_learned(pretrained), **kw)
+    log = train(net, clips, recipe, out, test, workers, on_epoch=kw.pop('on_epoch', line),
+                extra=extra, learned=_learned(pretrained), **kw)
     seen = unseen and Clips(unseen, net.input_spec, train=False, views=views, cache=cache)
     if rank() == 0: _finish(net, log, out, seen, say, workers=workers, progress=kw.get('progress'))
     return log
@@ -224,8 +226,10 @@ def _learned(pretrained):
     "What the starting weights have learned from; () where that is not recorded."
     if pretrained in (None, 'imagenet'): return ()
     from video_convs.hub import checkpoint_folder
-    folder = Path(pretrained).parent if os.path.isfile(pretrained) else checkpoint_folder
-    try: return trained_on(folder(str(pretrained), local_files_only=True) if callable(folder) else folder) or ()
+    try:
+        if os.path.isfile(pretrained): folder = Path(pretrained).parent
+        else: folder = checkpoint_folder(str(pretrained), local_files_only=True)
+        return trained_on(folder) or ()
     except ValueError: return ()  # public weights, which come without a page of ours
 
 def _finish(net, log, out, unseen, say, **reading):
