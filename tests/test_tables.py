@@ -373,3 +373,20 @@ def test_a_list_is_checked(root, films, tmp_path, capsys):
     command = ['data', 'check', 'csv', str(tmp_path/'list.txt'), '--out', str(tmp_path/'r.jsonl'), '--workers', '1']
     assert main([*command, '--option', f'root={films}']) == 0 and '2        2        0        0' in capsys.readouterr().out
     assert main(command) == 2 and 'a path of a Windows machine' in capsys.readouterr().err
+
+def test_a_root_on_the_command_line(films, run, tmp_path, capsys):
+    data = open_data(films, 'test')
+    names = [os.path.relpath(p, films) for p in data.paths]
+    rows = [f'{n},{data.classes[k]},test' for n, k in zip(names, data.labels)]
+    (tmp_path/'list.csv').write_text('\n'.join(['path,label,split', *rows]))
+    command = ['evaluate', str(run), '--device', 'cpu', '--out', str(tmp_path/'r.json'), '--root', str(films), '--data']
+    for more in ([], ['--dataset', 'csv']): assert main([*command, str(tmp_path/'list.csv'), *more]) == 0
+    assert main([*command, str(films)]) == 2 and 'is a folder of classes: root' in capsys.readouterr().err
+    assert main([*command, str(films), '--dataset', 'ucf101']) == 2
+    assert "ucf101 has no option 'root'" in capsys.readouterr().err
+    learn = ['train', '--device', 'cpu', '--root', str(films), '--data', str(tmp_path/'list.csv'), '--train-split', 'test',
+             '--test-split', 'none', '--out', str(tmp_path/'new'), '--model', 'tsn_tiny', '--frames', '2', '--size', '32',
+             '--epochs', '1']
+    assert main(learn) == 0
+    assert main([*command[:1], str(tmp_path/'new'), *command[2:], str(tmp_path/'list.csv')]) == 2
+    assert 'has learned from 8 of the 8' in capsys.readouterr().err

@@ -139,8 +139,7 @@ def evaluate(args) -> None:
     n, reports, device = len(args.checkpoint), {}, find_device(args.device)
     if args.out and n > 1: raise ValueError("--out names the file of one checkpoint: leave it out for several")
     if args.out: _room(args.out)  # if there is none, better now than later
-    if args.root and args.dataset not in (None, 'csv'):
-        raise ValueError("--root is for the paths in a list: leave it out")
+    if args.root and args.dataset: options['root'] = args.root
     if args.folds and 'fold' in options:
         raise ValueError("--fold and --option fold= are the same: give one of them")
     if args.folds and not args.dataset: raise ValueError("--fold chooses a split of --dataset: name it, or use --split")
@@ -153,7 +152,7 @@ def evaluate(args) -> None:
         folder, split = checkpoint_folder(where), args.split[k % len(args.split)]
         model, pulled = load(folder, device), not Path(where).is_dir()
         fold = {'fold': args.folds[k % len(args.folds)]} if args.folds else {}
-        if args.dataset and not args.root:
+        if args.dataset:
             from video_convs.data.catalogue import open_dataset
             videos = open_dataset(args.dataset, args.data, split, allow_missing=args.allow_missing, **options, **fold)
         else: videos = open_data(args.data, split, args.allow_missing, args.root)

@@ -167,6 +167,7 @@ def official_list(
     name: str, # see `DATASETS`
     root: str | Path, # folder of the data set
     split: str, # 'train', 'val', 'test', …
+    /,
     partial: bool = False, # the lists were shortened on purpose: do not compare counts with the official ones
     **options, # of the data set
 ) -> Listing:
@@ -239,6 +240,7 @@ def find_videos(
     name: str, # see `DATASETS`
     root: str | Path, # folder of the data set
     split: str,
+    /,
     frames: str | Path | None = None, # read RGB from folders of frames in here, `<frames>/<video>/*.jpg`
     flow: str | Path | None = None, # read optical flow from here, `<flow>/<video>/flow_x_*.jpg`, `flow_y_*.jpg`
     template: str | tuple[str, str] | None = None, # of their file names; None: the usual one

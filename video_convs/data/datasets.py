@@ -494,7 +494,6 @@ def folder_dataset(
 # %% ../../nbs/data/34_datasets.ipynb #8c4c6d31
 LISTS = '.csv', '.tsv', '.txt', '.lst', '.list'  # endings of lists of videos
 _ENDED = re.compile(rf"(.+?(?:{'|'.join(map(re.escape, VIDEOS))}))(?:\s+(.*))?", re.IGNORECASE)
-_COLUMNS = 'path', 'label', 'split', 'group'
 
 def _is_video(name): return os.path.splitext(name)[1].lower() in VIDEOS
 
