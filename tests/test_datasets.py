@@ -88,7 +88,8 @@ def test_classes_txt_gives_the_order(root):
     (root/'classes.txt').write_text('b\r\nc\r\na\r\n')
     assert csv_dataset(table(root)).classes == folder_dataset(root).classes == ('b', 'c', 'a')
 
-@pytest.mark.parametrize('encoding, end', [('utf-8-sig', '\r\n'), ('utf-8', '\r\n'), ('utf-8-sig', '\n'), ('utf-16', '\r\n')])
+@pytest.mark.parametrize('encoding, end', [('utf-8-sig', '\r\n'), ('utf-8', '\r\n'), ('utf-8-sig', '\n'),
+                                           ('utf-16', '\r\n')])
 def test_tables_from_other_programs(root, encoding, end):
     file = table(root, lambda lines: [l.replace(',', ' , ') if i else l for i, l in enumerate(lines)] + [''], encoding, end)
     assert len(csv_dataset(file)) == 15

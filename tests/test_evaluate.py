@@ -109,7 +109,8 @@ def test_some_of_the_classes(data, net):
     assert len(result['classes']) == 7 and list(result['per_class']) == list('abcdef')
     logits = torch.stack([other(clips(data)[i][0][None])[0] for i in range(18)]).detach()
     assert torch.allclose(scores.logits, logits[:, [2, 6, 5, 4, 3, 1, 0]], atol=1e-5)
-    with pytest.raises(ValueError, match="'g', is unknown"): ensemble(score(net, clips(data)), scores)  # not the same question
+    with pytest.raises(ValueError, match="'g', is unknown"):  # not the same question
+        ensemble(score(net, clips(data)), scores)
 
 def test_several_tasks(data):
     tasks = dict(verb=(('x', 'y'), tuple(k % 2 for k in range(18))), noun=(('p', 'q', 'r'), tuple(k % 3 for k in range(18))))
