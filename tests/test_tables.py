@@ -431,7 +431,8 @@ def test_a_root_on_the_command_line(films, run, tmp_path, capsys):
     assert main([*command, str(films), '--dataset', 'ucf101']) == 2
     assert "ucf101 has no option 'root'" in capsys.readouterr().err
     assert main(['train', '--device', 'cpu', '--root', str(films), '--data',
-                 str(tmp_path/'list.csv'), '--train-split', 'test', '--test-split', 'none', '--out', str(tmp_path/'new'),
+                 str(tmp_path/'list.csv'), '--train-split', 'test', '--test-split', 'none',
+                 '--out', str(tmp_path/'new'),
                  '--model', 'tsn_tiny', '--frames', '2', '--size', '32', '--epochs', '1']) == 0
     assert main([*command[:1], str(tmp_path/'new'), *command[2:], str(tmp_path/'list.csv')]) == 2
     assert 'has learned from 8 of the 8' in capsys.readouterr().err
