@@ -88,7 +88,8 @@ def test_classes_txt_gives_the_order(root):
     (root/'classes.txt').write_text('b\r\nc\r\na\r\n')
     assert csv_dataset(table(root)).classes == folder_dataset(root).classes == ('b', 'c', 'a')
 
-@pytest.mark.parametrize('encoding, end', [('utf-8-sig', '\r\n'), ('utf-8', '\r\n'), ('utf-8-sig', '\n')])
+@pytest.mark.parametrize('encoding, end', [('utf-8-sig', '\r\n'), ('utf-8', '\r\n'), ('utf-8-sig', '\n'),
+                                           ('utf-16', '\r\n')])
 def test_tables_from_other_programs(root, encoding, end):
     file = table(root, lambda lines: [l.replace(',', ' , ') if i else l for i, l in enumerate(lines)] + [''], encoding, end)
     assert len(csv_dataset(file)) == 15
@@ -127,7 +128,7 @@ def test_subset(root):
     (lambda r: table(r, lambda l: l + ['a/7.mp4,a,train,', 'a/8.mp4,a,train,']), r'2 of 17 videos are not there, the first: .*a/7.mp4, .*a/8.mp4'),
     (lambda r: table(r, lambda l: l[:3] + ['a/0.mp4,,test,x'] + l[3:]), 'line 4: path, label and split must all be given'),
     (lambda r: table(r, lambda l: l + [l[4]]), "lists a/3.mp4 twice in the split 'train'"),
-    (lambda r: table(r, encoding='utf-16'), 'is no UTF-8 text'),
+    (lambda r: table(r, encoding='utf-16-le'), 'looks like UTF-16 without a byte order mark'),
 ])
 def test_refused(root, make, message):
     with pytest.raises(ValueError, match=message) as error: open_data(make(root))

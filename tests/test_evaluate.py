@@ -94,12 +94,23 @@ def test_the_same_names_in_another_order(data, net):
     assert torch.allclose(score(other, clips(data)).logits, score(net, clips(data)).logits, atol=1e-6)
     assert evaluate(other, clips(data))['top1'] == evaluate(net, clips(data))['top1']
 
-@pytest.mark.parametrize('classes, message', [(list('abcdeg'), "'f', is unknown"), (list('abcdefg'), "'g', is unknown"), (list('abcde'), "'f', is unknown"),
+@pytest.mark.parametrize('classes, message', [(list('abcdeg'), "'f', is unknown"), (list('abcdegh'), "'f', is unknown"), (list('abcde'), "'f', is unknown"),
                                               (None, 'does not know the names')])
 def test_other_names(data, net, classes, message):
     other = Toy(classes or list('abcdef'))
     other.classes = classes
     with pytest.raises(ValueError, match=message): evaluate(other, clips(data))
+
+def test_some_of_the_classes(data, net):
+    other = Toy(list('gfaedcb'))
+    scores = score(other, clips(data))
+    assert scores.classes == tuple('abcdefg') and scores.about['not in data'] == ['g']
+    result = report(scores)
+    assert len(result['classes']) == 7 and list(result['per_class']) == list('abcdef')
+    logits = torch.stack([other(clips(data)[i][0][None])[0] for i in range(18)]).detach()
+    assert torch.allclose(scores.logits, logits[:, [2, 6, 5, 4, 3, 1, 0]], atol=1e-5)
+    with pytest.raises(ValueError, match="'g', is unknown"):  # not the same question
+        ensemble(score(net, clips(data)), scores)
 
 def test_several_tasks(data):
     tasks = dict(verb=(('x', 'y'), tuple(k % 2 for k in range(18))), noun=(('p', 'q', 'r'), tuple(k % 3 for k in range(18))))

@@ -7,7 +7,7 @@ __all__ = ['demo', 'train', 'evaluate', 'ensemble', 'submit', 'predict', 'publis
            'recipes', 'plot', 'parser', 'main']
 
 # %% ../nbs/70_cli.ipynb #9218a430
-import argparse, csv, json, re, shlex, sys
+import argparse, csv, json, re, shlex, sys, warnings
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -48,7 +48,7 @@ What to do next:
 In place of {out/'data'}, name a folder that holds train/CLASS/VIDEO and test/CLASS/VIDEO."""
 
 # %% ../nbs/70_cli.ipynb #ca812d64
-def _pairs(items: list[str], flag: str) -> dict:
+def _pairs(items: list[str], flag: str, taken: tuple[str, ...] = ()) -> dict:
     "name=value pairs; a value is JSON where it can be, else a string."
     def value(text):
         try: return json.loads(f'0{text}' if text.startswith('.') else text)
@@ -56,6 +56,8 @@ def _pairs(items: list[str], flag: str) -> dict:
     pairs = [item.partition('=') for item in items]
     for name, equals, _ in pairs:
         if not equals: raise ValueError(f"{flag} takes NAME=VALUE, got {name!r}")
+        if name in taken:
+            raise ValueError(f"{flag} has no {name!r}: that is an argument of its own, see --help")
     return {name: value(text) for name, _, text in pairs}
 
 def _fold(text: str) -> tuple[int, int]:
@@ -82,9 +84,11 @@ def train(args) -> None:
     from video_convs.train.scale_out import processes, run_training
     with processes():
         same = ('data', 'out', 'model', 'recipe', 'frames', 'size', 'fit', 'pretrained', 'dataset', 'train_split', 'test_split', 'tasks',
-                'cache', 'workers', 'rule', 'device', 'keep', 'save_every', 'log_every', 'max_skipped', 'tensorboard')
+                'cache', 'workers', 'rule', 'device', 'keep', 'save_every', 'log_every', 'max_skipped', 'tensorboard',
+                'root')
         run_training(
-            changes=_changes(args), variant=_pairs(args.set, '--set'), options=_pairs(args.option, '--option'),
+            changes=_changes(args), variant=_pairs(args.set, '--set'),
+            options=_pairs(args.option, '--option', ('split',)),
             fold=args.fold and _fold(args.fold), test_resize=args.test_resize and _size(args.test_resize),
             extra={'command': args.typed}, **{name: getattr(args, name) for name in same})
         if rank() == 0: print(f"The checkpoint is in {args.out}.{_next(args)}")
@@ -95,7 +99,8 @@ def _next(args) -> str:
     tested = read_config(args.out).get('tested')
     if not tested or args.fold: return ''
     options, resize = [f'{k}={json.dumps(v).strip(chr(34))}' for k, v in tested['options'].items()], tested['resize']
-    flags = {'--data': [args.data], '--dataset': [tested['dataset']], '--option': options, '--split': [tested['split']],
+    flags = {'--data': [args.data], '--root': [args.root],
+             '--dataset': [tested['dataset']], '--option': options, '--split': [tested['split']],
              '--resize': ['x'.join(map(str, resize)) if isinstance(resize, list) else resize],
              '--rule': ['dense'] if tested.get('rule') == 'dense' else []}
     words = [str(w) for flag, values in flags.items() if values not in ([], [None]) for w in (flag, *values)]
@@ -115,6 +120,13 @@ def _print_report(result: dict, per_class: bool = True) -> None:
         (lo, hi), how = (r['bootstrap'], 'bootstrap') if 'bootstrap' in r else (r['interval'], 'Wilson')
         count = f"   {r['right']} of {r['videos']}" if 'right' in r else ''
         return f"{name:24s} {r['accuracy']:6.1%}   95 % interval {lo:6.1%} to {hi:6.1%} ({how}){count}"
+    if seen := result['about'].get('learned from'):
+        print(f"The network has learned from {seen} of these {result['top1']['videos']} videos: the"
+              " accuracies are not those of unseen ones.")
+    if extra := result['about'].get('not in data'):
+        n, first = len(result['classes']), ', '.join(extra[:3]) + ' …'*(len(extra) > 3)
+        print(f"The data hold {n - len(extra)} of the network's {n} classes; an answer that is one"
+              f" of the others ({first}) counts as wrong.")
     print(f"{result['average']} averaged over {result['views']} views (clips x crops)")
     for name, key in (('top-1', 'top1'), ('top-5', 'top5'), ('mean over classes', 'mean_class')): print(line(name, result[key]))
     few = f"   over {n} many-shot classes" if (n := result['many_shot']) else ''
@@ -138,12 +150,17 @@ def evaluate(args) -> None:
     from video_convs.data.transforms import parse_views
     from video_convs.hub import checkpoint_folder
     from video_convs.nets.checkpoint import load, write_atomic
-    from video_convs.train.evaluate import mean_over_splits, refuse_missing, report, save_scores, score
-    from video_convs.train.loop import find_device
-    n, options, reports, device = len(args.checkpoint), _pairs(args.option, '--option'), {}, find_device(args.device)
+    from video_convs.train.evaluate import (mean_over_splits, refuse_missing, refuse_seen, report, save_scores,
+                                            score, seen_videos)
+    from video_convs.train.loop import find_device, trained_on
+    options = _pairs(args.option, '--option', ('split', 'allow_missing', 'root'))
+    n, reports, device = len(args.checkpoint), {}, find_device(args.device)
     secret = []  # files of scores of splits without labels
     if args.out and n > 1: raise ValueError("--out names the file of one checkpoint: leave it out for several")
     if args.out: _room(args.out)  # if there is none, better now than later
+    if args.root and args.dataset: options['root'] = args.root
+    if args.folds and 'fold' in options:
+        raise ValueError("--fold and --option fold= are the same: give one of them")
     if args.folds and not args.dataset: raise ValueError("--fold chooses a split of --dataset: name it, or use --split")
     if n > 1 and n not in (len(args.split), len(args.folds)) or {len(args.split), len(args.folds)} - {0, 1, n}:
         raise ValueError(f"{n} checkpoints need {n} folds (--fold 1 2 3) or {n} splits (--split …), one for each, got"
@@ -157,7 +174,13 @@ def evaluate(args) -> None:
         if args.dataset:
             from video_convs.data.catalogue import open_dataset
             videos = open_dataset(args.dataset, args.data, split, allow_missing=args.allow_missing, **options, **fold)
-        else: videos = open_data(args.data, split, args.allow_missing)
+        else: videos = open_data(args.data, split, args.allow_missing, args.root)
+        learned = trained_on(folder)
+        if learned is None:
+            print(f"{where} does not record what it has learned from: videos among these would not"
+                  " be noticed.")
+        seen = seen_videos(videos, learned or ())
+        refuse_seen(videos, seen, args.allow_overlap)
         scores = score(model, Clips(videos, model.input_spec, train=False, views=views, seed=args.seed),
                        batch_size=args.batch_size, workers=args.workers)
         for task, s in (scores if isinstance(scores, dict) else {'': scores}).items():
@@ -166,6 +189,7 @@ def evaluate(args) -> None:
             out = Path(args.out or (Path() if pulled else folder)/f'{name}.json')  # the Hub's cache is no place to write to
             if args.out and task: out = out.with_stem(f'{out.stem}_{task}')
             refuse_missing(s, args.allow_missing)
+            if seen: s.about['learned from'] = len(seen)
             written = [save_scores(s, out.with_suffix('.safetensors'))]
             title = ' '.join(filter(None, (where if n > 1 else '', split if n > 1 else '', fold and f"fold {fold['fold']}", task)))
             if title: print(f'{title}:')
@@ -263,11 +287,16 @@ def pull(args) -> None:
     print(f"{config['name']}, classes: {json.dumps(config['num_classes'])}, is in {folder}")
 
 # %% ../nbs/70_cli.ipynb #b055f991
+# arguments that are no options of a data set
+_CHECK = 'report', 'deep', 'workers', 'limit', 'progress'
+_PREPARE = 'root', 'out', 'short', 'gop', 'crf', 'workers', 'limit', 'progress'
+
 def check(args) -> int:
     "Find what of a data set is missing or broken."
     from video_convs.data.check import check_dataset, check_table
     report = args.out or f'runs/check_{args.name}.jsonl'
-    counts = check_dataset(args.name, args.root, report, args.deep, args.workers, args.limit, **_pairs(args.option, '--option'))
+    counts = check_dataset(args.name, args.root, report, args.deep, args.workers, args.limit,
+                           **_pairs(args.option, '--option', _CHECK))
     print(check_table(counts, report))
     print(f"Written to {report}")
     return int(any(row['missing'] or row['broken'] or row.get('state') == 'bad list' for row in counts.values()))
@@ -276,7 +305,7 @@ def prepare(args) -> int:
     "Copy a data set with small frames and many key frames."
     from video_convs.data.check import prepare_dataset
     made = prepare_dataset(args.name, args.root, args.out, args.short, args.gop, args.crf, args.workers, args.limit,
-                           **_pairs(args.option, '--option'))
+                           **_pairs(args.option, '--option', _PREPARE))
     print(f"{made['done']:,} videos are in {args.out}, {made['new']:,} of them new; {made['missing']:,} are listed but missing")
     for path, why in made['failed'].items(): print(f"  {'' if path in why else path + ' '}{why}")
     return int(bool(made['failed']))
@@ -288,7 +317,8 @@ def _data_commands(commands, command) -> None:
     for function, help, limit in ((check, 'Which videos of a data set are missing, and which do not decode.', 60),
                                   (prepare, 'Copy a data set with small frames and many key frames.', 300)):
         c = command(function, help, actions)
-        c.add_argument('name', help="'something-v1', 'ucf101', … or 'folder'")
+        c.add_argument('name', help="'something-v1', 'ucf101', … or 'folder'; to check, also"
+                                    " 'csv' (--option root=DIR)")
         c.add_argument('root', help='its folder')
         if function is prepare: c.add_argument('out', help='folder of the copy')
         c.add_argument('--option', nargs='*', default=[], metavar='NAME=VALUE', help='options of the data set, such as fold=2')
@@ -377,6 +407,8 @@ def parser() -> argparse.ArgumentParser:
 
     c = command(train, 'Train a network on a folder of classes (DIR/<class>/*.mp4), a CSV (path, label, split) or a public data set.')
     c.add_argument('--data', required=True, help="folder, or CSV file; for a public data set the folder of its owners' files")
+    c.add_argument('--root', metavar='DIR', help="folder that the paths in a list are relative"
+                                                 " to; the list's own if left out")
     c.add_argument('--out', required=True, help='folder of the run; an interrupted run there goes on')
     c.add_argument('--recipe', help="a paper's recipe, such as h2cn.something-v1; see " + command_line('recipes').replace('%', '%%'))
     c.add_argument('--dataset', help="name of a public data set, such as ucf101; the recipe's if left out; 'folder' or 'csv' for your own")
@@ -444,6 +476,8 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument('checkpoint', nargs='+', help='folder of a checkpoint, or user/name (user/name@revision) on the Hub; several'
                                                  ' with as many folds or splits give the mean')
     c.add_argument('--data', required=True, help='folder, or CSV file')
+    c.add_argument('--root', metavar='DIR', help="folder that the paths in a list are relative"
+                                                 " to; the list's own if left out")
     c.add_argument('--dataset', help="name of a public data set whose official files are in --data, such as 'ucf101'")
     c.add_argument('--option', nargs='*', default=[], metavar='NAME=VALUE', help='options of --dataset, such as order=file')
     c.add_argument('--split', nargs='+', default=['test'], help='split to score')
@@ -456,6 +490,8 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument('--seed', type=int, default=0, help='of --random')
     c.add_argument('--out', help='JSON file; evaluate_<split>.json in the checkpoint if left out; the scores go beside it')
     c.add_argument('--allow-missing', action='store_true', help='report although some videos cannot be read')
+    c.add_argument('--allow-overlap', action='store_true', help='report although the network has learned'
+                                                                ' from some of the videos')
     c.add_argument('--device', help="'cpu' or 'cuda'; a GPU if there is one, if left out")
     common(c, 16)
 
@@ -525,9 +561,15 @@ def main(
     argv = sys.argv[1:] if argv is None else argv
     args, unknown = parser().parse_known_args(argv)
     args.typed = shlex.join(['video_convs', *argv])  # kept with the weights, for other machines: the plain name
+    if hasattr(sys.stdout, 'reconfigure'):
+        sys.stdout.reconfigure(errors='backslashreplace')  # names that no text can hold
+    def warn(message, *about, **more):
+        print(f"video_convs {args.command}: {message}", file=sys.stderr)
     try:
         if unknown: _refuse(unknown[0], args.flags)
-        return args.function(args) or 0
+        with warnings.catch_warnings():
+            warnings.showwarning = warn
+            return args.function(args) or 0
     except (ValueError, OSError) as e:
         print(f"video_convs {args.command}: {e}", file=sys.stderr)
         return 2

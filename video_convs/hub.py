@@ -100,7 +100,7 @@ def _patiently(call, *args, **options):
 def _client(api): return api or HfApi(library_name='video_convs')
 
 # %% ../nbs/45_hub.ipynb #ca6d757d
-FILES = ('config.json', 'model.safetensors', 'README.md', 'report.json', 'evaluate_*.json', 'log.jsonl',
+FILES = ('config.json', 'model.safetensors', 'trained_on.txt', 'README.md', 'report.json', 'evaluate_*.json', 'log.jsonl',
          'curves.png') # all that is pushed or pulled; not the files of scores, which `evaluate` makes again
 _PICKLES = '.bin', '.ckpt', '.dill', '.joblib', '.pickle', '.pkl', '.pt', '.pth'
 _CODE = 'auto_map', 'custom_pipelines', 'trust_remote_code' # what other libraries call code in a repository

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
 from .datasets import (VIDEOS, Span, VideoDataset, VideoFiles, csv_dataset, folder_dataset, list_json,
-                                       list_lines, list_table)
+                                       list_lines, list_table, plain_name)
 from .frames import FlowFolders, FrameFolders
 from ..utils import project_file
 
@@ -168,6 +168,7 @@ def official_list(
     name: str, # see `DATASETS`
     root: str | Path, # folder of the data set
     split: str, # 'train', 'val', 'test', …
+    /,
     partial: bool = False, # the lists were shortened on purpose: do not compare counts with the official ones
     **options, # of the data set
 ) -> Listing:
@@ -211,13 +212,14 @@ class _Shelf:
                     for e in sorted(entries, key=lambda e: e.name):
                         name, ending = os.path.splitext(e.name)
                         if e.name.startswith('.'): continue
-                        if e.is_dir(): self.seen[folder][True][e.name] = e.path
-                        elif ending.lower() in VIDEOS: self.seen[folder][False].setdefault(name, e.path)
+                        kind, name = (True, e.name) if e.is_dir() else (False, name)
+                        if kind or ending.lower() in VIDEOS:
+                            self.seen[folder][kind].setdefault(plain_name(name), e.path)
             except (FileNotFoundError, NotADirectoryError): pass
             except OSError as error:
                 raise ValueError(f"the folder {folder} cannot be read ({error.strerror}): change its"
                                  " permissions") from None
-        return self.seen[folder][frames].get(stem)
+        return self.seen[folder][frames].get(plain_name(stem))
 
     def find(self, place, names, frames):
         "The same, under any of a video's names below a place."
@@ -239,6 +241,7 @@ def find_videos(
     name: str, # see `DATASETS`
     root: str | Path, # folder of the data set
     split: str,
+    /,
     frames: str | Path | None = None, # read RGB from folders of frames in here, `<frames>/<video>/*.jpg`
     flow: str | Path | None = None, # read optical flow from here, `<flow>/<video>/flow_x_*.jpg`, `flow_y_*.jpg`
     template: str | tuple[str, str] | None = None, # of their file names; None: the usual one
@@ -274,9 +277,15 @@ def find_videos(
 _OWN = dict(folder='seed', csv='root')  # one's own videos, and the option that they have
 _FOUND = 'frames', 'flow', 'template', 'partial'  # options of `find_videos`, for all data sets
 
+def _numbers(classes, labels):
+    "Labels as numbers of their classes; −1 where the owners keep them secret."
+    number = {c: k for k, c in enumerate(classes)}
+    return tuple(-1 if label is None else number[label] for label in labels)
+
 def open_dataset(
     name: str, # 'something-v1', … (see `DATASETS`), 'folder' or 'csv'
-    root: str | Path, # folder of the data set; a CSV file for 'csv'
+    root: str | Path, # folder of the data set; a list of videos for 'csv'
+    /, # 'csv' has an option root, the folder that the paths in the list are relative to
     split: str | None = None, # 'train', 'val', 'test', …
     allow_missing: bool = False, # go on although some videos are not on the disk
     **options, # frames, flow, template, partial (see `find_videos`), and those of the data set: order, fold, task …
@@ -309,7 +318,7 @@ def open_dataset(
         groups if all(groups) else (), split, entry.keeps, flip_map={'hflip': mirror} if entry.mirrored else None,
         description=said, ids=tuple(videos[i].id for i in there), spans=spans, reader=found.reader,
         absent=tuple(v.id for v in gone),
-        tasks={task: (names, tuple(names.index(labels[i]) if labels[i] is not None else -1 for i in there))
+        tasks={task: (names, _numbers(names, [labels[i] for i in there]))
                for task, (names, labels) in tasks.items()},
         many_shot=many_shot and {**many_shot, '': many_shot[own['task']]})
 

@@ -63,8 +63,7 @@ def _items(name, root, options):
     "Everything that the lists name, path → reader, and what is wrong with the lists."
     items, readers, wrong = [], {}, []
     if name in ('folder', 'csv'):
-        if options: raise ValueError(f"{name} has no options, got {', '.join(options)}")
-        data = open_dataset(name, root)
+        data = open_dataset(name, root, **options)
         for i, path in enumerate(data.paths):
             items.append(Item('all', path, path, None, path, os.path.splitext(os.path.relpath(path, root))[0]))
             readers[path] = data.reader
@@ -122,6 +121,7 @@ def _report(file):
 def check_dataset(
     name: str, # see `open_dataset`
     root: str | Path, # folder of the data set
+    /,
     report: str | Path, # JSON lines, one a video; an earlier report is gone on with
     deep: bool = False, # decode every frame
     workers: int | None = None, # processes; None: one per processor

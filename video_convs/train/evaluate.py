@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['AVERAGES', 'SERVERS', 'wilson_interval', 'bootstrap_interval', 'Scores', 'score', 'save_scores', 'load_scores',
-           'report', 'evaluate', 'refuse_missing', 'ensemble', 'mean_over_splits', 'write_submission', 'pair_accuracy',
-           'plot_confusion']
+           'report', 'evaluate', 'seen_videos', 'refuse_seen', 'refuse_missing', 'ensemble', 'mean_over_splits',
+           'write_submission', 'pair_accuracy', 'plot_confusion']
 
 # %% ../../nbs/train/42_evaluate.ipynb #025c551d
 import csv
@@ -14,7 +14,7 @@ import math
 import os
 import zipfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from textwrap import fill
@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..data.datasets import Clips, loader, match_classes
+from ..data.datasets import Clips, VideoDataset, loader, match_classes, name_hash, plain_name
 from ..data.transforms import Views
 from ..nets.checkpoint import write_atomic
 from ..nets.zoo import VideoNet
@@ -134,6 +134,8 @@ def score(
     for task, (order, classes, labels) in tasks.items():
         z = torch.cat(rows[task])[:, order].unflatten(0, (-1, V))  # (N·V, n) → (N, V, n)
         many_shot = {'many_shot': list(data.many_shot[task])} if task in data.many_shot else {}
+        extra = list(classes[len(data.tasks[task][0] if task else data.classes):])
+        if extra: many_shot['not in data'] = extra
         result[task] = Scores(z.mean(1), z.softmax(2).mean(1), torch.tensor(labels)[read], tuple(ids[i] for i in read),
                               tuple(classes), missing, about | {'task': task or names.get(tuple(classes), '')} | many_shot)
     return result[''] if '' in result else result
@@ -144,12 +146,17 @@ def _tasks(model, data):
         raise ValueError(f"{model.name} does not know the names of its classes: make it with classes=…, in the order of"
                          " its scores, so that they can be compared with the data's")
     if not isinstance(model.classes, dict):
-        return {'': (match_classes(model.classes, data.classes, data.name), data.classes, data.labels)}
+        return {'': _columns(model.classes, data.classes, data.labels, data.name)}
     if unknown := [task for task in model.classes if task not in data.tasks]:
         raise ValueError(f"{model.name} has the task {unknown[0]!r}, which {data.name} has not"
                          f" ({', '.join(data.tasks) or 'no tasks'})")
-    return {task: (match_classes(names, data.tasks[task][0], f'{data.name} ({task})'), *data.tasks[task])
+    return {task: _columns(names, *data.tasks[task], f'{data.name} ({task})')
             for task, names in model.classes.items()}
+
+def _columns(network, classes, labels, name):
+    "Columns in the order of the data's classes; those that only the network has come last."
+    order = match_classes(network, classes, name, some=True)
+    return order, (*classes, *(network[i] for i in order[len(classes):])), labels
 
 # %% ../../nbs/train/42_evaluate.ipynb #c6b0cdda
 _FORMAT = 1 # of the file; a reader refuses later ones
@@ -242,6 +249,27 @@ def evaluate(
     reports = {task: report(s, average) for task, s in tasks.items()}
     return reports if isinstance(scores, dict) else reports['']
 
+def seen_videos(
+    data: VideoDataset,
+    learned: Collection[str], # hashes of names, of `trained_on`
+) -> list[str]: # names, see `VideoDataset.names`
+    "The videos of a data set that a network has learned from."
+    return [name for name in data.names() if name_hash(name) in learned]
+
+def refuse_seen(
+    data: VideoDataset,
+    seen: Sequence[str], # of `seen_videos`
+    allow_overlap: bool = False, # no error
+) -> None:
+    "A `ValueError` if a network has learned from videos that it is to be tested on."
+    if seen and not allow_overlap:
+        part = f" of the split {data.split!r}" if data.split else ''
+        first = ', '.join(seen[:3]) + ' …'*(len(seen) > 3)
+        raise ValueError(f"the network has learned from {len(seen)} of the {len(data)}"
+                         f" videos{part} by their names ({first}), so they say nothing about"
+                         " unseen videos: choose another split, or allow the overlap"
+                         " (--allow-overlap)")
+
 def refuse_missing(
     scores: Scores,
     allow_missing: bool = False, # no error
@@ -277,7 +305,9 @@ def ensemble(
 
 def _renumber(scores, first):
     "Labels, as the numbers that the classes have in `first`."
-    number = torch.tensor([first.classes.index(c) for c in scores.classes] + [-1])  # the last is for −1
+    place = {plain_name(c): i for i, c in enumerate(first.classes)}
+    number = [place[plain_name(c)] for c in scores.classes]
+    number = torch.tensor([*number, -1])  # the last is for −1
     return number[scores.labels]
 
 # %% ../../nbs/train/42_evaluate.ipynb #5e8f9410

@@ -17,13 +17,14 @@ import torch
 import torch.distributed as dist
 
 from ..data.catalogue import DATASETS, open_dataset
-from ..data.datasets import Clips, VideoDataset, group_fold, open_data, split_names
+from ..data.datasets import Clips, VideoDataset, group_fold, name_hash, open_data, split_names
 from ..data.transforms import Views
 from ..nets.checkpoint import write_atomic
 from ..nets.official import from_official, pretrained_model
 from ..nets.zoo import VideoNet, create_model
-from .evaluate import evaluate
-from .loop import find_device, gathered, plot_runs, rank, skipped_videos, summed, train, world
+from .evaluate import evaluate, seen_videos
+from .loop import (find_device, gathered, plot_runs, rank, skipped_videos, summed,
+                                    train, trained_on, world)
 from .recipes import Recipe, find_recipe, override
 
 # %% ../../nbs/train/43_scale_out.ipynb #0528bf8d
@@ -124,11 +125,16 @@ def open_splits(
     test_split: str | None = None, # None: val or test, if there is one; 'none': no test
     fold: tuple[int, int] | None = None, # (k, n): hold out the k-th of n parts of the training split instead
     options: dict = {}, # of `open_dataset`: fold, order, frames, allow_missing …
+    root: str | Path | None = None, # folder that the paths in a CSV are relative to; None: its own
 ) -> tuple[VideoDataset, VideoDataset | None, str]: # to learn from, to be tested on, what the latter is called
     "The videos of a run."
     own = dataset in (None, 'folder', 'csv')
     if own and options: raise ValueError(f"{', '.join(options)}: such options are for a data set of the catalogue; name it")
-    def split(name): return open_data(data, name) if own else open_dataset(dataset, data, name, **options)
+    if root is not None and not own:
+        raise ValueError(f"root is for the paths in a list, {dataset} has its own: leave it out")
+    def split(name):
+        if own: return open_data(data, name, root=root)
+        return open_dataset(dataset, data, name, **options)
     videos = split(train_split)
     if fold: return *group_fold(videos, *fold), f'fold {fold[0]}/{fold[1]}'
     names = split_names(data) if own else DATASETS[dataset].parts(options)
@@ -161,6 +167,7 @@ def run_training(
     test_resize: int | tuple[int, int] | None = None, # before the test crop: short side, or (height, width)
     fold: tuple[int, int] | None = None, # see `open_splits`
     options: dict = {}, # of `open_dataset`
+    root: str | Path | None = None, # see `open_splits`
     tasks: Sequence[str] | None = None, # labels that are learned together, () for one; None: the recipe's
     cache: bool = False, # keep decoded videos in memory
     workers: int = 0, # processes that read videos, for each process that trains
@@ -181,7 +188,7 @@ def run_training(
     choice = usual | setup | {key: value for key, value in dict(model=model, frames=frames, size=size, fit=fit).items() if value is not None}
     dataset = dataset or (paper.data if paper else None)
     options, tasks = {**setup.get('data_options', {}), **options}, setup.get('tasks', ()) if tasks is None else tasks
-    videos, unseen, where = open_splits(data, dataset, train_split, test_split, fold, options)
+    videos, unseen, where = open_splits(data, dataset, train_split, test_split, fold, options, root)
     if unknown := set(tasks) - set(videos.tasks):
         raise ValueError(f"{videos.name} has no task {min(unknown)!r}; it has {', '.join(videos.tasks) or 'one, without a name'}")
     classes = {task: videos.tasks[task][0] for task in tasks} if tasks else videos.classes
@@ -195,6 +202,8 @@ def run_training(
     clips = Clips(videos, net.input_spec, train=True, augment=recipe.augment, seed=recipe.seed, cache=cache, views=Views(rule=rule))
     say(f"{net.name}: {sum(p.numel() for p in net.parameters()):,} parameters, {len(videos)} videos of"
         f" {len(videos.classes)} classes for training" + (f", tested on the split {where!r}" if unseen else ''))
+    if both := len(seen_videos(unseen, set(map(name_hash, videos.names())))) if unseen else 0:
+        say(f"{both} of the {len(unseen)} videos of the split {where!r} are also learned from")
     say(f"starts from {start}" + f", on {world()} processes" * (world() > 1))
     say(fill('recipe: ' + ', '.join(f'{key}={value!r}' for key, value in recipe.to_dict().items()), 110, subsequent_indent='  '))
     test = shared_test(unseen, net.input_spec, views, cache=cache, workers=workers) if unseen else None
@@ -207,12 +216,23 @@ def run_training(
             f" {e['clips_per_s']:.0f} clips/s", flush=True)
     tested = {'tested': dict(dataset=dataset, split=where, resize=views.resize, rule=rule, options=options)} if unseen else {}
     extra = kw.pop('extra', {}) | ({'paper': paper.name} if paper else {}) | {'start': start} | tested
-    log = train(net, clips, recipe, out, test, workers, on_epoch=kw.pop('on_epoch', line), extra=extra, **kw)
+    log = train(net, clips, recipe, out, test, workers, on_epoch=kw.pop('on_epoch', line),
+                extra=extra, learned=_learned(pretrained), **kw)
     seen = unseen and Clips(unseen, net.input_spec, train=False, views=views, cache=cache)
     if rank() == 0: _finish(net, log, out, seen, say, workers=workers, progress=kw.get('progress'))
     return log
 
 # %% ../../nbs/train/43_scale_out.ipynb #f2331412
+def _learned(pretrained):
+    "What the starting weights have learned from; () where that is not recorded."
+    if pretrained in (None, 'imagenet'): return ()
+    from video_convs.hub import checkpoint_folder
+    try:
+        if os.path.isfile(pretrained): folder = Path(pretrained).parent
+        else: folder = checkpoint_folder(str(pretrained), local_files_only=True)
+        return trained_on(folder) or ()
+    except ValueError: return ()  # public weights, which come without a page of ours
+
 def _finish(net, log, out, unseen, say, **reading):
     "Curves, a report where one process can make it, and what could not be read."
     import matplotlib.pyplot as plt
