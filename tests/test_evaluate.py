@@ -301,8 +301,8 @@ def test_three_official_folds_in_one_command(data, tmp_path, capsys):
     assert main([*command, '1', '2', '3', '--allow-missing']) == 0 and '1 of 6 videos could not be read' in capsys.readouterr().out
 
 @pytest.mark.parametrize('typed, says', [
-    (['--views', '10x2'], '1 or 3 crops, not 2'), (['--resize', '0'], "the short side, such as 256, or HEIGHTxWIDTH, such as 240x320, got '0'"), (['--crop-size', '-4'], 'got size = -4'),
-    (['--batch-size', '0'], 'batch_size must be 1 or more, got 0'), (['--device', 'gpu'], "no device 'gpu'"), (['--seed', '-1', '--random'], 'must not be negative'),
+    (['--views', '10x2'], '1 or 3 crops, not 2'), (['--resize', '0'], "the short side, such as 256, or HEIGHTxWIDTH, such as 240x320, got '0'"), (['--crop-size', '-4'], "--crop-size must be a whole number from 1 to 4,096, got '-4'"),
+    (['--batch-size', '0'], "--batch-size must be a whole number from 1 to 1,000,000, got '0'"), (['--device', 'gpu'], "no device 'gpu'"), (['--seed', '-1', '--random'], "--seed must be a whole number from 0 to 4,294,967,295, got '-1'"),
     (['--out', 'a.safetensors'], '--out names a .json file'), (['--fold', '1'], '--fold chooses a split of --dataset'), (['--split', 'four'], "'four'")])
 def test_sentences(folder, checkpoint, capsys, typed, says):
     assert main(['evaluate', str(checkpoint), '--data', str(folder), '--split', 'one', *typed]) == 2

@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from .data.transforms import Views, eval_transform
 from .data.video import Decoder, VideoError
+from .guards import check_number, check_path, read_json
 from .nets.checkpoint import load, read_config, save, write_atomic
 from .nets.complexity import complexity, human
 from .nets.official import packaged_table
@@ -266,7 +267,7 @@ def _public(value):
 # %% ../nbs/45_hub.ipynb #a9ee2331
 def _page(file, *wanted):
     "A page of JSON that has some keys."
-    try: page = json.loads(file.read_bytes())
+    try: page = read_json(file.read_bytes())
     except ValueError as error: raise ValueError(f"{file} is not JSON ({error}): write it again, or remove it") from None
     if not isinstance(page, dict) or any(key not in page for key in wanted):
         raise ValueError(f"{file} lacks {', '.join(wanted)}: write it again with `video_convs evaluate`, or remove it")
@@ -550,8 +551,7 @@ def predict_many(
     "Classify video files, batch by batch; one that cannot be read does not stop the others."
     if not len(videos): raise ValueError("no videos: name one file or more")
     if average not in AVERAGES: raise ValueError(f"there is no average of {average!r}: choose {' or '.join(AVERAGES)}")
-    for name, n in (('topk', topk), ('batch_size', batch_size)):
-        if n < 1: raise ValueError(f"{name} must be 1 or more, got {n}")
+    for name, n in (('topk', topk), ('batch_size', batch_size), ('timeout', timeout)): check_number(name, n)
     model, answers, failed = _network(checkpoint), {}, {}
     if model.input_spec.modality != 'rgb':
         raise ValueError(f"{model.name} wants {model.input_spec.modality}, which a video file does not hold: use a network for RGB")

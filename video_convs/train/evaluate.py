@@ -26,6 +26,7 @@ from torch import Tensor
 
 from ..data.datasets import Clips, loader, match_classes
 from ..data.transforms import Views
+from ..guards import check_number, read_json
 from ..nets.checkpoint import write_atomic
 from ..nets.zoo import VideoNet
 
@@ -108,7 +109,8 @@ def score(
     from tqdm import tqdm
     if clips.train:
         raise ValueError("these clips are drawn at random for training; evaluate needs Clips(…, train=False)")
-    if batch_size < 1: raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
+    check_number('batch_size', batch_size)
+    check_number('workers', workers)
     data, V, tasks = clips.dataset, clips.views.count, _tasks(model, clips.dataset)
     device, was_training, ids = next(model.parameters()).device, model.training, _ids(data)
     rows, read = defaultdict(list), []
@@ -171,7 +173,7 @@ def load_scores(
     if not Path(path).is_file(): raise ValueError(f"there is no file {path}: check the path")
     try:
         with safe_open(path, 'pt') as file:
-            page = json.loads((file.metadata() or {})['scores'])
+            page = read_json((file.metadata() or {})['scores'])
             tensors = {key: file.get_tensor(key) for key in ('logits', 'probabilities', 'labels')}
         if page.pop('format') != _FORMAT: raise ValueError("its format is of another version")
         scores = Scores(**tensors, ids=tuple(page['ids']), classes=tuple(page['classes']), missing=page['missing'],
@@ -259,6 +261,7 @@ def ensemble(
 ) -> Scores:
     "The weighted mean of the scores of several networks."
     weights = list(weights if weights is not None else [1]*len(scores))
+    for weight in weights: check_number('weights', weight, 'a weight of an ensemble')
     if len(scores) < 2 or len(weights) != len(scores) or not min(weights) >= 0 or not 0 < sum(weights) < math.inf:
         raise ValueError(f"an ensemble needs two or more scores and a weight ≥ 0 for each, got {len(scores)} and {weights}")
     first, parts = scores[0], []

@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader
 import video_convs
 from ..clips import Clipwise
 from ..data.datasets import Clips, collate_clips
+from ..guards import check_number, check_path, read_json
 from ..nets.checkpoint import read_config, save, write_atomic
 from ..nets.surgery import match_names
 from ..nets.zoo import VideoNet
@@ -455,7 +456,7 @@ def read_log(
     if not file.is_file(): raise ValueError(f"{folder} is no run: there is no {file.name}")
     lines, entries = file.read_text().splitlines(), []
     for n, line in enumerate(lines, 1):
-        try: entries.append(json.loads(line))
+        try: entries.append(read_json(line))
         except ValueError:
             if n < len(lines): raise ValueError(f"{file}, line {n}: is no JSON: the file is damaged") from None
     return entries
@@ -545,7 +546,9 @@ def train(
     extra: dict = {}, # stored with each checkpoint: the command …; a run does not go on with another extra['start']
 ) -> list[dict]: # the log: one entry per epoch
     "Train `model` by `recipe`, keep log and checkpoint in `out`, and go on from there if it was stopped."
-    out, device = Path(out), find_device(device)
+    out, device = check_path(out, 'the folder of a run'), find_device(device)
+    for name, n in dict(workers=workers, keep=keep, save_every=save_every, log_every=log_every,
+                        max_skipped=max_skipped).items(): check_number(name, n)
     check_task(model, train_clips, recipe)
     about = dict(name=model.name, variant=model.variant, input_spec=asdict(model.input_spec), classes=model.classes,
                  data=train_clips.dataset.name, recipe=recipe.to_dict())
@@ -575,7 +578,7 @@ def train(
             while state.epoch < recipe.epochs:
                 if state.step == 0: state.seed(recipe)
                 for entry in train_epoch(state, train_clips, recipe, forward, still, workers, max_skipped, progress):
-                    if rank() == 0 and log_every and state.step % log_every == 0:
+                    if rank() == 0 and state.step % log_every == 0:
                         with _writing(out): _append(out/'steps.jsonl', entry)
                         _show(board, 'steps', entry, state.epoch * -(-len(train_clips) // recipe.batch_size) + state.step)
                     if save_every and state.step % save_every == 0: _keep_state(out, state, about)
