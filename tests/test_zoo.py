@@ -347,8 +347,9 @@ def test_whole_networks(tmp_path, clip):
     again = create_model('hgc_tiny', pretrained=folder)
     with torch.no_grad(): assert torch.equal(again(clip), net(clip)) and again.classes == net.classes
     for options, message in [
-            (dict(num_classes=7), 'load it with 5, then call model.swap_head(7)'), (dict(num_classes=0), 'swap_head(0)'),
+            (dict(num_classes=7), 'load it with 5, then call model.swap_head(7)'), (dict(num_classes=0), 'num_classes must be a whole number from 1 to 1,000,000, got 0'),
             (dict(slope=4), 'with slope=2, not 4'), (dict(slop=4), "no option 'slop'; near matches: slope"),
+            (dict(num_classes={'verb': 2}), "'action'"), (dict(input_spec=dict(mean=.5)), 'with mean=(0.485, 0.456, 0.406), not 0.5'),
             (dict(frames=16), 'it runs with any number of frames'), (dict(input_spec=InputSpec(size=96)), 'with size=224, not 96')]:
         with pytest.raises(ValueError) as error: create_model('hgc_tiny', pretrained=folder, **options)
         assert message in str(error.value)

@@ -108,10 +108,10 @@ def _print_report(result: dict, per_class: bool = True) -> None:
     print(f"{'mean precision, recall':24s} {result['mean_precision']:6.1%}, {result['mean_recall']:6.1%}{few}")
     if per_class:
         print('per class:')
-        for name, r in result['per_class'].items(): print(line(f'  {name}', r))
+        for name, r in result['per_class'].items(): print(line(f'  {printable(name)}', r))
     if result['missing']:
         print(f"{len(result['missing'])} of {len(result['missing']) + len(result['ids'])} videos could not be read and are not"
-              f" counted; the first: {next(iter(result['missing'].values()))}")
+              f" counted; the first: {printable(next(iter(result['missing'].values())))}")
 
 # %% ../nbs/70_cli.ipynb #0beed27e
 def _room(out: str) -> None:
@@ -208,8 +208,8 @@ def predict(args) -> None:
     for video, tasks in answers.items() if not args.csv else ():
         if n > 1: print(video)
         for task, best in tasks.items():
-            if task: print(f'{task}:')
-            for name, probability in best: print(f"{probability:6.1%}  {name}")
+            if task: print(f'{printable(task)}:')
+            for name, probability in best: print(f"{probability:6.1%}  {printable(name)}")
     if failed: raise ValueError(f"{len(failed)} of {n} videos could not be read: " * (n > 1) + '; '.join(failed.values()))
 
 def _write_answers(answers: dict[str, dict]) -> None:
@@ -218,7 +218,7 @@ def _write_answers(answers: dict[str, dict]) -> None:
     table.writerow(['video', *['task'] * several, 'rank', 'class', 'probability'])
     for video, tasks in answers.items():
         for task, best in tasks.items():
-            table.writerows([video, *[task] * several, k, name, f'{p:.6f}'] for k, (name, p) in enumerate(best, 1))
+            table.writerows([video, *[printable(task)] * several, k, printable(name), f'{p:.6f}'] for k, (name, p) in enumerate(best, 1))
 
 # %% ../nbs/70_cli.ipynb #c6eae457
 def publish(args) -> None:

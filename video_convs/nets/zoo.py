@@ -557,6 +557,9 @@ def create_model(
     if pretrained is not None and not (isinstance(pretrained, (str, os.PathLike)) and os.fspath(pretrained)):
         raise ValueError("pretrained is None, 'imagenet', a file, a folder, a name of list_pretrained() or an id on the Hub,"
                          f" got {pretrained!r}")
+    if pretrained not in (None, 'imagenet'):
+        from video_convs.nets.checkpoint import checkpoint_around  # as above
+        if checkpoint_around(pretrained).is_dir(): pretrained = checkpoint_around(pretrained)
     if pretrained is None or pretrained == 'imagenet' or os.path.isfile(pretrained):
         if num_classes is None: raise ValueError("num_classes is missing: only a pretrained network knows its own")
         return VideoNet(name, num_classes, pretrained=pretrained, **options)
@@ -566,13 +569,16 @@ def create_model(
     spec = options.pop('input_spec', None) or {}
     asked = dict(name=name, **options) | (asdict(spec) if isinstance(spec, InputSpec) else spec)
     if num_classes is not None: asked['num_classes'] = num_classes
+    def plain(value): return list(value) if isinstance(value, tuple) else value
     has = model.config()
     has |= has.pop('input_spec')
     for key, value in asked.items():
         if key not in has: raise ValueError(f"{name} has no option {key!r}; {suggest(key, has)}")
-        if (tuple(value) if key in ('mean', 'std') else value) == has[key]: continue
+        if plain(value) == plain(has[key]): continue
         how = "ask for what it is"
-        if key == 'num_classes': how = f"load it with {has[key]}, then call model.swap_head({value})"
+        if key == 'num_classes':
+            model.swap_head(value)  # what is advised must not fail
+            how = f"load it with {has[key]}, then call model.swap_head({value})"
         if key == 'frames' and not has['fixed']: how = "load it as it is, it runs with any number of frames"
         raise ValueError(f"{pretrained} is {has['name']}" + f" with {key}={has[key]!r}" * (key != 'name') + f", not {value!r}: {how}")
     return model

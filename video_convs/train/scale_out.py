@@ -19,7 +19,7 @@ import torch.distributed as dist
 from ..data.catalogue import DATASETS, open_dataset
 from ..data.datasets import Clips, VideoDataset, group_fold, open_data, split_names
 from ..data.transforms import Views
-from ..nets.checkpoint import write_atomic
+from ..nets.checkpoint import checkpoint_around, write_atomic
 from ..nets.official import from_official, pretrained_model
 from ..nets.zoo import VideoNet, create_model
 from .evaluate import evaluate
@@ -81,6 +81,7 @@ def start_model(
         return create_model(name, n, weights, classes=classes, dropout=dropout, input_spec=input_spec, **variant)
     if pretrained is None: return new(None), 'random weights'
     if pretrained == 'imagenet': return new('imagenet'), 'ImageNet weights'
+    if checkpoint_around(pretrained).is_dir(): pretrained = checkpoint_around(pretrained)
     title = _title(pretrained)
     if os.path.isfile(pretrained):
         try: model = from_official(pretrained, name)
