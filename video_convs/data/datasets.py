@@ -291,7 +291,8 @@ def _dataset(name, about, items, split, description, where) -> VideoDataset:
     classes = tuple(about.get('classes') or sorted({c for _, c, _, _ in items}))
     if len(classes) < 2:
         raise ValueError(f"{where} has one class only ({classes[0]!r}): a classifier needs two or more")
-    strange = next(((p, c) for p, c, _, _ in items if c not in classes), None)
+    number = {c: i for i, c in enumerate(classes)}
+    strange = next(((p, c) for p, c, _, _ in items if c not in number), None)
     if strange:
         raise ValueError(f"{where}: {strange[0]} has the class {strange[1]!r}, not among the {len(classes)}"
                          f" classes ({', '.join(classes[:5])}{' …' if len(classes) > 5 else ''}): correct"
@@ -305,7 +306,7 @@ def _dataset(name, about, items, split, description, where) -> VideoDataset:
     flips = frozenset(about.get('label_preserving', []))
     return VideoDataset(
         name, classes,
-        paths=tuple(str(p) for p, *_ in mine), labels=tuple(classes.index(c) for _, c, _, _ in mine),
+        paths=tuple(str(p) for p, *_ in mine), labels=tuple(number[c] for _, c, _, _ in mine),
         groups=groups if all(groups) else (), split=split, label_preserving=flips,
         pairs=tuple(map(tuple, about.get('pairs', ()))),
         description=f"{description}; flips that keep the classes: {', '.join(sorted(flips)) or 'none declared'}")
@@ -452,10 +453,11 @@ def match_classes(
     if sorted(network) == sorted(data) and len(set(data)) == len(data):
         place = {c: i for i, c in enumerate(network)}
         return [place[c] for c in data]
-    unknown = next((i for i, c in enumerate(data) if c not in set(network)), None)
+    known, asked = set(network), set(data)
+    unknown = next((i for i, c in enumerate(data) if c not in known), None)
     if unknown is not None: first = f"class {unknown} of {name}, {data[unknown]!r}, is unknown to the network"
     else:
-        extra = next((i for i, c in enumerate(network) if c not in set(data)), None)
+        extra = next((i for i, c in enumerate(network) if c not in asked), None)
         first = (f"class {extra} of the network, {network[extra]!r}, is unknown to {name}" if extra is not None
                  else "a name is given twice")
     raise ValueError(f"the network's {len(network)} classes are not the {len(data)} of {name}: {first}; use the data"

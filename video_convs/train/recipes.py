@@ -48,7 +48,7 @@ class Recipe:
     freeze: tuple[str, ...] = () # patterns of names of parameters that stay as they are
     accumulate: int = 1 # parts that a batch goes through the network in
     ema: float = 0.0 # decay of the running mean of weights that is tested and kept; 0: none
-    precision: str = 'auto' # of activations: 'float32', 'bfloat16', 'float16'; 'auto': bfloat16 on a GPU
+    precision: str = 'auto' # of activations: 'float32', 'bfloat16', 'float16'; 'auto': on a GPU bfloat16, or float16 where it is older than that
     compile: bool = False # torch.compile
 
     def __post_init__(self):
