@@ -282,3 +282,15 @@ def test_gestures():
     assert batch.clips.shape == (8, 3, 4, 24, 24) and not batch.failed
     for flip in FLIPS:
         with pytest.raises(ValueError, match=flip): Clips(train, Spec(), train=True, augment=Augment(**{flip: True}))
+
+def test_many_classes_are_read_in_linear_time(tmp_path):
+    "A table of 20,000 classes; comparing each row with each class would take half a minute."
+    import time
+    from video_convs.data.datasets import _dataset, match_classes
+    names = [f'c{i}' for i in range(20_000)]
+    items = [(f'{name}.mp4', name, '', '') for name in names for _ in range(3)]
+    start = time.monotonic()
+    data = _dataset('big', {'classes': names}, items, None, '', 'here')
+    assert data.labels[-1] == 19_999 and match_classes(names[::-1], names)[0] == 19_999
+    with pytest.raises(ValueError, match='class 19999 of the data'): match_classes(names, [*names[:-1], 'other'])
+    assert time.monotonic() - start < 5

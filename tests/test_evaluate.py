@@ -1,6 +1,7 @@
 "Evaluation: what the numbers do not depend on, files of scores, what is refused."
 import json
 import os
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,8 @@ from video_convs.data.transforms import Views, parse_views
 from video_convs.data.video import write_video
 from video_convs.nets.checkpoint import save
 from video_convs.nets.zoo import InputSpec, create_model
-from video_convs.train.evaluate import (AVERAGES, Scores, bootstrap_interval, ensemble, evaluate, load_scores, mean_over_splits, report,
-                                        save_scores, score, wilson_interval, write_submission)
+from video_convs.train.evaluate import (AVERAGES, Scores, bootstrap_interval, ensemble, evaluate, load_scores, mean_over_splits, pair_accuracy,
+                                        plot_confusion, report, save_scores, score, wilson_interval, write_submission)
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 GESTURES = Path(os.environ.get('GESTURES', Path(__file__).parents[2]/'shared/data/gestures'))
@@ -155,6 +156,27 @@ def test_the_report_adds_up(N, n, seed):
         lo, hi = r[key]['bootstrap']
         assert 0 <= lo <= hi <= 1
     json.dumps(r)
+
+def test_two_hundred_thousand_classes_take_seconds(tmp_path):
+    "The cost is linear in the number of classes: a dense confusion matrix of this size would have 320 GB."
+    n, N = 200_000, 8
+    classes = tuple(f'c{i}' for i in range(n))
+    z = torch.zeros(N, n)
+    z[torch.arange(N), torch.tensor([0, 1, 2, 3, 4, 5, 7, n - 1])] = 1
+    s = Scores(z, z.softmax(1), torch.tensor([0, 1, 2, 3, 4, 5, 6, n - 1]), tuple(map(str, range(N))), classes)
+    start = time.monotonic()
+    r = report(s)
+    both = ensemble(s, replace(s, classes=classes[::-1], logits=z.flip(1), probabilities=s.probabilities.flip(1), labels=n - 1 - s.labels))
+    assert torch.equal(both.logits, z) and pair_accuracy(r, [['c6', 'c7'], ['c0', 'c1']])['right'] == 3
+    assert time.monotonic() - start < 20
+    assert (r['top1']['right'], r['confusion'], r['classes'][-1]) == (7, None, classes[-1]) and r['per_class']['c6']['right'] == 0
+    with pytest.raises(ValueError, match='a confusion matrix of 200000 classes cannot be drawn'): plot_confusion({'a': r})
+
+def test_pairs_are_counted_as_in_the_matrix():
+    r = report(made_up(N=40))
+    confusion, pairs = np.array(r['confusion']), [['a', 'd'], ['b', 'c']]
+    right = sum(confusion[np.ix_(p, p)].sum() for p in ([0, 3], [1, 2]))
+    assert pair_accuracy(r, pairs)['right'] == right and pair_accuracy(r, pairs)['videos'] == 40
 
 def test_many_shot_classes_are_the_data_sets(data, net, tmp_path):
     s = score(net, clips(replace(data, many_shot={'': (4, 1)})))
@@ -312,8 +334,8 @@ def test_three_official_folds_in_one_command(data, tmp_path, capsys):
     assert main([*command, '1', '2', '3', '--allow-missing']) == 0 and '1 of 6 videos could not be read' in capsys.readouterr().out
 
 @pytest.mark.parametrize('typed, says', [
-    (['--views', '10x2'], '1 or 3 crops, not 2'), (['--resize', '0'], "the short side, such as 256, or HEIGHTxWIDTH, such as 240x320, got '0'"), (['--crop-size', '-4'], 'got size = -4'),
-    (['--batch-size', '0'], 'batch_size must be 1 or more, got 0'), (['--device', 'gpu'], "no device 'gpu'"), (['--seed', '-1', '--random'], 'must not be negative'),
+    (['--views', '10x2'], '1 or 3 crops, not 2'), (['--resize', '0'], "the short side, such as 256, or HEIGHTxWIDTH, such as 240x320, got '0'"), (['--crop-size', '-4'], "--crop-size must be a whole number from 1 to 4,096, got '-4'"),
+    (['--batch-size', '0'], "--batch-size must be a whole number from 1 to 1,000,000, got '0'"), (['--device', 'gpu'], "no device 'gpu'"), (['--seed', '-1', '--random'], "--seed must be a whole number from 0 to 4,294,967,295, got '-1'"),
     (['--out', 'a.safetensors'], '--out names a .json file'), (['--fold', '1'], '--fold chooses a split of --dataset'), (['--split', 'four'], "'four'")])
 def test_sentences(folder, checkpoint, capsys, typed, says):
     assert main(['evaluate', str(checkpoint), '--data', str(folder), '--split', 'one', *typed]) == 2

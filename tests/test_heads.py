@@ -231,7 +231,7 @@ def test_only_the_mean_of_frames_is_blind_to_order(name):
         assert ((head(x[:, order]).mean(1) - head(x).mean(1)).abs().max() < 1e-12) == (name == 'frame')
 
 @pytest.mark.parametrize('make, says', [
-    (lambda: FrameHead(12, 0), 'num_classes must be at least 1, a whole number, got 0'),
+    (lambda: FrameHead(12, 0), 'num_classes must be a whole number from 1 to 1,000,000, got 0'),
     (lambda: FrameHead(0, 5), 'features must be at least 1, got 0'),
     (lambda: FrameHead(12, 5)(torch.randn(12)), 'FrameHead expected features (B, T, 12), got shape (12,)'),
     (lambda: FrameHead(12, 5)(torch.randn(2, 6, 11)), 'got shape (2, 6, 11)'),
@@ -254,7 +254,7 @@ def test_only_the_mean_of_frames_is_blind_to_order(name):
     (lambda: VerbNounHead(12, {'action': 3, 'values': 2}), "a module cannot be called 'values'"),
     (lambda: VerbNounHead(12, {'action': 3, 'a.b': 2}), 'take another name, without dots'),
     (lambda: VerbNounHead(12, {'action': 3., 'noun': 2}), "a whole number, got 3.0 for 'action'"),
-    (lambda: VerbNounHead(12, {'action': 3, 'noun': -1}), "num_classes must be at least 1, a whole number, got -1 for 'noun'"),
+    (lambda: VerbNounHead(12, {'action': 3, 'noun': -1}), "num_classes of 'noun' must be a whole number from 1 to 1,000,000, got -1"),
 ])
 def test_wrong_input(make, says):
     with pytest.raises(ValueError) as error: make()

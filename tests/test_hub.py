@@ -21,6 +21,7 @@ from huggingface_hub import HfApi, ModelCard
 from hub_server import READER, WRITER, Fault, Hub, sha256
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 import video_convs
 from video_convs import hub as module
@@ -31,7 +32,7 @@ from video_convs.data.transforms import Views, parse_views
 from video_convs.data.video import write_video
 from video_convs.hub import (card, checkpoint_folder, checkpoint_name, collection, from_pretrained, look, predict,
                              predict_many, pull, push, push_space, saliency, write_space)
-from video_convs.nets.checkpoint import load, read_config, save
+from video_convs.nets.checkpoint import load, load_weights, read_config, save
 from video_convs.nets.zoo import InputSpec, VideoNet, create_model
 from video_convs.train.evaluate import Scores, evaluate, report, score
 
@@ -281,12 +282,12 @@ def test_a_damaged_page_is_not_published(hub, api, run, name, file, content, mes
     (WRITER, 'pull("a/b/c", api=api)', "'a/b/c' is no name of a repository"),
     (WRITER, 'pull("user/whole", to=run/"config.json"/"x", api=api)', 'x could not be written to .*: make room, or choose another folder'),
     (WRITER, 'pull("user/there", local_files_only=True, api=api)', 'user/there is not on this machine: pull it once'),
-    (WRITER, 'from_pretrained("runs/mine", api=api)', "'runs/mine' is no folder here; as a name on the Hub"),
+    (WRITER, 'from_pretrained("runs/mine", api=api)', "there is no folder 'runs/mine'"),
     (WRITER, 'from_pretrained("../mine", api=api)', "there is no folder '../mine'"),
     (WRITER, 'from_pretrained(Path("user/there"), api=api)', "there is no folder 'user/there'"),
     (WRITER, 'predict_many([], run)', 'name one file or more'),
-    (WRITER, 'predict_many(["x"], run, batch_size=0)', 'batch_size must be 1 or more, got 0'),
-    (WRITER, 'predict("x", run, topk=0)', 'topk must be 1 or more, got 0'),
+    (WRITER, 'predict_many(["x"], run, batch_size=0)', 'batch_size must be a whole number from 1 to 1,000,000, got 0'),
+    (WRITER, 'predict("x", run, topk=0)', 'topk must be a whole number from 1 to 1,000,000, got 0'),
     (WRITER, 'predict("x", run, average="votes")', "there is no average of 'votes': choose logits or probabilities"),
 ])
 def test_a_sentence_for_every_mistake(hub, run, name, token, call, message):
@@ -324,9 +325,9 @@ def test_the_environment_can_forbid_the_network(hub, api, monkeypatch):
     ({}, dict(name='hgc_tinny'), "does not know, 'hgc_tinny'; near matches: hgc_tiny"), ({}, dict(name=3), 'does not know, 3'),
     ({}, dict(variant={'pretrained': '/etc/passwd'}), "no variant 'pretrained'"),
     ({}, dict(variant={'num_classes': 9}), "no variant 'num_classes'"), ({}, dict(variant=[1]), 'cannot be built'),
-    ({}, dict(num_classes=5, classes=None), 'knows 3 classes, the network has 5'),
-    ({}, dict(num_classes=10**13, classes=None), 'knows 3 classes, the network has 10000000000000'),
-    ({}, dict(num_classes=10**30, classes=None), 'cannot be built: .*Overflow[^\\n]*$'),
+    ({}, dict(num_classes=5, classes=None), 'knows 3 classes, the network has 5: its config.json is of another checkpoint'),
+    ({}, dict(num_classes=10**13, classes=None), 'from 1 to 1,000,000, got 10000000000000$'),
+    ({}, dict(num_classes=10**30, classes=None), 'cannot be built: num_classes must be .* got 10{30}$'),
     ({}, dict(variant={'kernel_size': 5}), 'in the file,'), ({}, dict(variant={'slop': 5}), "no variant 'slop'"),
     ({}, dict(format=99), 'has format 99'), ({'config.json': b'{'}, None, 'is not JSON'), ({'config.json': b'[]'}, None, 'it lacks'),
     ({'model.safetensors': b'\x80\x04cos\nsystem\n'}, {}, 'damaged or cut short'),
@@ -338,6 +339,125 @@ def test_a_strange_repository_is_refused(hub, api, run, name, files, config, mes
     assert '\n' not in str(error.value)
     if 'config.json' not in files and files and 'model.safetensors' not in files:
         assert not hub.asked('GET', '/resolve/')  # nothing was fetched
+
+SIZES = [
+    (dict(size=20_000), "size must be a whole number from 1 to 4,096, got 20000"), (dict(size=10**30), 'got 1' + 30*'0'),
+    (dict(frames=10**9), 'frames must be a whole number from 1 to 4,096'), (dict(per_segment=10**6), 'per_segment must be'),
+    (dict(frames=4096, size=4096), 'asks for clips of 206,158,430,208 numbers'), (dict(size=16.), 'size must be a whole number'),
+    (dict(mean=[float('nan')] * 3), 'mean must be a number from -100,000 to 100,000, got nan'), (dict(mean='abc'), 'one mean for each'),
+    (dict(std=[float('inf')]), 'std must be a number from 1e-06 to 100,000, got inf'), (dict(std=[0.]), 'got 0.0'), (dict(std=[-1]), 'got -1'),
+    (dict(mean=[True]), 'got True'), (dict(fit=['crop']), "fit is 'crop' or 'squash'"), (dict(value_range=float('nan')), 'value_range is 1 or 255'),
+    (dict(modality='sound'), "modality is 'rgb' or 'flow'"), (dict(colour=1), "input_spec has no field 'colour'")]
+
+@pytest.mark.parametrize('changes, message', [
+    *[(dict(input_spec={**dict(frames=2, size=16), **spec}), says) for spec, says in SIZES],
+    (dict(input_spec=3), 'an InputSpec or a dict'), (dict(classes=['a', 'a', 'b']), "two are called 'a'"), (dict(classes=['a', 1, 'b']), '1 is a int'),
+    (dict(classes='abc'), 'classes is a list of names'), (dict(classes={'a': 1}), 'classes is a list of names'), (dict(num_classes={'action': float('nan')}, classes=None), 'got nan'),
+    (dict(dropout=float('nan')), 'dropout must be a number from 0 to below 1, got nan'), (dict(dropout='0.5'), "got '0.5'"),
+    (dict(variant={'kernel_size': 10**9 + 1}), 'kernel_size of hgc_tiny must be a number from 0 to 65,536'), (dict(variant={'slope': float('inf')}), 'got inf'),
+    (dict(variant={'kernel_size': 65_535}), 'kernel_size|in the file,'), (dict(variant={'kernel_size': '3'}), 'cannot be built'), (dict(variant={'aggregate': [1]}), 'cannot be built'),
+    (dict(name=['hgc_tiny']), 'cannot be built'), (dict(format='\x1b[31m1'), r"has format '\\x1b\[31m1'"), (dict(sha256='0' * 64), 'is not the file that its config.json was written with'),
+    (dict(sha256=3), 'not with 3')])
+def test_a_strange_page_is_refused(run, changes, message):
+    (run/'config.json').write_text(json.dumps({**read_config(run), **changes}))
+    start = time.monotonic()
+    with pytest.raises(ValueError, match=message) as error: load(run)
+    assert '\n' not in str(error.value) and '\x1b' not in str(error.value) and time.monotonic() - start < 5
+
+@pytest.mark.parametrize('page', ['[' * 200_000, '{"a":' * 200_000, ' ' * 64_000_001, '{"format": ' + '9' * 5000 + '}'], ids=len)
+def test_pages_that_are_no_json(run, page):
+    (run/'config.json').write_text(page)
+    with pytest.raises(ValueError, match='is not JSON') as error: load(run)
+    assert '\n' not in str(error.value)
+
+@pytest.mark.parametrize('name, frames', [('trn_resnet50', 4096), ('tam_tiny', 4096), ('tin_resnet50', 4096), ('hgc_tiny', 4096)])
+def test_the_longest_clips_take_no_time_to_refuse(run, name, frames):
+    page = dict(name=name, variant={}, input_spec=dict(frames=frames, size=16))
+    (run/'config.json').write_text(json.dumps({**read_config(run), **page}))
+    start = time.monotonic()
+    try: load(run)
+    except ValueError as error: assert 'another network' in str(error) or 'cannot be built' in str(error)
+    assert time.monotonic() - start < 10
+
+@pytest.mark.parametrize('key, change, message', [
+    ('head.fc.bias', lambda v: v / 0, 'head.fc.bias holds 3 numbers that are NaN or infinite'), ('head.fc.bias', lambda v: v.int(), 'head.fc.bias is of int32, the network computes with float32'),
+    ('head.fc.bias', lambda v: v.bool(), 'is of bool'), ('trunk.bn1.running_var', lambda v: v - 2, 'trunk.bn1.running_var is a variance and holds a negative number, -1'),
+    ('trunk.bn1.num_batches_tracked', lambda v: v.bool(), 'is of bool'), ('head.fc.weight', lambda v: v.double() * 1e300, 'NaN or infinite')])
+def test_strange_weights_are_refused(run, key, change, message):
+    weights = load_file(run/'model.safetensors')
+    save_file(weights | {key: change(weights[key])}, run/'model.safetensors')
+    page = read_config(run)
+    (run/'config.json').write_text(json.dumps({k: v for k, v in page.items() if k != 'sha256'}))  # as an older page
+    with pytest.raises(ValueError, match=message) as error: load(run)
+    assert '\n' not in str(error.value)
+
+def test_two_files_that_do_not_belong_together(run, tmp_path):
+    other = save(make(seed=1), tmp_path/'other')
+    (run/'model.safetensors').write_bytes((other/'model.safetensors').read_bytes())
+    for call in (load, lambda folder: load_weights(make(), folder)):
+        with pytest.raises(ValueError, match='is not the file that its config.json was written with .*Copy both again'): call(run)
+    page = read_config(run)
+    (run/'config.json').write_text(json.dumps({k: v for k, v in page.items() if k != 'sha256'}))  # as an older page
+    assert bits(load(run)) == bits(make(seed=1))
+
+REVISIONS = ['c/../../d', '../d', '..', '', 'a..b', 'a//b', '/a', 'a/', 'a.lock', 'a/.b', '.a', 'a b', 'a?b', 'a#b', 'a%2e', 'ä', 'a\nb', '-a', 'x' * 251]
+@pytest.mark.parametrize('revision', REVISIONS)
+def test_revisions_follow_the_rules(hub, api, revision):
+    for call in (lambda: pull('a/b', revision, api=api), lambda: checkpoint_folder(f'a/b@{revision}', api=api), lambda: from_pretrained('a/b', revision, api=api)):
+        with pytest.raises(ValueError, match='is no revision of a/b: it is a branch, a tag or a commit') as error: call()
+        assert '\n' not in str(error.value)
+    assert not hub.requests
+
+def test_honest_revisions():
+    for revision in (None, 'main', 'v1.0', 'refs/pr/1', 'feature/x-y_z', 'a' * 40): module._check_revision('a/b', revision)
+
+def test_the_commit_that_was_checked_is_fetched(hub, api, run, name):
+    "Although the branch moves in between, to a repository with a pickle and another page."
+    good = {file: (run/file).read_bytes() for file in ('config.json', 'model.safetensors')}
+    hub.put(name, good)
+    real, checked = api.model_info, []
+    def moved(*args, **kw):
+        info = real(*args, **kw)
+        checked.append(info.sha)
+        hub.put(name, {'config.json': b'{}', 'evil.pkl': b''})
+        return info
+    api.model_info = moved
+    folder = pull(name, api=api)
+    assert folder.name == checked[0] and (folder/'config.json').read_bytes() == good['config.json']
+    assert pull(name, local_files_only=True, api=api) == folder
+
+def test_paths_never_become_names(hub, api, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path/'mine').mkdir()
+    for path in ('mine/run', 'runs/x', './x', '../x', '/x', '~/x', '.x/y', 'mine/run@main'):
+        for call in (lambda: from_pretrained(path, api=api), lambda: predict('a.mp4', path)):
+            with pytest.raises(ValueError, match=f"there is no folder '{path.removeprefix('./')}'"): call()
+    assert not hub.requests
+
+@pytest.mark.parametrize('where', ['x' * 300, 'x' * 300 + '/y', 'y/' * 3000, 'a\0b', ''])
+def test_names_beyond_the_disk(where):
+    for call in (lambda: from_pretrained(where), lambda: load(where), lambda: save(make(), where)):
+        with pytest.raises(ValueError, match='too long for a disk|zero byte|is empty'): call()
+
+def test_the_text_of_a_stranger_is_printed_harmless(tmp_path, videos, capsys, monkeypatch):
+    names = ['left\x1b[31m', 'right\u202e', 'still\nx']
+    folder = str(save(create_model('tsn_tiny', 3, classes=names, input_spec=SPEC), tmp_path/'x'))
+    monkeypatch.setattr(module, '_read', lambda *args: torch.zeros(1, 3, 2, 16, 16))
+    for options in ([], ['--csv']):
+        assert main(['predict', folder, str(videos[0]), *options]) == 0
+        said = capsys.readouterr().out
+        assert all(name in said for name in ('left�[31m', 'right�', 'still x')) and '\x1b' not in said and '\u202e' not in said
+    weights = load_file(f'{folder}/model.safetensors')
+    save_file(weights | {'evil\x1b[2J': torch.zeros(1)}, f'{folder}/model.safetensors')
+    assert main(['predict', folder, str(videos[0])]) == 2
+    said = capsys.readouterr().err
+    assert 'evil�[2J' in said and said.count('\n') == 1
+
+def test_a_space_pins_what_made_it(run, monkeypatch):
+    for about, pinned in [(dict(commit='a' * 40), 'a' * 40), (dict(commit='a' * 40 + '-dirty'), 'v0.3.2'), ({}, 'v0.3.2')]:
+        monkeypatch.setattr(module, 'about_code', lambda: about | dict(versions=dict(video_convs='0.3.2')))
+        text = (write_space(run, 'user/name')/'requirements.txt').read_text()
+        assert text == f'video_convs @ git+https://github.com/video-convs/video_convs@{pinned}\n'
 
 @pytest.mark.parametrize('missing', ['config.json', 'model.safetensors'])
 def test_half_a_checkpoint(hub, api, run, name, missing):

@@ -1,8 +1,12 @@
 "Training: killed, starved, poisoned and started again; whatever happens, the weights are those of an undisturbed run."
 import json
+import os
+import platform
 import random
 import resource
 import shutil
+import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -294,3 +298,137 @@ def test_batches_and_processes(videos, monkeypatch):
     monkeypatch.setattr(loop, 'world', lambda: 3)
     with pytest.raises(ValueError, match='a batch of 8 cannot be shared by 3 processes: choose a batch_size of 6 or 9'):
         check_task(fresh(videos), Clips(videos, SPEC, train=True), SHORT)
+
+# --- two runs, one folder
+
+def hold(videos, out, ready):
+    "A run that waits in its test, until it is killed."
+    def test(model):
+        Path(ready).touch()
+        time.sleep(60)
+        return {}
+    run(videos, out, test=test)
+
+def test_two_runs_on_one_folder(videos, undisturbed, tmp_path):
+    "The second is told who holds it; a killed run, and its workers that live on, hold nothing."
+    out, ready = tmp_path/'run', tmp_path/'ready'
+    first = children.start(hold, videos, out, ready, said=tmp_path/'said')
+    while first.is_alive() and not ready.exists(): time.sleep(.01)
+    assert ready.exists(), (tmp_path/'said').read_text()
+    before = {p: p.read_bytes() for p in out.iterdir()}
+    with pytest.raises(ValueError, match=rf'run is being written by process {first.pid} on {platform.node()}, since 20.*choose another folder'): run(videos, out)
+    assert {p: p.read_bytes() for p in out.iterdir()} == before
+    first.kill()
+    first.join()
+    assert (out/'.lock').exists()  # left behind, and held by nobody
+    assert same(run(videos, out), undisturbed[0]) and not (out/'.lock').exists()
+
+def test_a_third_start_adds_nothing(videos, undisturbed, tmp_path, capsys):
+    shutil.copytree(undisturbed[1], tmp_path/'run')
+    before = {p: p.read_bytes() for p in (tmp_path/'run').iterdir()}
+    run(videos, tmp_path/'run')
+    assert 'run holds all 3 epochs of this run already: nothing is added' in capsys.readouterr().out
+    assert {p: p.read_bytes() for p in (tmp_path/'run').iterdir()} == before
+
+def test_locks(tmp_path):
+    with loop.locked(tmp_path/'a'), loop.locked(tmp_path/'a'), loop.locked(tmp_path/'b'):  # a block inside a block
+        said = []
+        def other():
+            try:
+                with loop.locked(tmp_path/'a'): said.append('in')
+            except ValueError as error: said.append(str(error))
+        thread = threading.Thread(target=other)
+        thread.start(), thread.join()
+        assert len(said) == 1 and 'another thread of this process' in said[0]
+    for text in ('', '{', '[]', json.dumps(dict(pid=2**22, host='gone', since='long ago'))):  # of a process that is dead
+        (tmp_path/'a/.lock').write_text(text)
+        with loop.locked(tmp_path/'a'): assert json.loads((tmp_path/'a/.lock').read_bytes())['pid'] == os.getpid()
+    assert not (tmp_path/'a/.lock').exists()
+    with pytest.raises(RuntimeError), loop.locked(tmp_path/'a'): raise RuntimeError
+    with loop.locked(tmp_path/'a'): pass
+
+# --- precision, norms, waiting
+
+@pytest.mark.parametrize('capability, kind', [((7, 0), torch.float16), ((7, 5), torch.float16), ((8, 0), torch.bfloat16), ((8, 9), torch.bfloat16), ((9, 0), torch.bfloat16)])
+def test_bfloat16_only_where_convolutions_have_it(monkeypatch, capability, kind):
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device=None: capability)
+    monkeypatch.setattr(torch.cuda, 'get_device_name', lambda device=None: 'Tesla')
+    gpu = torch.device('cuda', 0)
+    assert loop.autocast_type(Recipe(), gpu) == kind and loop.autocast_type(Recipe(), torch.device('cpu')) == torch.float32
+    assert loop.autocast_type(Recipe(precision='float16'), gpu) == torch.float16 and loop.autocast_type(Recipe(precision='float32'), gpu) == torch.float32
+    if kind == torch.bfloat16: assert loop.autocast_type(Recipe(precision='bfloat16'), gpu) == kind
+    else:
+        with pytest.raises(ValueError, match=rf"needs a GPU of compute capability 8.0 or higher for convolutions, and Tesla has {capability[0]}.{capability[1]}: choose 'float16'"):
+            loop.autocast_type(Recipe(precision='bfloat16'), gpu)
+
+def norm_of(clips_to_one_value, videos, size):
+    "A network whose norm sees one value per channel for one clip of one frame."
+    class Pooled(type(fresh(videos))):
+        def __init__(self, *args, **kw):
+            super().__init__(*args, **kw)
+            self.last = torch.nn.BatchNorm1d(self.features)
+        def forward_features(self, clip):
+            x = super().forward_features(clip)
+            return x + self.last(x.mean(1))[:, None]
+    return Pooled('tsn_tiny', 8, classes=videos.classes, input_spec=SPEC)
+
+@pytest.mark.parametrize('changes, says', [
+    (dict(batch_size=23), 'in 1 clip of 4 frames of 32×32, the last of 24 videos in batches of 23: choose a batch_size of 22'),
+    (dict(batch_size=8, accumulate=8), 'in 1 clip of 4 frames of 32×32: choose more clips at a time, or a larger size'),
+    (dict(batch_size=1), 'choose more clips at a time')])
+def test_a_norm_with_one_value_is_said_before_the_first_epoch(videos, tmp_path, changes, says):
+    model = norm_of(1, videos, 32)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(ValueError, match='would take its mean over one value per channel, ') as error: run(videos, tmp_path, replace(SHORT, **changes), model)
+    assert says in str(error.value) and not (tmp_path/'resume.pt').exists() and not (tmp_path/'starts.jsonl').exists()
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+def test_what_is_suggested_works(videos, tmp_path):
+    run(videos, tmp_path, replace(SHORT, epochs=1, batch_size=22), norm_of(1, videos, 32))
+    run(videos, tmp_path/'b', replace(SHORT, epochs=1, batch_size=1, bn='frozen'), norm_of(1, videos, 32))  # frozen norms need no batch
+
+class Device:
+    "Counts how often training fetches numbers from a device that computes on its own."
+    def __init__(self, monkeypatch):
+        self.waits = 0
+        monkeypatch.setattr(loop, '_asynchronous', lambda device: True)
+        for name in ('item', 'tolist', '__bool__', '__float__', '__int__', 'cpu', 'numpy', '__index__'):
+            monkeypatch.setattr(torch.Tensor, name, self.counted(getattr(torch.Tensor, name)))
+
+    def counted(self, real):
+        def call(tensor, *args, **kw):
+            caller = sys._getframe(1).f_code.co_filename
+            self.waits += caller == loop.__file__ and sys._getframe(1).f_code.co_name not in ('epoch_batches',)
+            return real(tensor, *args, **kw)
+        return call
+
+def test_the_device_is_waited_for_once_a_line(videos, undisturbed, tmp_path, monkeypatch):
+    "24 steps in 3 epochs; a line every 4th step, and at the end of an epoch."
+    counts = {}
+    recipe = replace(SHORT, batch_size=3)
+    whole = run(videos, tmp_path/'plain', recipe)
+    device = Device(monkeypatch)
+    takes, real = [], loop._take
+    monkeypatch.setattr(loop, '_take', lambda pending, sums, recipe: takes.append(len(pending)) or real(pending, sums, recipe))
+    again = run(videos, tmp_path/'lazy', recipe, log_every=4)
+    assert takes == [4, 4] * 3 and device.waits == len(takes)
+    monkeypatch.undo()
+    assert same(again, whole)
+    for a, b in zip(read_log(tmp_path/'plain'), read_log(tmp_path/'lazy')): assert (a['loss'], a['top1']) == (b['loss'], b['top1'])
+    steps = read_log(tmp_path/'lazy/steps.jsonl')
+    assert [(e['epoch'], e['step']) for e in steps] == [(e, s) for e in (1, 2, 3) for s in (4, 8)] and all('loss' in e for e in steps)
+
+def test_a_loss_that_explodes_is_noticed_before_anything_is_kept(videos, undisturbed, tmp_path, monkeypatch):
+    "Although nobody looks at each step."
+    with pytest.raises(Stop): run(videos, tmp_path, test=stop_after(1))
+    kept = load(tmp_path)
+    monkeypatch.setattr(loop, '_asynchronous', lambda device: True)
+    monkeypatch.setattr(loop, 'clip_loss', lambda scores, label, recipe: (scores.sum() * float('nan'), 0))
+    with pytest.raises(ValueError, match='the loss became nan: the last checkpoint is kept'): run(videos, tmp_path)
+    monkeypatch.undo()
+    assert same(load(tmp_path), kept) and same(run(videos, tmp_path), undisturbed[0])
+
+def test_workers_live_through_all_epochs(videos, undisturbed, tmp_path, monkeypatch):
+    made, real = [], loop.DataLoader._get_iterator
+    monkeypatch.setattr(loop.DataLoader, '_get_iterator', lambda self: made.append(self.num_workers) or real(self))
+    assert same(run(videos, tmp_path, workers=2), undisturbed[0]) and made == [2]  # and each epoch has its own draws

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import types
 import warnings
 import zipfile
@@ -20,7 +21,8 @@ import releases
 import torch
 
 from video_convs.nets import official
-from video_convs.nets.checkpoint import save
+from video_convs.nets.checkpoint import read_config, save
+from video_convs.nets.files import file_sha256
 from video_convs.nets.official import (from_official, key_list, list_pretrained, pretrained_model,
                                        read_checkpoint, to_official)
 from video_convs.nets.zoo import InputSpec, create_model, list_models
@@ -189,7 +191,7 @@ def without(w, part): return {key: value for key, value in w.items() if part not
     (lambda w: without(w, 'layer4'), 'belong to none of the networks known here'),
     (lambda w: without(w, 'new_fc'), 'no classifier'),
     (lambda w: w | {'layer1.0.Tconv.weight': torch.ones(1)}, 'look like weights of gst, but not all are there'),
-    (lambda w: {}, "or holds one as 'state_dict'; this one has nothing"),
+    (lambda w: {}, "or holds one as 'state_dict', .*; this one has nothing"),
     (lambda w: {'state_dict': {'a': 3}}, "or holds one as 'state_dict'"),
 ])
 def test_what_does_not_fit(change, message):
@@ -207,6 +209,7 @@ def test_the_table():
     rows = list_pretrained()
     done = [row for row in rows if row.converted == 'yes']
     assert len({(row.model, row.weights) for row in done}) == len(done) == 23
+    assert all(row.url.startswith('https://') for row in rows)
     for row in rows:
         assert bool(row.model) == bool(row.weights) == (not row.why_not) == (row.converted == 'yes')
         assert row.url.endswith(f'-{row.sha256}.pth') and len(row.sha256) == 8
@@ -261,7 +264,7 @@ def shop(tmp_path_factory):
     "A server on this machine with one checkpoint and one list of classes."
     folder, (release, clip, want) = tmp_path_factory.mktemp('shop'), drawn('SmallMMTSM')
     torch.save({'meta': {'epoch': 1}, 'state_dict': {key: value.float() for key, value in release.w.items()}}, folder/'x.pth')
-    digest = official._sha256(folder/'x.pth')[:8]
+    digest = file_sha256(folder/'x.pth')[:8]
     (folder/'x.pth').rename(folder/f'toys-{digest}.pth')
     (folder/'toys.txt').write_text('\n'.join(TOYS) + '\n')
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Shop, directory=folder))
@@ -287,7 +290,7 @@ def buy(shop, tmp_path, monkeypatch):
     ask.folder, ask.file, ask.monkeypatch = tmp_path/'checkpoints', shop.file, monkeypatch
     return ask
 
-def cached(buy): return sorted(p.name for p in buy.folder.iterdir()) if buy.folder.is_dir() else []
+def cached(buy): return sorted(p.name for p in buy.folder.glob('[!.]*'))
 
 def test_fetched_once(buy, shop):
     net, asked = buy(), list(shop.asked)
@@ -329,6 +332,49 @@ def test_by_hand(buy, shop):
     shutil.copy(shop.file, buy.folder)
     assert buy().classes == TOYS and shop.file.name in cached(buy)
     assert shop.asked == []
+
+def test_the_whole_sha256_is_recorded(buy, shop):
+    "Eight digits are published; what came first counts."
+    buy()
+    whole = file_sha256(shop.file)
+    assert (buy.folder/f'.video_convs/{shop.file.name}.sha256').read_text() == whole
+    assert read_config(buy.folder/'tsm_resnet18.shop.toys')['source_sha256'] == whole
+    shutil.rmtree(buy.folder/'tsm_resnet18.shop.toys')
+    (buy.folder/f'.video_convs/{shop.file.name}.sha256').write_text(whole[:8] + 56*'0')
+    with pytest.raises(ValueError, match='another file than the one that was fetched first'): buy()
+    assert cached(buy) == ['mmaction2_toys.txt']
+
+def test_weights_come_over_https(buy):
+    buy.monkeypatch.setattr(official, '_LABELS', 'http://example.org/')
+    with pytest.raises(ValueError, match='http://example.org/toys.txt is not fetched: weights come over https only'): buy()
+
+def test_two_processes_convert_at_once(buy, shop):
+    "One converts, the other waits for it; here two threads stand for them."
+    real, order, asked = official.from_official, [], []
+    def slow(*args, **kw):
+        order.append('start')
+        time.sleep(.3)
+        net = real(*args, **kw)
+        order.append('end')
+        return net
+    with mock.patch.object(official, 'from_official', slow):
+        threads = [threading.Thread(target=lambda: asked.append(buy().classes)) for _ in range(2)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+    assert asked == [TOYS, TOYS] and order == ['start', 'end'] and cached(buy) == ['mmaction2_toys.txt', 'tsm_resnet18.shop.toys']
+
+def test_paths_are_no_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path/'mine').mkdir()
+    with mock.patch('video_convs.hub.pull', side_effect=AssertionError('asked the Hub')):
+        for path in ('mine/run', 'runs/x', '../x', '/x/y', '~/x'):
+            with pytest.raises(ValueError, match=f"there is no folder '{path}'"): pretrained_model(path)
+            with pytest.raises(ValueError, match=f"there is no folder '{path}'"): create_model('tsn_tiny', pretrained=path)
+
+def test_the_weights_of_a_folder_stand_for_the_folder(tmp_path):
+    folder = save(create_model('tsn_tiny', 3), tmp_path/'run')
+    for where in (folder/'model.safetensors', str(folder/'model.safetensors'), folder/'config.json'):
+        assert pretrained_model(where).num_classes == create_model('tsn_tiny', pretrained=where).num_classes == 3
 
 def test_a_folder_or_a_hub_id(tmp_path):
     save(create_model('tsn_tiny', 3), tmp_path/'run')

@@ -292,19 +292,19 @@ def test_odd_sizes(size):
     (lambda: create_model('hgc_tiny', 2, slop=2), "no variant 'slop'; it has kernel_size, slope, aggregate"),
     (lambda: create_model('hgc_tiny', 2, slope=3), 'slope must be even'),
     (lambda: create_model('tsm_tiny', 2, slope=2), 'it has fold_div'),
-    (lambda: create_model('tsn_tiny', 0), 'num_classes must be at least 1'),
+    (lambda: create_model('tsn_tiny', 0), 'num_classes must be a whole number from 1 to 1,000,000, got 0'),
     (lambda: create_model('tsn_tiny', 2, classes=['a']), '1 names for num_classes=2'),
-    (lambda: create_model('tsn_tiny', 2, input_spec=dict(frames=0)), 'frames ≥ 1'),
+    (lambda: create_model('tsn_tiny', 2, input_spec=dict(frames=0)), 'frames must be a whole number from 1 to 4,096, got 0'),
     (lambda: create_model('tsn_tiny', 2, input_spec=dict(frame=4)), "no field 'frame'; near matches: frames"),
     (lambda: create_model('tsn_tiny', 2, frames=4, input_spec=dict(frames=8)), 'differ: say it once'),
     (lambda: create_model('tsn_tiny'), 'num_classes is missing'),
     (lambda: create_model('tsn_tiny', 2, pretrained=True), "'imagenet', a file, a folder"),
     (lambda: create_model('tsn_tiny', 2, pretrained='nowhere.pth'), "there is no file 'nowhere.pth'"),
     (lambda: create_model(None, 2), "no network is called None"),
-    (lambda: create_model('tsn_tiny', 2, frames='8'), "frames ≥ 1, a whole number, got '8'"),
+    (lambda: create_model('tsn_tiny', 2, frames='8'), "frames must be a whole number from 1 to 4,096, got '8'"),
     (lambda: create_model('tsn_tiny', 2, input_spec='x'), "an InputSpec or a dict, got 'x'"),
     (lambda: create_model('tsn_tiny', 2, input_spec=dict(mean=None)), 'one mean for each of 3 channels'),
-    (lambda: create_model('tsn_tiny', 2, input_spec=dict(std=(0,))), 'std, which must be positive'),
+    (lambda: create_model('tsn_tiny', 2, input_spec=dict(std=(0,))), 'std must be a number from 1e-06 to 100,000, got 0'),
     (lambda: create_model('tsn_tiny', 2, input_spec=dict(fixed=True)), 'here it is False: leave it out'),
     (lambda: create_model('tsn_tiny', 2, input_spec=dict(per_segment=5)), 'here it is 1: leave it out'),
     (lambda: create_model('h2cn_tiny', 2, input_spec=dict(modality='flow', mean=(.5,), std=(.2,))), 'take fmcb=None'),
@@ -364,8 +364,9 @@ def test_whole_networks(tmp_path, clip):
     again = create_model('hgc_tiny', pretrained=folder)
     with torch.no_grad(): assert torch.equal(again(clip), net(clip)) and again.classes == net.classes
     for options, message in [
-            (dict(num_classes=7), 'load it with 5, then call model.swap_head(7)'), (dict(num_classes=0), 'swap_head(0)'),
+            (dict(num_classes=7), 'load it with 5, then call model.swap_head(7)'), (dict(num_classes=0), 'num_classes must be a whole number from 1 to 1,000,000, got 0'),
             (dict(slope=4), 'with slope=2, not 4'), (dict(slop=4), "no option 'slop'; near matches: slope"),
+            (dict(num_classes={'verb': 2}), "'action'"), (dict(input_spec=dict(mean=.5)), 'with mean=(0.485, 0.456, 0.406), not 0.5'),
             (dict(frames=16), 'it runs with any number of frames'), (dict(input_spec=InputSpec(size=96)), 'with size=224, not 96')]:
         with pytest.raises(ValueError) as error: create_model('hgc_tiny', pretrained=folder, **options)
         assert message in str(error.value)

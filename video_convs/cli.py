@@ -12,6 +12,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from .command import command_line, python_line
+from .guards import LIMITS, check_path, finite, printable
 
 # %% ../nbs/70_cli.ipynb #bad50049
 def demo(args) -> None:
@@ -52,19 +53,19 @@ def _pairs(items: list[str], flag: str, taken: tuple[str, ...] = ()) -> dict:
     "name=value pairs; a value is JSON where it can be, else a string."
     def value(text):
         try: return json.loads(f'0{text}' if text.startswith('.') else text)
-        except json.JSONDecodeError: return text
+        except (ValueError, RecursionError): return text
     pairs = [item.partition('=') for item in items]
     for name, equals, _ in pairs:
         if not equals: raise ValueError(f"{flag} takes NAME=VALUE, got {name!r}")
         if name in taken:
             raise ValueError(f"{flag} has no {name!r}: that is an argument of its own, see --help")
-    return {name: value(text) for name, _, text in pairs}
+    return {name: finite(value(text), f'{flag} {printable(name)}') for name, _, text in pairs}
 
 def _fold(text: str) -> tuple[int, int]:
     "'2/3' → (2, 3)."
     k, slash, n = text.partition('/')
-    if not (slash and k.isdigit() and n.isdigit()): raise ValueError(f"--fold takes K/N, such as 2/3, got {text!r}")
-    return int(k), int(n)
+    try: return LIMITS['fold'].read(k), LIMITS['fold'].read(n)
+    except ValueError: raise ValueError(f"--fold takes K/N, such as 2/3, got {text!r}") from None
 
 def _changes(args) -> dict:
     "What the flags change in a recipe; --with has the last word."
@@ -72,9 +73,9 @@ def _changes(args) -> dict:
     from video_convs.train.recipes import Recipe
     values = {f.name: getattr(args, f.name, None) for f in fields(Recipe)} | {'lr_scale': _pairs(args.lr_scale, '--lr-scale') or None}
     plain = {f'augment.{f.name}': getattr(Augment.none(), f.name) for f in fields(Augment)} if args.no_augment else {}
-    if plain and (args.scale or args.ratio or args.jitter or args.hflip):
+    if plain and (args.hflip or any(n is not None for n in (args.scale, args.ratio, args.jitter))):
         raise ValueError("--no-augment leaves nothing for --scale, --ratio, --jitter and --hflip: choose")
-    values |= plain or {'augment.scale': args.scale and (args.scale, 1), 'augment.ratio': args.ratio, 'augment.jitter': args.jitter,
+    values |= plain or {'augment.scale': None if args.scale is None else (args.scale, 1), 'augment.ratio': args.ratio, 'augment.jitter': args.jitter,
                         'augment.hflip': args.hflip or None}
     return {key: value for key, value in values.items() if value is not None} | _pairs(args.changes, '--with')
 
@@ -110,9 +111,12 @@ def _next(args) -> str:
 def _size(text: str) -> int | tuple[int, int]:
     "'256' → 256, '240x320' → (240, 320)."
     numbers = text.lower().split('x')
-    if not all(n.isdecimal() and int(n) for n in numbers) or len(numbers) > 2:
-        raise ValueError(f"a size is the short side, such as 256, or HEIGHTxWIDTH, such as 240x320, got {text!r}")
-    return int(text) if len(numbers) == 1 else tuple(map(int, numbers))
+    try: sides = tuple(map(LIMITS['resize'].read, numbers))
+    except ValueError: sides = ()
+    if len(sides) not in (1, 2):
+        raise ValueError(f"a size is the short side, such as 256, or HEIGHTxWIDTH, such as 240x320, got {text!r};"
+                         f" a side is {LIMITS['resize']}")
+    return sides[0] if len(sides) == 1 else sides
 
 def _print_report(result: dict, per_class: bool = True) -> None:
     "A report as text."
@@ -133,10 +137,10 @@ def _print_report(result: dict, per_class: bool = True) -> None:
     print(f"{'mean precision, recall':24s} {result['mean_precision']:6.1%}, {result['mean_recall']:6.1%}{few}")
     if per_class:
         print('per class:')
-        for name, r in result['per_class'].items(): print(line(f'  {name}', r))
+        for name, r in result['per_class'].items(): print(line(f'  {printable(name)}', r))
     if result['missing']:
         print(f"{len(result['missing'])} of {len(result['missing']) + len(result['ids'])} videos could not be read and are not"
-              f" counted; the first: {next(iter(result['missing'].values()))}")
+              f" counted; the first: {printable(next(iter(result['missing'].values())))}")
 
 # %% ../nbs/70_cli.ipynb #0beed27e
 def _room(out: str) -> None:
@@ -257,8 +261,8 @@ def predict(args) -> None:
     for video, tasks in answers.items() if not args.csv else ():
         if n > 1: print(video)
         for task, best in tasks.items():
-            if task: print(f'{task}:')
-            for name, probability in best: print(f"{probability:6.1%}  {name}")
+            if task: print(f'{printable(task)}:')
+            for name, probability in best: print(f"{probability:6.1%}  {printable(name)}")
     if failed: raise ValueError(f"{len(failed)} of {n} videos could not be read: " * (n > 1) + '; '.join(failed.values()))
 
 def _write_answers(answers: dict[str, dict]) -> None:
@@ -267,7 +271,7 @@ def _write_answers(answers: dict[str, dict]) -> None:
     table.writerow(['video', *['task'] * several, 'rank', 'class', 'probability'])
     for video, tasks in answers.items():
         for task, best in tasks.items():
-            table.writerows([video, *[task] * several, k, name, f'{p:.6f}'] for k, (name, p) in enumerate(best, 1))
+            table.writerows([video, *[printable(task)] * several, k, printable(name), f'{p:.6f}'] for k, (name, p) in enumerate(best, 1))
 
 # %% ../nbs/70_cli.ipynb #c6eae457
 def publish(args) -> None:
@@ -322,15 +326,15 @@ def _data_commands(commands, command) -> None:
         c.add_argument('root', help='its folder')
         if function is prepare: c.add_argument('out', help='folder of the copy')
         c.add_argument('--option', nargs='*', default=[], metavar='NAME=VALUE', help='options of the data set, such as fold=2')
-        c.add_argument('--workers', type=int, help='processes that decode; one per processor if left out')
-        c.add_argument('--limit', type=float, default=limit, help='seconds for one video, and one more for each MB of it')
+        _number(c, '--workers', 'processes', 'processes that decode; one per processor if left out')
+        _number(c, '--limit', 'limit', 'seconds for one video, and one more for each MB of it', default=limit)
         if function is check:
             c.add_argument('--deep', action='store_true', help='decode every frame')
             c.add_argument('--out', help='the report; runs/check_NAME.jsonl if left out. An earlier one is gone on with')
         else:
             for name, value, help in (('short', 240, 'pixels of the shorter side'), ('crf', 18, 'quality, 0 lossless … 51 worst'),
                                       ('gop', 8, 'at most this many frames from one key frame to the next')):
-                c.add_argument(f'--{name}', type=int, default=value, help=help)
+                _number(c, f'--{name}', name, help, default=value)
 
 # %% ../nbs/70_cli.ipynb #603c6b65
 def models(args) -> None:
@@ -375,6 +379,24 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message):  # one line, no usage
         self.exit(2, f"{self.prog}: {message}; see {command_line(*self.prog.split()[1:], '--help')}\n")
 
+class _Wrong(Exception):
+    "A value that a flag does not take; argparse would replace the sentence of a `ValueError` by its own."
+
+def _number(c, flag: str, field: str, help: str, **options) -> None:
+    "A flag for a number, whose help states the range of its field."
+    def read(text):
+        try: return LIMITS[field].read(text)
+        except ValueError as error: raise _Wrong(f"{flag} {error}") from None
+    c.add_argument(flag, type=read, help=f'{help}; {LIMITS[field]}', **options)
+
+_PATHS = 'out', 'data', 'checkpoint', 'root', 'run', 'scores', 'to', 'pretrained'
+
+def _check_paths(args: argparse.Namespace) -> None:
+    "Refuse empty and endless paths."
+    for name in _PATHS:
+        given = getattr(args, name, None)
+        for path in given if isinstance(given, list) else [given] if given is not None else []: check_path(path, name)
+
 def parser() -> argparse.ArgumentParser:
     "The whole command line."
     p = _Parser('video_convs', description='Efficient video convolutions: train, evaluate, classify.')
@@ -394,16 +416,16 @@ def parser() -> argparse.ArgumentParser:
         rule(c)
         c.add_argument('--average', choices=['logits', 'probabilities'], default='logits', help='of the views')
     def common(c, batch_size):
-        c.add_argument('--workers', type=int, default=0, help='processes that read videos; 0 reads in the main one')
-        if batch_size: c.add_argument('--batch-size', type=int, default=batch_size, help='clips at a time')
+        _number(c, '--workers', 'workers', 'processes that read videos; 0 reads in the main one', default=0)
+        if batch_size: _number(c, '--batch-size', 'batch_size', 'clips at a time', default=batch_size)
 
     c = command(demo, 'Render videos, train two networks that differ in one operator, and compare them.')
     c.add_argument('--out', default='runs/demo', help='folder for everything that is written')
     c.add_argument('--networks', nargs='+', default=['tsn_tiny', 'hgc_tiny'], help='names of networks')
-    c.add_argument('--train-videos', type=int, default=2000, help='videos to learn from')
-    c.add_argument('--test-videos', type=int, default=600, help='videos to be tested on')
-    c.add_argument('--epochs', type=int, help="passes over the videos; the demo's recipe if left out")
-    c.add_argument('--seed', type=int, default=0, help='of weights and order')
+    _number(c, '--train-videos', 'videos', 'videos to learn from', default=2000)
+    _number(c, '--test-videos', 'videos', 'videos to be tested on', default=600)
+    _number(c, '--epochs', 'epochs', "passes over the videos; the demo's recipe if left out")
+    _number(c, '--seed', 'seed', 'of weights and order', default=0)
 
     c = command(train, 'Train a network on a folder of classes (DIR/<class>/*.mp4), a CSV (path, label, split) or a public data set.')
     c.add_argument('--data', required=True, help="folder, or CSV file; for a public data set the folder of its owners' files")
@@ -416,8 +438,8 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument('--model', help="name of a network, such as tsn_tiny or hgc_resnet50; the recipe's, or that of the weights, or hgc_resnet18")
     c.add_argument('--pretrained', help="weights to start from: 'imagenet', a file, the folder of a run, a public name or an id on the Hub;"
                                         " 'none' for random ones")
-    c.add_argument('--frames', type=int, help="points in time of a clip; the recipe's, or those of the weights, or 8")
-    c.add_argument('--size', type=int, help="height and width in pixels; the recipe's, or that of the weights, or 112")
+    _number(c, '--frames', 'frames', "points in time of a clip; the recipe's, or those of the weights, or 8")
+    _number(c, '--size', 'size', "height and width in pixels; the recipe's, or that of the weights, or 112")
     c.add_argument('--fit', choices=['crop', 'squash'], help='make frames square by taking the middle, or by squeezing all of it')
     rule(c)
     c.add_argument('--set', nargs='*', default=[], metavar='NAME=VALUE', help='variants of the network, such as slope=4')
@@ -430,27 +452,32 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument('--fold', metavar='K/N',
                    help='cross-validate: hold out part K (1 … N) of the groups of the training split, and test on it')
     recipe = c.add_argument_group('recipe', "Each value is the recipe's own if left out.")
-    for name, kind, help in [
-            ('epochs', int, 'passes over the videos'), ('batch-size', int, 'clips per step, over all processes'),
-            ('lr', float, 'peak learning rate'), ('lr-batch', int, 'batch that lr is meant for; another one scales it'),
-            ('warmup', float, 'share of steps that climb to it'), ('schedule', str, 'cosine or step'), ('gamma', float, 'of schedule step'),
-            ('optimizer', str, 'adamw or sgd'), ('momentum', float, 'of sgd'), ('weight-decay', float, 'of weights'),
-            ('head-lr', float, 'multiple of the learning rate for the head'), ('bias-lr', float, 'for biases'),
-            ('first-lr', float, 'for the first convolution'), ('dropout', float, 'before the classifier'),
-            ('label-smoothing', float, '0 is none'), ('clip-norm', float, 'largest norm of a gradient'),
-            ('bn', str, 'norms that learn: full, partial or frozen'), ('accumulate', int, 'parts that a batch goes through in'),
-            ('ema', float, 'decay of the mean of weights; 0 is none'), ('precision', str, 'auto, float32, bfloat16 or float16'),
-            ('seed', int, 'of every random draw')]:
-        recipe.add_argument(f'--{name}', type=kind, help=help)
-    recipe.add_argument('--milestones', type=int, nargs='*', metavar='EPOCH', help='epochs after which schedule step falls')
+    for name, help in [
+            ('epochs', 'passes over the videos'), ('batch-size', 'clips per step, over all processes'),
+            ('lr', 'peak learning rate'), ('lr-batch', 'batch that lr is meant for; another one scales it'),
+            ('warmup', 'share of steps that climb to it'), ('gamma', 'of schedule step'),
+            ('momentum', 'of sgd'), ('weight-decay', 'of weights'),
+            ('head-lr', 'multiple of the learning rate for the head'), ('bias-lr', 'for biases'),
+            ('first-lr', 'for the first convolution'), ('dropout', 'before the classifier'),
+            ('label-smoothing', '0 is none'), ('clip-norm', 'largest norm of a gradient'),
+            ('accumulate', 'parts that a batch goes through in'),
+            ('ema', 'decay of the mean of weights; 0 is none'),
+            ('seed', 'of every random draw')]:
+        _number(recipe, f'--{name}', name.replace('-', '_'), help)
+    for name, help in [
+            ('schedule', 'cosine or step'), ('optimizer', 'adamw or sgd'),
+            ('bn', 'norms that learn: full, partial or frozen'),
+            ('precision', 'auto, float32, bfloat16 or float16')]:
+        recipe.add_argument(f'--{name}', help=help)
+    _number(recipe, '--milestones', 'epochs', 'epochs after which schedule step falls', nargs='*', metavar='EPOCH')
     recipe.add_argument('--freeze', nargs='*', metavar='PATTERN', help="parameters that stay as they are, such as 'trunk.**'")
     recipe.add_argument('--lr-scale', nargs='*', default=[], metavar='PATTERN=FACTOR',
                         help="multiples of the learning rate, by names of parameters, such as '**.op.*=10' for all operators")
     for name, help in (('compile', 'torch.compile'), ('sync-bn', 'batch statistics over all GPUs')):
         recipe.add_argument(f'--{name}', action='store_const', const=True, help=help)
-    recipe.add_argument('--scale', type=float, help='smallest side of a random crop, as a share of the whole')
-    recipe.add_argument('--ratio', type=float, help='a random crop is up to this much taller or wider')
-    recipe.add_argument('--jitter', type=float, help='brightness, contrast and saturation vary by this share')
+    _number(recipe, '--scale', 'scale', 'smallest side of a random crop, as a share of the whole')
+    _number(recipe, '--ratio', 'ratio', 'a random crop is up to this much taller or wider')
+    _number(recipe, '--jitter', 'jitter', 'brightness, contrast and saturation vary by this share')
     recipe.add_argument('--hflip', action='store_true',
                         help='mirror clips at random, if the data set declares that this keeps its labels')
     recipe.add_argument('--no-augment', action='store_true', help='train on the plain clips')
@@ -458,10 +485,10 @@ def parser() -> argparse.ArgumentParser:
                         help='any value of the recipe by its name, such as augment.crop=corners')
     c.add_argument('--cache', action='store_true', help='keep the decoded videos in memory (small data sets)')
     c.add_argument('--device', help="'cpu' or 'cuda'; a GPU if there is one, if left out")
-    c.add_argument('--keep', type=int, default=1, help='how many of the newest checkpoints to keep; the best is kept anyway')
-    c.add_argument('--save-every', type=int, default=0, metavar='STEPS', help='keep the state within epochs too; 0 is never')
-    c.add_argument('--log-every', type=int, default=50, metavar='STEPS', help='from line to line in steps.jsonl')
-    c.add_argument('--max-skipped', type=float, default=.05, help='share of the videos that may be unreadable')
+    _number(c, '--keep', 'keep', 'how many of the newest checkpoints to keep; the best is kept anyway', default=1)
+    _number(c, '--save-every', 'save_every', 'keep the state within epochs too; 0 is never', default=0, metavar='STEPS')
+    _number(c, '--log-every', 'log_every', 'from line to line in steps.jsonl', default=50, metavar='STEPS')
+    _number(c, '--max-skipped', 'max_skipped', 'share of the videos that may be unreadable', default=.05)
     c.add_argument('--tensorboard', action='store_true', help='write for TensorBoard as well')
     common(c, None)
 
@@ -486,8 +513,8 @@ def parser() -> argparse.ArgumentParser:
     looks(c)
     c.add_argument('--random', action='store_true', help='draw the clips as training does, by --seed')
     c.add_argument('--official', action='store_true', help="to the frame what the authors' released code takes")
-    c.add_argument('--crop-size', type=int, help="of a crop; the network's own if left out")
-    c.add_argument('--seed', type=int, default=0, help='of --random')
+    _number(c, '--crop-size', 'size', "of a crop; the network's own if left out")
+    _number(c, '--seed', 'seed', 'of --random', default=0)
     c.add_argument('--out', help='JSON file; evaluate_<split>.json in the checkpoint if left out; the scores go beside it')
     c.add_argument('--allow-missing', action='store_true', help='report although some videos cannot be read')
     c.add_argument('--allow-overlap', action='store_true', help='report although the network has learned'
@@ -501,7 +528,7 @@ def parser() -> argparse.ArgumentParser:
         c.add_argument('--allow-missing', action='store_true', help='go on although some videos could not be read')
     c = command(ensemble, 'Accuracy of several networks together, from their files of scores.')
     from_scores(c)
-    c.add_argument('--weights', nargs='+', type=float, help='of each file; all the same if left out')
+    _number(c, '--weights', 'weights', 'of each file; all the same if left out', nargs='+')
     c.add_argument('--out', help='JSON file; the scores go beside it')
 
     c = command(submit, 'The file that the server of a test split asks for, from files of scores.')
@@ -512,11 +539,11 @@ def parser() -> argparse.ArgumentParser:
     c = command(predict, 'The most probable classes of a video, or of many.')
     c.add_argument('checkpoint', help='folder of a checkpoint, or user/name (user/name@revision) on the Hub')
     c.add_argument('video', nargs='+', help='video files')
-    c.add_argument('--topk', type=int, default=5, help='how many classes')
+    _number(c, '--topk', 'topk', 'how many classes', default=5)
     c.add_argument('--csv', action='store_true', help='as a table: video, rank, class, probability')
     looks(c)
-    c.add_argument('--timeout', type=float, default=60., help='seconds that decoding a video may take')
-    c.add_argument('--batch-size', type=int, default=16, help='clips at a time')
+    _number(c, '--timeout', 'timeout', 'seconds that decoding a video may take', default=60.)
+    _number(c, '--batch-size', 'batch_size', 'clips at a time', default=16)
 
     c = command(publish, 'Put a checkpoint on the Hugging Face Hub, with a card made from its run, and write an app for a Space.')
     c.add_argument('checkpoint', help='folder of a checkpoint')
@@ -544,7 +571,7 @@ def parser() -> argparse.ArgumentParser:
                    help='how clips and weights lie in memory')
     c.add_argument('--form', default='eager', choices=['eager', 'compiled', 'graph'],
                    help='line by line, through torch.compile, or as a CUDA graph')
-    c.add_argument('--rounds', type=int, default=9, help='turns; medians are reported')
+    _number(c, '--rounds', 'rounds', 'turns; medians are reported', default=9)
     c.add_argument('--out', help='JSON file for all times')
     return p
 
@@ -559,19 +586,20 @@ def main(
 ) -> int: # exit code: 0 done, 1 the data are not whole, 2 a mistake that the message explains, 130 Ctrl-C
     "The command `video_convs`."
     argv = sys.argv[1:] if argv is None else argv
-    args, unknown = parser().parse_known_args(argv)
-    args.typed = shlex.join(['video_convs', *argv])  # kept with the weights, for other machines: the plain name
     if hasattr(sys.stdout, 'reconfigure'):
         sys.stdout.reconfigure(errors='backslashreplace')  # names that no text can hold
     def warn(message, *about, **more):
-        print(f"video_convs {args.command}: {message}", file=sys.stderr)
+        print(f"video_convs {args.command}: {printable(str(message))}", file=sys.stderr)
     try:
+        args, unknown = parser().parse_known_args(argv)
+        args.typed = shlex.join(['video_convs', *argv])  # kept with the weights, for other machines: the plain name
         if unknown: _refuse(unknown[0], args.flags)
+        _check_paths(args)
         with warnings.catch_warnings():
             warnings.showwarning = warn
             return args.function(args) or 0
-    except (ValueError, OSError) as e:
-        print(f"video_convs {args.command}: {e}", file=sys.stderr)
+    except (_Wrong, ValueError, OSError) as e:
+        print(f"video_convs {argv[0]}: {printable(str(e))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

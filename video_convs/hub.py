@@ -27,14 +27,15 @@ from torch.nn.functional import avg_pool2d
 
 from .data.transforms import Views, eval_transform
 from .data.video import Decoder, VideoError
-from .nets.checkpoint import load, read_config, save, write_atomic
+from .guards import check_number, looks_local, printable, read_page
+from .nets.checkpoint import checkpoint_around, load, read_config, save, write_atomic
 from .nets.complexity import complexity, human
 from .nets.official import packaged_table
 from .nets.surgery import suggest
 from .nets.zoo import VideoNet, list_models, variants
 from .progress import progress_bar
 from .train.evaluate import AVERAGES
-from .train.loop import find_device, read_log
+from .train.loop import about_code, find_device, read_log
 
 # %% ../nbs/45_hub.ipynb #1bc5d61f
 def _origin(error):
@@ -102,15 +103,23 @@ def _client(api): return api or HfApi(library_name='video_convs')
 # %% ../nbs/45_hub.ipynb #ca6d757d
 FILES = ('config.json', 'model.safetensors', 'trained_on.txt', 'README.md', 'report.json', 'evaluate_*.json', 'log.jsonl',
          'curves.png') # all that is pushed or pulled; not the files of scores, which `evaluate` makes again
+_BRANCH = re.compile(r'(?!.*(\.\.|//|/\.|\.lock(/|$)))[A-Za-z0-9_][A-Za-z0-9_./+-]{0,249}(?<![/.])')
 _PICKLES = '.bin', '.ckpt', '.dill', '.joblib', '.pickle', '.pkl', '.pt', '.pth'
 _CODE = 'auto_map', 'custom_pipelines', 'trust_remote_code' # what other libraries call code in a repository
 
+def _check_revision(repo_id, revision):
+    "A branch, a tag or a commit, as git allows them: nothing else may become part of an address."
+    if revision is not None and not (isinstance(revision, str) and _BRANCH.fullmatch(revision)):
+        raise ValueError(f"{revision!r:.99} is no revision of {repo_id}: it is a branch, a tag or a commit, of letters, digits,"
+                         " '-', '_', '.' and '/'")
+
 def _check_names(repo_id, names):
     for name in names:
+        shown = printable(name[:200])
         if name.startswith('/') or '\\' in name or '..' in PurePosixPath(name).parts:
-            raise ValueError(f"{repo_id} names a file outside its folder ({name}): nothing is fetched from it")
+            raise ValueError(f"{repo_id} names a file outside its folder ({shown}): nothing is fetched from it")
         if name.lower().endswith(_PICKLES):
-            raise ValueError(f"{repo_id} holds {name}, by its name a pickle, which can run any program when it is opened:"
+            raise ValueError(f"{repo_id} holds {shown}, by its name a pickle, which can run any program when it is opened:"
                              " nothing is fetched from it; ask its owner for a repository without")
     for name in ('config.json', 'model.safetensors'):
         if name not in names:
@@ -121,7 +130,7 @@ def _check_config(repo_id, config):
         if key in config:
             raise ValueError(f"{repo_id} asks for code of its own ({key}): video_convs builds its own networks only")
     if config['name'] not in list_models():
-        raise ValueError(f"{repo_id} is a network that this package does not know, {config['name']!r};"
+        raise ValueError(f"{repo_id} is a network that this package does not know, {config['name']!r:.99};"
                          f" {suggest(str(config['name']), list_models())}")
 
 # %% ../nbs/45_hub.ipynb #85bc2e58
@@ -135,26 +144,36 @@ def pull(
     "Fetch a checkpoint from the Hub, once; a bar shows how far it is."
     if to and (Path(to)/'config.json').exists() and not (Path(to)/'.cache/huggingface').exists():  # the client's mark
         raise ValueError(f"{to} holds a checkpoint that was not pulled: choose another folder")
-    api, away = _client(api), None
+    _check_revision(repo_id, revision)
+    api, away, commit = _client(api), None, revision
     with _plainly(repo_id, revision):
         if not local_files_only:
             try: info = _patiently(api.model_info, repo_id, revision=revision, timeout=10)
             except (HTTPError, ConnectionError) as error:
                 if not _away(error): raise
                 away = error
-            else: _check_names(repo_id, [file.rfilename for file in info.siblings])
-        try: folder = _patiently(api.snapshot_download, repo_id, revision=revision, allow_patterns=list(FILES), local_dir=to,
+            else:
+                _check_names(repo_id, [file.rfilename for file in info.siblings])
+                commit = info.sha  # what was looked at, and not what a branch has become since
+        try: folder = _patiently(api.snapshot_download, repo_id, revision=commit, allow_patterns=list(FILES), local_dir=to,
                                  local_files_only=local_files_only or away is not None)
         except LocalEntryNotFoundError as error: raise error from away or error.__cause__
         except OSError as error:
             if isinstance(error, (HTTPError, ConnectionError)): raise
             raise ValueError(f"{to or 'the cache of the Hub'} could not be written to ({error.strerror or error}): make room,"
                              " or choose another folder") from error
+    if commit != revision and not to: _remember(Path(folder), revision or 'main')
     _check_config(repo_id, read_config(folder))
     return Path(folder)
 
+def _remember(folder, branch):
+    "Note in the Hub's cache which commit a branch or tag was, so that it is found without a network."
+    file = folder.parents[1].joinpath('refs', branch)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(file, folder.name.encode())
+
 # %% ../nbs/45_hub.ipynb #00c8b362
-_REPO = re.compile(r'(\w[\w.-]*/\w[\w.-]*)(?:@(\w[\w./-]*))?')
+_REPO = re.compile(r'(\w[\w.-]*/\w[\w.-]*)(?:@(.*))?', re.DOTALL)
 
 def checkpoint_folder(
     where: str | Path, # folder of a checkpoint, or 'user/name' or 'user/name@revision' on the Hub
@@ -163,9 +182,11 @@ def checkpoint_folder(
     api: HfApi | None = None, # see `pull`
 ) -> Path: # a folder on this machine
     "The folder of a checkpoint; it is pulled if it is a name on the Hub and no folder here."
-    match = _REPO.fullmatch(where) if isinstance(where, str) and not Path(where).exists() else None
-    if match is None: return Path(where)
-    try: return pull(match[1], revision or match[2], local_files_only, api=api)
+    path = checkpoint_around(where)
+    match = _REPO.fullmatch(where) if isinstance(where, str) and not (path.exists() or looks_local(where)) else None
+    if match is None: return path
+    _check_revision(match[1], match[2])
+    try: return pull(match[1], match[2] if revision is None else revision, local_files_only, api=api)
     except ValueError as error: raise ValueError(f"{where!r} is no folder here; as a name on the Hub: {error}") from None
 
 def from_pretrained(
@@ -266,7 +287,7 @@ def _public(value):
 # %% ../nbs/45_hub.ipynb #a9ee2331
 def _page(file, *wanted):
     "A page of JSON that has some keys."
-    try: page = json.loads(file.read_bytes())
+    try: page = read_page(file)
     except ValueError as error: raise ValueError(f"{file} is not JSON ({error}): write it again, or remove it") from None
     if not isinstance(page, dict) or any(key not in page for key in wanted):
         raise ValueError(f"{file} lacks {', '.join(wanted)}: evaluate the checkpoint again, which writes it anew, or remove it")
@@ -550,8 +571,7 @@ def predict_many(
     "Classify video files, batch by batch; one that cannot be read does not stop the others."
     if not len(videos): raise ValueError("no videos: name one file or more")
     if average not in AVERAGES: raise ValueError(f"there is no average of {average!r}: choose {' or '.join(AVERAGES)}")
-    for name, n in (('topk', topk), ('batch_size', batch_size)):
-        if n < 1: raise ValueError(f"{name} must be 1 or more, got {n}")
+    for name, n in (('topk', topk), ('batch_size', batch_size), ('timeout', timeout)): check_number(name, n)
     model, answers, failed = _network(checkpoint), {}, {}
     if model.input_spec.modality != 'rgb':
         raise ValueError(f"{model.name} wants {model.input_spec.modality}, which a video file does not hold: use a network for RGB")
@@ -666,6 +686,12 @@ If the model is private, give this Space a secret `HF_TOKEN` that may read it.
 '''
 
 # %% ../nbs/45_hub.ipynb #1eccafe7
+def _version():
+    "What a Space installs: the commit that made it, or the version where there is no commit without changes."
+    code = about_code()
+    commit = code.get('commit', '-dirty')
+    return f"v{code['versions']['video_convs']}" if commit.endswith('-dirty') else commit
+
 def write_space(
     folder: str | Path, # of a checkpoint; the files go to its folder `space`
     repo_id: str, # where the checkpoint lies on the Hub
@@ -676,7 +702,7 @@ def write_space(
     space.mkdir(exist_ok=True)
     write_atomic(space/'app.py', _APP.format(**about).encode())
     write_atomic(space/'README.md', _SPACE.format(**about).encode())
-    write_atomic(space/'requirements.txt', b'video_convs @ git+https://github.com/video-convs/video_convs\n')
+    write_atomic(space/'requirements.txt', f'video_convs @ git+https://github.com/video-convs/video_convs@{_version()}\n'.encode())
     return space
 
 def push_space(

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from .catalogue import _FOUND, CUT, DATASETS, Lacking, _entry, find_videos, open_dataset
 from .datasets import Span, VideoFiles, _one_thread, pick_in_span
 from .video import Decoder, write_video
+from ..guards import check_number
 from ..nets.checkpoint import write_atomic
 from ..progress import progress_bar
 
@@ -130,6 +131,8 @@ def check_dataset(
     **options, # of the data set: fold, order, partial …
 ) -> dict[str, dict]: # split → how many are listed, fine, missing, broken
     "Say what of a data set is there, what is missing and what does not decode."
+    check_number('limit', limit)
+    if workers is not None: check_number('processes', workers, 'workers')
     items, readers, wrong = _items(name, root, options)
     old, records, spans = _report(report), {}, {}
     for item in items:
@@ -215,8 +218,8 @@ def prepare_dataset(
     root, out = Path(root), Path(out)
     if name == 'csv' or 'flow' in options:
         raise ValueError("prepare copies RGB videos of a data set with a name, or of a folder of classes: give one of these")
-    if short < 16 or gop < 1 or not 0 <= crf <= 51:
-        raise ValueError(f"prepare needs short ≥ 16, gop ≥ 1 and crf in 0 … 51, got {short}, {gop}, {crf}")
+    for field, value in dict(short=short, gop=gop, crf=crf, limit=limit).items(): check_number(field, value)
+    if workers is not None: check_number('processes', workers, 'workers')
     if out.resolve() == root.resolve():
         raise ValueError(f"{out} is the data set itself: choose another folder for the copy")
     items, readers, wrong = _items(name, root, options)

@@ -19,6 +19,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from .sampling import clip_indices
+from ..guards import LIMITS, check_number
 
 # %% ../../nbs/data/33_transforms.ipynb #8280fcb2
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
@@ -75,8 +76,9 @@ def _pixels(size, name):
     "One side, or (height, width); lists come from JSON."
     size = tuple(size) if isinstance(size, list) else size
     sides = size if isinstance(size, tuple) and len(size) == 2 else (size,)
-    if size is not None and not all(isinstance(n, int) and n > 0 for n in sides):
-        raise ValueError(f"{name} is a side, or (height, width), of 1 pixel or more, got {size!r}")
+    if size is not None and not all(n in LIMITS['resize'] for n in sides):
+        raise ValueError(f"{name} is a side, or (height, width), of 1 pixel or more, each {LIMITS['resize']},"
+                         f" got {size!r}")
     return size
 
 @dataclass(frozen=True)
@@ -93,8 +95,8 @@ class Views:
 
     def __post_init__(self):
         object.__setattr__(self, 'resize', _pixels(self.resize, 'resize, before the crop of a view,'))
-        if self.size is not None and self.size < 1: raise ValueError(f"a crop has 1 pixel or more, got size = {self.size}")
-        if self.clips < 1: raise ValueError(f"views need one clip or more, got {self.clips}")
+        if self.size is not None: check_number('size', self.size, 'size of a crop')
+        check_number('clips', self.clips, 'clips of a video')
         if self.crops not in (1, 3): raise ValueError(f"views have 1 or 3 crops, not {self.crops}")
 
     @property
@@ -151,7 +153,7 @@ def parse_views(
     clips, _, crops = text.lower().replace('×', 'x').partition('x')
     if not (clips.isdecimal() and crops.isdecimal()):
         raise ValueError(f"views are written CLIPSxCROPS, such as 10x3, not {text!r}")
-    return Views(int(clips), int(crops), **options)
+    return Views(LIMITS['clips'].read(clips), int(crops[:9]), **options)
 
 # %% ../../nbs/data/33_transforms.ipynb #2809f9bf
 def random_box(
@@ -308,9 +310,10 @@ class Augment:
                 raise ValueError(f"augment: each scale of the corner crop needs 0 < scale ≤ 1, got {self.scale}")
         elif len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise ValueError(f"augment: scale needs 0 < smallest ≤ largest ≤ 1, got {self.scale}")
-        if not self.ratio >= 1: raise ValueError(f"augment: ratio must be 1 or more, got {self.ratio}")
-        if not 0 <= self.jitter < 1:
-            raise ValueError(f"augment: jitter must lie in [0, 1), got {self.jitter}")
+        for name in ('ratio', 'jitter'): check_number(name, getattr(self, name), f'augment: {name}')
+        for name in FLIPS:
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"augment: {name} must be true or false, got {getattr(self, name)!r}")
 
     @classmethod
     def none(cls) -> 'Augment':

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from textwrap import shorten
 
 import torch
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 from .bninception import BNInception, ECOLite, from_caffe
+from .files import (check_https, check_numbers, file_sha256, pin, read_checkpoint, unwrap,
+                                    without_prefix)
 from .res2net import from_timm, res2net50
 from .surgery import suggest
 
@@ -82,7 +85,7 @@ def _resnet(name, features, blocks, conv3x3='conv1', every=1, build=None, **more
 def _inception(name, build, features, blocks, convert=from_caffe, scratch=''):
     return Backbone(name, build, features, 'fc', ('inception_*.3x3.conv',), (), blocks,
                     input=dict(channel_order='bgr', value_range=255., mean=(104., 117., 128.), std=(1., 1., 1.)),
-                    weights='http://data.lip6.fr/cadene/pretrainedmodels/bn_inception-52deb4733.pth',
+                    weights='https://data.lip6.fr/cadene/pretrainedmodels/bn_inception-52deb4733.pth',
                     convert=convert, scratch=scratch)
 
 def _until_3c(file):
@@ -122,11 +125,13 @@ def _imagenet(card):
     "ImageNet weights, from torch's cache or the network."
     if card.name == 'tiny':
         raise ValueError("tiny has no ImageNet weights: it is trained from scratch, with pretrained=None")
-    url = card.weights or torchvision.models.get_model_weights(card.name).IMAGENET1K_V1.url
-    load = torch.hub.load_state_dict_from_url
-    try: return load(url, map_location='cpu', progress=False, check_hash=True, weights_only=True)
+    url = check_https(card.weights or torchvision.models.get_model_weights(card.name).IMAGENET1K_V1.url)
+    folder, load = os.path.join(torch.hub.get_dir(), 'checkpoints'), torch.hub.load_state_dict_from_url
+    try:
+        weights = load(url, map_location='cpu', progress=False, check_hash=True, weights_only=True)
+        if (file := Path(folder, url.rpartition('/')[2])).is_file(): pin(file, file_sha256(file))
+        return weights
     except (OSError, RuntimeError) as error:  # no network; another hash
-        folder = os.path.join(torch.hub.get_dir(), 'checkpoints')
         raise ValueError(f"the ImageNet weights of {card.name} could not be downloaded ({error}):"
                          f" fetch {url} on a machine with a network and put the file"
                          f" into {folder}") from error
@@ -135,20 +140,16 @@ def _from_file(path):
     "Weights from a file or a training script's checkpoint, without running code from it."
     if not os.path.isfile(path):
         raise ValueError(f"pretrained must be 'imagenet' or a file of weights: there is no file {path!r}")
-    try: file = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:
-        reason = str(error).partition('\n')[0]
-        raise ValueError(f"{path} holds no weights that can be read safely: {reason}") from error
-    if not isinstance(file, dict):
-        raise ValueError(f"{path} holds no weights by name but a {type(file).__name__}")
-    file = file.get('state_dict', file)
-    return {re.sub(r'^(module\.)?(base_model\.)?', '', key): value for key, value in file.items()}
+    weights, _ = unwrap(read_checkpoint(path))
+    short = without_prefix(weights)
+    return {re.sub(r'^(module\.)?(base_model\.)?', '', short[key]): value for key, value in weights.items()}
 
 def _load(net, card, file):
     "Put a file's weights into a trunk, strictly."
     state = {k: v for k, v in card.convert(file).items() if not k.startswith(card.classifier + '.')}
     if card.scratch and not any(key.startswith(card.scratch) for key in state):
         state |= {key: value for key, value in net.state_dict().items() if key.startswith(card.scratch)}
+    check_numbers(state, net.state_dict(), 'its weights')
     net.load_state_dict(state)
 
 def trunk(

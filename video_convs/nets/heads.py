@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ..guards import check_number
+
 # %% ../../nbs/nets/24_heads.ipynb #cc020cbb
 class Head(nn.Module):
     "What all heads share: features (…, T, D) → scores (…, S, n), with a layer `fc` that can start small."
@@ -29,11 +31,9 @@ class Head(nn.Module):
             raise ValueError(f"{type(self).__name__} scores one task, got num_classes = {num_classes}:"
                              " for several take VerbNounHead")
         for task, n in tasks.items():
-            if type(n) is not int or n < 1:
-                of = f" for {task!r}" if isinstance(num_classes, dict) else ""
-                raise ValueError(f"num_classes must be at least 1, a whole number, got {n!r}{of}")
+            check_number('num_classes', n, 'num_classes' + f' of {task!r}' * isinstance(num_classes, dict))
         if features < 1: raise ValueError(f"features must be at least 1, got {features}")
-        self.features, self.num_classes, self.dropout = features, num_classes, nn.Dropout(dropout)
+        self.features, self.num_classes, self.dropout = features, num_classes, nn.Dropout(check_number('dropout', dropout))
 
     def reset_parameters(
         self,

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['TRAINED_ON', 'parameter_groups', 'make_optimizer', 'held_still', 'grouped', 'world', 'rank', 'clip_loss',
-           'autocast_type', 'step', 'update_average', 'explain_memory', 'epoch_batches', 'State', 'gathered', 'summed',
-           'memory_gb', 'train_epoch', 'about_code', 'find_device', 'check_task', 'trained_on', 'read_log', 'train',
-           'skipped_videos', 'plot_runs', 'live_plot']
+           'autocast_type', 'update', 'step', 'update_average', 'explain_memory', 'epoch_batches', 'State', 'gathered',
+           'summed', 'memory_gb', 'train_epoch', 'about_code', 'find_device', 'check_task', 'check_norms', 'locked',
+           'trained_on', 'read_log', 'train', 'skipped_videos', 'plot_runs', 'live_plot']
 
 # %% ../../nbs/train/41_loop.ipynb #dccc691c
-import copy, hashlib, json, os, platform, shutil, subprocess, time, zlib
+import copy, hashlib, json, math, os, platform, shutil, subprocess, threading, time, zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
@@ -24,11 +24,12 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 import video_convs
 from ..clips import Clipwise
 from ..data.datasets import Clips, collate_clips, name_hash
+from ..guards import check_number, check_path, read_json
 from ..nets.checkpoint import read_config, save, write_atomic
 from ..nets.surgery import match_names
 from ..nets.zoo import VideoNet
@@ -63,8 +64,11 @@ def make_optimizer(
     "AdamW, or SGD with momentum, over the groups."
     groups = parameter_groups(model, recipe)
     if not groups: raise ValueError(f"recipe: freeze {recipe.freeze} leaves nothing of {model.name} to learn")
-    if recipe.optimizer == 'sgd': return torch.optim.SGD(groups, lr=recipe.peak, momentum=recipe.momentum)
-    return torch.optim.AdamW(groups, lr=recipe.peak)
+    device = groups[0]['params'][0].device
+    scaled = device.type == 'cuda' and autocast_type(recipe, device) == torch.float16
+    fused = {'fused': True} if scaled else {}  # skips a step whose gradients are infinite without asking the device
+    if recipe.optimizer == 'sgd': return torch.optim.SGD(groups, lr=recipe.peak, momentum=recipe.momentum, **fused)
+    return torch.optim.AdamW(groups, lr=recipe.peak, **fused)
 
 # %% ../../nbs/train/41_loop.ipynb #d98c08b2
 @contextmanager
@@ -101,19 +105,25 @@ def clip_loss(
     scores: Tensor | dict[str, Tensor], # (B, n), or task → (B, n)
     label: Tensor, # (B,) class numbers, or (B, tasks)
     recipe: Recipe, # its label smoothing
-) -> tuple[Tensor, int]: # mean loss, clips that were classified right
+) -> tuple[Tensor, Tensor]: # mean loss, number of clips that were classified right
     "Cross-entropy, the sum over tasks; a clip is right if it is right in every task."
     pairs = [(scores, label)] if torch.is_tensor(scores) else list(zip(scores.values(), label.unbind(1)))
     loss = sum(F.cross_entropy(s, y, label_smoothing=recipe.label_smoothing) for s, y in pairs)
-    return loss, torch.stack([s.argmax(1) == y for s, y in pairs]).all(0).sum().item()
+    return loss, torch.stack([s.argmax(1) == y for s, y in pairs]).all(0).sum()
 
 def autocast_type(recipe: Recipe, device: torch.device) -> torch.dtype:
-    "The type of activations."
-    automatic = 'bfloat16' if device.type == 'cuda' else 'float32'
-    return getattr(torch, automatic if recipe.precision == 'auto' else recipe.precision)
+    "The type of activations; bfloat16 only on a GPU whose convolutions compute with it."
+    if device.type != 'cuda': return torch.float32 if recipe.precision == 'auto' else getattr(torch, recipe.precision)
+    able = torch.cuda.get_device_capability(device) >= (8, 0)
+    if recipe.precision == 'bfloat16' and not able:
+        major, minor = torch.cuda.get_device_capability(device)
+        raise ValueError(f"recipe: precision='bfloat16' needs a GPU of compute capability 8.0 or higher for convolutions, and"
+                         f" {torch.cuda.get_device_name(device)} has {major}.{minor}: choose 'float16', or leave it 'auto'")
+    if recipe.precision != 'auto': return getattr(torch, recipe.precision)
+    return torch.bfloat16 if able else torch.float16
 
 # %% ../../nbs/train/41_loop.ipynb #1c7a714f
-def step(
+def update(
     model: VideoNet, # in training mode
     optimizer: torch.optim.Optimizer, # its gradients are replaced
     clip: Tensor, # (B, 3, T, H, W), normalised
@@ -122,7 +132,7 @@ def step(
     scaler: torch.amp.GradScaler | None = None, # of float16
     forward: nn.Module | None = None, # what to run instead of `model`: the same, compiled or distributed
     total: int | None = None, # clips of all processes; None: B
-) -> tuple[float, int]: # mean loss, number of clips that were classified right
+) -> Tensor: # (3,): sum of the losses, clips classified right, norm of the gradients; nobody has waited for them
     "Forward and backward in one or several parts, one update."
     if forward is None: forward = model
     kind, scaler = autocast_type(recipe, clip.device), scaler or torch.amp.GradScaler(clip.device.type, enabled=False)
@@ -133,19 +143,34 @@ def step(
         with forward.no_sync() if k < len(parts) and grouped() else nullcontext():
             with torch.autocast(clip.device.type, kind, enabled=kind != torch.float32):
                 loss, hits = clip_loss(forward(x), y, recipe)
-            if not torch.isfinite(loss):
-                raise ValueError(f"the loss became {loss.item()}: the last checkpoint is kept; try a smaller lr than"
-                                 f" {recipe.lr}" + ", or precision='bfloat16'" * (kind == torch.float16))
             scaler.scale(loss * (len(x) * world() / total)).backward()
-        loss_sum, right = loss_sum + loss.item() * len(x), right + hits
+        loss_sum, right = loss_sum + loss.detach().double() * len(x), right + hits
     scaler.unscale_(optimizer)
     norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
-    if not (scaler.is_enabled() or torch.isfinite(norm)):
-        raise ValueError(f"the gradients became {norm.item()}: the last checkpoint is kept; try a smaller lr than"
-                         f" {recipe.lr}")
     scaler.step(optimizer)
     scaler.update()
-    return loss_sum / len(clip), right
+    if scaler.is_enabled(): norm = torch.zeros_like(norm)  # an infinite one is its business
+    return torch.stack([loss_sum, torch.as_tensor(right, device=clip.device).double(), norm.double()])
+
+def _check_step(loss: float, norm: float, recipe: Recipe) -> None:
+    "Refuse a step that has led out of the numbers."
+    for what, value in (('loss', loss), ('gradients', norm)):
+        if not math.isfinite(value):
+            raise ValueError(f"the {what} became {value}: the last checkpoint is kept; try a smaller lr than {recipe.lr}"
+                             + ", or precision='bfloat16'" * (recipe.precision == 'float16'))
+
+def step(
+    model: VideoNet, # in training mode
+    optimizer: torch.optim.Optimizer, # its gradients are replaced
+    clip: Tensor, # (B, 3, T, H, W), normalised
+    label: Tensor, # (B,) class numbers, or (B, tasks)
+    recipe: Recipe,
+    scaler: torch.amp.GradScaler | None = None, # of float16
+) -> tuple[float, int]: # mean loss, number of clips that were classified right
+    "An update whose numbers are waited for and looked at."
+    loss, right, norm = update(model, optimizer, clip, label, recipe, scaler).tolist()
+    _check_step(loss, norm, recipe)
+    return loss / len(clip), int(right)
 
 # %% ../../nbs/train/41_loop.ipynb #a4544cfa
 @torch.no_grad()
@@ -206,11 +231,26 @@ def epoch_batches(
     steps = [order[i:i + batch_size] for i in range(0, videos, batch_size)]
     return [step[len(step) * rank // world:len(step) * (rank + 1) // world] for step in steps]
 
-def _loader(clips, batches, workers, pin, progress):
-    "Reads batches; nothing random is drawn here, so it takes nothing from the caller's random numbers."
+class _Order:
+    "The batches of one epoch after the other, for a loader that is made once."
+    batches = ()
+    def __iter__(self): return iter(self.batches)
+    def __len__(self): return len(self.batches)
+
+class _Epochs(Dataset):
+    "Clips by epoch and number: workers that live on learn the epoch with each clip."
+    def __init__(self, clips): self.clips = clips
+    def __len__(self): return len(self.clips)
+    def __getitem__(self, where):
+        epoch, index = where
+        self.clips.set_epoch(epoch)
+        return self.clips[index]
+
+def _loader(clips, workers, pin, progress):
+    "Reads batches of all epochs; nothing random is drawn here, so it takes nothing from the caller's random numbers."
     clips.fill_cache(progress)
-    return DataLoader(clips, batch_sampler=batches, num_workers=workers, collate_fn=collate_clips, pin_memory=pin,
-                      generator=torch.Generator().manual_seed(0))
+    return DataLoader(_Epochs(clips), batch_sampler=_Order(), num_workers=workers, collate_fn=collate_clips, pin_memory=pin,
+                      persistent_workers=workers > 0, generator=torch.Generator().manual_seed(0))
 
 # %% ../../nbs/train/41_loop.ipynb #34b7655d
 @dataclass
@@ -265,6 +305,10 @@ def gathered(
 
 def _gather_dict(value: dict) -> dict: return {k: v for d in gathered(value) for k, v in d.items()}
 
+def _meeting(device: torch.device) -> torch.device:
+    "Where processes add numbers that are on the CPU: there, if they can, so that nobody waits for a GPU."
+    return torch.device('cpu') if world() > 1 and 'cpu:gloo' in dist.get_backend_config() else device
+
 def summed(numbers: Sequence[float], device: torch.device) -> list[float]:
     "Each number summed over all processes."
     if not grouped(): return list(numbers)
@@ -280,6 +324,22 @@ def memory_gb(device: torch.device) -> float:
     except ImportError: return 0.  # Windows
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if platform.system() == 'Darwin' else 1e6)
 
+def _asynchronous(device: torch.device) -> bool:
+    "Does the device compute while Python goes on?"
+    return device.type != 'cpu'
+
+def _take(pending: list[tuple[Tensor, int]], sums: dict, recipe: Recipe) -> dict: # numbers of the last step
+    "Fetch what the last steps have given: the one place where training waits for its device."
+    if not pending: return {}
+    rows = torch.stack([numbers for numbers, _ in pending])  # (steps, 3)
+    losses, rights, norms = zip(*rows.tolist())
+    both = summed([*losses, *rights], _meeting(rows.device))
+    for loss, right, norm, (_, total) in zip(both, both[len(rows):], norms, pending):
+        _check_step(loss, norm, recipe)
+        for key, value in dict(seen=total, right=int(right), loss=loss).items(): sums[key] += value
+    pending.clear()
+    return dict(loss=loss / total, top1=right / total)
+
 def train_epoch(
     state: State, # goes on from its step to the end of its epoch
     clips: Clips, # for training
@@ -289,22 +349,26 @@ def train_epoch(
     workers: int = 0, # processes that read videos
     max_skipped: float = .05, # share of the videos that may be unreadable
     progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
+    reader: DataLoader | None = None, # one for all epochs, with its workers
+    log_every: int = 1, # steps after which a GPU is waited for; only these have a loss and a top1
+    save_every: int = 0, # the same; 0: never
 ) -> Iterator[dict]: # the numbers of each step
     "One pass over the training videos, step by step."
     model, sums, device = state.model, state.sums, next(state.model.parameters()).device
     shares = epoch_batches(len(clips), recipe.batch_size, recipe.seed, state.epoch, rank(), world())
     steps, tasks = len(shares), _task_labels(model, clips.dataset)
-    clips.set_epoch(state.epoch)
     model.train()
     for norm in still: norm.eval()
-    batches = _loader(clips, shares[state.step:], workers, device.type == 'cuda', progress)
+    batches, pending = _loader(clips, workers, device.type == 'cuda', progress) if reader is None else reader, []
+    batches.batch_sampler.batches = [[(state.epoch, i) for i in share] for share in shares[state.step:]]
     bar = progress_bar(batches, progress, steps, initial=state.step, unit='batch',
                        desc=f'{model.name} epoch {state.epoch + 1}/{recipe.epochs}')
     mark = time.perf_counter()
     for batch in bar:
         sums['waited'] += time.perf_counter() - mark
         sums['skipped'] |= batch.failed
-        total, empty, failed = map(int, summed([len(batch.labels), not len(batch.labels), len(batch.failed)], device))
+        counts = [len(batch.labels), not len(batch.labels), len(batch.failed)]
+        total, empty, failed = map(int, summed(counts, _meeting(device)))
         sums['failed'] += failed
         if sums['failed'] > max_skipped * len(clips): raise ValueError(_lost(sums, clips, max_skipped))
         k = state.epoch * steps + state.step
@@ -314,19 +378,23 @@ def train_epoch(
             label = batch.labels if tasks is None else tasks[batch.indices]
             clip, label = batch.clips.to(device, non_blocking=True), label.to(device, non_blocking=True)
             done = None
-            try: done = step(model, state.optimizer, clip, label, recipe, state.scaler, forward, total)
+            try: done = update(model, state.optimizer, clip, label, recipe, state.scaler, forward, total)
+            except ValueError as error:
+                if not _one_value(error): raise
+                raise ValueError(f"{_too_few(model, clip.shape)}: other videos of this step could not be read. The last"
+                                 " checkpoint is kept: repair them, or choose a larger batch_size") from error
             except RuntimeError as error:
                 if not _no_memory(error): raise
             if done is None: raise ValueError(explain_memory(model, clip, label, recipe))  # outside: the error holds memory
-            loss, right = summed([done[0] * len(label), done[1]], device)
-            for key, value in dict(seen=total, right=int(right), loss=loss).items(): sums[key] += value
+            pending.append((done, total))
             if state.average is not None: update_average(state.average, model, recipe.ema, k)
-            numbers = dict(loss=loss / total, top1=right / total)
         state.step += 1
+        due = (n and state.step % n == 0 for n in (log_every, save_every, steps))
+        if not _asynchronous(device) or any(due): numbers = _take(pending, sums, recipe)
         sums['seconds'] += time.perf_counter() - mark
         mark = time.perf_counter()
         speed = dict(clips_per_s=sums['seen'] / sums['seconds'], wait_share=sums['waited'] / sums['seconds'])
-        if sums['seen']:
+        if numbers:
             bar.set_postfix_str(f"loss {sums['loss'] / sums['seen']:.3f}, top-1 {sums['right'] / sums['seen']:.1%},"
                                 f" {speed['clips_per_s']:.0f} clips/s, waits {speed['wait_share']:.0%}", refresh=False)
         yield dict(epoch=state.epoch + 1, step=state.step, **numbers, lr=rate, **speed, memory_gb=memory_gb(device))
@@ -434,6 +502,46 @@ def _same_run(folder: Path, have: dict, want: dict) -> None:
             raise ValueError(f"{folder} holds another run: its {key} is another ({_difference(have[key], value)});"
                              " choose another folder, or delete that one")
 
+def _one_value(error: Exception) -> bool:
+    "Is it what torch says of a norm that has nothing to take a mean over?"
+    return 'Expected more than 1' in str(error)
+
+def _too_few(model, shape) -> str:
+    n, (T, H, W) = shape[0], shape[2:]
+    return (f"a norm of {model.name} would take its mean over one value per channel, in {n} clip{'s' * (n > 1)} of {T} frames"
+            f" of {H}×{W}")
+
+def _parts(videos: int, recipe: Recipe, batch_size: int) -> set[int]:
+    "How many clips go through the network at a time, in the steps of an epoch."
+    shares = {len(share) for share in epoch_batches(videos, batch_size, 0, 0, rank(), world())} - {0}
+    sizes = {(n, -(-n // recipe.accumulate)) for n in shares}
+    return {part for n, size in sizes for part in (size, n % size or size)}
+
+def check_norms(
+    model: VideoNet, # in training mode
+    clips: Clips, # for training
+    recipe: Recipe,
+) -> None:
+    "Refuse, before the first epoch, a part of a batch that is too small for a norm."
+    if recipe.sync_bn and world() > 1: return
+    spec = clips.spec
+    shape = spec.channels, spec.frames * spec.per_segment, spec.size, spec.size
+    state = {key: torch.empty_like(value, device='meta') for key, value in (*model.named_parameters(), *model.named_buffers())}
+    def fits(n):
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                torch.func.functional_call(model, state, (torch.empty(n, *shape, device='meta'),))
+        except Exception as error: return not _one_value(error)
+        return True
+    videos, B, share = len(clips), recipe.batch_size, world() * recipe.accumulate
+    part = min(_parts(videos, recipe, B))
+    if fits(part): return
+    why = _too_few(model, (part, *shape))
+    sizes = [b for d in range(1, B + 9) for b in (B - d, B + d) if 0 < b <= max(videos, B) and b % share == 0]
+    better = next((b for b in sizes[:64] if min(_parts(videos, recipe, b)) > part and fits(min(_parts(videos, recipe, b)))), None)
+    if part == max(_parts(videos, recipe, B)) or better is None: raise ValueError(f"{why}: choose more clips at a time, or a larger size")
+    raise ValueError(f"{why}, the last of {videos} videos in batches of {B}: choose a batch_size of {better}")
+
 # %% ../../nbs/train/41_loop.ipynb #f7c152cb
 @contextmanager
 def _writing(folder: Path):
@@ -443,6 +551,54 @@ def _writing(folder: Path):
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
         raise ValueError(f"{folder} could not be written to ({why}): make room or choose another folder. What was complete"
                          " is kept, and the same command goes on from there") from error
+
+_HELD = {}  # folder → the thread that holds it
+
+def _lock(file: Path) -> int: # file descriptor
+    "Lock a file for this process; the system unlocks it when the process ends, however it ends."
+    import fcntl
+    while True:
+        fd = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        try: fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            who = os.read(fd, 999)
+            os.close(fd)
+            try: holder = "process {pid} on {host}, since {since}".format(**json.loads(who))
+            except (ValueError, KeyError, TypeError): holder = "another process"
+            raise ValueError(f"{file.parent} is being written by {holder}: wait for it, stop it, or choose another"
+                             " folder") from None
+        if file.exists() and os.fstat(fd).st_ino == file.stat().st_ino: break
+        os.close(fd)  # who held it has just removed it
+    os.ftruncate(fd, 0)
+    now = time.strftime('%Y-%m-%d %H:%M:%S')
+    os.write(fd, json.dumps(dict(pid=os.getpid(), host=platform.node(), since=now)).encode())
+    return fd
+
+@contextmanager
+def locked(
+    out: Path, # of a run; it is made
+):
+    "Hold a run's folder for as long as the block lasts; a `ValueError` in all processes if another run holds it."
+    key, me, fd, busy = os.path.abspath(out), threading.get_ident(), None, None
+    if _HELD.get(key) == me:  # by a block around this one
+        yield
+        return
+    if rank() == 0:
+        try:
+            if key in _HELD: raise ValueError(f"{out} is being written by another thread of this process")
+            with _writing(out): out.mkdir(parents=True, exist_ok=True)
+            try: fd = _lock(out/'.lock')
+            except ImportError: pass  # Windows
+            except OSError as error: raise ValueError(f"{out} could not be written to ({error.strerror}): choose another folder") from None
+        except ValueError as error: busy = str(error)
+    if busy := gathered(busy)[0]: raise ValueError(busy)
+    _HELD[key] = me
+    try: yield
+    finally:
+        del _HELD[key]
+        if fd is not None:
+            (out/'.lock').unlink(missing_ok=True)
+            os.close(fd)
 
 def _checksum(data) -> str:
     "Which videos, in which order, with which labels; wherever they lie."
@@ -475,7 +631,7 @@ def read_log(
     if not file.is_file(): raise ValueError(f"{folder} is no run: there is no {file.name}")
     lines, entries = file.read_text().splitlines(), []
     for n, line in enumerate(lines, 1):
-        try: entries.append(json.loads(line))
+        try: entries.append(read_json(line))
         except ValueError:
             if n < len(lines): raise ValueError(f"{file}, line {n}: is no JSON: the file is damaged") from None
     return entries
@@ -570,7 +726,9 @@ def train(
     extra: dict = {}, # stored with each checkpoint: the command …; a run does not go on with another extra['start']
 ) -> list[dict]: # the log: one entry per epoch
     "Train `model` by `recipe`, keep log and checkpoint in `out`, and go on from there if it was stopped."
-    out, device = Path(out), find_device(device)
+    out, device = check_path(out, 'the folder of a run'), find_device(device)
+    for name, n in dict(workers=workers, keep=keep, save_every=save_every, log_every=log_every,
+                        max_skipped=max_skipped).items(): check_number(name, n)
     check_task(model, train_clips, recipe)
     about = dict(name=model.name, variant=model.variant, input_spec=asdict(model.input_spec), classes=model.classes,
                  data=train_clips.dataset.name, recipe=recipe.to_dict())
@@ -579,30 +737,35 @@ def train(
     learned = ''.join(f'{name}\n' for name in learned).encode()
     if 'start' in extra: about['start'] = extra['start']
     extra = {**about_code(), 'hardware': _hardware(device), **extra}
-    if rank() == 0:
-        with _writing(out):
-            out.mkdir(parents=True, exist_ok=True)
-            write_atomic(out/'.writable', b'').unlink()
     model.to(device)
     if recipe.sync_bn and world() > 1:
         if device.type != 'cuda':
             raise ValueError("recipe: sync_bn is for GPUs; on a CPU turn it off, or use bn='frozen'")
         nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    with held_still(model, recipe) as still:
+    with locked(out), held_still(model, recipe) as still:
+        if rank() == 0:
+            with _writing(out): write_atomic(out/'.writable', b'').unlink()
         scaler = torch.amp.GradScaler(device.type, enabled=autocast_type(recipe, device) == torch.float16)
         state = State(model, make_optimizer(model, recipe), scaler, copy.deepcopy(model) if recipe.ema else None)
         log = _resume(out, state, recipe, about)
         forward = DistributedDataParallel(model, [device] if device.type == 'cuda' else None) if grouped() else model
         if recipe.compile: forward = torch.compile(forward)
         board = _board(out, state) if tensorboard and rank() == 0 else None
+        if state.epoch < recipe.epochs:
+            model.train()
+            for norm in still: norm.eval()
+            check_norms(model, train_clips, recipe)
+            reader = _loader(train_clips, workers, device.type == 'cuda', progress)
+        elif rank() == 0: print(f"{out} holds all {recipe.epochs} epochs of this run already: nothing is added")
         if rank() == 0 and state.epoch < recipe.epochs:
             now = dict(time=time.strftime('%Y-%m-%d %H:%M:%S'), epoch=state.epoch, step=state.step)
             with _writing(out): _append(out/'starts.jsonl', {**now, **extra, 'recipe': recipe.to_dict()})
         try:
             while state.epoch < recipe.epochs:
                 if state.step == 0: state.seed(recipe)
-                for entry in train_epoch(state, train_clips, recipe, forward, still, workers, max_skipped, progress):
-                    if rank() == 0 and log_every and state.step % log_every == 0:
+                for entry in train_epoch(state, train_clips, recipe, forward, still, workers, max_skipped, progress,
+                                         reader, log_every, save_every):
+                    if rank() == 0 and state.step % log_every == 0:
                         with _writing(out): _append(out/'steps.jsonl', entry)
                         _show(board, 'steps', entry, state.epoch * -(-len(train_clips) // recipe.batch_size) + state.step)
                     if save_every and state.step % save_every == 0: _keep_state(out, state, about)

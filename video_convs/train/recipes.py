@@ -13,6 +13,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 
 from ..data.transforms import Augment
+from ..guards import LIMITS, check_number
 from ..nets.surgery import suggest
 
 # %% ../../nbs/train/40_recipes.ipynb #779fe27f
@@ -47,7 +48,7 @@ class Recipe:
     freeze: tuple[str, ...] = () # patterns of names of parameters that stay as they are
     accumulate: int = 1 # parts that a batch goes through the network in
     ema: float = 0.0 # decay of the running mean of weights that is tested and kept; 0: none
-    precision: str = 'auto' # of activations: 'float32', 'bfloat16', 'float16'; 'auto': bfloat16 on a GPU
+    precision: str = 'auto' # of activations: 'float32', 'bfloat16', 'float16'; 'auto': on a GPU bfloat16, or float16 where it is older than that
     compile: bool = False # torch.compile
 
     def __post_init__(self):
@@ -70,31 +71,25 @@ class Recipe:
         "The recipe back from plain data."
         unknown = sorted(set(d) - {f.name for f in fields(cls)})
         if unknown: raise ValueError(f"recipe: unknown entries {unknown}; {suggest(unknown[0], [f.name for f in fields(cls)])}")
-        return cls(**{**d, 'augment': Augment(**d.get('augment', {}))})
+        try: return cls(**{**d, 'augment': Augment(**d.get('augment', {}))})
+        except TypeError as error:  # a value of another kind, or an entry of `augment` that is unknown
+            raise ValueError(f"recipe: its values are of another kind ({error})") from None
 
 # %% ../../nbs/train/40_recipes.ipynb #01161c66
 def check_values(self: Recipe) -> None:
     "Raise a `ValueError` for the first value that makes no sense; values may come from a command line."
-    kinds = {bool: ('true or false', bool), int: ('a whole number', int), float: ('a number', (int, float)),
-             str: ('a word', str), dict: ('a table of names and factors', dict)}
+    kinds = {bool: ('true or false', bool), str: ('a word', str), dict: ('a table of names and factors', dict)}
     for f in fields(self):
         value, default = getattr(self, f.name), f.default if f.default_factory is MISSING else f.default_factory()
+        if f.name in LIMITS and not isinstance(default, dict):
+            if value is not None or default is not None: check_number(f.name, value, f'recipe: {f.name}')
+            continue
         what, kind = kinds.get(type(default), ('', object))
-        if not isinstance(value, kind) or isinstance(value, bool) and kind not in (bool, object):
-            raise ValueError(f"recipe: {f.name} must be {what}, got {value!r}")
-    for name in ('epochs', 'batch_size', 'lr', 'clip_norm', 'gamma', 'bias_lr', 'head_lr', 'first_lr', 'accumulate'):
-        if not getattr(self, name) > 0: raise ValueError(f"recipe: {name} must be greater than 0, got {getattr(self, name)}")
-    for name in ('warmup', 'label_smoothing', 'dropout', 'momentum', 'ema'):
-        if not 0 <= getattr(self, name) < 1: raise ValueError(f"recipe: {name} must lie in [0, 1), got {getattr(self, name)}")
+        if not isinstance(value, kind): raise ValueError(f"recipe: {f.name} must be {what}, got {value!r}")
     for name, known in CHOICES.items():
         if getattr(self, name) not in known:
             raise ValueError(f"recipe: {name} is one of {', '.join(known)}, not {getattr(self, name)!r}")
-    for pattern, factor in self.lr_scale.items():
-        if isinstance(factor, str) or not factor > 0:
-            raise ValueError(f"recipe: lr_scale of {pattern!r} must be greater than 0, got {factor}")
-    if self.weight_decay < 0: raise ValueError(f"recipe: weight_decay must not be negative, got {self.weight_decay}")
-    if self.lr_batch is not None and not self.lr_batch > 0:
-        raise ValueError(f"recipe: lr_batch must be greater than 0 or None, got {self.lr_batch}")
+    for pattern, factor in self.lr_scale.items(): check_number('lr_scale', factor, f'recipe: lr_scale of {pattern!r}')
     if self.batch_size % self.accumulate:
         raise ValueError(f"recipe: a batch of {self.batch_size} cannot go through in {self.accumulate} equal parts:"
                          " choose an accumulate that divides batch_size")

@@ -19,11 +19,12 @@ import torch.distributed as dist
 from ..data.catalogue import DATASETS, open_dataset
 from ..data.datasets import Clips, VideoDataset, group_fold, name_hash, open_data, split_names
 from ..data.transforms import Views
-from ..nets.checkpoint import write_atomic
+from ..guards import check_path
+from ..nets.checkpoint import checkpoint_around, write_atomic
 from ..nets.official import from_official, pretrained_model
 from ..nets.zoo import VideoNet, create_model
 from .evaluate import evaluate, seen_videos
-from .loop import (find_device, gathered, plot_runs, rank, skipped_videos, summed,
+from .loop import (find_device, gathered, locked, plot_runs, rank, skipped_videos, summed,
                                     train, trained_on, world)
 from .recipes import Recipe, find_recipe, override
 
@@ -83,6 +84,7 @@ def start_model(
         return create_model(name, n, weights, classes=classes, dropout=dropout, input_spec=input_spec, **variant)
     if pretrained is None: return new(None), 'random weights'
     if pretrained == 'imagenet': return new('imagenet'), 'ImageNet weights'
+    if checkpoint_around(pretrained).is_dir(): pretrained = checkpoint_around(pretrained)
     title = _title(pretrained)
     if os.path.isfile(pretrained):
         try: model = from_official(pretrained, name)
@@ -207,8 +209,6 @@ def run_training(
     say(f"starts from {start}" + f", on {world()} processes" * (world() > 1))
     say(fill('recipe: ' + ', '.join(f'{key}={value!r}' for key, value in recipe.to_dict().items()), 110, subsequent_indent='  '))
     test = shared_test(unseen, net.input_spec, views, cache=cache, workers=workers) if unseen else None
-    if test and gathered(not (Path(out)/'resume.pt').exists())[0]:  # only the first process may see the folder
-        test(net.to(find_device(kw.get('device'))))  # a broken video is better reported now than later
     def line(log):
         e = log[-1]
         tested = f", {e['test_top1']:6.1%} on {where}" if 'test_top1' in e else ''
@@ -216,10 +216,13 @@ def run_training(
             f" {e['clips_per_s']:.0f} clips/s", flush=True)
     tested = {'tested': dict(dataset=dataset, split=where, resize=views.resize, rule=rule, options=options)} if unseen else {}
     extra = kw.pop('extra', {}) | ({'paper': paper.name} if paper else {}) | {'start': start} | tested
-    log = train(net, clips, recipe, out, test, workers, on_epoch=kw.pop('on_epoch', line),
-                extra=extra, learned=_learned(pretrained), **kw)
-    seen = unseen and Clips(unseen, net.input_spec, train=False, views=views, cache=cache)
-    if rank() == 0: _finish(net, log, out, seen, say, workers=workers, progress=kw.get('progress'))
+    with locked(check_path(out, 'the folder of a run')):
+        if test and gathered(not (Path(out)/'resume.pt').exists())[0]:  # only the first process may see the folder
+            test(net.to(find_device(kw.get('device'))))  # a broken video is better reported now than later
+        log = train(net, clips, recipe, out, test, workers, on_epoch=kw.pop('on_epoch', line),
+                    extra=extra, learned=_learned(pretrained), **kw)
+        seen = unseen and Clips(unseen, net.input_spec, train=False, views=views, cache=cache)
+        if rank() == 0: _finish(net, log, out, seen, say, workers=workers, progress=kw.get('progress'))
     return log
 
 # %% ../../nbs/train/43_scale_out.ipynb #f2331412
