@@ -27,6 +27,14 @@ from torch import Tensor
 class VideoError(ValueError):
     "A video that cannot be used as asked; the message names the file and says what to do."
 
+def _address(path):
+    "A path as FFmpeg takes it for one: without 'file:' it would take 'http:' or 'a:' for a protocol."
+    path = os.path.abspath(path)
+    try: path.encode()
+    except UnicodeEncodeError:
+        raise VideoError(f"{os.fsencode(path)!r} is no name in UTF-8: rename the file") from None
+    return f'file:{path}'
+
 _CONTAINERS = {'.mp4': 'mp4', '.mov': 'mov', '.mkv': 'matroska'}  # those that hold H.264 well
 
 def write_video(
@@ -55,7 +63,7 @@ def write_video(
                          " pix_fmt='yuv444p'")
     part = path.with_name(f'.{path.name}.{os.getpid()}.{threading.get_ident()}.part')
     try:
-        with av.open(str(part), 'w', format=_CONTAINERS[path.suffix.lower()]) as out:
+        with av.open(_address(part), 'w', format=_CONTAINERS[path.suffix.lower()]) as out:
             stream = out.add_stream('libx264', rate=Fraction(fps).limit_denominator(1001))
             stream.width, stream.height, stream.pix_fmt, stream.gop_size = W, H, pix_fmt, gop
             # one thread, no macroblock tree: the same frames give the same bytes each time
@@ -89,6 +97,35 @@ class VideoInfo:
     keys: tuple = field(repr=False, default=()) # time stamps of the key frames
 
 # %% ../../nbs/data/31_video.ipynb #0ba0121b
+_FORMATS = ('mov,matroska,avi,asf,flv,live_flv,mpeg,mpegts,mpegvideo,ogg,wtv,mxf,nut,rm,dv,gif,apng,ivf,obu,av1,h263,'
+            'h264,hevc,vvc,m4v,vc1,mjpeg,yuv4mpegpipe,tty')  # each is one file: no playlist, no series of pictures
+_PLAYLISTS = b'#EXTM3U', b'ffconcat', b'v=0', b'<MPD', b'<?xml', b'[playlist]'
+
+def _boxes(path):
+    "The topmost boxes of an MP4 file: name, where it starts, bytes of its head, bytes in all (0: up to the end)."
+    size, at = os.path.getsize(path), 0
+    with open(path, 'rb') as f:
+        while at + 8 <= size:
+            f.seek(at)
+            head = f.read(16)  # 4 bytes of length, 4 of name, or 1, the name, and 8 of length
+            long = head[:4] == b'\0\0\0\1'
+            length = int.from_bytes(head[8:] if long else head[:4], 'big')
+            if 0 < length < 8: return  # no box: bytes behind the last one are allowed
+            yield head[4:8], at, 16 if long else 8, length
+            at += length or size - at
+
+def _why_closed(path):
+    "Why FFmpeg does not open a file, as far as its first bytes tell."
+    with open(path, 'rb') as f: head = f.read(64)
+    if head.removeprefix(b'\xef\xbb\xbf').lstrip().startswith(_PLAYLISTS):
+        return "is a list that names other files, not a video: name the video itself"
+    again, size = "copy, download or encode it again", os.path.getsize(path)
+    if head[4:8] == b'ftyp':
+        ends = [at + length for name, at, _, length in _boxes(path) if name == b'moov']
+        how = 'was cut before its' if not ends else 'was cut in its' if max(ends) > size else 'has a damaged'
+        return f"is an MP4 file that {how} index (moov): {again}"
+    return f"is no video that FFmpeg can open (wrong format, or damaged at its start): {again}"
+
 def _open(path):
     "The PyAV container, or a `VideoError` that says why not."
     import av
@@ -97,36 +134,29 @@ def _open(path):
     if path.is_dir(): raise VideoError(f"{path} is a folder, not a video: name one file in it")
     if not path.is_file(): raise VideoError(f"{path} is a device or a pipe, not a video: name a file")
     if path.stat().st_size == 0: raise VideoError(f"{path} is empty (0 bytes): copy or download it again")
-    try: container = av.open(str(path), metadata_errors='ignore')
+    rules = {'format_whitelist': _FORMATS, 'protocol_whitelist': 'file'}
+    try: container = av.open(_address(path), metadata_errors='ignore', options=rules)
+    except VideoError: raise
     except PermissionError: raise VideoError(f"{path} may not be read: change its permissions") from None
-    except (av.FFmpegError, ValueError, OSError):
-        with open(path, 'rb') as f: mp4 = f.read(12)[4:8] == b'ftyp'
-        why = ("is an MP4 file that was cut before its index (moov)" if mp4 else
-               "is no video that FFmpeg can open (wrong format, or damaged at its start)")
-        raise VideoError(f"{path} {why}: copy, download or encode it again") from None
+    except (av.FFmpegError, ValueError, OSError): raise VideoError(f"{path} {_why_closed(path)}") from None
     if container.format.name == 'tty':  # FFmpeg would show a text as the screen of an old terminal
         container.close()
         raise VideoError(f"{path} is a text, not a video: name a video file")
     return container
+
 
 # %% ../../nbs/data/31_video.ipynb #c7e9dcba
 _FRAGMENTED = frozenset(b'ftyp styp moov moof mdat free skip wide uuid sidx ssix mfra emsg prft meta'.split())
 
 def _mp4_torn(path, held) -> bool:
     "Whether an MP4 file ends inside a box or, if it comes in fragments, has bytes of film that no packet holds."
-    size, at, film, names = os.path.getsize(path), 0, 0, set()
-    with open(path, 'rb') as f:
-        while at + 8 <= size:
-            f.seek(at)
-            head = f.read(16)  # 4 bytes of length, 4 of name, or 1, the name, and 8 of length
-            long, name = head[:4] == b'\0\0\0\1', head[4:8]
-            length = int.from_bytes(head[8:] if long else head[:4], 'big')
-            if 0 < length < 8: break  # no box: bytes behind the last one are allowed
-            names.add(name if length or name == b'mdat' else b'')  # 0: up to the end, as only film may be
-            length = length or size - at
-            if name == b'mdat': film += length - (16 if long else 8)
-            at += length
-    return at > size or (b'moof' in names and (not names <= _FRAGMENTED or film > held))
+    size, end, film, names = os.path.getsize(path), 0, 0, set()
+    for name, at, head, length in _boxes(path):
+        names.add(name if length or name == b'mdat' else b'')  # 0: up to the end, as only film may be
+        end = at + (length or size - at)
+        if name == b'mdat': film += end - at - head
+    return end > size or (b'moof' in names and (not names <= _FRAGMENTED or film > held))
+
 
 # %% ../../nbs/data/31_video.ipynb #9ea563db
 _SEGMENT, _CLUSTER, _GROUP = 0x18538067, 0x1F43B675, 0xA0
@@ -266,7 +296,7 @@ def _suits_decord(info) -> bool:
 # %% ../../nbs/data/31_video.ipynb #ed779500
 def _read_decord(decord, info, wanted, threads):
     "Yield the wanted frames (rising numbers) in chunks (t, H, W, 3) of uint8."
-    reader = decord.VideoReader(info.path, ctx=decord.cpu(0), num_threads=threads)
+    reader = decord.VideoReader(_address(info.path), ctx=decord.cpu(0), num_threads=threads)
     if len(reader) != info.frames: raise VideoError(f"{info.path}: the readers count its frames differently")
     narrow = min(info.height, info.width) < 128
     for i in range(0, len(wanted), _CHUNK):
