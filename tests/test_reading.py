@@ -1,5 +1,6 @@
 "Strange names, strange files, damage: what a reader must not do with them."
 import threading
+from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
@@ -92,3 +93,115 @@ def test_cut_before_its_index_is_said_of_such_files_only(tmp_path, video):
     (tmp_path/'damaged.mp4').write_bytes(data)
     with pytest.raises(VideoError) as error: probe(tmp_path/'damaged.mp4')
     assert 'cut before' not in str(error.value)
+
+# damaged pictures
+
+def outcome(call, path):
+    "What reading gives: frames, or None where the file is refused."
+    try: return call(path)
+    except VideoError: return None
+
+@pytest.fixture(scope='module')
+def flipped(tmp_path_factory, video):
+    "Films with a bit turned over inside a compressed picture of H.264: path and number of the frame, as stored."
+    folder, rng = tmp_path_factory.mktemp('flipped'), np.random.default_rng(0)
+    with av.open(str(video)) as a: packets = [(p.pos, p.size) for p in a.demux(video=0) if p.size]
+    films = []
+    for k in range(24):
+        data, (pos, size) = bytearray(video.read_bytes()), packets[rng.integers(len(packets))]
+        data[pos + 8 + rng.integers(size - 8)] ^= 1 << rng.integers(8)
+        (folder/f'{k}.mp4').write_bytes(data)
+        films.append(folder/f'{k}.mp4')
+    return films
+
+def test_readers_agree_on_what_is_readable(flipped, video, decoder):
+    asked = list(range(0, 40, 3))
+    ways = [lambda p, k=k, r=r: read_frames(p, [k], reader=r) for k in asked for r in ('auto', 'pyav')]
+    refused = 0
+    for path in flipped:
+        deep = outcome(lambda p: check_video(p, deep=True), path)
+        every_frame = outcome(lambda p: read_frames(p, every), path)
+        assert (deep is None) == (every_frame is None)
+        refused += deep is None
+        alone = [outcome(way, path) for way in ways]
+        for a, b in zip(alone[::2], alone[1::2]): assert (a is None) == (b is None) and (a is None or torch.equal(a, b))
+        if every_frame is None: continue
+        for k, frame in zip(asked, alone[::2]): assert torch.equal(frame, every_frame[:, k:k + 1])
+        if 'decord' in READERS: assert torch.equal(read_frames(path, asked, reader='decord'), every_frame[:, asked])
+    assert refused > len(flipped)/2
+
+@pytest.mark.skipif('decord' not in READERS, reason='decord is not installed')
+def test_decord_gives_no_frame_of_a_damaged_film(flipped):
+    for path in flipped:
+        if outcome(lambda p: check_video(p, deep=True), path) is None:
+            with pytest.raises(VideoError, match='does not decode'): read_frames(path, [0], reader='decord')
+
+def test_no_frame_is_built_on_a_patched_one(flipped, video):
+    "A frame that is given out is either what it was, or the whole film shows no trace of its damage."
+    truth = read_frames(video, every)
+    for path in flipped:
+        if outcome(lambda p: check_video(p, deep=True), path) is not None: continue  # leaves no trace in any decoder
+        for k in range(0, 40, 2):
+            frame = outcome(lambda p: read_frames(p, [k]), path)
+            assert frame is None or torch.equal(frame, truth[:, k:k + 1]), (path.name, k)
+
+# files that are odd, and whole
+
+def negative_stamps(path, frames=10):
+    "A film that starts 0.2 s before time zero, as `avoid_negative_ts=disabled` leaves it."
+    with av.open(str(path), 'w', options={'avoid_negative_ts': 'disabled'}) as out:
+        stream = out.add_stream('libx264', rate=25, options={'bf': '0'})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, 'yuv420p'
+        packets = [p for f in film(frames) for p in stream.encode(av.VideoFrame.from_ndarray(f, 'rgb24'))]
+        for packet in [*packets, *stream.encode()]:
+            packet.pts, packet.dts = packet.pts - 5, packet.dts - 5
+            out.mux(packet)
+    return path
+
+@pytest.mark.parametrize('name', ['negative.mkv', 'raw.h264', 'raw.m4v'])
+def test_probe_does_not_call_a_readable_file_broken(tmp_path, decoder, name):
+    path = tmp_path/name
+    if name == 'negative.mkv': negative_stamps(path)
+    else: encode(path, film(10), 'libx264' if name == 'raw.h264' else 'mpeg4')
+    assert probe(path).frames == check_video(path, deep=True).frames == decoder.probe(path).frames == 10
+    frames = read_frames(path, every)
+    assert frames.shape == (3, 10, 48, 64) and torch.equal(frames[:, 7:8], read_frames(path, [7]))
+
+def encode_with(path, frames, pix_fmt='yuv420p', options={}, **header):
+    "H.264 with things said in its header."
+    with av.open(str(path), 'w') as out:
+        stream = out.add_stream('libx264', rate=25, options=options)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], pix_fmt
+        for key, value in header.items(): setattr(stream.codec_context, key, value)
+        for frame in frames: out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, 'rgb24')))
+        out.mux(stream.encode())
+    return path
+
+def test_pixels_become_square(tmp_path):
+    frames = film(4)[:, :, :48]
+    for name, ratio, H, W in (('wide', Fraction(2), 48, 96), ('tall', Fraction(1, 2), 96, 48), ('square', Fraction(1), 48, 48)):
+        path = encode_with(tmp_path/f'{name}.mp4', frames, sample_aspect_ratio=ratio)
+        info = probe(path)
+        assert (info.height, info.width) == (H, W) and read_frames(path, every).shape == (3, 4, H, W)
+        assert ('made square' in ' '.join(info.notes)) == (name != 'square')
+    turned = copy(tmp_path/'wide.mp4', tmp_path/'turned.mp4', rotation=90)
+    assert (probe(turned).height, probe(turned).width) == (96, 48) == tuple(read_frames(turned, [0]).shape[2:])
+    mad = encode_with(tmp_path/'mad.mp4', frames, sample_aspect_ratio=Fraction(1, 20))
+    for call in (probe, lambda p: read_frames(p, [0])):
+        with pytest.raises(VideoError, match='0.05 times as wide as high'): call(mad)
+
+def test_of_interlaced_frames_one_moment_is_read(tmp_path):
+    "A bright bar on the upper field's lines only, moved in the other field: what is read has one bar."
+    frames = np.full((6, 64, 64, 3), 20, np.uint8)
+    frames[:, 0::2, 8:20] = 230
+    frames[:, 1::2, 40:52] = 230
+    path = encode_with(tmp_path/'woven.mkv', frames, options={'x264-params': 'tff=1:interlaced=1', 'crf': '5'})
+    assert any(note.startswith('interlaced') for note in probe(path).notes)
+    picture = read_frames(path, [3])[:, 0].float().mean(0)
+    assert picture.shape == (64, 64) and picture[4:-4, 10:18].min() > 180 and picture[4:-4, 42:50].max() < 70
+
+def test_hdr_is_named(tmp_path, decoder):
+    path = encode_with(tmp_path/'pq.mp4', film(4), 'yuv420p10le', color_trc=16)
+    assert 'HDR (PQ)' in ' '.join(probe(path).notes)
+    for read in (read_frames, decoder.read):
+        with pytest.warns(UserWarning, match='pq.mp4: HDR .PQ.*convert it to SDR'): read(path, [0])

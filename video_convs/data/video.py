@@ -13,8 +13,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import Counter
-from dataclasses import asdict, dataclass, field
+import warnings
+from collections import Counter, deque
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Callable, Sequence
@@ -84,7 +86,7 @@ class VideoInfo:
     frames: int # frames that are there: whole packets of the main video stream
     promised: int | None # frames that the header promises, at least; None: it does not say
     fps: float # mean frames per second
-    height: int # pixels, as shown (after rotation)
+    height: int # pixels, as shown: after rotation, and square
     width: int
     rotation: int # degrees counter-clockwise that the decoder must turn the stored picture, from the metadata
     codec: str # 'h264', 'mpeg4', …
@@ -95,6 +97,15 @@ class VideoInfo:
     orderly: bool = field(repr=False, default=True) # nothing is hidden, or shown before its key frame
     pts: tuple = field(repr=False, default=()) # time stamp of each frame, in the order shown; () if unknown
     keys: tuple = field(repr=False, default=()) # time stamps of the key frames
+    tick: float = field(repr=False, default=0.) # seconds that a step of the time stamps lasts
+    pixel: float = 1. # width of a stored pixel over its height; what is read has square ones
+    notes: tuple = () # what is unusual about the picture: interlaced, HDR …
+
+    @property
+    def times(self) -> np.ndarray:
+        "(frames,) seconds from the first frame on at which each is shown; evenly spaced if that is unknown."
+        if self.pts: return (np.array(self.pts, float) - self.pts[0])*self.tick
+        return np.arange(self.frames)/(self.fps or 25)
 
 # %% ../../nbs/data/31_video.ipynb #0ba0121b
 _FORMATS = ('mov,matroska,avi,asf,flv,live_flv,mpeg,mpegts,mpegvideo,ogg,wtv,mxf,nut,rm,dv,gif,apng,ivf,obu,av1,h263,'
@@ -144,7 +155,6 @@ def _open(path):
         raise VideoError(f"{path} is a text, not a video: name a video file")
     return container
 
-
 # %% ../../nbs/data/31_video.ipynb #c7e9dcba
 _FRAGMENTED = frozenset(b'ftyp styp moov moof mdat free skip wide uuid sidx ssix mfra emsg prft meta'.split())
 
@@ -156,7 +166,6 @@ def _mp4_torn(path, held) -> bool:
         end = at + (length or size - at)
         if name == b'mdat': film += end - at - head
     return end > size or (b'moof' in names and (not names <= _FRAGMENTED or film > held))
-
 
 # %% ../../nbs/data/31_video.ipynb #9ea563db
 _SEGMENT, _CLUSTER, _GROUP = 0x18538067, 0x1F43B675, 0xA0
@@ -209,6 +218,30 @@ def _duration(container, stream):
         return h*3600 + m*60 + s
     return container.duration/1e6 if container.duration else None
 
+_HDR = {16: 'PQ', 18: 'HLG'}  # by the number of the transfer curve
+
+def _pixel(path, stream):
+    "Width of a stored pixel over its height."
+    pixel = float(stream.sample_aspect_ratio or 1)
+    if not 1/8 <= pixel <= 8:
+        raise VideoError(f"{path} says that its pixels are {pixel:g} times as wide as high, so its header is damaged:"
+                         " copy, download or encode it again")
+    return pixel
+
+def _squared(H, W, pixel):
+    "Height and width with square pixels: none are left out."
+    return (H, round(W*pixel)) if pixel > 1 else (round(H/pixel), W)
+
+def _notes(codec, pts, pixel):
+    "What is unusual about the picture, as far as the header and the time stamps tell."
+    notes, steps = [], np.diff(pts)
+    if pixel != 1: notes.append(f"pixels are {pixel:.3g} times as wide as high: made square")
+    if len(steps) and (steps.max() > 1.5*np.median(steps) or steps.min() < .5*np.median(steps)):
+        notes.append("frame rate varies: frames are chosen by time")
+    if kind := _HDR.get(getattr(codec, 'color_trc', 0)):
+        notes.append(f"HDR ({kind}): read without tone mapping, so its colours look dull; convert it to SDR first")
+    return tuple(notes)
+
 def _scan(path, container) -> VideoInfo:
     "Walk over the packets: what is there, and what was promised."
     import av
@@ -250,10 +283,11 @@ def _scan(path, container) -> VideoInfo:
     if cut: promised = max(promised or 0, frames + cut)
     known = len(set(pts)) == frames and None not in pts and 'avi' not in kind  # AVI: stamps are guessed
     orderly = not hidden and not leading and (known or pts == sorted(pts, key=lambda p: p or 0))
-    codec = stream.codec_context
+    codec, pixel = stream.codec_context, _pixel(path, stream)
     stamps = (tuple(sorted(pts)), tuple(sorted(keys))) if known else ((), ())
-    return VideoInfo(str(path), frames, promised, fps, codec.height, codec.width, 0, codec.codec.canonical_name,
-                     codec.pix_fmt or '', kind.split(',')[0], hidden, torn, orderly, *stamps)
+    return VideoInfo(str(path), frames, promised, fps, *_squared(codec.height, codec.width, pixel), 0,
+                     codec.codec.canonical_name, codec.pix_fmt or '', kind.split(',')[0], hidden, torn, orderly,
+                     *stamps, float(stream.time_base or 0), pixel, _notes(codec, stamps[0], pixel))
 
 # %% ../../nbs/data/31_video.ipynb #4fcc169d
 def probe(
@@ -261,22 +295,23 @@ def probe(
 ) -> VideoInfo: # raises VideoError if the file is no video or its first frame does not decode
     "What a video file holds, and what its header promises; decodes one frame."
     import av
-    with _open(path) as container:
-        info = _scan(path, container)
-        if not info.frames:
-            raise VideoError(f"{path} has a header but not one whole frame: copy or download it again")
-        container.seek(0)
+    with _open(path) as container: info = _scan(path, container)
+    if not info.frames:
+        raise VideoError(f"{path} has a header but not one whole frame: copy or download it again")
+    with _open(path) as container:  # not every file can be wound back
         try: frame = next(container.decode(container.streams.best('video')))
         except (av.FFmpegError, StopIteration):
             raise VideoError(f"{path}: the first frame does not decode: the file is damaged, download or"
                              " encode it again") from None
-    turned = frame.rotation % 180 != 0
-    H, W = (frame.width, frame.height) if turned else (frame.height, frame.width)
-    return VideoInfo(**{**vars(info), 'height': H, 'width': W, 'rotation': frame.rotation})
+    H, W = _squared(frame.height, frame.width, info.pixel)
+    if frame.rotation % 180: H, W = W, H
+    woven = ("interlaced: one field of each frame is read",) if frame.interlaced_frame else ()
+    return replace(info, height=H, width=W, rotation=frame.rotation, notes=info.notes + woven)
 
 # %% ../../nbs/data/31_video.ipynb #60b61a3c
 _READERS = 'auto', 'decord', 'pyav'
 _CHUNK = 32  # frames decoded, then resized, at a time: a long video at full size would not fit into memory
+_INDEXED = 'mov', 'matroska'  # containers in which one can jump to a key frame and be sure to land there
 
 def _decord():
     "The decord module, silenced, or None where it is not installed."
@@ -285,17 +320,12 @@ def _decord():
     decord.logging.set_level(decord.logging.QUIET)
     return decord
 
-_INDEXED = 'mov', 'matroska'  # containers in which one can jump to a key frame and be sure to land there
-_EXACT = 'h264', 'hevc', 'vp8', 'vp9'  # codecs whose standard fixes every bit of the result
-
-def _suits_decord(info) -> bool:
-    "Whether decord gives the same frames as a current FFmpeg."
-    deep = info.pix_fmt.endswith(('le', 'be'))  # more than 8 bits: 'yuv420p10le'
-    return info.orderly and not deep and info.codec in _EXACT and info.container in _INDEXED
-
 # %% ../../nbs/data/31_video.ipynb #ed779500
 def _read_decord(decord, info, wanted, threads):
     "Yield the wanted frames (rising numbers) in chunks (t, H, W, 3) of uint8."
+    if info.pixel != 1: raise VideoError(f"{info.path} has pixels that are not square")
+    stat = os.stat(info.path)
+    _refuse_damage(info.path, stat.st_size, stat.st_mtime_ns)
     reader = decord.VideoReader(_address(info.path), ctx=decord.cpu(0), num_threads=threads)
     if len(reader) != info.frames: raise VideoError(f"{info.path}: the readers count its frames differently")
     narrow = min(info.height, info.width) < 128
@@ -310,46 +340,127 @@ def _cut(frame):
     return frame.reshape(H, -1)[:, :3*W].reshape(H, W, 3)
 
 # %% ../../nbs/data/31_video.ipynb #e004b3c9
-def _upright(frame):
-    "A PyAV frame as (H, W, 3) uint8, turned as its metadata says."
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format='rgb24'), round(frame.rotation/90)))
+_STRICT = {'err_detect': 'crccheck+bitstream+buffer+explode'}  # an error is an error, and checksums are looked at
+_MARKS = 'h264',  # codecs that mark every patched picture; strict, they mind what a jump leaves behind
+_LATE = 16  # frames: the most that a decoder may hold back
 
-def _decode(container, stream):
-    "Every frame from where the container stands on, with whether it is sound: no packet before it was lost."
-    import av
-    sound, whole, since = set(), True, None
-    for packet in container.demux(stream):
-        # a key frame makes all well again, but for frames shown before it: they lean on the lost one
-        if packet.is_keyframe and not whole: whole, since = True, packet.pts
+class _Film:
+    "Frames in the order shown, from where a container stands on, and the damage on the way to each of them."
+    def __init__(self, container, stream, stamped):
+        self.codec, self.stamped, self.packets = stream.codec_context, stamped, container.demux(stream)
+        self.ready, self.sent, self.hurt = deque(), {}, []
+        self.place, self.count, self.front, self.shown = 0, -1, -np.inf, -np.inf
+        self.start, self.key, self.before, self.key_shown = None, (0, -np.inf), (0, -np.inf), 0
+
+    def next(self):
+        "The next frame, with its reach; None at the end."
+        while not self.ready:
+            packet = next(self.packets, None)
+            if packet is None: return None
+            self._send(packet)
+        return self.ready.popleft()
+
+    def _send(self, packet):
+        import av
+        self.place += 1
+        pts, own = packet.pts, self.place
+        if packet.is_keyframe and pts is not None:
+            if self.start is None: self.start = pts
+            self.before, self.key = self.key, (self.place, pts)
+        if self.stamped and pts is not None:
+            # shown before the first key frame: it leans on what is not there, and nothing leans on it
+            leading = self.start is not None and pts < self.start
+            own = -self.place if leading else self.place
+            first = own if leading else (self.key if pts >= self.key[1] else self.before)[0]
+            self.sent[pts] = first, own, self.front
+            self.front = max(self.front, pts)
         try: frames = packet.decode()
-        except av.FFmpegError: whole, frames = False, []
-        if whole and (since is None or packet.pts is None or packet.pts >= since): sound.add(packet.pts)
-        for frame in frames: yield frame, frame.pts in sound and not frame.is_corrupt
+        except av.FFmpegError: frames = self.hurt.append(own) or []
+        self._take(frames)
+
+    def _take(self, frames):
+        for frame in frames:
+            self.count += 1
+            if self.stamped:
+                reach = self.sent.pop(frame.pts, None)
+                if frame.pts is not None: self.shown = max(self.shown, frame.pts)
+            else:
+                if frame.key_frame: self.key_shown = self.count
+                reach, self.shown = (self.key_shown - _LATE, self.count + _LATE, self.count + _LATE), self.count
+            if frame.is_corrupt: self.hurt.append(self.count if not self.stamped else reach[1] if reach else self.place)
+            self.ready.append((frame, reach))
+
+    def drain(self):
+        "Let the decoder give out what it holds back; nothing more is sent to it before a jump."
+        import av
+        try: self._take(self.codec.decode(None))
+        except av.FFmpegError: pass  # it has been drained at the end of the file
+
+    def settled(self, reach):
+        "Whether everything that was decoded before a frame has been seen."
+        return reach is None or self.shown >= reach[2]
+
+    def sound(self, reach):
+        "Whether nothing is damaged from the key frame of a frame up to itself, in the order of decoding."
+        return reach is not None and not any(reach[0] <= place <= reach[1] for place in self.hurt)
+
+def _release(film, held, info, every):
+    "Yield what is held back, as far as it is settled; what is damaged is an error."
+    while held and (every or film.settled(held[0][2])):
+        k, frame, reach = held.popleft()
+        if not film.sound(reach): raise _lost(info, k)
+        yield frame
 
 def _pick(info, wanted, threads=1):
-    "Yield the wanted frames (rising numbers) as PyAV decodes them; none of them leans on a lost packet."
+    "Yield the wanted frames (rising numbers) as PyAV decodes them; none of them leans on damage."
     import av
     with _open(info.path) as container:
         stream = container.streams.best('video')
         stream.codec_context.thread_count = threads
-        frames, at, count = _decode(container, stream), None, -1
+        if info.codec not in _MARKS: stream.codec_context.options = _STRICT
+        film, held, at, count = _Film(container, stream, bool(info.pts)), deque(), None, -1
         for k in wanted:
             jump = info.pts and info.container in _INDEXED
             key = max((s for s in info.keys if s <= info.pts[k]), default=None) if jump else None
             if key is not None and key > (info.pts[0] if at is None else at):
+                film.drain()
+                yield from _release(film, held, info, True)
                 try: container.seek(key, stream=stream, backward=True)
                 except av.FFmpegError: raise _lost(info, k) from None
-                frames, at = _decode(container, stream), None
+                film, at = _Film(container, stream, True), None
             while count < k if not info.pts else at is None or at < info.pts[k]:
-                frame, sound = next(frames, (None, False))
+                frame, reach = film.next() or (None, None)
                 if frame is None: raise _lost(info, k)
                 at, count = frame.pts, count + 1
-            if not sound or (info.pts and at != info.pts[k]): raise _lost(info, k)
-            yield frame
+            if info.pts and at != info.pts[k]: raise _lost(info, k)
+            held.append((k, frame, reach))
+            yield from _release(film, held, info, False)
+        film.drain()
+        yield from _release(film, held, info, True)
+
+def _one_field(frame):
+    "Every other line of an interlaced frame, those of one moment."
+    import av.filter
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format,
+                              time_base=frame.time_base or 1)
+    field, sink = graph.add('field', 'top'), graph.add('buffersink')
+    source.link_to(field)
+    field.link_to(sink)
+    graph.configure()
+    graph.push(frame)
+    return graph.pull()
+
+def _upright(frame, pixel=1.):
+    "A PyAV frame as (H, W, 3) uint8: with square pixels, turned as its metadata says."
+    H, W = _squared(frame.height, frame.width, pixel)
+    lines = _one_field(frame) if frame.interlaced_frame and frame.height > 1 else frame
+    picture = lines.to_ndarray(format='rgb24', width=W, height=H)
+    return np.ascontiguousarray(np.rot90(picture, round(frame.rotation/90)))
 
 def _read_pyav(info, wanted, threads):
     "Yield the wanted frames in chunks (t, H, W, 3) of uint8."
-    frames = map(_upright, _pick(info, wanted, threads))
+    frames = (_upright(frame, info.pixel) for frame in _pick(info, wanted, threads))
     shape = None
     while chunk := list(islice(frames, _CHUNK)):
         shape = shape or chunk[0].shape
@@ -374,16 +485,24 @@ def _whole(path) -> VideoInfo:
     if not info.frames: raise VideoError(f"{path} has a header but no frame: copy or download it again")
     return info
 
+@lru_cache(4096)
+def _refuse_damage(path, size, changed):
+    "Decode a whole file once, for a reader that does not see damage."
+    info = _whole(path)
+    for _ in _pick(info, range(info.frames)): pass
+
 def read_frames(
     path: str | Path, # a video file
     indices: Sequence[int] | Callable[[int], Sequence[int]], # frames, from 0; or: how many there are → which
     size: int | tuple[int, int] | None = None, # of the result: short side, or (height, width); None: as stored
-    reader: str = 'auto', # 'decord', 'pyav', or 'auto': decord where it is there and suits the file
+    reader: str = 'auto', # 'pyav', which 'auto' is too, or 'decord', which first lets PyAV look for damage
     threads: int = 1, # decoder threads
 ) -> Tensor: # (3, T, H, W) uint8, RGB, in memory frame after frame (T, H, W, 3)
     "Decode the frames asked for, each once; a file with fewer frames than it promises is a `VideoError`."
     if reader not in _READERS: raise ValueError(f"no reader {reader!r}: choose one of {', '.join(_READERS)}")
     info = _whole(path)
+    for note in info.notes:
+        if note.startswith('HDR'): warnings.warn(f"{path}: {note}", stacklevel=2)
     indices = np.asarray(indices(info.frames) if callable(indices) else indices).reshape(-1)
     if not len(indices) or indices.dtype.kind not in 'iu':
         raise ValueError("read_frames needs at least one whole frame number")
@@ -398,15 +517,13 @@ def read_frames(
 
 def _collect(info, wanted, size, reader, threads):
     "The wanted frames as one (T, H, W, 3) tensor, by decord or by PyAV."
-    decord = None if reader == 'pyav' or (reader == 'auto' and not _suits_decord(info)) else _decord()
-    if reader == 'decord' and decord is None:
-        raise ValueError("decord is not installed here: use reader='pyav' or 'auto'")
-    if decord is not None:
-        try: return _stack(_read_decord(decord, info, wanted, threads), size)
-        except Exception as error:  # decord's errors have no common type but this
-            if reader == 'decord':
-                raise VideoError(f"{info.path}: decord cannot read it: use reader='auto'") from error
-    return _stack(_read_pyav(info, wanted, threads), size)
+    if reader != 'decord': return _stack(_read_pyav(info, wanted, threads), size)
+    decord = _decord()
+    if decord is None: raise ValueError("decord is not installed here: use reader='pyav' or 'auto'")
+    try: return _stack(_read_decord(decord, info, wanted, threads), size)
+    except VideoError: raise
+    except Exception as error:  # decord's errors have no common type but this
+        raise VideoError(f"{info.path}: decord cannot read it: use reader='auto'") from error
 
 def _stack(chunks, size):
     "Chunks of frames → one (T, H, W, 3) tensor, resized chunk by chunk if `size` is given."
@@ -537,6 +654,7 @@ class Decoder(_Process):
         if 'died' in answer:
             raise VideoError(f"{path}: the decoder crashed on it (exit code {answer['died']}): the file is"
                              " damaged, download or encode it again, or leave it out")
+        for told in answer.get('told', ()): warnings.warn(told, stacklevel=3)
         if 'error' in answer: raise (VideoError if answer['of_file'] else ValueError)(answer['error'])
         if data is not None: return torch.frombuffer(data, dtype=torch.uint8).view(answer['frames']).permute(3, 0, 1, 2)
         return VideoInfo(**{k: tuple(v) if isinstance(v, list) else v for k, v in answer['info'].items()})
@@ -559,8 +677,9 @@ def _serve():
         try:
             if task == 'read':
                 if pick: question['indices'] = back
-                frames = read_frames(path, **question).permute(1, 2, 3, 0).contiguous()
-                say(frames.numpy().data, frames=list(frames.shape))
+                with warnings.catch_warnings(record=True, action='always') as told:
+                    frames = read_frames(path, **question).permute(1, 2, 3, 0).contiguous()
+                say(frames.numpy().data, frames=list(frames.shape), told=[str(w.message) for w in told])
             else: say(info=asdict({'probe': probe, 'check': check_video}[task](path, **question)))
         except Exception as error:
             known = isinstance(error, (ValueError, TypeError))
