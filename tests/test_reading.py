@@ -1,14 +1,22 @@
 "Strange names, strange files, damage: what a reader must not do with them."
+import json
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import pytest
 import torch
-from test_video import READERS, av, copy, cut, encode, every, film
+from test_video import READERS, av, copy, cut, encode, every, film, uneven
 
+from video_convs.cli import main
+from video_convs.data.datasets import Clips, open_data
+from video_convs.data.sampling import clip_indices, segments
+from video_convs.data.transforms import Augment, Views
 from video_convs.data.video import Decoder, VideoError, check_video, probe, read_frames, write_video
+from video_convs.nets.checkpoint import load, save
+from video_convs.nets.zoo import InputSpec, create_model
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -205,3 +213,94 @@ def test_hdr_is_named(tmp_path, decoder):
     assert 'HDR (PQ)' in ' '.join(probe(path).notes)
     for read in (read_frames, decoder.read):
         with pytest.warns(UserWarning, match='pq.mp4: HDR .PQ.*convert it to SDR'): read(path, [0])
+
+def test_the_other_process_copies(tmp_path, video, decoder):
+    copied = decoder.copy(video, tmp_path/'a.mp4', size=(24, 32), span=(3, 9), gop=2)
+    info = probe(tmp_path/'a.mp4')
+    assert copied.frames == info.frames == 6 and (info.height, info.width) == (24, 32)
+    with pytest.raises(VideoError, match='does not exist'): decoder.copy(tmp_path/'none.mp4', tmp_path/'b.mp4')
+
+# time, not index
+
+TIMES = np.r_[np.arange(20)/20, 1 + 1.5*np.arange(4)]  # 20 frames in the first second, four in the next six
+
+@pytest.fixture(scope='module')
+def uneven_data(tmp_path_factory):
+    "Two classes of one film with a variable frame rate."
+    root = tmp_path_factory.mktemp('uneven')
+    for k, name in enumerate('abab'):
+        folder = root/'train'/name
+        folder.mkdir(parents=True, exist_ok=True)
+        uneven(folder/f'{k}.mp4', film(24) - np.uint8(k), np.rint(TIMES*25 + np.arange(24)*1e-3).astype(int))
+    return root
+
+def test_frames_are_chosen_by_time(uneven_data, decoder):
+    path, spec = uneven_data/'train/a/0.mp4', InputSpec(frames=8)
+    times = probe(path).times
+    assert np.abs(times - TIMES).max() <= .021 and 'frame rate varies: frames are chosen by time' in probe(path).notes
+    chosen = Views().indices(times, spec)
+    assert (times[chosen] < 1).sum() == 1 and (times[segments(24, 8)] < 1).sum() == 7
+    for read in (read_frames, decoder.read):
+        assert torch.equal(read(path, Views().pick(spec)), read_frames(path, chosen))
+        assert torch.equal(read(path, lambda n: Views().indices(n, spec)), read_frames(path, segments(24, 8)))
+
+@pytest.mark.parametrize('fps', [10, 25, 30000/1001, 60])
+def test_a_constant_rate_gives_what_numbers_give(fps):
+    stamps = np.round(np.arange(300)/fps, 3)  # as Matroska rounds them
+    for options in (dict(), dict(clips=10), dict(rule='dense', clips=3), dict(micro='centre')):
+        for N in (1, 2, 9, 300):
+            for spec in (InputSpec(frames=8), InputSpec(frames=5, per_segment=3)):
+                assert (clip_indices(stamps[:N] + 7, spec, **options) == clip_indices(N, spec, **options)).all()
+
+def test_clips_of_constant_duration():
+    spec = InputSpec(frames=8, seconds=2)
+    for fps in (10, 25, 60):
+        times = np.arange(20*fps)/fps
+        for rng in (None, np.random.default_rng(0)):
+            moments = times[clip_indices(times, spec, clips=3, rng=rng)]
+            assert np.allclose(np.diff(moments), .25, atol=1.01/fps)
+    by_time = TIMES[clip_indices(TIMES, replace(spec, frames=4))[0]]
+    assert 0 < by_time[-1] - by_time[0] <= 2
+    i = clip_indices(300, InputSpec(frames=8, stride=5), clips=4, rng=np.random.default_rng(0))
+    assert (np.diff(i) == 5).all() and i.max() < 300
+    assert clip_indices(5, InputSpec(frames=8, stride=5)).max() == 4  # shorter than the clip: spread over all of it
+    with pytest.raises(ValueError, match='how many frames there are in a second'): clip_indices(300, spec)
+    with pytest.raises(ValueError, match='leave out official'): clip_indices(300, InputSpec(stride=2), official=True)
+
+@pytest.mark.parametrize('wrong, message', [(dict(stride=0), 'stride ≥ 1'), (dict(stride=1.5), 'stride ≥ 1'), (dict(seconds=0), 'seconds above 0'),
+                                            (dict(seconds=float('nan')), 'seconds above 0'), (dict(seconds='2'), 'seconds above 0'),
+                                            (dict(stride=2, seconds=1.), 'choose one')])
+def test_a_duration_must_be_one(wrong, message):
+    with pytest.raises(ValueError, match=message): InputSpec(**wrong)
+
+@pytest.mark.parametrize('cache', [False, True])
+def test_training_and_testing_choose_by_time(uneven_data, cache):
+    data = open_data(uneven_data)
+    for train in (False, True):
+        plain, clips = (Clips(data, InputSpec(frames=8, size=24), train, Augment.none(), cache=c) for c in (False, cache))
+        assert (plain[0][0] - clips[0][0]).abs().mean() < .1  # cached frames of training are resized twice
+    seconds = Clips(data, InputSpec(frames=4, size=24, seconds=1.), False, cache=cache)
+    assert seconds[0][0].shape == (3, 4, 24, 24)
+
+def test_checkpoints_keep_the_duration(tmp_path):
+    for kept in (dict(stride=3), dict(seconds=1.5), {}):
+        model = create_model('tsn_tiny', num_classes=2, classes=['a', 'b'], input_spec=dict(frames=4, size=24, **kept))
+        page = tmp_path/str(len(kept))/'config.json'
+        save(model, page.parent)
+        assert load(page.parent).input_spec == model.input_spec
+        old = json.loads(page.read_text())
+        for key in ('stride', 'seconds'): del old['input_spec'][key]
+        page.write_text(json.dumps(old))
+        assert load(page.parent).input_spec.stride is None  # a page from before has no such fields
+
+def test_the_command_line_takes_a_duration(uneven_data, tmp_path, capsys):
+    base = ['train', '--data', str(uneven_data), '--model', 'tsn_tiny', '--frames', '4', '--size', '24', '--epochs', '1', '--test-split', 'none',
+            '--train-split', 'train', '--batch-size', '2']
+    assert main([*base, '--seconds', '1.5', '--out', str(tmp_path/'a')]) == 0
+    assert load(tmp_path/'a').input_spec.seconds == 1.5
+    assert main([*base, '--stride', '2', '--pretrained', str(tmp_path/'a'), '--out', str(tmp_path/'b')]) == 0
+    assert (load(tmp_path/'b').input_spec.stride, load(tmp_path/'b').input_spec.seconds) == (2, None)
+    assert main(['predict', str(tmp_path/'b'), str(uneven_data/'train/a/0.mp4'), '--csv']) == 0
+    assert 'a/0.mp4,1,' in capsys.readouterr().out
+    assert main([*base, '--stride', '2', '--seconds', '1', '--out', str(tmp_path/'c')]) == 2
+    assert 'choose one' in capsys.readouterr().err

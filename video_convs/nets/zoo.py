@@ -45,11 +45,14 @@ class InputSpec:
     channel_order: str = 'rgb' # or 'bgr'
     value_range: float = 1. # of the brightest pixel before `mean` is taken away: 1, or 255
     modality: str = 'rgb' # or 'flow': optical flow, five fields of (x, y) stacked as ten channels
+    stride: int | None = None # frames from one point in time to the next; None: the clip is spread over the video
+    seconds: float | None = None # duration that a clip is spread over, instead of a stride
 
     def __post_init__(self):
         for key in ('frames', 'per_segment', 'size'):
             value = getattr(self, key)
             if type(value) is not int or value < 1: raise ValueError(f"InputSpec needs {key} ≥ 1, a whole number, got {value!r}")
+        self._check_duration()
         for key, known in _CHOICES.items():
             if getattr(self, key) not in known:
                 raise ValueError(f"InputSpec's {key} is {' or '.join(map(repr, known))}, got {getattr(self, key)!r}")
@@ -62,6 +65,15 @@ class InputSpec:
             object.__setattr__(self, key, value)
         if min(self.std) <= 0: raise ValueError(f"InputSpec divides by std, which must be positive, got {self.std}")
         if self.modality == 'flow': object.__setattr__(self, 'channel_order', 'rgb')  # x stays in front of y
+
+    def _check_duration(self):
+        if self.stride is not None and (type(self.stride) is not int or self.stride < 1):
+            raise ValueError(f"InputSpec needs stride ≥ 1, a whole number, got {self.stride!r}")
+        number = type(self.seconds) in (int, float)
+        if self.seconds is not None and not (number and 0 < self.seconds < float('inf')):
+            raise ValueError(f"InputSpec needs seconds above 0, a number, got {self.seconds!r}")
+        if self.stride is not None and self.seconds is not None:
+            raise ValueError(f"a clip has a stride or a duration in seconds, got {self.stride} and {self.seconds:g}: choose one")
 
     @property
     def channels(self) -> int:
