@@ -63,7 +63,7 @@ def train(args) -> None:
     from video_convs.train.loop import rank
     from video_convs.train.scale_out import processes, run_training
     with processes():
-        same = ('data', 'out', 'model', 'recipe', 'frames', 'size', 'fit', 'pretrained', 'dataset', 'train_split', 'test_split', 'tasks',
+        same = ('data', 'out', 'model', 'recipe', 'frames', 'size', 'fit', 'stride', 'seconds', 'pretrained', 'dataset', 'train_split', 'test_split', 'tasks',
                 'cache', 'workers', 'rule', 'device', 'keep', 'save_every', 'log_every', 'max_skipped', 'tensorboard')
         run_training(
             changes=_changes(args), variant=_pairs(args.set, '--set'), options=_pairs(args.option, '--option'),
@@ -140,7 +140,7 @@ def evaluate(args) -> None:
             videos = open_dataset(args.dataset, args.data, split, allow_missing=args.allow_missing, **options, **fold)
         else: videos = open_data(args.data, split, args.allow_missing)
         scores = score(model, Clips(videos, model.input_spec, train=False, views=views, seed=args.seed),
-                       batch_size=args.batch_size, workers=args.workers)
+                       batch_size=args.batch_size, workers=1 if args.workers is None else args.workers)
         for task, s in (scores if isinstance(scores, dict) else {'': scores}).items():
             name = '_'.join(filter(None, (f'evaluate_{split}', fold and f"fold{fold['fold']}", task)))
             if pulled and n > 1: name = f"{where.replace('/', '.')}_{name}"
@@ -332,7 +332,8 @@ def parser() -> argparse.ArgumentParser:
         rule(c)
         c.add_argument('--average', choices=['logits', 'probabilities'], default='logits', help='of the views')
     def common(c, batch_size):
-        c.add_argument('--workers', type=int, default=0, help='processes that read videos; 0 reads in the main one')
+        c.add_argument('--workers', type=int, help='processes that read videos; 0 reads in the main one, which a broken'
+                                                    ' decoder may end; 1 if left out, and 0 with --cache')
         if batch_size: c.add_argument('--batch-size', type=int, default=batch_size, help='clips at a time')
 
     c = command(demo, 'Render videos, train two networks that differ in one operator, and compare them.')
@@ -355,6 +356,8 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument('--frames', type=int, help="points in time of a clip; the recipe's, or those of the weights, or 8")
     c.add_argument('--size', type=int, help="height and width in pixels; the recipe's, or that of the weights, or 112")
     c.add_argument('--fit', choices=['crop', 'squash'], help='make frames square by taking the middle, or by squeezing all of it')
+    c.add_argument('--stride', type=int, help='frames from one point in time to the next; the clip is spread over the video if left out')
+    c.add_argument('--seconds', type=float, help='duration of a clip at any frame rate, instead of --stride')
     rule(c)
     c.add_argument('--set', nargs='*', default=[], metavar='NAME=VALUE', help='variants of the network, such as slope=4')
     c.add_argument('--train-split', default='train', help='split to learn from')

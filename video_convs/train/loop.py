@@ -23,14 +23,13 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader
 
 import video_convs
 from ..clips import Clipwise
-from ..data.datasets import Clips, collate_clips
+from ..data.datasets import Clips, SteadyLoader, collate_clips
 from ..nets.checkpoint import read_config, save, write_atomic
 from ..nets.surgery import match_names
-from ..nets.zoo import VideoNet
+from ..nets.zoo import InputSpec, VideoNet
 from .recipes import Recipe, learning_rate
 
 # %% ../../nbs/train/41_loop.ipynb #f368dd06
@@ -203,7 +202,7 @@ def epoch_batches(
 def _loader(clips, batches, workers, pin):
     "Reads batches; nothing random is drawn here, so it takes nothing from the caller's random numbers."
     clips.fill_cache()
-    return DataLoader(clips, batch_sampler=batches, num_workers=workers, collate_fn=collate_clips, pin_memory=pin,
+    return SteadyLoader(clips, batch_sampler=batches, num_workers=workers, collate_fn=collate_clips, pin_memory=pin,
                       generator=torch.Generator().manual_seed(0))
 
 # %% ../../nbs/train/41_loop.ipynb #34b7655d
@@ -424,6 +423,7 @@ def _same_run(folder: Path, have: dict, want: dict) -> None:
     want = json.loads(json.dumps(want))  # as it was written: tuples became lists
     recipe = Recipe.from_dict(have.get('recipe') or {})  # with the fields that came later
     have['recipe'] = json.loads(json.dumps(recipe.to_dict()))
+    if 'input_spec' in have: have['input_spec'] = json.loads(json.dumps(asdict(InputSpec(**have['input_spec']))))
     for key, value in want.items():
         if have.get(key, value) != value:  # an older version may not have stored it
             raise ValueError(f"{folder} holds another run: its {key} is another ({_difference(have[key], value)});"
