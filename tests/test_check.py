@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import threading
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from video_convs.cli import main
 from video_convs.data import check
 from video_convs.data.catalogue import open_dataset
 from video_convs.data.check import check_dataset, prepare_dataset
-from video_convs.data.frames import write_frames
-from video_convs.data.video import Decoder, VideoError, check_video, probe, read_frames, write_video
+from video_convs.data.frames import FrameFolders, write_frames
+from video_convs.data.video import Decoder, VideoError, check_video, copy_video, probe, read_frames, write_video
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -40,6 +41,7 @@ def here(monkeypatch):
         def check(self, path, deep=False): asked.append(Path(path).name); return check_video(path, deep)
         def probe(self, path): return probe(path)
         def read(self, path, indices, **options): return read_frames(path, indices, reader='pyav', **options)
+        def copy(self, path, target, **options): return copy_video(path, target, **options)
     monkeypatch.setattr(check, 'Decoder', Here)
     return asked
 
@@ -150,3 +152,44 @@ def test_commands(root, tmp_path, here, capsys):
     assert main(['data', 'check', 'folder', str(root), '--out', str(tmp_path/'thesis.txt')]) == 2
     assert (tmp_path/'thesis.txt').read_bytes() == b'\xff not for the bin'
     for line in capsys.readouterr().err.splitlines(): assert line.startswith('video_convs data: ')
+
+def test_two_files_with_one_target_are_refused_before_anything_is_written(root, tmp_path, here, capsys):
+    write_video(root/'a/0.mov', np.zeros((4, 32, 32, 3), np.uint8))
+    with pytest.raises(ValueError, match='a/0.mov and .*a/0.mp4 would both become a/0.mp4|a/0.mp4 and .*a/0.mov would both become a/0.mp4'): prepare_dataset('folder', root, tmp_path/'out')
+    assert not (tmp_path/'out').exists()
+    assert main(['data', 'prepare', 'folder', str(root), str(tmp_path/'out')]) == 2
+
+def test_a_long_video_is_copied_in_constant_memory(tmp_path):
+    H, W, T = 96, 128, 400
+    write_video(tmp_path/'long.mp4', (np.full((H, W, 3), t % 250, np.uint8) for t in range(T)), gop=50)
+    info = probe(tmp_path/'long.mp4')
+    assert info.frames == T
+    tracemalloc.start()
+    copy_video(tmp_path/'long.mp4', tmp_path/'copy.mp4', size=(H, W))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert probe(tmp_path/'copy.mp4').frames == T and peak < 100*H*W*3  # numpy's; all frames would be 400
+    frames = read_frames(tmp_path/'copy.mp4', [0, 100, 249]).float().mean((0, 2, 3))
+    assert (frames - frames.new_tensor([0, 100, 249])).abs().max() < 3
+
+def test_folders_of_frames_are_copied_a_few_at_a_time(tmp_path, monkeypatch, here):
+    film = np.random.default_rng(0).integers(0, 255, (150, 4, 6, 3)).repeat(8, 1).repeat(8, 2).astype(np.uint8)
+    write_frames(tmp_path/'f', film)
+    seen, read = [], FrameFolders.read
+    monkeypatch.setattr(FrameFolders, 'read', lambda self, path, pick, *a: (seen.append(len(pick)), read(self, path, pick, *a))[1])
+    job = dict(path=str(tmp_path/'f'), reader=FrameFolders(), span=(10, 150), target=tmp_path/'o/f.mp4', short=240, gop=8, crf=18, limit=60)
+    check._encode(check.Decoder(), job)
+    assert seen == [64, 64, 12] and probe(tmp_path/'o/f.mp4').frames == 140
+    assert (read_frames(tmp_path/'o/f.mp4', [0, 139]).permute(1, 2, 3, 0).numpy().astype(int) - film[[10, 149]]).__abs__().mean() < 12
+
+def test_a_copy_keeps_uneven_times(tmp_path):
+    times = np.r_[np.arange(20)/20, 1 + 1.5*np.arange(4)]
+    write_video(tmp_path/'a.mp4', np.zeros((24, 32, 32, 3), np.uint8), times=times)
+    copy_video(tmp_path/'a.mp4', tmp_path/'b.mp4')
+    for name in 'ab': assert np.abs(probe(tmp_path/f'{name}.mp4').times - times).max() < 1e-3
+
+def test_what_is_unusual_is_named(root, tmp_path, here, capsys):
+    write_video(root/'a/0.mp4', np.zeros((4, 32, 32, 3), np.uint8), times=[0, .1, .2, 2])
+    assert main(['data', 'check', 'folder', str(root), '--out', str(tmp_path/'r.jsonl')]) == 0
+    said = capsys.readouterr().out
+    assert f"1 of the videos: frame rate varies: frames are chosen by time; the first is {root/'a/0.mp4'}" in said

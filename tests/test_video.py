@@ -210,7 +210,7 @@ def test_a_film_that_changes_its_size_is_refused(tmp_path):
 
 def test_each_frame_is_decoded_once(video, monkeypatch):
     seen, upright = [], video_module._upright
-    monkeypatch.setattr(video_module, '_upright', lambda frame: (seen.append(frame.pts), upright(frame))[1])
+    monkeypatch.setattr(video_module, '_upright', lambda frame, *a: (seen.append(frame.pts), upright(frame, *a))[1])
     frames = read_frames(video, [7, 7, 3, 30, 7, 3], reader='pyav')
     assert len(seen) == len(set(seen)) == 3 and torch.equal(frames[:, 0], frames[:, 4])
 
@@ -431,7 +431,7 @@ def test_a_recording_that_was_stopped(tmp_path):
 EXPECTED = {  # name → frames, (height, width), or the message
     'dec_corrupted.mp4': 'does not decode', 'dec_flipping_a_pancake.mkv': (310, (240, 426)), 'dec_unordered.mov': (4, (50, 50)),
     'dec_video_0.mov': (3, (320, 568)), 'dec_video_180.mov': (3, (320, 568)), 'dec_video_90.mov': (3, (568, 320)),
-    'mma_demo.mp4': (280, (256, 340)), 'mma_part_0.mp4': (32, (256, 340)), 'mma_test.avi': (164, (240, 320)),
+    'mma_demo.mp4': (280, (256, 427)), 'mma_part_0.mp4': (32, (256, 455)), 'mma_test.avi': (164, (240, 320)),
     'mov_bbb_432_433.webm': (24, (720, 1280)), 'mov_bitmap.mp4': (5, (1, 1)), 'mov_no_duration.webm': (74, (720, 1280)),
     'skv_bikes.mp4': (250, (272, 640)), 'tc_av1_video.mkv': (125, (360, 640)), 'tc_h264_10bits.mp4': (30, (200, 200)),
     'tc_nasa_13013.mp4': (390, (270, 480))}

@@ -84,9 +84,9 @@ def train(args) -> None:
     from video_convs.train.loop import rank
     from video_convs.train.scale_out import processes, run_training
     with processes():
-        same = ('data', 'out', 'model', 'recipe', 'frames', 'size', 'fit', 'pretrained', 'dataset', 'train_split', 'test_split', 'tasks',
-                'cache', 'workers', 'rule', 'device', 'keep', 'save_every', 'log_every', 'max_skipped', 'tensorboard',
-                'root')
+        same = ('data', 'out', 'model', 'recipe', 'frames', 'size', 'fit', 'stride', 'seconds', 'pretrained', 'dataset',
+                'train_split', 'test_split', 'tasks', 'cache', 'workers', 'rule', 'device', 'keep', 'save_every',
+                'log_every', 'max_skipped', 'tensorboard', 'root')
         run_training(
             changes=_changes(args), variant=_pairs(args.set, '--set'),
             options=_pairs(args.option, '--option', ('split',)),
@@ -186,7 +186,7 @@ def evaluate(args) -> None:
         seen = seen_videos(videos, learned or ())
         refuse_seen(videos, seen, args.allow_overlap)
         scores = score(model, Clips(videos, model.input_spec, train=False, views=views, seed=args.seed),
-                       batch_size=args.batch_size, workers=args.workers)
+                       batch_size=args.batch_size, workers=1 if args.workers is None else args.workers)
         for task, s in (scores if isinstance(scores, dict) else {'': scores}).items():
             name = '_'.join(filter(None, (f'evaluate_{split}', fold and f"fold{fold['fold']}", task)))
             if pulled and n > 1: name = f"{where.replace('/', '.')}_{name}"
@@ -416,7 +416,8 @@ def parser() -> argparse.ArgumentParser:
         rule(c)
         c.add_argument('--average', choices=['logits', 'probabilities'], default='logits', help='of the views')
     def common(c, batch_size):
-        _number(c, '--workers', 'workers', 'processes that read videos; 0 reads in the main one', default=0)
+        _number(c, '--workers', 'workers', 'processes that read videos; 0 reads in the main one, which a broken'
+                                           ' decoder may end; 1 if left out, and 0 with --cache')
         if batch_size: _number(c, '--batch-size', 'batch_size', 'clips at a time', default=batch_size)
 
     c = command(demo, 'Render videos, train two networks that differ in one operator, and compare them.')
@@ -441,6 +442,8 @@ def parser() -> argparse.ArgumentParser:
     _number(c, '--frames', 'frames', "points in time of a clip; the recipe's, or those of the weights, or 8")
     _number(c, '--size', 'size', "height and width in pixels; the recipe's, or that of the weights, or 112")
     c.add_argument('--fit', choices=['crop', 'squash'], help='make frames square by taking the middle, or by squeezing all of it')
+    _number(c, '--stride', 'stride', 'frames from one point in time to the next; the clip is spread over the video if left out')
+    _number(c, '--seconds', 'seconds', 'duration of a clip at any frame rate, instead of --stride')
     rule(c)
     c.add_argument('--set', nargs='*', default=[], metavar='NAME=VALUE', help='variants of the network, such as slope=4')
     c.add_argument('--train-split', default='train', help='split to learn from')

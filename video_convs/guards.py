@@ -69,6 +69,7 @@ LIMITS = { # setting → its range, wherever it comes from
     'scale': Limit(0, 1, above=True), 'ratio': Limit(1, 100), 'jitter': _SHARE,
     # a network and its clips
     'frames': Limit(1, 4096, whole=True), 'per_segment': Limit(1, 64, whole=True), 'size': Limit(1, 4096, whole=True),
+    'stride': Limit(1, 100_000, whole=True), 'seconds': _SECONDS,
     'mean': Limit(-100_000, 100_000), 'std': Limit(1e-6, 100_000), 'num_classes': _COUNT, 'variant': Limit(0, 65_536),
     'resize': Limit(1, 16_384, whole=True), 'clips': Limit(1, 1000, whole=True), 'crops': Limit(1, 3, whole=True),
     # a run

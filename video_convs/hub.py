@@ -450,7 +450,7 @@ def card(
         name=name, repo_id=repo_id, use=(_USE if '' in classes else _USE_TASKS).format(repo_id=repo_id),
         network=model.name, variant=json.dumps(model.variant), T=spec.frames,
         params=human(cost.params), macs=human(cost.macs), shape=', '.join(map(str, shape)), data=data, terms=_terms(data),
-        spec=_table(['input', 'value'], pairs(asdict(spec))),
+        spec=_table(['input', 'value'], pairs({k: v for k, v in asdict(spec).items() if v is not None})),
         recipe=_table(['setting', 'value'], pairs(origin | (config.get('recipe') or {}))),
         results=_table(['split', 'metric', 'value', '95 % interval (Wilson)', 'videos', 'clips x crops', 'in the papers'],
                        results),
@@ -538,7 +538,7 @@ def _decoder(timeout): return Decoder(timeout)  # started by the first video, ke
 def _read(video, spec, views=Views(), timeout=60.):
     "The views of a video, normalised: (V, C, F, H, W)."
     draws = np.random.default_rng(0) if views.random else None
-    x = eval_transform(spec, views)(_decoder(timeout).read(video, lambda n: views.indices(n, spec, draws)))
+    x = eval_transform(spec, views)(_decoder(timeout).read(video, views.pick(spec, draws)))
     return x if x.ndim == 5 else x[None]
 
 def _answers(model, clips, V, topk, average, batch_size):

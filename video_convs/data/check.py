@@ -12,6 +12,7 @@ import os
 import queue
 import threading
 import zlib
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -100,7 +101,8 @@ def _examine(decoder, job):
         info = reader.probe(path)
         for span in job['spans']: reader.probe(path, span)
         if job['deep']: reader.read(path, range, 16)
-    return dict(frames=info.frames, size=[info.height, info.width])
+    notes = {'notes': list(info.notes)} if info.notes else {}
+    return dict(frames=info.frames, size=[info.height, info.width]) | notes
 
 def _stamp(path):
     "What changes when a file or folder is replaced."
@@ -173,7 +175,11 @@ def check_table(
     for split, r in counts.items():
         numbers = ' '.join(f'{r[k]:8,d}' for k in ('listed', 'fine', 'missing', 'broken'))
         lines.append(f"{split:24s} " + (f"{r['state']}: {r['why']}" if 'state' in r else numbers))
-    records = map(json.loads, Path(report).read_text(encoding='utf-8').splitlines())
+    records = [json.loads(line) for line in Path(report).read_text(encoding='utf-8').splitlines()]
+    noted = defaultdict(list)
+    for r in records:
+        for note in r.get('notes', ()): noted[note].append(r['path'])
+    lines += [f"{len(paths):,} of the videos: {note}; the first is {paths[0]}" for note, paths in noted.items()]
     bad = [r for r in records if r['state'] in ('missing', 'broken')]
     for r in bad[:first]: lines.append(f"{r['state']}: {r['where']}, {r['id']}" if 'id' in r else f"broken: {_told(r)}")
     if bad[first:]: lines.append(f"… and {len(bad) - first:,} more, all in {report}")
@@ -182,6 +188,19 @@ def check_table(
 def _told(record): return record['why'] if record['path'] in record['why'] else f"{record['path']} {record['why']}"
 
 # %% ../../nbs/data/37_check.ipynb #e31422d7
+def _chunks(reader, path, span, size, count, together=64):
+    "Yield the frames of a folder, a few at a time."
+    for k in range(0, count, together):
+        yield reader.read(path, range(k, min(k + together, count)), size, span)
+
+def _refuse_same_target(items):
+    "A `ValueError` if two videos would be copied to the same file."
+    taken = {}
+    for i in items:
+        source = (i.path, i.span)
+        if i.path and taken.setdefault(i.target, source) != source:
+            raise ValueError(f"{taken[i.target][0]} and {i.path} would both become {i.target}.mp4: rename one of them")
+
 def _encode(decoder, job):
     "Write one copy, and decode it again to see that it is whole."
     path, reader, span, target, decoder.timeout = *(job[k] for k in ('path', 'reader', 'span', 'target')), job['limit']
@@ -189,16 +208,20 @@ def _encode(decoder, job):
     info = decoder.probe(path) if video else reader.probe(path, span)
     scale = min(job['short']/min(info.height, info.width), 1)
     size = tuple(max(round(side*scale/2)*2, 2) for side in (info.height, info.width))  # H.264 wants even sides
-    if video:
-        span = reader.in_file(span, info.fps)
-        frames = decoder.read(path, lambda there: pick_in_span(span, there, range, path), size=size)
-    else: frames = reader.read(path, range, size, span)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f'.{target.stem}.new{target.suffix}')
     try:
-        write_video(part, frames.permute(1, 2, 3, 0).numpy(), info.fps or 25, job['crf'], gop=job['gop'])
-        if (n := decoder.check(part, deep=True).frames) != frames.shape[1]:
-            raise ValueError(f"{path}: the copy has {n} of {frames.shape[1]} frames: is the disk full?")
+        if video:
+            own = pick_in_span(reader.in_file(span, info.fps), info.frames, range, path)
+            first, last = int(own[0]), int(own[-1]) + 1
+            decoder.copy(path, part, span=(first, last), size=size, crf=job['crf'], gop=job['gop'])
+            count = last - first
+        else:
+            count = info.frames
+            frames = (f for chunk in _chunks(reader, path, span, size, count) for f in chunk.permute(1, 2, 3, 0).numpy())
+            write_video(part, frames, info.fps or 25, job['crf'], gop=job['gop'])
+        if (n := decoder.check(part, deep=True).frames) != count:
+            raise ValueError(f"{path}: the copy has {n} of {count} frames: is the disk full?")
         os.replace(part, target)
     finally: part.unlink(missing_ok=True)
 
@@ -226,6 +249,7 @@ def prepare_dataset(
     if not items: raise ValueError(f"{name} has no list that can be read in {root}: {wrong[0]['why']}")
     bad = next((w for w in wrong if w['state'] == 'bad list'), None)
     if bad: raise ValueError(bad['why'])
+    _refuse_same_target(items)
     about = json.dumps(dict(name=name, short=short, gop=gop, crf=crf), indent=1)
     out.mkdir(parents=True, exist_ok=True)
     if (out/'prepare.json').is_file() and (out/'prepare.json').read_text() != about:

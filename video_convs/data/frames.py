@@ -123,7 +123,8 @@ class FrameFolders:
     ) -> Tensor:
         "The chosen frames, (3, T, H, W) uint8."
         files = frame_files(path, self.template)
-        numbers = pick_in_span(_scaled(span, self.fps, self.counted), len(files), pick, path)
+        times = np.arange(len(files))/self.fps if self.fps else None
+        numbers = pick_in_span(_scaled(span, self.fps, self.counted), len(files), pick, path, times)
         return _pictures_of(files, numbers, 'RGB', size).permute(3, 0, 1, 2)
 
 # %% ../../nbs/data/35_frames.ipynb #bb1bb918
@@ -184,7 +185,8 @@ class FlowFolders:
     def _starts(self, path, x, pick, span):
         "The fields of each stack, (T, stack)."
         fields = pick_in_span(_scaled(span, self.fps, self.counted), len(x), range, path)
-        starts = pick_in_span(None, max(len(fields) - self.stack + 1, 1), pick, path)
+        count = max(len(fields) - self.stack + 1, 1)
+        starts = pick_in_span(None, count, pick, path, np.arange(count)/self.fps if self.fps else None)
         return fields[np.minimum(starts[:, None] + np.arange(self.stack), len(fields) - 1)]
 
     def probe(self,

@@ -105,13 +105,22 @@ class Views:
         return self.clips*self.crops
 
     def indices(self,
-        num_frames: int, # N, of the video
+        video: int | np.ndarray, # N, frames of the video, or the seconds at which they are shown
         spec, # has frames and per_segment (an InputSpec)
         rng: np.random.Generator | None = None, # draws the clips: in training, and where `random` says so
     ) -> np.ndarray: # (clips · F,) frame numbers, F = frames · per_segment, clip after clip
         "The frames to decode."
         if self.random and rng is None: raise ValueError("views that are drawn at random need an rng")
-        return clip_indices(num_frames, spec, self.rule, self.clips, rng, self.micro, self.official).reshape(-1)
+        return clip_indices(video, spec, self.rule, self.clips, rng, self.micro, self.official).reshape(-1)
+
+    def pick(self,
+        spec, # has frames and per_segment (an InputSpec)
+        rng: np.random.Generator | None = None, # see `indices`
+    ) -> Callable: # for `read_frames`: the seconds at which the frames are shown → the frames to decode
+        "A function that chooses by time."
+        def chosen(video): return self.indices(video, spec, rng)
+        chosen.timed = True
+        return chosen
 
     def boxes(self,
         H: int, # height of a frame, after `resize`
@@ -128,7 +137,7 @@ class Views:
         spec, # has size and fit (an InputSpec)
     ) -> None:
         "Refuse an unknown rule, and crops that no frame can hold, before anything is decoded."
-        self.indices(1, spec, np.random.default_rng(0))
+        self.indices(np.zeros(1), spec, np.random.default_rng(0))
         short = self.resize or spec.size
         self.boxes(*(short if isinstance(short, tuple) else (short, short)), spec)
 

@@ -46,9 +46,12 @@ class InputSpec:
     channel_order: str = 'rgb' # or 'bgr'
     value_range: float = 1. # of the brightest pixel before `mean` is taken away: 1, or 255
     modality: str = 'rgb' # or 'flow': optical flow, five fields of (x, y) stacked as ten channels
+    stride: int | None = None # frames from one point in time to the next; None: the clip is spread over the video
+    seconds: float | None = None # duration that a clip is spread over, instead of a stride
 
     def __post_init__(self):
         for key in ('frames', 'per_segment', 'size'): check_number(key, getattr(self, key), f"InputSpec's {key}")
+        self._check_duration()
         for key, known in _CHOICES.items():
             if getattr(self, key) not in known:
                 raise ValueError(f"InputSpec's {key} is {' or '.join(map(repr, known))}, got {getattr(self, key)!r}")
@@ -62,6 +65,12 @@ class InputSpec:
             raise ValueError(f"InputSpec asks for clips of {n:,} numbers, {self.frames} · {self.per_segment} frames of"
                              f" {self.size}×{self.size}: {LARGEST_CLIP:,} are allowed, 1 GiB")
         if self.modality == 'flow': object.__setattr__(self, 'channel_order', 'rgb')  # x stays in front of y
+
+    def _check_duration(self):
+        for key in ('stride', 'seconds'):
+            if getattr(self, key) is not None: check_number(key, getattr(self, key), f"InputSpec's {key}")
+        if self.stride is not None and self.seconds is not None:
+            raise ValueError(f"a clip has a stride or a duration in seconds, got {self.stride} and {self.seconds:g}: choose one")
 
     @property
     def channels(self) -> int:

@@ -28,11 +28,11 @@ from torch.utils.data import DataLoader, Dataset
 
 import video_convs
 from ..clips import Clipwise
-from ..data.datasets import Clips, collate_clips, name_hash
+from ..data.datasets import Batches, Clips, SteadyLoader, collate_clips, name_hash
 from ..guards import check_number, check_path, read_json
 from ..nets.checkpoint import read_config, save, write_atomic
 from ..nets.surgery import match_names
-from ..nets.zoo import VideoNet
+from ..nets.zoo import InputSpec, VideoNet
 from ..progress import progress_bar
 from .recipes import Recipe, learning_rate
 
@@ -231,16 +231,12 @@ def epoch_batches(
     steps = [order[i:i + batch_size] for i in range(0, videos, batch_size)]
     return [step[len(step) * rank // world:len(step) * (rank + 1) // world] for step in steps]
 
-class _Order:
-    "The batches of one epoch after the other, for a loader that is made once."
-    batches = ()
-    def __iter__(self): return iter(self.batches)
-    def __len__(self): return len(self.batches)
-
 class _Epochs(Dataset):
     "Clips by epoch and number: workers that live on learn the epoch with each clip."
-    def __init__(self, clips): self.clips = clips
+    def __init__(self, clips): self.clips, self.lost, self.dataset = clips, clips.lost, clips.dataset
+
     def __len__(self): return len(self.clips)
+
     def __getitem__(self, where):
         epoch, index = where
         self.clips.set_epoch(epoch)
@@ -249,8 +245,8 @@ class _Epochs(Dataset):
 def _loader(clips, workers, pin, progress):
     "Reads batches of all epochs; nothing random is drawn here, so it takes nothing from the caller's random numbers."
     clips.fill_cache(progress)
-    return DataLoader(_Epochs(clips), batch_sampler=_Order(), num_workers=workers, collate_fn=collate_clips, pin_memory=pin,
-                      persistent_workers=workers > 0, generator=torch.Generator().manual_seed(0))
+    return SteadyLoader(_Epochs(clips), batch_sampler=Batches(), num_workers=workers, collate_fn=collate_clips, pin_memory=pin,
+                        persistent_workers=workers > 0, generator=torch.Generator().manual_seed(0))
 
 # %% ../../nbs/train/41_loop.ipynb #34b7655d
 @dataclass
@@ -497,6 +493,7 @@ def _same_run(folder: Path, have: dict, want: dict) -> None:
     want = json.loads(json.dumps(want))  # as it was written: tuples became lists
     recipe = Recipe.from_dict(have.get('recipe') or {})  # with the fields that came later
     have['recipe'] = json.loads(json.dumps(recipe.to_dict()))
+    if 'input_spec' in have: have['input_spec'] = json.loads(json.dumps(asdict(InputSpec(**have['input_spec']))))
     for key, value in want.items():
         if have.get(key, value) != value:  # an older version may not have stored it
             raise ValueError(f"{folder} holds another run: its {key} is another ({_difference(have[key], value)});"

@@ -161,6 +161,8 @@ def run_training(
     frames: int | None = None, # points in time; None: the recipe's, or those of the weights, or 8
     size: int | None = None, # of a frame, in pixels; None: the recipe's, or that of the weights, or 112
     fit: str | None = None, # 'crop' or 'squash'
+    stride: int | None = None, # frames from one point in time to the next; None: that of the weights, or all of the video
+    seconds: float | None = None, # duration of a clip, instead of a stride
     pretrained: str | os.PathLike | None = None, # see `start_model`; None: the recipe's; 'none': random weights
     variant: dict = {}, # of the network
     dataset: str | None = None, # name in the catalogue; None: the recipe's; 'folder' or 'csv' for one's own videos
@@ -172,11 +174,12 @@ def run_training(
     root: str | Path | None = None, # see `open_splits`
     tasks: Sequence[str] | None = None, # labels that are learned together, () for one; None: the recipe's
     cache: bool = False, # keep decoded videos in memory
-    workers: int = 0, # processes that read videos, for each process that trains
+    workers: int | None = None, # processes that read videos, for each that trains; None: 1, or 0 with a cache
     rule: str = 'segments', # where the frames of a clip lie: over the whole video, or 'dense', in a window of 64 frames
     **kw, # device, progress, on_epoch, keep, save_every, log_every, max_skipped, tensorboard, extra: see `train`
 ) -> list[dict]: # the log
     "Train a network on a data set, alone or in as many processes as there are."
+    workers = int(not cache) if workers is None else workers
     say = print if rank() == 0 else lambda *args, **kw: None
     paper = find_recipe(recipe) if isinstance(recipe, str) else None
     setup, recipe = paper.setup if paper else {}, override(paper.recipe if paper else recipe or Recipe(), changes)
@@ -195,6 +198,7 @@ def run_training(
         raise ValueError(f"{videos.name} has no task {min(unknown)!r}; it has {', '.join(videos.tasks) or 'one, without a name'}")
     classes = {task: videos.tasks[task][0] for task in tasks} if tasks else videos.classes
     spec = {key: choice[key] for key in ('frames', 'size', 'fit') if key in choice}
+    if (stride, seconds) != (None, None): spec |= dict(stride=stride, seconds=seconds)
     if videos.reader.channels == 10 and not whole: spec['modality'] = 'flow'  # a whole network says itself what it takes
     torch.manual_seed(recipe.seed)
     if given := sorted({'name', 'classes', 'pretrained', 'dropout', 'input_spec'} & set(variant)):
