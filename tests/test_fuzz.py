@@ -44,3 +44,14 @@ def test_a_number_makes_the_same_damage_again(tmp_path):
     film = fuzz.write_films(tmp_path)[0]
     one, two = (fuzz.damaged(film.read_bytes(), fuzz.pictures(film), np.random.default_rng([3, 7])) for _ in range(2))
     assert one == two and one[1] != film.read_bytes()
+
+def test_what_was_found_before(tmp_path):
+    "A decoder misled by damage beyond the next key frame, and open groups of HEVC behind a jump."
+    films = fuzz.write_films(tmp_path)
+    for seed, number in ((1, 132), (2, 15), (1, 98), (2, 137)):
+        film = films[number % len(films)]
+        assert fuzz.examine(film, fuzz.read_frames(film, range)) == {}
+        _, data = fuzz.damaged(film.read_bytes(), fuzz.pictures(film), np.random.default_rng([seed, number]))
+        path = tmp_path/f'{seed}_{number}_{film.name}'
+        path.write_bytes(data)
+        assert not set(fuzz.examine(path, fuzz.read_frames(film, range))) & set(fuzz.BAD)

@@ -387,14 +387,14 @@ class _Film:
     def _send(self, packet):
         import av
         self.place += 1
-        pts, leading = packet.pts, False
+        pts, leads = packet.pts, 0
         if packet.is_keyframe and pts is not None: self.before, self.key = self.key, (self.place, pts)
         if self.stamped and pts is not None and not packet.is_discard:
-            leading = pts < self.key[1]  # shown before its key frame: no frame behind that leans on it
-            self.sent[pts] = (self.before if leading else self.key)[0], self.place, self.front, leading
+            if pts < self.key[1]: leads = self.key[0]  # shown before its key frame: no frame behind that leans on it
+            self.sent[pts] = (self.before if leads else self.key)[0], self.place, self.front, leads
             self.front = max(self.front, pts)
         try: frames = packet.decode()
-        except av.FFmpegError: frames = self.hurt.append((self.place, leading)) or []
+        except av.FFmpegError: frames = self.hurt.append((self.place, leads)) or []
         self._take(frames)
 
     def _take(self, frames):
@@ -405,8 +405,8 @@ class _Film:
                 reach = self.sent.pop(frame.pts, None)
                 if frame.pts is not None: self.shown = max(self.shown, frame.pts)
             else:
-                reach, self.shown = (0, self.count + _LATE, self.count + _LATE, False), self.count
-            if frame.is_corrupt: self.hurt.append((reach[1], reach[3]) if reach and self.stamped else (self.count, False))
+                reach, self.shown = (0, self.count + _LATE, self.count + _LATE, 0), self.count
+            if frame.is_corrupt: self.hurt.append((reach[1], reach[3]) if reach and self.stamped else (self.count, 0))
             self.ready.append((frame, reach))
 
     def drain(self):
@@ -419,8 +419,8 @@ class _Film:
     def _miss(self, shown):
         "What was sent, and never came out, is damaged."
         for pts in [pts for pts in self.sent if pts < shown]:
-            _, place, _, leading = self.sent.pop(pts)
-            if self.codec.name in _ALL_SHOWN: self.hurt.append((place, leading))
+            _, place, _, leads = self.sent.pop(pts)
+            if self.codec.name in _ALL_SHOWN: self.hurt.append((place, leads))
 
     def settled(self, reach):
         "Whether everything that was decoded before a frame has been seen."
@@ -431,7 +431,7 @@ class _Film:
         if reach is None: return False
         first, own, _, leads = reach
         if not self.jumps: first = 0  # what a decoder has learned from damage may outlast a key frame
-        return not any(first <= place <= own and leads >= leading for place, leading in self.hurt)
+        return not any(first <= place <= own and key in (0, leads) for place, key in self.hurt)
 
 def _release(film, held, info, every):
     "Yield what is held back, as far as it is settled; what is damaged is an error."
