@@ -33,11 +33,7 @@ class VideoError(ValueError):
 
 def _address(path):
     "A path as FFmpeg takes it for one: without 'file:' it would take 'http:' or 'a:' for a protocol."
-    path = os.path.abspath(path)
-    try: path.encode()
-    except UnicodeEncodeError:
-        raise VideoError(f"{os.fsencode(path)!r} is no name in UTF-8: rename the file") from None
-    return f'file:{path}'
+    return f'file:{os.path.abspath(path)}'
 
 _CONTAINERS = {'.mp4': 'mp4', '.mov': 'mov', '.mkv': 'matroska'}  # those that hold H.264 well
 
