@@ -436,3 +436,10 @@ def test_a_root_on_the_command_line(films, run, tmp_path, capsys):
                  '--model', 'tsn_tiny', '--frames', '2', '--size', '32', '--epochs', '1']) == 0
     assert main([*command[:1], str(tmp_path/'new'), *command[2:], str(tmp_path/'list.csv')]) == 2
     assert 'has learned from 8 of the 8' in capsys.readouterr().err
+
+def test_a_copy_matters_only_where_sides_are_drawn(tmp_path):
+    put(tmp_path, *(f'{c}/{k}.mp4' for c in 'ab' for k in range(9)))
+    learn, test = (folder_dataset(tmp_path, split).paths[0] for split in ('train', 'test'))
+    shutil.copy(learn, test)
+    assert len(folder_dataset(tmp_path)) == 18
+    with pytest.raises(ValueError, match='same video is in two splits'): folder_dataset(tmp_path, 'train')

@@ -492,7 +492,8 @@ def folder_dataset(
         for t, videos in flat.items():
             names = {v: video_name(v, root) for v in videos}
             held = _holdout(names.values(), seed)
-            items += [(v, t.name, 'test' if names[v] in held else 'train', None) for v in videos]
+            side = {v: 'test' if names[v] in held else 'train' for v in videos}
+            items += [(v, t.name, split and side[v], None) for v in videos]
     else:
         every = [c for classes in nested.values() for c in classes.items()]
         filled = {c.name for c, found in every if found.videos}
