@@ -26,7 +26,7 @@ def write_atomic(
     content: bytes | Callable[[Path], object], # the bytes, or a function that writes the file at a path
 ) -> Path: # `path`
     "Write a file so that nothing unfinished ever stands under its name."
-    path = Path(path)
+    path = check_path(path, 'the name of a file')
     temporary = path.with_name(f'.{uuid.uuid4().hex}{path.suffix}')  # same folder, same kind of file
     try:
         temporary.write_bytes(content) if isinstance(content, bytes) else content(temporary)
