@@ -432,3 +432,11 @@ def test_workers_live_through_all_epochs(videos, undisturbed, tmp_path, monkeypa
     made, real = [], loop.DataLoader._get_iterator
     monkeypatch.setattr(loop.DataLoader, '_get_iterator', lambda self: made.append(self.num_workers) or real(self))
     assert same(run(videos, tmp_path, workers=2), undisturbed[0]) and made == [2]  # and each epoch has its own draws
+
+@pytest.mark.parametrize('videos, batch, accumulate, processes, parts', [
+    (24, 8, 1, 1, {8}), (25, 8, 1, 1, {8, 1}), (24, 23, 1, 1, {23, 1}), (24, 8, 3, 1, {3, 2}), (25, 8, 1, 2, {4}), (26, 8, 1, 2, {4, 1}), (3, 8, 1, 1, {3}), (1, 8, 1, 2, set())])
+def test_parts_of_a_batch(monkeypatch, videos, batch, accumulate, processes, parts):
+    "Those that an epoch really has: a step of which some process has nothing is left out."
+    monkeypatch.setattr(loop, 'world', lambda: processes)
+    recipe = Recipe(batch_size=batch * accumulate, accumulate=accumulate)
+    assert loop._parts(videos, recipe, batch) == parts

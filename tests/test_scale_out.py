@@ -263,6 +263,24 @@ def test_the_stored_commands_mean_what_they_meant():
                                                                       augment=Augment(scale=(.65, 1), ratio=1.3, jitter=.4))
     assert override(Recipe(), _changes(arguments('--no-augment'))) == Recipe(augment=Augment.none())
 
+def test_the_weights_of_a_run_stand_for_the_run(tmp_path):
+    "`--pretrained runs/x/model.safetensors` is the folder around it."
+    save(create_model('hgc_tiny', 3, classes=list('abc'), input_spec=dict(frames=4, size=32)), tmp_path/'x')
+    for where in (tmp_path/'x', tmp_path/'x/model.safetensors', str(tmp_path/'x/model.safetensors')):
+        net, start = start_model(None, list('abc'), where)
+        assert net.name == 'hgc_tiny' and start.startswith('x (checksum ') and start.endswith('its classifier included')
+
+def test_a_run_holds_its_folder_from_the_first_test_to_the_last_picture(root, tmp_path, monkeypatch):
+    held, real = [], scale_out.locked
+    def locked(out):
+        held.append(Path(out))
+        return real(out)
+    monkeypatch.setattr(scale_out, 'locked', locked)
+    seen = []
+    monkeypatch.setattr(scale_out, '_finish', lambda *args, **kw: seen.append((tmp_path/'run/.lock').exists()))
+    scale_out.run_training(root, tmp_path/'run', 'tsn_tiny', Recipe(epochs=1, batch_size=8), frames=4, size=32, test_split='none', progress=False)
+    assert held == [tmp_path/'run'] and seen == [True] and not (tmp_path/'run/.lock').exists()
+
 def test_flags_reach_the_recipe():
     r = override(find_recipe('h2cn.something-v1').recipe, _changes(arguments(
         '--epochs', '8', '--milestones', '3', '5', '--freeze', 'trunk.**', '--bn', 'partial', '--compile', '--with', 'augment.hflip=false', 'gamma=.5')))
@@ -270,6 +288,7 @@ def test_flags_reach_the_recipe():
 
 @pytest.mark.parametrize('typed, says', [
     (['--epocs', '3'], 'there is no --epocs; near matches: --epochs'),
+    (['--epochs', 'three'], "video_convs train: --epochs must be a whole number from 1 to 1,000,000, got 'three'"),
     (['--with', 'lr'], '--with takes NAME=VALUE'),
     (['--with', 'augment.hflp=1'], 'augment.hflip'),
     (['--bn', 'none'], "bn is one of full, partial, frozen, not 'none'"),
@@ -286,7 +305,6 @@ def test_sentences(root, tmp_path, capsys, typed, says):
     assert says in error and len(error.splitlines()) == 1, error
 
 @pytest.mark.parametrize('typed, says', [
-    (['train', '--data', 'x', '--out', 'y', '--epochs', 'three'], "video_convs train: argument --epochs: invalid int value: 'three'; see video_convs train --help"),
     (['trian'], "video_convs: argument COMMAND: invalid choice: 'trian'"),
     (['train'], 'video_convs train: the following arguments are required: --data, --out')])
 def test_arguments_of_the_wrong_kind(capsys, monkeypatch, typed, says):

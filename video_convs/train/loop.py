@@ -510,9 +510,13 @@ def _too_few(model, shape) -> str:
 
 def _parts(videos: int, recipe: Recipe, batch_size: int) -> set[int]:
     "How many clips go through the network at a time, in the steps of an epoch."
-    shares = {len(share) for share in epoch_batches(videos, batch_size, 0, 0, rank(), world())} - {0}
-    sizes = {(n, -(-n // recipe.accumulate)) for n in shares}
-    return {part for n, size in sizes for part in (size, n % size or size)}
+    parts, W = set(), world()
+    for n in {min(batch_size, videos), videos % batch_size}:  # clips of a step, and of the last one
+        shares = {n*(r + 1) // W - n*r // W for r in range(W)}
+        if 0 in shares: continue  # nobody takes part in it
+        sizes = {(share, -(-share // recipe.accumulate)) for share in shares}
+        parts |= {part for share, size in sizes for part in (size, share % size or size)}
+    return parts
 
 def check_norms(
     model: VideoNet, # in training mode
@@ -531,12 +535,14 @@ def check_norms(
         except Exception as error: return not _one_value(error)
         return True
     videos, B, share = len(clips), recipe.batch_size, world() * recipe.accumulate
-    part = min(_parts(videos, recipe, B))
-    if fits(part): return
+    part = min(_parts(videos, recipe, B), default=0)
+    if not part or fits(part): return
     why = _too_few(model, (part, *shape))
     sizes = [b for d in range(1, B + 9) for b in (B - d, B + d) if 0 < b <= max(videos, B) and b % share == 0]
-    better = next((b for b in sizes[:64] if min(_parts(videos, recipe, b)) > part and fits(min(_parts(videos, recipe, b)))), None)
-    if part == max(_parts(videos, recipe, B)) or better is None: raise ValueError(f"{why}: choose more clips at a time, or a larger size")
+    least = {b: min(_parts(videos, recipe, b), default=0) for b in sizes[:64]}
+    better = next((b for b, n in least.items() if n > part and fits(n)), None)
+    if part == max(_parts(videos, recipe, B)) or better is None:
+        raise ValueError(f"{why}: choose more clips at a time, or a larger size")
     raise ValueError(f"{why}, the last of {videos} videos in batches of {B}: choose a batch_size of {better}")
 
 # %% ../../nbs/train/41_loop.ipynb #f7c152cb
