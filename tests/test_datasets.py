@@ -290,7 +290,7 @@ def test_many_classes_are_read_in_linear_time(tmp_path):
     names = [f'c{i}' for i in range(20_000)]
     items = [(f'{name}.mp4', name, '', '') for name in names for _ in range(3)]
     start = time.monotonic()
-    data = _dataset('big', {'classes': names}, items, None, '', 'here')
+    data = _dataset('big', {'classes': names}, items, None, '', 'here', tmp_path)
     assert data.labels[-1] == 19_999 and match_classes(names[::-1], names)[0] == 19_999
     with pytest.raises(ValueError, match='class 19999 of the data'): match_classes(names, [*names[:-1], 'other'])
     assert time.monotonic() - start < 5
