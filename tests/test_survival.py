@@ -1,5 +1,6 @@
 "A decoder that crashes or hangs in training, and processes that somebody ends."
 import os
+import pickle
 import signal
 import time
 
@@ -92,3 +93,10 @@ def test_the_command_skips_a_file_that_crashes(root, tmp_path, monkeypatch, caps
 def test_processes_that_always_end_are_one_sentence(root, monkeypatch):
     monkeypatch.setattr(datasets._Watched, '__getitem__', lambda self, index: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(ValueError, match='were ended 6 times in a row'): batches(root)
+
+@pytest.mark.parametrize('train', [True, False], ids=['train', 'test'])
+def test_clips_can_be_handed_to_a_new_process(root, train):
+    "Where processes are no forks, as on macOS and by default from Python 3.14 on, their data set is pickled."
+    clips = Clips(folder_dataset(root), InputSpec(frames=4, size=24), train=train)
+    twin = pickle.loads(pickle.dumps(clips))
+    assert torch.equal(twin[0][0], clips[0][0])

@@ -11,6 +11,7 @@ __all__ = ['Box', 'PLACES', 'FLIPS', 'GREY', 'CROPS', 'eval_box', 'crop_resize',
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -375,6 +376,39 @@ def eval_transform(
             raise ValueError(f"{F} frames are not {views.clips} clips: read those that views.indices names")
         return normalise(views.cut(frames, spec), spec)
     return transform
+
+def _transform_one(clip, rng, label, spec, augment, flip_map):
+    "One clip, cropped, flipped, jittered and normalised, and its label."
+    if augment.resize is not None: clip = resize(clip, augment.resize)
+    clip = crop_resize(clip, augment.box(*clip.shape[-2:], rng, spec.fit), spec.size)
+    flips = [f for f in augment.flips if rng.random() < .5]
+    for f in flips: clip = flip(clip, f, spec.modality)
+    jitters = augment.jitter > 0 and spec.modality == 'rgb'
+    jitter = rng.uniform(1 - augment.jitter, 1 + augment.jitter, 3) if jitters else None
+    return normalise(clip, spec, jitter), relabel(label, flips, flip_map)
+
+def _transform(clip, rng, label, spec, augment, flip_map):
+    "A clip and its label, or a batch of both."
+    _check(clip, spec)
+    if clip.ndim == 4: return _transform_one(clip, rng, label, spec, augment, flip_map)
+    rngs = rng if isinstance(rng, Sequence) else [rng]*len(clip)  # one for each clip, or one for all in turn
+    if not len(rngs) == len(label) == len(clip):
+        raise ValueError(f"{len(clip)} clips need as many labels and generators, got {len(label)} and {len(rngs)}")
+    each = zip(clip, rngs, torch.as_tensor(label).tolist())
+    clips, labels = zip(*(_transform_one(*one, spec, augment, flip_map) for one in each))
+    clips = torch.stack([c.movedim(-4, -1) for c in clips]).movedim(-1, -4)  # stays channels last
+    return clips, torch.tensor(labels, device=clip.device)
+
+def train_transform(
+    spec, # what the weights expect (an InputSpec)
+    augment: Augment = Augment(), # what may be changed
+    label_preserving: frozenset[str] = frozenset(), # flips that keep the classes, as the data set declares them
+    name: str = 'this data set', # for the error message
+    flip_map: dict[str, dict[int, int]] | None = None, # flip → class → class that it becomes
+) -> Callable: # (clip (C, F, H, W) uint8, rng, label) → clip (C, F, size, size) float32, label; or batches of these
+    "The random transform of training; a flip that the data set does not declare is a `ValueError`."
+    check_flips(augment.flips, spec, label_preserving, flip_map, name)
+    return partial(_transform, spec=spec, augment=augment, flip_map=flip_map)  # which other processes can be handed
 
 def train_transform(
     spec, # what the weights expect (an InputSpec)
