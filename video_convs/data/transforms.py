@@ -409,31 +409,3 @@ def train_transform(
     "The random transform of training; a flip that the data set does not declare is a `ValueError`."
     check_flips(augment.flips, spec, label_preserving, flip_map, name)
     return partial(_transform, spec=spec, augment=augment, flip_map=flip_map)  # which other processes can be handed
-
-def train_transform(
-    spec, # what the weights expect (an InputSpec)
-    augment: Augment = Augment(), # what may be changed
-    label_preserving: frozenset[str] = frozenset(), # flips that keep the classes, as the data set declares them
-    name: str = 'this data set', # for the error message
-    flip_map: dict[str, dict[int, int]] | None = None, # flip → class → class that it becomes
-) -> Callable: # (clip (C, F, H, W) uint8, rng, label) → clip (C, F, size, size) float32, label; or batches of these
-    "The random transform of training; a flip that the data set does not declare is a `ValueError`."
-    check_flips(augment.flips, spec, label_preserving, flip_map, name)
-    jitters = augment.jitter > 0 and spec.modality == 'rgb'
-    def one(clip, rng, label):
-        if augment.resize is not None: clip = resize(clip, augment.resize)
-        clip = crop_resize(clip, augment.box(*clip.shape[-2:], rng, spec.fit), spec.size)
-        flips = [f for f in augment.flips if rng.random() < .5]
-        for f in flips: clip = flip(clip, f, spec.modality)
-        jitter = rng.uniform(1 - augment.jitter, 1 + augment.jitter, 3) if jitters else None
-        return normalise(clip, spec, jitter), relabel(label, flips, flip_map)
-    def transform(clip, rng, label):
-        _check(clip, spec)
-        if clip.ndim == 4: return one(clip, rng, label)
-        rngs = rng if isinstance(rng, Sequence) else [rng]*len(clip)  # one for each clip, or one for all in turn
-        if not len(rngs) == len(label) == len(clip):
-            raise ValueError(f"{len(clip)} clips need as many labels and generators, got {len(label)} and {len(rngs)}")
-        clips, labels = zip(*(one(*i) for i in zip(clip, rngs, torch.as_tensor(label).tolist())))
-        clips = torch.stack([c.movedim(-4, -1) for c in clips]).movedim(-1, -4)  # stays channels last
-        return clips, torch.tensor(labels, device=clip.device)
-    return transform
