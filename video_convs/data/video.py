@@ -743,7 +743,8 @@ def _serve():
         try:
             if task == 'read':
                 if pick: question['indices'] = by_time if timed else by_count
-                with warnings.catch_warnings(record=True, action='always') as told:
+                with warnings.catch_warnings(record=True) as told:
+                    warnings.simplefilter('always')
                     frames = read_frames(path, **question).permute(1, 2, 3, 0).contiguous()
                 say(frames.numpy().data, frames=list(frames.shape), told=[str(w.message) for w in told])
             else: say(info=asdict({'probe': probe, 'check': check_video, 'copy': copy_video}[task](path, **question)))
