@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # One thread per process: notebooks run side by side, and their threads would get into each other's way.
 # BENCH_ROUNDS=0: the cells of benchmarks run once, and nobody looks at their times.
-TEST_ENV := BENCH_ROUNDS=0 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=agg TQDM_DISABLE=1 PYTHONHASHSEED=0
+TEST_ENV := BENCH_ROUNDS=0 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=agg TQDM_MININTERVAL=3600 PYTHONHASHSEED=0
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all test-oldest lab docs readme refresh clean
 
