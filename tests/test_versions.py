@@ -22,3 +22,8 @@ def test_this_environment_is_not_older():
     for line in (root/'tools/oldest.txt').read_text().splitlines():
         name, oldest = line.split('==')
         assert Version(version(name)) >= Version(oldest), f'{name} {version(name)} is older than {oldest}'
+
+def test_the_readme_names_the_oldest_pair():
+    readme, pins = (root/'README.md').read_text(encoding='utf-8'), (root/'tools/oldest.txt').read_text()
+    torch, torchvision = (dict(line.split('==') for line in pins.splitlines())[name] for name in ('torch', 'torchvision'))
+    assert f'torch {torch} with torchvision {torchvision}' in readme
