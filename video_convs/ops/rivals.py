@@ -330,7 +330,7 @@ class TAM(nn.Module):
         check_clip(x, self.channels, self)
         check_frames(self, x)
         m = frame_means(x)
-        Θ = self.G(m.flatten(0, 1)).unflatten(0, m.shape[:2])  # (B, C, K)
+        Θ = self.G(m.flatten(0, 1)).unflatten(0, (-1, self.channels))  # (B, C, K)
         return over_time_each(x, Θ, self.L(m))
 
     def macs(self, T: int, H: int, W: int) -> int:
