@@ -191,13 +191,13 @@ class MotionExcitation(nn.Module):
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C, T, 1, 1), between ½ and 3/2
         "1 + A: what each channel of each frame is multiplied by."
-        B, C, T, H, W = x.shape
+        T, H, W = x.shape[2:]
         z = F.linear(x.movedim(1, 4), self.conv1.weight.flatten(1))  # (B, T, H, W, C')
         z = self.bn1(z.movedim(4, 2).flatten(0, 1).contiguous())  # (B·T, C', H, W)
         S = border_sums(border_sums(z).transpose(2, 3)).transpose(2, 3)  # (B·T, C', 3, 3)
         following = (S * self.conv2.weight.squeeze(1)).sum((2, 3)) / (H * W)  # (B·T, C'): mean of K ∗ Z
-        before = F.pad(z.mean((2, 3)).unflatten(0, (B, T)), (0, 0, 1, -1))  # (B, T, C'): of frame t − 1
-        D = F.pad(following.unflatten(0, (B, T)) - before, (0, 0, -1, 1))  # (B, T, C'): of t + 1 less t, then 0
+        before = F.pad(z.mean((2, 3)).unflatten(0, (-1, T)), (0, 0, 1, -1))  # (B, T, C'): of frame t − 1
+        D = F.pad(following.unflatten(0, (-1, T)) - before, (0, 0, -1, 1))  # (B, T, C'): of t + 1 less t, then 0
         A = F.linear(D.flatten(0, 1), self.conv3.weight.flatten(1))  # (B·T, C)
         return unfold(torch.sigmoid(self.bn3(A[..., None, None])), T) + .5
 
@@ -330,7 +330,7 @@ class TAM(nn.Module):
         check_clip(x, self.channels, self)
         check_frames(self, x)
         m = frame_means(x)
-        Θ = self.G(m.flatten(0, 1)).unflatten(0, m.shape[:2])  # (B, C, K)
+        Θ = self.G(m.flatten(0, 1)).unflatten(0, (-1, self.channels))  # (B, C, K)
         return over_time_each(x, Θ, self.L(m))
 
     def macs(self, T: int, H: int, W: int) -> int:
