@@ -185,3 +185,9 @@ def test_a_notebook_is_ready_to_be_read(path):
     if any('plt.' in ''.join(c['source']) for c in cells if c['cell_type'] == 'code'):
         assert any('image/png' in o.get('data', {}) for o in outputs), 'the pictures are missing: execute it and keep the outputs'
     assert not [o for o in outputs if o['output_type'] == 'error']
+
+def test_the_reference_has_every_public_name():
+    exported = site_pages.modules(notebooks.reading_order())
+    text = site_pages.reference(exported)
+    for _, module in exported:
+        for name in module.__all__: assert f'(ref-{name.lower()})=\n' in text, f'{module.__name__}.{name}'

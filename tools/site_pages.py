@@ -3,6 +3,7 @@ docs/_build/html needs no network."""
 import re, shutil, subprocess, sys, time
 from importlib import import_module
 from importlib.metadata import files
+from inspect import getdoc
 from itertools import groupby
 from urllib.parse import unquote, urlsplit
 import nbformat
@@ -90,7 +91,9 @@ def modules(paths):
 
 def documented(value):
     "nbdev's documentation of a function or class, without the rule and the source link in front of it."
-    text = show_doc(value, renderer=BasicMarkdownRenderer, title_level=3)._repr_markdown_()
+    try: text = show_doc(value, renderer=BasicMarkdownRenderer, title_level=3)._repr_markdown_()
+    except NameError:  # a base class from elsewhere, whose annotations only its own module can read
+        return f'### {value.__name__}\n\n{getdoc(value)}'
     # nbdev's links are not of this site
     text = re.sub(r'\[(`[\w.]+`)\]\(https?:[^)]*\)', r'\1', text)
     return text[text.index('### '):]

@@ -48,7 +48,7 @@ class HgC(nn.Module):
 
     def α(self, i: int) -> Tensor: # (C·E, 1, K, 1, 1)
         "The taps at ±i, zeros elsewhere."
-        return self.taps * (self.ring == i)
+        return torch.where(self.ring == i, self.taps, 0.)
 
     def kernel(self) -> Tensor: # (C·E, 1, K, p·r + 1, p·r + 1)
         "The whole operator as one kernel: the hourglass."
