@@ -69,7 +69,7 @@ def links(text, names=()):
     text = re.sub(r'\[!\[([^\]]*)\]\(https?:[^)]*\)\]', r'[\1]', text)
     text = re.sub(r'!\[([^\]]*)\]\(https?:[^)]*\)', r'\1', text)
     text = re.sub(r'\]\((?!https?:)([^)\s]*?)(?:\d+[a-zA-Z]?_)?(\w+)\.(?:ipynb|html)', r'](\1\2.ipynb', text)
-    text = re.sub(r'\]\((?:\.\./)+((?:[A-Z]|data/|docs/)[\w./-]*)(?<!\.ipynb)\)',
+    text = re.sub(r'\]\((?:\.\./)+((?:[A-Z]|data/|docs/|tools/)[\w./-]*)(?<!\.ipynb)\)',
                   rf']({repository}\1)', text)
     return re.sub(r'(?ms)^```.*?^```|^#.*?$|\[[^\]\n]*\]\([^)\n]*\)|`(\w+)`', reference_link, text)
 
