@@ -16,7 +16,7 @@ def test_import_adds_less_than_a_second():
     code = ("import time, torch, torchvision\nstart = time.perf_counter()\n"
             "from video_convs import HgC, TemporalConv, TemporalShift, VideoNet, create_model, list_models, predict\n"
             "print(time.perf_counter() - start)")
-    assert min(float(python(code)) for _ in range(3)) < 1
+    assert any(float(python(code)) < 1 for _ in range(3))
 
 def test_top_level_names():
     import video_convs

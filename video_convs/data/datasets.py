@@ -1045,7 +1045,8 @@ class SteadyLoader(DataLoader):
         while True:
             try: return next(iterator)
             except StopIteration: return None
-            except RuntimeError as error:
+            except (RuntimeError, OSError, EOFError) as error:
+                if not isinstance(error, RuntimeError): time.sleep(.2)  # a process that broke off needs a moment to be gone
                 ended = [k for k, p in enumerate(iterator._workers) if not p.is_alive()]
                 hung = [k for k in range(self.num_workers) if k not in ended and watched.reading(k, _PATIENCE) is not None]
                 for k in ended: self._strike(watched.reading(k), strikes, 1, "crashed the process that read it")
