@@ -7,8 +7,8 @@ def fail(message): sys.exit('make: ' + message)
 
 env, pins = sys.argv[1], sys.argv[2:]
 pip = [os.path.join(env, 'bin', 'python'), '-m', 'pip', '--disable-pip-version-check', 'install', '-qq']
-if sys.version_info < (3, 10):
-    fail('video_convs needs Python 3.10 or newer, and %s is %s. Name another one: make PYTHON=python3.12 demo'
+if sys.version_info < (3, 11):
+    fail('video_convs needs Python 3.11 or newer, and %s is %s. Name another one: make PYTHON=python3.12 demo'
          % (sys.executable, sys.version.split()[0]))
 start = time.time()
 new = not os.path.exists(pip[0])
