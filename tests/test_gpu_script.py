@@ -10,7 +10,6 @@ import pytest
 root = Path(__file__).resolve().parent.parent
 PARTS = 'tests', 'train', 'nets', 'ops'
 SAME = {'part', 'device', 'torch', 'seed', 'dtype', 'memory_format', 'form', 'versions'}  # in every line
-pytestmark = pytest.mark.xdist_group('gpu script')  # all parts run once, in one process
 
 BARE = '''import sys
 class Absent:

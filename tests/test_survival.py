@@ -1,4 +1,5 @@
 "A decoder that crashes or hangs in training, and processes that somebody ends."
+import multiprocessing
 import os
 import pickle
 import signal
@@ -9,6 +10,7 @@ import psutil
 import pytest
 import torch
 
+import children
 from video_convs.cli import main
 from video_convs.data import datasets
 from video_convs.data.datasets import Clips, folder_dataset, loader
@@ -93,6 +95,22 @@ def test_the_command_skips_a_file_that_crashes(root, tmp_path, monkeypatch, caps
 def test_processes_that_always_end_are_one_sentence(root, monkeypatch):
     monkeypatch.setattr(datasets._Watched, '__getitem__', lambda self, index: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(ValueError, match='were ended 6 times in a row'): batches(root)
+
+def read_for_ever(root, method):
+    multiprocessing.set_start_method(method, force=True)
+    clips = Clips(folder_dataset(root), InputSpec(frames=4, size=24), train=False)
+    while True: list(loader(clips, 2, workers=2))
+
+@pytest.mark.parametrize('method', ['fork', 'forkserver'])
+def test_no_reader_outlives_the_process_that_it_reads_for(root, method):
+    child = children.start(read_for_ever, root, method)
+    started, deadline = psutil.Process(child.pid), time.monotonic() + 60
+    while len(readers := started.children(recursive=True)) < 2:
+        assert time.monotonic() < deadline and child.is_alive()
+        time.sleep(.05)
+    child.kill()
+    child.join()
+    assert not psutil.wait_procs(readers, timeout=10)[1]
 
 @pytest.mark.parametrize('train', [True, False], ids=['train', 'test'])
 def test_clips_can_be_handed_to_a_new_process(root, train):

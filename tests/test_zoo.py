@@ -47,9 +47,8 @@ QUICK = representatives()
 COMPILED = {name for name in QUICK if name.endswith('tiny')} - {'stc_light_tiny', 'stc_equal_tiny', 'gst_large_tiny'}
 
 def each(names=QUICK):
-    "All networks, those not named with --slow; one group per network: a process of a parallel run builds it once."
-    marks = {name: [pytest.mark.xdist_group(name), pytest.mark.slow][:1 + (name not in names)] for name in list_models()}
-    return [pytest.param(name, marks=marks[name]) for name in marks]
+    "All networks, those that are not named with --slow."
+    return [pytest.param(name, marks=() if name in names else pytest.mark.slow) for name in list_models()]
 
 @pytest.fixture(scope='module', params=each())
 def net(request): return awake(request.param)  # built once, then through all tests that ask for `net`
@@ -132,14 +131,10 @@ def test_time_matters_where_it_should(net):
     assert change < 1e-4 if net.name.startswith('tsn_') else change > 1e-4
 
 @pytest.mark.parametrize('net', each(COMPILED), indirect=True)
-def test_compiles_and_exports(net):
+def test_compiles(net):
     torch._dynamo.reset()
     x = clip_for(net)
-    with torch.no_grad():
-        want = net(x)
-        same(torch.compile(net, backend='aot_eager', fullgraph=True)(x), want)
-        free = {0: torch.export.Dim('B', min=1, max=64)}
-        same(torch.export.export(net, (x,), dynamic_shapes=(free,)).module()(x[:1]), want[:1])
+    with torch.no_grad(): same(torch.compile(net, backend='aot_eager', fullgraph=True)(x), net(x))
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which('g++') or shutil.which('clang++')), reason='inductor needs a C++ compiler')

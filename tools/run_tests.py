@@ -33,7 +33,7 @@ def main():
     flags = ['--flags', 'slow'] if '--slow' in sys.argv else []
     notebooks, _, slow = run(f'{n} notebooks, {workers} at a time', f'{bin}/nbdev_test', '--n_workers', str(workers), '--timing', *flags)
     tests, summary, more = run('pytest', sys.executable, '-m', 'pytest', '-q', '--durations=10', '-n', str(min(workers, 4)),
-                               '--dist', 'loadgroup', *sys.argv[1:], 'tests')
+                               '--dist', 'loadfile', *sys.argv[1:], 'tests')
     print('\nThe ten slowest, in seconds:')
     for seconds, name in sorted(slow + more, reverse=True)[:10]: print(f'{seconds:6.0f}  {name}')
     word = {True: 'passed', False: 'FAILED'}

@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from multiprocessing import parent_process
 from pathlib import Path, PureWindowsPath
 from typing import Any, Callable, NamedTuple, Sequence
 
@@ -994,6 +995,13 @@ class _Watched(Dataset):
         index, since = self.reads[worker].tolist()
         return int(index) if index >= 0 and time.monotonic() - since >= longer else None
 
+def _end_with_parent(worker):
+    "Whoever kills the process that trains leaves no readers behind, however they were started."
+    def wait():
+        parent_process().join()
+        os._exit(1)
+    threading.Thread(target=wait, daemon=True).start()
+
 def _no_alarm():
     "Torch would raise an error in the middle of anything when a process ends; the loader looks for itself."
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, 'SIGCHLD'): return
@@ -1030,7 +1038,8 @@ class SteadyLoader(DataLoader):
         if self.inner is None:
             self.inner = DataLoader(_Watched(self.dataset, self.num_workers), batch_sampler=Batches(),
                                     num_workers=self.num_workers, collate_fn=self.collate_fn, pin_memory=self.pin_memory,
-                                    timeout=1, persistent_workers=self.persistent_workers, generator=self.generator)
+                                    timeout=1, persistent_workers=self.persistent_workers, generator=self.generator,
+                                    worker_init_fn=_end_with_parent)
         self.inner.batch_sampler.batches = batches
         iterator = iter(self.inner)
         _no_alarm()

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .datasets import Pick, Span, pick_in_span
-from .video import VideoError, VideoInfo, _stack
+from .video import VideoError, VideoInfo, stacked
 
 # %% ../../nbs/data/35_frames.ipynb #a7cd2d34
 _NUMBERED = re.compile(r'(.*?)(\d+)(\.(?:jpe?g|png))', re.IGNORECASE)
@@ -79,16 +79,17 @@ def _picture(path, mode):
 def _pictures_of(files, numbers, mode, size):
     "The pictures with these numbers, each decoded once: (T, H, W, C)."
     wanted, back = np.unique(numbers, return_inverse=True)
+    shapes = set()
     def chunks():
         for i in range(0, len(wanted), 32):
             pictures = [_picture(files[k], mode) for k in wanted[i:i + 32]]
-            if len(shapes := {p.shape for p in pictures}) > 1:
+            shapes.update(p.shape for p in pictures)
+            if len(shapes) > 1:
                 raise VideoError(f"{Path(files[0]).parent}: its frames have several sizes, {sorted(shapes)[:2]}:"
                                  " extract them again")
             yield np.stack(pictures)
-    try: frames = _stack(chunks(), size)
-    except RuntimeError as error: raise VideoError(f"{Path(files[0]).parent}: {error}") from None
-    return frames[torch.from_numpy(back.reshape(-1))]
+    frames = stacked(chunks(), size)
+    return torch.from_numpy(frames[back.reshape(-1)])
 
 def _info(files, count, fps):
     H, W, C = _picture(files[0], 'RGB').shape
