@@ -15,7 +15,7 @@ from video_convs.data.datasets import Clips, csv_dataset, list_json, list_lines,
 from video_convs.data.frames import FlowFolders, FrameFolders, write_flow, write_frames
 from video_convs.data.motion import MotionConfig, render, sample_params
 from video_convs.data.video import VideoError, write_video
-from video_convs.nets.zoo import InputSpec
+from video_convs.nets.spec import InputSpec
 from video_convs.train.evaluate import load_scores, report
 from video_convs.train.scale_out import open_splits
 

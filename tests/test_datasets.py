@@ -16,7 +16,7 @@ from video_convs.data.datasets import (Broken, Clips, VideoDataset, collate_clip
                                        open_data, split_names)
 from video_convs.data.transforms import FLIPS, Augment, Views
 from video_convs.data.video import write_video
-from video_convs.nets.zoo import InputSpec
+from video_convs.nets.spec import InputSpec
 
 GESTURES = Path(os.environ.get('GESTURES', Path(__file__).parents[2]/'shared/data/gestures'))
 

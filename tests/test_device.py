@@ -19,9 +19,11 @@ from video_convs.data.motion import TASKS, MotionConfig, render, render_batch, s
 from video_convs.data.transforms import Augment, normalise
 from video_convs.data.video import VideoInfo
 from video_convs.nets.bench import bench_networks
-from video_convs.nets.checkpoint import load
+from video_convs.nets.video_net import load
 from video_convs.nets.complexity import complexity
-from video_convs.nets.zoo import InputSpec, create_model, list_models
+from video_convs.nets.registry import list_models
+from video_convs.nets.spec import InputSpec
+from video_convs.weights.create import create_model
 from video_convs.ops.bench import LAYOUTS, OPERATORS, as_graph, bench_operators
 from video_convs.ops.h2cn_blocks import FMCB
 from video_convs.ops.literal import stirred

@@ -16,8 +16,9 @@ from video_convs.cli import main
 from video_convs.data.datasets import Clips, VideoDataset
 from video_convs.data.transforms import Views, parse_views
 from video_convs.data.video import write_video
-from video_convs.nets.checkpoint import save
-from video_convs.nets.zoo import InputSpec, create_model
+from video_convs.checkpoint import save
+from video_convs.nets.spec import InputSpec
+from video_convs.weights.create import create_model
 from video_convs.train.evaluate import (AVERAGES, Scores, bootstrap_interval, ensemble, evaluate, load_scores, mean_over_splits, pair_accuracy,
                                         plot_confusion, report, save_scores, score, wilson_interval, write_submission)
 

@@ -12,7 +12,8 @@ from torch.export import Dim
 from proofs import sized
 from test_zoo import awake
 from video_convs.nets.bninception import CaffePool, Halve
-from video_convs.nets.zoo import FramePool, find_model, list_models
+from video_convs.nets.baselines import FramePool
+from video_convs.nets.registry import find_model, list_models
 from video_convs.ops.aggregation import HFModule
 from video_convs.ops.bench import OPERATORS
 from video_convs.ops.collaborative import STCConv

@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 
 from figures import check_texts
 from video_convs import demo
-from video_convs.nets.zoo import InputSpec
+from video_convs.nets.spec import InputSpec
 from video_convs.train.evaluate import plot_confusion
 from video_convs.train.loop import plot_runs
 

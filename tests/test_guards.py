@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from video_convs.cli import main, parser
 from video_convs.data.transforms import Augment, Views
 from video_convs.guards import LIMITS, Limit, check_number, check_path, finite, printable, read_json
-from video_convs.nets.zoo import Ensemble, InputSpec, VideoNet, create_model
+from video_convs.nets.ensemble import Ensemble
+from video_convs.nets.spec import InputSpec
+from video_convs.nets.video_net import VideoNet
+from video_convs.weights.create import create_model
 from video_convs.train.recipes import Recipe, override
 
 pytestmark = pytest.mark.usefixtures('one_thread')

@@ -24,19 +24,30 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import video_convs
-from video_convs import hub as module
+from video_convs import hub as hub_module
 from video_convs.cli import main
 from video_convs.data.datasets import Clips, VideoDataset, open_data
 from video_convs.data.motion import MotionConfig, render_task
 from video_convs.data.transforms import Views, parse_views
 from video_convs.data.video import write_video
-from video_convs.hub import (card, checkpoint_folder, checkpoint_name, collection, from_pretrained, look, predict,
-                             predict_many, pull, push, push_space, saliency, write_space)
-from video_convs.nets.checkpoint import load, load_weights, read_config, save
-from video_convs.nets.zoo import InputSpec, VideoNet, create_model
+from video_convs.explain.saliency import pixels, saliency
+from video_convs.hub import checkpoint_folder, pull
+from video_convs.nets import model_card as model_card_module
+from video_convs.nets.model_card import model_card
+from video_convs.use import classifier, space
+from video_convs.use.classifier import look, predict, predict_many
+from video_convs.use.publish import checkpoint_name, collection, push
+from video_convs.use.space import push_space, write_space
+from video_convs.checkpoint import load_weights, read_config, save
+from video_convs.nets.video_net import load
+from video_convs.nets.spec import InputSpec
+from video_convs.nets.video_net import VideoNet
+from video_convs.weights.create import create_model
 from video_convs.train.evaluate import Scores, evaluate, report, score
 
 pytestmark = pytest.mark.usefixtures('one_thread')
+def card(folder, repo_id): return model_card(load(folder), folder, repo_id)
+
 SPEC, CLASSES = InputSpec(frames=2, size=16), ['left', 'right', 'still']
 ANSWER = Scores(z := torch.eye(3)[[0, 1, 2, 2]], z.softmax(1), torch.tensor([0, 1, 2, 0]), tuple('wxyz'), tuple(CLASSES))
 
@@ -81,7 +92,7 @@ def bits(net): return {key: value.numpy().tobytes() for key, value in net.state_
 def test_a_network_comes_back_bit_by_bit(hub, api, name):
     page = push(make(), name, api=api, recipe={'epochs': 3})
     assert page == f'{hub.url}/{name}'
-    twin = from_pretrained(name, api=api)
+    twin = VideoNet.from_pretrained(name, api=api)
     assert bits(twin) == bits(make()) and twin.config() == make().config() and not twin.training
     assert read_config(pull(name, api=api))['recipe'] == {'epochs': 3}
 
@@ -103,7 +114,7 @@ def test_an_interrupted_push_does_not_send_the_weights_again(hub, api, name):
     with pytest.raises(ValueError, match='the Hub answers 500'): push(model, name, api=api)
     assert len(hub.asked('PUT', '/lfs/')) == 1
     push(model, name, api=api)
-    assert len(hub.asked('PUT', '/lfs/')) == 1 and bits(from_pretrained(name, api=api)) == bits(model)
+    assert len(hub.asked('PUT', '/lfs/')) == 1 and bits(VideoNet.from_pretrained(name, api=api)) == bits(model)
 
 def test_nothing_new_is_no_commit(hub, api, run, name):
     push(run, name, api=api), push(run, name, api=api)
@@ -123,11 +134,11 @@ def test_revisions(hub, api, name):
     first = api.model_info(name).sha
     hub.repos['model', name].refs['v1.0'] = first
     push(new, name, api=api)
-    assert bits(from_pretrained(name, api=api)) == bits(new)
+    assert bits(VideoNet.from_pretrained(name, api=api)) == bits(new)
     for where in (dict(revision=first), dict(revision='v1.0')):
-        assert bits(from_pretrained(name, api=api, **where)) == bits(old)
+        assert bits(VideoNet.from_pretrained(name, api=api, **where)) == bits(old)
     assert checkpoint_folder(f'{name}@v1.0', api=api).name == first
-    assert bits(from_pretrained(name, 'v1.0', local_files_only=True, api=api)) == bits(old)
+    assert bits(VideoNet.from_pretrained(name, 'v1.0', local_files_only=True, api=api)) == bits(old)
 
 def test_into_a_folder(hub, api, run, name, tmp_path):
     push(run, name, api=api)
@@ -137,7 +148,7 @@ def test_into_a_folder(hub, api, run, name, tmp_path):
     with pytest.raises(ValueError, match='run holds a checkpoint that was not pulled: choose another folder'): pull(name, to=run, api=api)
 
 def test_a_network_of_a_class_of_its_own_is_not_needed(run):
-    assert bits(from_pretrained(run)) == bits(from_pretrained(str(run))) == bits(make())
+    assert bits(VideoNet.from_pretrained(run)) == bits(VideoNet.from_pretrained(str(run))) == bits(make())
 
 # --- a bad line
 
@@ -150,7 +161,7 @@ def test_patience(hub, api, name, status, headers):
     "Each step of a push and a pull is refused once."
     hub.faults += [Fault(*step, status=status, headers=headers) for step in STEPS]
     push(make(), name, api=api)
-    assert bits(from_pretrained(name, api=api)) == bits(make())
+    assert bits(VideoNet.from_pretrained(name, api=api)) == bits(make())
     assert not [fault.path for fault in hub.faults if fault.times]
 
 def test_a_broken_download_goes_on_where_it_broke(hub, api, run, name):
@@ -166,7 +177,7 @@ def test_a_pull_that_failed_keeps_what_was_complete(hub, api, run, name):
     with pytest.raises(ValueError, match='the Hub answers 500'): pull(name, api=api)
     with pytest.raises(ValueError, match='not on this machine'): pull(name, local_files_only=True, api=api)
     hub.faults.clear(), hub.requests.clear()
-    assert bits(from_pretrained(name, api=api)) == bits(make())
+    assert bits(VideoNet.from_pretrained(name, api=api)) == bits(make())
     assert not hub.asked('GET', '/resolve/.*config.json')
 
 @pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='no signals here')
@@ -245,18 +256,18 @@ def test_folders_of_this_machine_stay_here(hub, api, run, name):
     found = {'a.mp4': f'a.mp4 {why}', 'a.mp4+': f'a.mp4 {why}'}
     assert json.loads(theirs['evaluate_test.json']) == report(ANSWER) | {'missing': found}
     assert [json.loads(line) for line in theirs['log.jsonl'].splitlines()] == [{'epoch': 1, 'seconds': 90, 'skipped': found}]
-    assert {file: (run/file).read_bytes() for file in mine} == mine and bits(from_pretrained(name, api=api)) == bits(make())
+    assert {file: (run/file).read_bytes() for file in mine} == mine and bits(VideoNet.from_pretrained(name, api=api)) == bits(make())
 
 @pytest.mark.parametrize('text, public', [
     ('/media/me/a b/c.mp4 is empty', 'c.mp4 is empty'), (r'D:\clips\c.mp4', 'c.mp4'), (r'\\server\share\c.mp4', 'c.mp4'),
     ('../../me/c.mp4', 'c.mp4'), ('PATH:/a/b', 'PATH:b'), ('data/clips/c.mp4', 'data/clips/c.mp4'), ('hf.co/a/b', 'hf.co/a/b'),
     ('https://a.b/c/d', 'https://a.b/c/d'), ('1/2', '1/2'), ('left / right / up', 'left / right / up'), ('layer?.*.conv1', 'layer?.*.conv1')])
-def test_public(text, public): assert module._public(text) == public
+def test_public(text, public): assert hub_module.without_folders(text) == public
 
 def test_classes_keep_their_names(hub, api, name):
     names = ['/m/02mk9', '/m/04rlf', '../a/b']
     push(create_model('tsn_tiny', 3, classes=names, input_spec=SPEC), name, api=api)
-    assert list(from_pretrained(name, api=api).classes) == names
+    assert list(VideoNet.from_pretrained(name, api=api).classes) == names
 
 @pytest.mark.parametrize('file, content, message', [
     ('evaluate_test.json', '{', 'evaluate_test.json is not JSON .*: write it again, or remove it'),
@@ -282,9 +293,9 @@ def test_a_damaged_page_is_not_published(hub, api, run, name, file, content, mes
     (WRITER, 'pull("a/b/c", api=api)', "'a/b/c' is no name of a repository"),
     (WRITER, 'pull("user/whole", to=run/"config.json"/"x", api=api)', 'x could not be written to .*: make room, or choose another folder'),
     (WRITER, 'pull("user/there", local_files_only=True, api=api)', 'user/there is not on this machine: pull it once'),
-    (WRITER, 'from_pretrained("runs/mine", api=api)', "there is no folder 'runs/mine'"),
-    (WRITER, 'from_pretrained("../mine", api=api)', "there is no folder '../mine'"),
-    (WRITER, 'from_pretrained(Path("user/there"), api=api)', "there is no folder 'user/there'"),
+    (WRITER, 'VideoNet.from_pretrained("runs/mine", api=api)', "there is no folder 'runs/mine'"),
+    (WRITER, 'VideoNet.from_pretrained("../mine", api=api)', "there is no folder '../mine'"),
+    (WRITER, 'VideoNet.from_pretrained(Path("user/there"), api=api)', "there is no folder 'user/there'"),
     (WRITER, 'predict_many([], run)', 'name one file or more'),
     (WRITER, 'predict_many(["x"], run, batch_size=0)', 'batch_size must be a whole number from 1 to 1,000,000, got 0'),
     (WRITER, 'predict("x", run, topk=0)', 'topk must be a whole number from 1 to 1,000,000, got 0'),
@@ -322,7 +333,7 @@ def test_the_environment_can_forbid_the_network(hub, api, monkeypatch):
     ({'..\\x': b''}, {}, 'outside its folder'),
     ({}, dict(auto_map={'AutoModel': 'm.Net'}), r'asks for code of its own \(auto_map\)'),
     ({}, dict(trust_remote_code=True), 'asks for code of its own'),
-    ({}, dict(name='hgc_tinny'), "does not know, 'hgc_tinny'; near matches: hgc_tiny"), ({}, dict(name=3), 'does not know, 3'),
+    ({}, dict(name='hgc_tinny'), "no network is called 'hgc_tinny'; near matches: hgc_tiny"), ({}, dict(name=3), 'no network is called 3'),
     ({}, dict(variant={'pretrained': '/etc/passwd'}), "no variant 'pretrained'"),
     ({}, dict(variant={'num_classes': 9}), "no variant 'num_classes'"), ({}, dict(variant=[1]), 'cannot be built'),
     ({}, dict(num_classes=5, classes=None), 'knows 3 classes, the network has 5: its config.json is of another checkpoint'),
@@ -335,7 +346,7 @@ def test_the_environment_can_forbid_the_network(hub, api, monkeypatch):
 def test_a_strange_repository_is_refused(hub, api, run, name, files, config, message):
     page = json.dumps({**read_config(run), **config}).encode() if config is not None else b''
     hub.put(name, {'config.json': page, 'model.safetensors': (run/'model.safetensors').read_bytes(), **files})
-    with pytest.raises(ValueError, match=message) as error: from_pretrained(name, api=api)
+    with pytest.raises(ValueError, match=message) as error: VideoNet.from_pretrained(name, api=api)
     assert '\n' not in str(error.value)
     if 'config.json' not in files and files and 'model.safetensors' not in files:
         assert not hub.asked('GET', '/resolve/')  # nothing was fetched
@@ -403,13 +414,13 @@ def test_two_files_that_do_not_belong_together(run, tmp_path):
 REVISIONS = ['c/../../d', '../d', '..', '', 'a..b', 'a//b', '/a', 'a/', 'a.lock', 'a/.b', '.a', 'a b', 'a?b', 'a#b', 'a%2e', 'ä', 'a\nb', '-a', 'x' * 251]
 @pytest.mark.parametrize('revision', REVISIONS)
 def test_revisions_follow_the_rules(hub, api, revision):
-    for call in (lambda: pull('a/b', revision, api=api), lambda: checkpoint_folder(f'a/b@{revision}', api=api), lambda: from_pretrained('a/b', revision, api=api)):
+    for call in (lambda: pull('a/b', revision, api=api), lambda: checkpoint_folder(f'a/b@{revision}', api=api), lambda: VideoNet.from_pretrained('a/b', revision, api=api)):
         with pytest.raises(ValueError, match='is no revision of a/b: it is a branch, a tag or a commit') as error: call()
         assert '\n' not in str(error.value)
     assert not hub.requests
 
 def test_honest_revisions():
-    for revision in (None, 'main', 'v1.0', 'refs/pr/1', 'feature/x-y_z', 'a' * 40): module._check_revision('a/b', revision)
+    for revision in (None, 'main', 'v1.0', 'refs/pr/1', 'feature/x-y_z', 'a' * 40): hub_module._check_revision('a/b', revision)
 
 def test_the_commit_that_was_checked_is_fetched(hub, api, run, name):
     "Although the branch moves in between, to a repository with a pickle and another page."
@@ -430,19 +441,19 @@ def test_paths_never_become_names(hub, api, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path/'mine').mkdir()
     for path in ('mine/run', 'runs/x', './x', '../x', '/x', '~/x', '.x/y', 'mine/run@main'):
-        for call in (lambda: from_pretrained(path, api=api), lambda: predict('a.mp4', path)):
+        for call in (lambda: VideoNet.from_pretrained(path, api=api), lambda: predict('a.mp4', path)):
             with pytest.raises(ValueError, match=f"there is no folder '{path.removeprefix('./')}'"): call()
     assert not hub.requests
 
 @pytest.mark.parametrize('where', ['x' * 300, 'x' * 300 + '/y', 'y/' * 3000, 'a\0b', ''])
 def test_names_beyond_the_disk(where):
-    for call in (lambda: from_pretrained(where), lambda: load(where), lambda: save(make(), where)):
+    for call in (lambda: VideoNet.from_pretrained(where), lambda: load(where), lambda: save(make(), where)):
         with pytest.raises(ValueError, match='too long for a disk|zero byte|is empty'): call()
 
 def test_the_text_of_a_stranger_is_printed_harmless(tmp_path, videos, capsys, monkeypatch):
     names = ['left\x1b[31m', 'right\u202e', 'still\nx']
     folder = str(save(create_model('tsn_tiny', 3, classes=names, input_spec=SPEC), tmp_path/'x'))
-    monkeypatch.setattr(module, '_read', lambda *args: torch.zeros(1, 3, 2, 16, 16))
+    monkeypatch.setattr(classifier.Classifier, 'clips', lambda *args: torch.zeros(1, 3, 2, 16, 16))
     for options in ([], ['--csv']):
         assert main(['predict', folder, str(videos[0]), *options]) == 0
         said = capsys.readouterr().out
@@ -455,7 +466,7 @@ def test_the_text_of_a_stranger_is_printed_harmless(tmp_path, videos, capsys, mo
 
 def test_a_space_pins_what_made_it(run, monkeypatch):
     for about, pinned in [(dict(commit='a' * 40), 'a' * 40), (dict(commit='a' * 40 + '-dirty'), 'v0.3.2'), ({}, 'v0.3.2')]:
-        monkeypatch.setattr(module, 'about_code', lambda: about | dict(versions=dict(video_convs='0.3.2')))
+        monkeypatch.setattr(space, 'about_code', lambda: about | dict(versions=dict(video_convs='0.3.2')))
         text = (write_space(run, 'user/name')/'requirements.txt').read_text()
         assert text == f'video_convs @ git+https://github.com/video-convs/video_convs@{pinned}\n'
 
@@ -472,7 +483,7 @@ def test_code_is_not_even_fetched(hub, api, run, name):
 
 @given(st.lists(st.text('./\\ab', max_size=8), max_size=4))
 def test_no_name_leads_outside(names):
-    try: module._check_names('user/x', [*names, 'config.json', 'model.safetensors'])
+    try: hub_module._check_names('user/x', [*names, 'config.json', 'model.safetensors'])
     except ValueError: return
     root = Path.cwd()
     assert all(Path(os.path.normpath(root/name)).is_relative_to(root) for name in names)
@@ -503,17 +514,17 @@ def test_a_card_of_nothing_says_so(tmp_path):
     ('tsn_resnet50', {}, 'something-v1', '19.7 % (H2CN, Fig. 3; STH, Table 2; STC, Table IV), 17.7 % (STC, Table II)'),
     ('h2cn_resnet50', dict(fmcb_slope=2), 'something-v1', 'none printed'), ('stc_resnet50', {}, 'my videos', 'none printed')])
 def test_the_papers_numbers(name, options, data, want):
-    with torch.device('meta'): assert module._printed(create_model(name, 174, **options), data, 'top1') == want
+    with torch.device('meta'): assert model_card_module._printed(create_model(name, 174, **options), data, 'top1') == want
 
 def test_the_papers_numbers_stand_beside(run, monkeypatch):
-    monkeypatch.setattr(module, '_printed', lambda model, data, metric: f'{metric} of {data}')
+    monkeypatch.setattr(model_card_module, '_printed', lambda model, data, metric: f'{metric} of {data}')
     assert '| 3 of 4 | 1x1 | top1 of motion-reversal |' in card(run, 'user/name')
     (run/'evaluate_test.json').write_text(json.dumps(report(ANSWER) | {'views': '10x3'}))
     assert '| 3 of 4 | 10x3 |  |' in card(run, 'user/name')
 
 @pytest.mark.parametrize('data, words', [('Something-Something V2', 'licence of its own'), ('EPIC-KITCHENS-55', 'not for commercial'),
                                          ('my videos', 'not recorded'), ('motion-order', 'Apache-2.0')])
-def test_terms(data, words): assert words in module._terms(data)
+def test_terms(data, words): assert words in model_card_module._terms(data)
 
 def test_metrics_without_a_report(tmp_path):
     text = card(save(make(), tmp_path/'x', metrics={'top1': .5}, hardware='2 CPU cores', data='gestures', start='imagenet'), 'user/x')
@@ -549,13 +560,13 @@ OURS = Path(__file__).parent.parent/'data/checkpoints'
 @pytest.mark.parametrize('folder', sorted(page.parent for page in OURS.glob('*/config.json')), ids=lambda f: f.name)
 def test_our_checkpoints(folder):
     "Each lies in its folder as it would lie on the Hub. With no folders there is nothing to test."
-    model, config, sizes = from_pretrained(folder), read_config(folder), {p.name: p.stat().st_size for p in folder.iterdir()}
+    model, config, sizes = VideoNet.from_pretrained(folder), read_config(folder), {p.name: p.stat().st_size for p in folder.iterdir()}
     assert folder.name == checkpoint_name(model, config['data']) and f'`{folder.name}`' in collection(OURS)
-    assert sum(sizes.values()) <= 10e6 and all(any(fnmatch(file, known) for known in module.FILES) for file in sizes), sizes
+    assert sum(sizes.values()) <= 10e6 and all(any(fnmatch(file, known) for known in hub_module.FILES) for file in sizes), sizes
     results = {(r.dataset_split, r.metric_value) for r in ModelCard.load(folder/'README.md').data.eval_results}
-    for split, found in module._reports(folder).items(): assert (split, round(found['top1']['accuracy'], 4)) in results
+    for split, found in model_card_module.reports_of(folder).items(): assert (split, round(found['top1']['accuracy'], 4)) in results
     for file in folder.glob('*.json*'):
-        sent, lies = (b''.join(text.split()) for text in (module._outgoing(file), file.read_bytes()))
+        sent, lies = (b''.join(text.split()) for text in (hub_module._outgoing(file), file.read_bytes()))
         assert sent == lies, f'{file.name} names folders of a machine'
 
 @pytest.mark.parametrize('part', [6, pytest.param(1, marks=pytest.mark.slow)], ids=['a sixth', 'all'])
@@ -564,7 +575,7 @@ def test_our_checkpoints_are_as_good_as_they_say(folder, part, tmp_path):
     "The videos that they were tested on, rendered again. In a part of them no more can be wrong than in all."
     rendered, said = read_config(folder)['rendered'], json.loads((folder/'evaluate_test.json').read_bytes())['top1']
     render_task(rendered['task'], tmp_path, 0, said['videos'] // part, MotionConfig(**rendered['config']), progress=False)
-    model = from_pretrained(folder)
+    model = VideoNet.from_pretrained(folder)
     found = evaluate(model, Clips(open_data(tmp_path, 'test'), model.input_spec, train=False), progress=False)['top1']
     wrong, wrong_in_all = (n['videos'] - n['right'] for n in (found, said))
     assert said['videos'] == rendered['test'] and found['videos'] == said['videos'] // part
@@ -578,7 +589,7 @@ def test_predict_takes_all_three(hub, api, run, name, videos, monkeypatch):
     answer = predict(videos[0], make())
     assert [c for c, _ in answer] and sum(p for _, p in answer) == pytest.approx(1, abs=1e-5)
     assert answer == predict(str(videos[0]), run) == video_convs.predict(videos[0], str(run))
-    monkeypatch.setattr(module, 'HfApi', lambda **_: HfApi(endpoint='http://127.0.0.1:9', token=False))
+    monkeypatch.setattr(hub_module, 'HfApi', lambda **_: HfApi(endpoint='http://127.0.0.1:9', token=False))
     assert answer == predict(videos[0], name)  # without a network
 
 def test_predict_many(videos, tmp_path):
@@ -597,8 +608,8 @@ def test_predict_is_what_the_evaluation_says(videos):
     for views, average in ((Views(), 'logits'), (parse_views('2x3', resize=20), 'probabilities')):
         s = score(model, Clips(data, SPEC, train=False, views=views))
         p = (s.logits.softmax(1) if average == 'logits' else s.probabilities)
-        answers, failed = predict_many(videos, model, 3, views, average, batch_size=4)
-        assert not failed and dict(predict(videos[0], model, 3, views, average)) == pytest.approx(dict(answers[str(videos[0])]))
+        answers, failed = predict_many(videos, model, 3, views=views, average=average, batch_size=4)
+        assert not failed and dict(predict(videos[0], model, 3, views=views, average=average)) == pytest.approx(dict(answers[str(videos[0])]))
         for row, answer in zip(p, answers.values()):
             assert [c for c, _ in answer] == [CLASSES[i] for i in row.argsort(descending=True)]
             assert np.allclose([q for _, q in answer], row.sort(descending=True).values, atol=1e-5)
@@ -632,7 +643,7 @@ def test_a_frame_that_does_not_decode_is_named(videos, tmp_path):
 @pytest.mark.skipif(not hasattr(signal, 'SIGSTOP'), reason='no signals here')
 def test_a_file_that_hangs_costs_only_itself(videos):
     predict(videos[0], make(), timeout=1.5)
-    module._decoder(1.5)._process.send_signal(signal.SIGSTOP)
+    classifier._decoder(1.5)._process.send_signal(signal.SIGSTOP)
     answers, failed = predict_many(videos, make(), timeout=1.5)
     assert list(answers) == [str(v) for v in videos[1:]] and 'no answer from the decoder after 1.5 s' in failed[str(videos[0])]
 
@@ -642,7 +653,7 @@ def test_evaluate_takes_a_name_on_the_hub(hub, api, run, name, videos, tmp_path,
         (tmp_path/'data'/'test'/c/'a.mp4').write_bytes(videos[CLASSES.index(c)].read_bytes())
     (tmp_path/'data'/'classes.txt').write_text('\n'.join(CLASSES))
     push(run, name, api=api)
-    monkeypatch.setattr(module, 'HfApi', lambda **_: api)
+    monkeypatch.setattr(hub_module, 'HfApi', lambda **_: api)
     monkeypatch.chdir(tmp_path)
     assert main(['evaluate', name, '--data', 'data']) == 0
     assert 'Written to evaluate_test.safetensors and evaluate_test.json' in capsys.readouterr().out  # not into the Hub's cache
@@ -671,7 +682,7 @@ def test_look(videos, spec):
     mean, std = (torch.tensor(v).view(-1, 1, 1, 1) for v in (spec.mean, spec.std))
     raw = (clip * spec.value_range - mean) / std
     want = (clip.flip(0) if spec.channel_order == 'bgr' else clip).movedim(0, -1)
-    assert torch.allclose(module._pictures(raw, spec), want, atol=1e-5)
+    assert torch.allclose(pixels(raw, spec), want, atol=1e-5)
 
 def test_look_needs_pictures(videos):
     with pytest.raises(ValueError, match='use a network for RGB'):
@@ -683,7 +694,7 @@ def test_the_space(hub, api, run, videos, monkeypatch):
     parts = {name: MagicMock() for name in ('Blocks', 'Markdown', 'Row', 'Video', 'Label', 'Button', 'Gallery')}
     vars(gradio).update(parts, Error=type('Error', (Exception,), {}))
     monkeypatch.setitem(sys.modules, 'gradio', gradio)
-    monkeypatch.setattr(module, 'from_pretrained', lambda where, **_: load(run))
+    monkeypatch.setattr(VideoNet, 'from_pretrained', lambda where, **_: load(run))
     app = {'__name__': 'app'}
     exec(compile((space/'app.py').read_text(), 'app.py', 'exec'), app)
     labels, gallery = app['classify'](str(videos[0]))

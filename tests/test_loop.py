@@ -17,8 +17,11 @@ import torch
 
 from video_convs.data.datasets import Clips, open_data
 from video_convs.data.motion import MotionConfig, render_task
-from video_convs.nets.checkpoint import load, read_config
-from video_convs.nets.zoo import InputSpec, create_model, list_models
+from video_convs.checkpoint import read_config
+from video_convs.nets.video_net import load
+from video_convs.nets.registry import list_models
+from video_convs.nets.spec import InputSpec
+from video_convs.weights.create import create_model
 from video_convs.train import loop
 from video_convs.train.evaluate import score
 from video_convs.train.loop import (check_task, clip_loss, epoch_batches, find_device, make_optimizer, parameter_groups, plot_runs,

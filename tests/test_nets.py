@@ -17,11 +17,13 @@ from torchvision.models import mobilenet_v2, resnet18, resnet50, vgg16
 from video_convs.clips import Clipwise, clip_length, fold, unfold
 from video_convs.nets.backbones import BACKBONES, adapt_first_conv, find_backbone, tiny, trunk
 from video_convs.nets.bninception import BNInception, ECOLite, to_caffe
-from video_convs.nets.checkpoint import load, load_weights, read_config, save, write_atomic
+from video_convs.checkpoint import load_weights, read_config, save
+from video_convs.nets.video_net import load
+from video_convs.utils import write_atomic
 from video_convs.nets.complexity import complexity, human
 from video_convs.nets.res2net import res2net50
 from video_convs.nets.surgery import insert_after, insert_before, match, replace, suggest
-from video_convs.nets.zoo import create_model
+from video_convs.weights.create import create_model
 from video_convs.ops.hourglass import HgC
 from video_convs.ops.rivals import TAM, TIN
 from video_convs.ops.temporal import TemporalConv, TemporalShift

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from video_convs.nets.complexity import CONVENTIONS, complexity
-from video_convs.nets.zoo import create_model, list_models, variants
+from video_convs.nets.registry import list_models, variants
+from video_convs.weights.create import create_model
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 

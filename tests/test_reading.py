@@ -15,8 +15,10 @@ from video_convs.data.datasets import Clips, open_data
 from video_convs.data.sampling import clip_indices, segments
 from video_convs.data.transforms import Augment, Views
 from video_convs.data.video import Decoder, VideoError, check_video, probe, read_frames, write_video
-from video_convs.nets.checkpoint import load, save
-from video_convs.nets.zoo import InputSpec, create_model
+from video_convs.checkpoint import save
+from video_convs.nets.video_net import load
+from video_convs.nets.spec import InputSpec
+from video_convs.weights.create import create_model
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 

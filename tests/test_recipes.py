@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from video_convs.data.transforms import Augment
-from video_convs.nets.zoo import find_model
+from video_convs.nets.registry import find_model
 from video_convs.train.recipes import CHOICES, Recipe, find_recipe, learning_rate, list_recipes, override, recipe_table
 
 pytestmark = pytest.mark.usefixtures('one_thread')

@@ -10,7 +10,7 @@ from hypothesis import assume, given, strategies as st
 from video_convs.data import frames, video
 from video_convs.data.frames import write_frames
 from video_convs.data.sampling import MICRO, RULES, clip_indices, dense, micro_clips, moments, sample_rng, segments
-from video_convs.nets.zoo import InputSpec
+from video_convs.nets.spec import InputSpec
 
 lengths, clips, seeds = st.integers(1, 100_000), st.integers(1, 64), st.integers(0, 2**32)
 short = st.integers(1, 12) | lengths

@@ -20,9 +20,11 @@ from video_convs.data.datasets import Clips, open_data
 from video_convs.data.frames import write_flow, write_frames
 from video_convs.data.motion import MotionConfig, render_task
 from video_convs.data.transforms import Augment, Views
-from video_convs.nets.checkpoint import load, read_config, save
-from video_convs.nets.official import to_official
-from video_convs.nets.zoo import InputSpec, create_model
+from video_convs.checkpoint import read_config, save
+from video_convs.nets.video_net import load
+from video_convs.weights.convert import to_official
+from video_convs.nets.spec import InputSpec
+from video_convs.weights.create import create_model
 from video_convs.train import scale_out
 from video_convs.train.loop import rank, read_log, skipped_videos, train
 from video_convs.train.recipes import Recipe, find_recipe, override

@@ -13,9 +13,11 @@ from hub_server import WRITER, Hub
 from huggingface_hub import HfApi
 
 from video_convs.data.video import write_video
-from video_convs.hub import push, write_space
-from video_convs.nets.checkpoint import save
-from video_convs.nets.zoo import InputSpec, create_model
+from video_convs.use.publish import push
+from video_convs.use.space import write_space
+from video_convs.checkpoint import save
+from video_convs.nets.spec import InputSpec
+from video_convs.weights.create import create_model
 
 pytest.importorskip('gradio')
 webdriver = pytest.importorskip('selenium.webdriver')

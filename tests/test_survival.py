@@ -15,7 +15,8 @@ from video_convs.cli import main
 from video_convs.data import datasets
 from video_convs.data.datasets import Clips, folder_dataset, loader
 from video_convs.data.video import write_video
-from video_convs.nets.zoo import InputSpec, create_model
+from video_convs.nets.spec import InputSpec
+from video_convs.weights.create import create_model
 from video_convs.train.loop import read_log, train
 from video_convs.train.recipes import Recipe
 

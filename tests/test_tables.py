@@ -16,7 +16,7 @@ from video_convs.data.datasets import (Clips, VideoDataset, _holdout, csv_datase
                                        list_text, name_hash, open_data, split_names, video_name)
 from video_convs.data.motion import MotionConfig, render_task
 from video_convs.data.video import read_frames
-from video_convs.nets.checkpoint import load
+from video_convs.nets.video_net import load
 from video_convs.train.evaluate import report, score
 from video_convs.train.loop import trained_on
 from video_convs.train.scale_out import run_training

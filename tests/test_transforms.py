@@ -12,7 +12,7 @@ from video_convs.data.motion import MotionConfig, render_batch
 from video_convs.data.transforms import (CROPS, FLIPS, PLACES, Augment, Views, area_box, check_flips, corner_box, crop_resize,
                                          eval_box, eval_transform, flip, normalise, parse_views, relabel, resize,
                                          train_transform)
-from video_convs.nets.zoo import InputSpec
+from video_convs.nets.spec import InputSpec
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 

@@ -12,9 +12,14 @@ from torch import nn
 
 from video_convs.clips import Clipwise
 from video_convs.data.transforms import normalise
-from video_convs.nets.checkpoint import load, save
-from video_convs.nets.zoo import _ENTRIES as ENTRIES
-from video_convs.nets.zoo import Ensemble, InputSpec, VideoNet, create_model, find_model, list_models, register, variants
+from video_convs.checkpoint import save
+from video_convs.nets.video_net import load
+from video_convs.nets.registry import ENTRIES
+from video_convs.nets.ensemble import Ensemble
+from video_convs.nets.registry import find_model, list_models, register, variants
+from video_convs.nets.spec import InputSpec
+from video_convs.nets.video_net import VideoNet
+from video_convs.weights.create import create_model
 from video_convs.ops.rivals import TIN
 
 SIZE, T = 32, 4  # 32 pixels leave one at the end of a ResNet: the smallest map, where layouts are easily mistaken
@@ -40,7 +45,7 @@ def same(a, b, tolerance=1e-5): torch.testing.assert_close(a, b, atol=tolerance,
 def representatives():
     "One network for each operator and head, which the registry names first, and one for each kind of place."
     first = {}
-    for name in ENTRIES: first.setdefault((find_model(name).put, find_model(name).head), name)
+    for name in ENTRIES: first.setdefault((find_model(name).build, find_model(name).head), name)
     return {*first.values(), 'hgc_resnet18', 'sth_mobilenet_v2'}
 
 QUICK = representatives()
@@ -345,8 +350,7 @@ def test_a_network_of_your_own(clip):
         assert list_models('plain_*') == ['plain_tiny']
         assert create_model('plain_tiny', 5, width=2).config()['width'] == 2
     finally:
-        from video_convs.nets import zoo
-        del zoo._ENTRIES['plain_tiny']
+        del ENTRIES['plain_tiny']
 
 def test_a_registration_that_would_not_work():
     def late(trunk, card, width): return trunk

@@ -128,7 +128,7 @@ def learn(name, run, args):
     import torch
     from video_convs.data.motion import TASKS
     from video_convs.data.transforms import Augment
-    from video_convs.nets.zoo import create_model
+    from video_convs.weights.create import create_model
     from video_convs.train.loop import autocast_type, make_optimizer, memory_gb, step
     from video_convs.train.recipes import Recipe, learning_rate
     wait = torch.cuda.synchronize if run.cuda else lambda: None
@@ -196,7 +196,7 @@ def nets(run, args):
     "A line for each network and setting: both modes, with memory."
     import torch
     from video_convs.nets.bench import clip_for, network_pass
-    from video_convs.nets.zoo import create_model
+    from video_convs.weights.create import create_model
     from video_convs.ops.bench import race
     frames, size, batch, rounds = (4, 32, 1, 1) if args.tiny else (args.frames, args.size, 8, 5)
     made = {}

@@ -11,10 +11,14 @@ import torch
 from video_convs.data.datasets import Clips, open_data
 from video_convs.data.motion import MotionConfig, render_task
 from video_convs.data.transforms import Augment
-from video_convs.hub import FILES, card, checkpoint_name
-from video_convs.nets.checkpoint import load, read_config
+from video_convs.hub import FILES
+from video_convs.nets.model_card import model_card
+from video_convs.use.publish import checkpoint_name
+from video_convs.checkpoint import read_config
+from video_convs.nets.video_net import load
 from video_convs.nets.complexity import complexity
-from video_convs.nets.zoo import InputSpec, create_model
+from video_convs.nets.spec import InputSpec
+from video_convs.weights.create import create_model
 from video_convs.train.evaluate import evaluate
 from video_convs.train.loop import about_code, train
 from video_convs.train.recipes import Recipe

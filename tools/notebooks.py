@@ -4,7 +4,8 @@ from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
 nbs = root/'nbs'
-rooms = {'': 'Start here', 'ops': 'Operators', 'nets': 'Networks', 'data': 'Data', 'train': 'Training', 'results': 'Results'}
+rooms = {'': 'Start here', 'ops': 'Operators', 'nets': 'Networks', 'weights': 'Weights', 'data': 'Data', 'train': 'Training',
+         'explain': 'Explaining', 'use': 'Using a network', 'results': 'Results'}
 
 def number(path):
     "The number in front of a notebook's name; a page without one (the index) comes last."
@@ -14,7 +15,7 @@ def number(path):
 def reading_order():
     "All notebooks, as the reader should meet them."
     paths = [p for p in nbs.rglob('*.ipynb') if not any(part[0] in '._' for part in p.relative_to(nbs).parts)]
-    return sorted(paths, key=lambda p: (number(p), p))
+    return sorted(paths, key=lambda p: (number(p), p.name))
 
 def page(path):
     "The page a notebook becomes on the site: its path without the number, `ops/11_hourglass` → `ops/hourglass`."

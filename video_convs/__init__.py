@@ -9,9 +9,10 @@ _home = {
     'STHConv': 'ops.hybrid', 'HFModule': 'ops.aggregation',
     **dict.fromkeys(['STCConv', 'TemporalRefinement', 'SpatialRefinement'], 'ops.collaborative'),
     **dict.fromkeys(['GSTConv', 'TIN', 'MotionExcitation', 'MultipleTemporalAggregation', 'TAM'], 'ops.rivals'),
-    **dict.fromkeys(['VideoNet', 'InputSpec', 'Ensemble', 'create_model', 'list_models'], 'nets.zoo'),
-    **dict.fromkeys(['from_official', 'to_official', 'list_pretrained'], 'nets.official'),
-    'complexity': 'nets.complexity', 'predict': 'hub',
+    'VideoNet': 'nets.video_net', 'InputSpec': 'nets.spec', 'Ensemble': 'nets.ensemble', 'list_models': 'nets.registry',
+    **dict.fromkeys(['from_official', 'to_official'], 'weights.convert'),
+    'list_pretrained': 'weights.public', 'create_model': 'weights.create',
+    'complexity': 'nets.complexity', **dict.fromkeys(['Classifier', 'predict'], 'use.classifier'),
 }
 __all__ = list(_home)
 

@@ -96,7 +96,7 @@ def train(args) -> None:
 
 def _next(args) -> str:
     "The command that tests a run on the whole split as its training did, where there is one."
-    from video_convs.nets.checkpoint import read_config
+    from video_convs.checkpoint import read_config
     tested = read_config(args.out).get('tested')
     if not tested or args.fold: return ''
     options, resize = [f'{k}={json.dumps(v).strip(chr(34))}' for k, v in tested['options'].items()], tested['resize']
@@ -153,7 +153,8 @@ def evaluate(args) -> None:
     from video_convs.data.datasets import Clips, open_data
     from video_convs.data.transforms import parse_views
     from video_convs.hub import checkpoint_folder
-    from video_convs.nets.checkpoint import load, write_atomic
+    from video_convs.nets.video_net import load
+    from video_convs.utils import write_atomic
     from video_convs.train.evaluate import (mean_over_splits, refuse_missing, refuse_seen, report, save_scores,
                                             score, seen_videos)
     from video_convs.train.loop import find_device, trained_on
@@ -213,7 +214,7 @@ def evaluate(args) -> None:
 # %% ../nbs/70_cli.ipynb #19ec0291
 def ensemble(args) -> None:
     "The report of several files of scores together."
-    from video_convs.nets.checkpoint import write_atomic
+    from video_convs.utils import write_atomic
     from video_convs.train.evaluate import ensemble, load_scores, refuse_missing, report, save_scores
     scores = ensemble(*map(load_scores, args.scores), weights=args.weights)
     refuse_missing(scores, args.allow_missing)
@@ -253,9 +254,10 @@ def submit(args) -> None:
 def predict(args) -> None:
     "Classify videos."
     from video_convs.data.transforms import parse_views
-    from video_convs.hub import predict_many
+    from video_convs.use.classifier import predict_many
     views, n = parse_views(args.views, rule=args.rule, resize=args.resize and _size(args.resize)), len(args.video)
-    answers, failed = predict_many(args.video, args.checkpoint, args.topk, views, args.average, args.timeout, args.batch_size)
+    answers, failed = predict_many(args.video, args.checkpoint, args.topk, views=views, average=args.average, timeout=args.timeout,
+                                   batch_size=args.batch_size)
     answers = {video: answer if isinstance(answer, dict) else {'': answer} for video, answer in answers.items()}
     if args.csv: _write_answers(answers)
     for video, tasks in answers.items() if not args.csv else ():
@@ -276,7 +278,8 @@ def _write_answers(answers: dict[str, dict]) -> None:
 # %% ../nbs/70_cli.ipynb #c6eae457
 def publish(args) -> None:
     "Put a checkpoint on the Hugging Face Hub."
-    from video_convs.hub import push, push_space, write_space
+    from video_convs.use.publish import push
+    from video_convs.use.space import push_space, write_space
     print(f"Published: {push(args.checkpoint, args.repo_id, args.private)}")
     space = write_space(args.checkpoint, args.repo_id)
     if args.space: print(f"Published: {push_space(space, args.space, args.private)}")
@@ -285,7 +288,7 @@ def publish(args) -> None:
 def pull(args) -> None:
     "Fetch a checkpoint from the Hugging Face Hub."
     from video_convs.hub import pull
-    from video_convs.nets.checkpoint import read_config
+    from video_convs.checkpoint import read_config
     folder = pull(args.repo_id, args.revision, to=args.to)
     config = read_config(folder)
     print(f"{config['name']}, classes: {json.dumps(config['num_classes'])}, is in {folder}")
@@ -339,14 +342,14 @@ def _data_commands(commands, command) -> None:
 # %% ../nbs/70_cli.ipynb #603c6b65
 def models(args) -> None:
     "List networks, one line each."
-    from video_convs.nets.zoo import find_model, list_models
+    from video_convs.nets.registry import find_model, list_models
     for name in list_models(args.pattern): print(f'{name:22} {find_model(name).summary}')
 
 def bench(args) -> None:
     "Time what the project's speed depends on, on this machine."
     import torch
     from video_convs.nets import bench as nets
-    from video_convs.nets.checkpoint import write_atomic
+    from video_convs.utils import write_atomic
     from video_convs.ops import bench as ops
     home, run = (nets, nets.bench_networks) if args.what == 'nets' else (ops, ops.bench_operators)
     result = run(args.only, device=args.device, dtype=getattr(torch, args.dtype), memory_format=args.memory_format,

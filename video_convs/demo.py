@@ -17,9 +17,11 @@ import torch
 from .data.datasets import Clips, VideoDataset, open_data
 from .data.motion import TASKS, MotionConfig, render_task
 from .data.transforms import Augment
-from .nets.checkpoint import write_atomic
+from .utils import write_atomic
 from .nets.complexity import complexity
-from .nets.zoo import InputSpec, VideoNet, create_model
+from .nets.spec import InputSpec
+from .nets.video_net import VideoNet
+from .weights.create import create_model
 from .train.evaluate import evaluate, pair_accuracy, plot_confusion, score
 from .train.loop import plot_runs, skipped_videos, train
 from .train.recipes import Recipe

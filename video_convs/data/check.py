@@ -21,7 +21,7 @@ from .catalogue import _FOUND, CUT, DATASETS, Lacking, _entry, find_videos, open
 from .datasets import Span, VideoFiles, _one_thread, pick_in_span
 from .video import Decoder, write_video
 from ..guards import check_number
-from ..nets.checkpoint import write_atomic
+from ..utils import write_atomic
 from ..progress import progress_bar
 
 # %% ../../nbs/data/37_check.ipynb #c7c20369

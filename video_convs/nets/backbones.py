@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 from .bninception import BNInception, ECOLite, from_caffe
-from .files import (check_https, check_numbers, file_sha256, pin, read_checkpoint, unwrap,
-                                    without_prefix)
+from ..weight_files import (check_https, check_numbers, file_sha256, pin, read_checkpoint,
+                                      unwrap, without_prefix)
 from .res2net import from_timm, res2net50
 from .surgery import suggest
 

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from ..clips import clip_length, fold
 from .complexity import complexity
-from .zoo import VideoNet, create_model
+from .video_net import VideoNet
+from ..weights.create import create_model
 from ..ops.bench import Setting, machine, race
 from ..progress import progress_bar
 

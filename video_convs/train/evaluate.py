@@ -28,8 +28,8 @@ from torch import Tensor
 from ..data.datasets import Clips, VideoDataset, loader, match_classes, name_hash, plain_name
 from ..data.transforms import Views
 from ..guards import check_number, read_json
-from ..nets.checkpoint import write_atomic
-from ..nets.zoo import VideoNet
+from ..utils import write_atomic
+from ..nets.video_net import VideoNet
 from ..progress import progress_bar
 
 # %% ../../nbs/train/42_evaluate.ipynb #86182133

@@ -30,9 +30,11 @@ import video_convs
 from ..clips import Clipwise
 from ..data.datasets import Batches, Clips, SteadyLoader, collate_clips, name_hash
 from ..guards import check_number, check_path, read_json
-from ..nets.checkpoint import read_config, save, write_atomic
+from ..checkpoint import read_config, save
+from ..utils import write_atomic
 from ..nets.surgery import match_names
-from ..nets.zoo import InputSpec, VideoNet
+from ..nets.spec import InputSpec
+from ..nets.video_net import VideoNet
 from ..progress import progress_bar
 from .recipes import Recipe, learning_rate
 

@@ -20,9 +20,12 @@ from ..data.catalogue import DATASETS, open_dataset
 from ..data.datasets import Clips, VideoDataset, group_fold, name_hash, open_data, split_names
 from ..data.transforms import Views
 from ..guards import check_path
-from ..nets.checkpoint import checkpoint_around, write_atomic
-from ..nets.official import from_official, pretrained_model
-from ..nets.zoo import VideoNet, create_model
+from ..checkpoint import checkpoint_around
+from ..utils import write_atomic
+from ..weights.convert import from_official
+from ..weights.create import pretrained_model
+from ..nets.video_net import VideoNet
+from ..weights.create import create_model
 from .evaluate import evaluate, seen_videos
 from .loop import (find_device, gathered, locked, plot_runs, rank, skipped_videos, summed,
                                     train, trained_on, world)

@@ -20,12 +20,15 @@ import pytest
 import releases
 import torch
 
-from video_convs.nets import official
-from video_convs.nets.checkpoint import read_config, save
-from video_convs.nets.files import file_sha256
-from video_convs.nets.official import (from_official, key_list, list_pretrained, pretrained_model,
-                                       read_checkpoint, to_official)
-from video_convs.nets.zoo import InputSpec, create_model, list_models
+from video_convs.weights import create, public
+from video_convs.checkpoint import read_config, save
+from video_convs.weight_files import file_sha256
+from video_convs.weights.convert import from_official, key_list, read_checkpoint, to_official
+from video_convs.weights.create import pretrained_model
+from video_convs.weights.public import list_pretrained
+from video_convs.nets.registry import list_models
+from video_convs.nets.spec import InputSpec
+from video_convs.weights.create import create_model
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 BESIDE = Path(__file__).parents[2]/'shared'
@@ -215,7 +218,7 @@ def test_the_table():
         assert bool(row.model) == bool(row.weights) == (not row.why_not) == (row.converted == 'yes')
         assert row.url.endswith(f'-{row.sha256}.pth') and len(row.sha256) == 8
     assert {row.model for row in done} <= set(list_models())
-    assert {row.data for row in rows} == set(official.LABEL_MAPS)
+    assert {row.data for row in rows} == set(public.LABEL_MAPS)
     mobile = next(row for row in rows if row.backbone == 'MobileNetV2')
     assert 'ResNet-101' in mobile.why_not and 'r101' in mobile.url
     assert [row.model for row in list_pretrained('*resnet101/*sthv2*')] == ['tsm_resnet101']
@@ -230,10 +233,10 @@ def test_the_table_is_the_public_one():
 
 @pytest.mark.skipif(not ANNOTATIONS.is_dir(), reason='the label maps are not beside the checkout')
 def test_class_names():
-    for data, (path, digest) in official.LABEL_MAPS.items():
+    for data, (path, digest) in public.LABEL_MAPS.items():
         file = ANNOTATIONS/'mmaction2_label_maps'/{'kinetics400': 'k400.txt'}.get(data, f'{data}.txt')
-        assert official._sha256_of_names(file).startswith(digest)
-        assert {len(official._class_names(file))} == {row.classes for row in list_pretrained() if row.data == data}
+        assert public._sha256_of_names(file).startswith(digest)
+        assert {len(public._names(file))} == {row.classes for row in list_pretrained() if row.data == data}
 
 def test_an_installed_package_has_the_table(tmp_path):
     root = Path(__file__).parents[1]
@@ -280,13 +283,13 @@ def buy(shop, tmp_path, monkeypatch):
     "Ask for public weights of which the shop has a file, with an empty cache."
     address = f'http://127.0.0.1:{shop.server_port}/'
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
-    monkeypatch.setattr(official, '_LABELS', address)
-    monkeypatch.setattr(official, 'LABEL_MAPS', {'toys': ('toys.txt', official._sha256_of_names(shop.file.with_name('toys.txt'))[:16])})
+    monkeypatch.setattr(public, '_LABELS', address)
+    monkeypatch.setattr(public, 'LABEL_MAPS', {'toys': ('toys.txt', public._sha256_of_names(shop.file.with_name('toys.txt'))[:16])})
     shop.asked.clear()
     def ask(file=shop.file.name, sha256=shop.digest):
         row = replace(SOME, model='tsm_resnet18', weights='shop/toys', data='toys',
                       classes=7, sha256=sha256, url=address + file, frames=16)
-        monkeypatch.setattr(official, '_table', lambda: (row,))
+        monkeypatch.setattr(public, '_rows', lambda: (row,))
         return pretrained_model('shop/toys', 'tsm_resnet18')
     ask.folder, ask.file, ask.monkeypatch = tmp_path/'checkpoints', shop.file, monkeypatch
     return ask
@@ -325,7 +328,7 @@ def test_nothing_is_left_of_an_interruption(buy):
 
 def test_by_hand(buy, shop):
     buy.folder.mkdir()
-    buy.monkeypatch.setattr(official, '_LABELS', 'http://127.0.0.1:9/')
+    buy.monkeypatch.setattr(public, '_LABELS', 'http://127.0.0.1:9/')
     with pytest.raises(ValueError, match='fetch http://127.0.0.1:9/toys.txt .* put the file into .*as mmaction2_toys.txt'): buy()
     shutil.copy(shop.file.with_name('toys.txt'), buy.folder/'mmaction2_toys.txt')
     (buy.folder/shop.file.name).write_bytes(b'another file')
@@ -346,19 +349,19 @@ def test_the_whole_sha256_is_recorded(buy, shop):
     assert cached(buy) == ['mmaction2_toys.txt']
 
 def test_weights_come_over_https(buy):
-    buy.monkeypatch.setattr(official, '_LABELS', 'http://example.org/')
+    buy.monkeypatch.setattr(public, '_LABELS', 'http://example.org/')
     with pytest.raises(ValueError, match='http://example.org/toys.txt is not fetched: weights come over https only'): buy()
 
 def test_two_processes_convert_at_once(buy, shop):
     "One converts, the other waits for it; here two threads stand for them."
-    real, order, asked = official.from_official, [], []
+    real, order, asked = create.from_official, [], []
     def slow(*args, **kw):
         order.append('start')
         time.sleep(.3)
         net = real(*args, **kw)
         order.append('end')
         return net
-    with mock.patch.object(official, 'from_official', slow):
+    with mock.patch.object(create, 'from_official', slow):
         threads = [threading.Thread(target=lambda: asked.append(buy().classes)) for _ in range(2)]
         for thread in threads: thread.start()
         for thread in threads: thread.join()

@@ -10,11 +10,12 @@ import zipfile
 import pytest
 import torch
 
-from video_convs.nets import files
+from video_convs import weight_files
 from video_convs.nets.backbones import BACKBONES, trunk
-from video_convs.nets.files import check_https, check_numbers, check_unpacked, file_sha256, pin, read_checkpoint, unwrap, without_prefix
-from video_convs.nets.official import from_official, plain_spelling, to_official
-from video_convs.nets.zoo import create_model
+from video_convs.weight_files import (check_https, check_numbers, check_unpacked, file_sha256, pin,
+                                      read_checkpoint, unwrap, without_prefix)
+from video_convs.weights.convert import from_official, plain_spelling, to_official
+from video_convs.weights.create import create_model
 from safetensors.torch import save_file
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -47,7 +48,7 @@ def test_a_packed_file_is_not_unpacked(tmp_path):
 
 def test_a_file_beyond_the_bound(tmp_path, monkeypatch):
     torch.save({'a': torch.zeros(1000)}, tmp_path/'a.pth')
-    monkeypatch.setattr(files, 'LARGEST_FILE', 3000)
+    monkeypatch.setattr(weight_files, 'LARGEST_FILE', 3000)
     with pytest.raises(ValueError, match='more than the 3,000 that are read'): read_checkpoint(tmp_path/'a.pth')
 
 @pytest.mark.parametrize('zipped', [True, False])
