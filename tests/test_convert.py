@@ -91,7 +91,7 @@ def test_another_spelling_of_h2cn():
 
 def test_a_network_is_filled():
     release, clip, want = drawn('SmallTSM')
-    net = create_model('tsm_resnet18', 7, input_spec=InputSpec(frames=16)).double().train()
+    net = create_model('tsm_resnet18', num_classes=7, input_spec=InputSpec(frames=16)).double().train()
     assert from_official(release.w, net) is net and net.input_spec.frames == 16 and not net.training
     with torch.no_grad(): assert (net(clip) - want).abs().max() <= 1e-9
 
@@ -126,7 +126,7 @@ def test_key_list():
 
 @pytest.mark.parametrize('name', ['tsm_resnet18', 'h2cn_resnet50'])
 def test_round_trip_is_exact(name):
-    net = create_model(name, 5).double()
+    net = create_model(name, num_classes=5).double()
     for key, t in net.state_dict().items():
         if t.is_floating_point(): t.normal_()
         if key.endswith('running_var'): t.abs_()
@@ -148,9 +148,9 @@ def test_their_names_and_shapes(kind):
     with torch.no_grad(): assert (twin(clip) - want).abs().max() <= 1e-9
 
 def test_only_what_has_their_names_is_written():
-    with pytest.raises(ValueError, match='not tsn_resnet18'): to_official(create_model('tsn_resnet18', 2))
+    with pytest.raises(ValueError, match='not tsn_resnet18'): to_official(create_model('tsn_resnet18', num_classes=2))
     with pytest.raises(ValueError, match='do not belong together: .*conv2'):
-        net = create_model('tsm_resnet18', 2)
+        net = create_model('tsm_resnet18', num_classes=2)
         to_official(net, like=[key for key in to_official(net) if 'layer1.0.conv2' not in key])
 
 # --- files
@@ -204,8 +204,8 @@ def test_what_does_not_fit(change, message):
 def test_another_network_or_class_count():
     w = drawn('SmallTSM')[0].w
     with pytest.raises(ValueError, match='weights of tsm_resnet18, not of tsn_resnet18'): from_official(w, 'tsn_resnet18')
-    with pytest.raises(ValueError, match='weights of tsm_resnet18, not of tsm_resnet34'): from_official(w, create_model('tsm_resnet34', 7))
-    with pytest.raises(ValueError, match=r'has 7 classes, the network 9: .* model.swap_head\(9\)'): from_official(w, create_model('tsm_resnet18', 9))
+    with pytest.raises(ValueError, match='weights of tsm_resnet18, not of tsm_resnet34'): from_official(w, create_model('tsm_resnet34', num_classes=7))
+    with pytest.raises(ValueError, match=r'has 7 classes, the network 9: .* model.swap_head\(9\)'): from_official(w, create_model('tsm_resnet18', num_classes=9))
 
 # --- the table of public weights
 
@@ -303,7 +303,8 @@ def test_fetched_once(buy, shop):
     with torch.no_grad(): torch.testing.assert_close(net(shop.clip.float()), shop.want.float(), atol=1e-3, rtol=1e-3)
     again = create_model('tsm_resnet18', pretrained='shop/toys')
     assert shop.asked == asked, 'the second time nothing is fetched'
-    with pytest.raises(ValueError, match=r'load it with 7, then call model.swap_head\(5\)'): create_model('tsm_resnet18', 5, 'shop/toys')
+    assert create_model('tsm_resnet18.shop_toys', pretrained=True).classes == TOYS
+    assert create_model('tsm_resnet18', num_classes=5, pretrained='shop/toys').num_classes == 5
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), again.state_dict().values(), strict=True))
     assert cached(buy) == ['mmaction2_toys.txt', 'tsm_resnet18.shop.toys']
 
@@ -376,12 +377,12 @@ def test_paths_are_no_names(tmp_path, monkeypatch):
             with pytest.raises(ValueError, match=f"there is no folder '{path}'"): create_model('tsn_tiny', pretrained=path)
 
 def test_the_weights_of_a_folder_stand_for_the_folder(tmp_path):
-    folder = save(create_model('tsn_tiny', 3), tmp_path/'run')
+    folder = save(create_model('tsn_tiny', num_classes=3), tmp_path/'run')
     for where in (folder/'model.safetensors', str(folder/'model.safetensors'), folder/'config.json'):
         assert pretrained_model(where).num_classes == create_model('tsn_tiny', pretrained=where).num_classes == 3
 
 def test_a_folder_or_a_hub_id(tmp_path):
-    save(create_model('tsn_tiny', 3), tmp_path/'run')
+    save(create_model('tsn_tiny', num_classes=3), tmp_path/'run')
     assert pretrained_model(tmp_path/'run').name == 'tsn_tiny'
     with mock.patch('video_convs.hub.pull', return_value=tmp_path/'run') as pull:
         assert pretrained_model('somebody/run').num_classes == 3

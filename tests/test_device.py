@@ -64,7 +64,7 @@ def operator(name):
 def network(name, size=32):
     "A network as after training, without dropout, and a clip. A fresh operator may be the identity; these are not."
     torch.manual_seed(0)
-    model = stirred(create_model(name, 5, frames=4, dropout=0.))
+    model = stirred(create_model(name, num_classes=5, frames=4, dropout=0.))
     for place in (m for m in model.modules() if isinstance(m, Clipwise)):
         for p in place.op.parameters(): p.data += .1 * torch.randn(p.shape) / p[0].numel()**.5
     return model, torch.randn(2, 3, 4 * model.input_spec.per_segment, size, size)
@@ -175,7 +175,7 @@ def videos(n=20):
 def learn(out, recipe=RECIPE, where=None, test=None, name='hgc_tiny', **kw):
     data = videos()
     torch.manual_seed(0)
-    model = create_model(name, len(data.classes), classes=list(data.classes), input_spec=SPEC, dropout=0.)
+    model = create_model(name, num_classes=len(data.classes), classes=list(data.classes), input_spec=SPEC, dropout=0.)
     clips = Clips(data, SPEC, train=True, augment=recipe.augment)
     return train(model, clips, recipe, out, test or shared_test(data, SPEC), 2 * cuda, device=where or device.type, progress=False,
                  log_every=1, **kw)

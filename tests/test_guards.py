@@ -99,9 +99,9 @@ def test_recipes_know_the_same_ranges(field):
     lambda n: Augment(resize=n), lambda n: Augment(hflip=n), lambda n: Views(clips=n), lambda n: Views(size=n), lambda n: Views(resize=(8, n)),
     lambda n: InputSpec(size=n), lambda n: InputSpec(frames=n), lambda n: InputSpec(per_segment=n), lambda n: InputSpec(value_range=n),
     lambda n: InputSpec(mean=(0., 0., n)), lambda n: InputSpec(std=(n,)), lambda n: Recipe(lr_scale={'**': n}),
-    lambda n: create_model('tsn_tiny', n), lambda n: create_model('tsn_tiny', {'action': n}), lambda n: create_model('tsn_tiny', 2, dropout=n),
-    lambda n: create_model('sth_tiny', 2, p=n), lambda n: create_model('hgc_tiny', 2, kernel_size=n),
-    lambda n: Ensemble(*[create_model('tsn_tiny', 2)] * 2, weights=[n, 1])])
+    lambda n: create_model('tsn_tiny', num_classes=n), lambda n: create_model('tsn_tiny', num_classes={'action': n}), lambda n: create_model('tsn_tiny', num_classes=2, dropout=n),
+    lambda n: create_model('sth_tiny', num_classes=2, p=n), lambda n: create_model('hgc_tiny', num_classes=2, kernel_size=n),
+    lambda n: Ensemble(*[create_model('tsn_tiny', num_classes=2)] * 2, weights=[n, 1])])
 def test_nan_and_infinity_are_refused_everywhere(make):
     for n in (math.nan, math.inf, -math.inf, 1e300, 10**30):
         with pytest.raises(ValueError) as error: make(n)
@@ -119,7 +119,7 @@ def test_clips_beyond_reason():
 @pytest.mark.parametrize('classes, says', [
     (['a', 'a', 'b'], "two are called 'a'"), (['a', 1, 'b'], '1 is a int'), (['a', None, 'b'], 'None is a NoneType'), (['a', ['b'], 'c'], 'is a list')])
 def test_classes_are_names_and_differ(classes, says):
-    with pytest.raises(ValueError, match=says): create_model('tsn_tiny', 3, classes=classes)
+    with pytest.raises(ValueError, match=says): create_model('tsn_tiny', num_classes=3, classes=classes)
     with pytest.raises(ValueError, match=says): VideoNet('tsn_tiny', {'action': 3}, {'action': classes})
 
 @given(st.text())

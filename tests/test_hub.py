@@ -53,7 +53,7 @@ ANSWER = Scores(z := torch.eye(3)[[0, 1, 2, 2]], z.softmax(1), torch.tensor([0, 
 
 def make(seed=0, **options):
     torch.manual_seed(seed)
-    return create_model('hgc_tiny', 3, classes=CLASSES, input_spec=SPEC, **options).eval()
+    return create_model('hgc_tiny', num_classes=3, classes=CLASSES, input_spec=SPEC, **options).eval()
 
 @pytest.fixture(scope='module')
 def hub():
@@ -266,7 +266,7 @@ def test_public(text, public): assert hub_module.without_folders(text) == public
 
 def test_classes_keep_their_names(hub, api, name):
     names = ['/m/02mk9', '/m/04rlf', '../a/b']
-    push(create_model('tsn_tiny', 3, classes=names, input_spec=SPEC), name, api=api)
+    push(create_model('tsn_tiny', num_classes=3, classes=names, input_spec=SPEC), name, api=api)
     assert list(VideoNet.from_pretrained(name, api=api).classes) == names
 
 @pytest.mark.parametrize('file, content, message', [
@@ -452,7 +452,7 @@ def test_names_beyond_the_disk(where):
 
 def test_the_text_of_a_stranger_is_printed_harmless(tmp_path, videos, capsys, monkeypatch):
     names = ['left\x1b[31m', 'right\u202e', 'still\nx']
-    folder = str(save(create_model('tsn_tiny', 3, classes=names, input_spec=SPEC), tmp_path/'x'))
+    folder = str(save(create_model('tsn_tiny', num_classes=3, classes=names, input_spec=SPEC), tmp_path/'x'))
     monkeypatch.setattr(classifier.Classifier, 'clips', lambda *args: torch.zeros(1, 3, 2, 16, 16))
     for options in ([], ['--csv']):
         assert main(['predict', folder, str(videos[0]), *options]) == 0
@@ -502,7 +502,7 @@ def test_the_card_tells_what_the_run_left(run):
     assert ModelCard(str(ModelCard(text))).content == ModelCard(text).content
 
 def test_a_card_of_nothing_says_so(tmp_path):
-    text = card(save(create_model('tsn_tiny', 2, input_spec=SPEC), tmp_path/'bare'), 'user/bare')
+    text = card(save(create_model('tsn_tiny', num_classes=2, input_spec=SPEC), tmp_path/'bare'), 'user/bare')
     data = ModelCard(text).data
     assert data.eval_results is None and (data.license, data.license_name) == ('other', 'terms-of-the-training-data')
     for part in ('Learned from **not recorded**', 'How well it does is not recorded', 'Classes: 0, 1.', 'Time of training: not recorded',
@@ -514,7 +514,7 @@ def test_a_card_of_nothing_says_so(tmp_path):
     ('tsn_resnet50', {}, 'something-v1', '19.7 % (H2CN, Fig. 3; STH, Table 2; STC, Table IV), 17.7 % (STC, Table II)'),
     ('h2cn_resnet50', dict(fmcb_slope=2), 'something-v1', 'none printed'), ('stc_resnet50', {}, 'my videos', 'none printed')])
 def test_the_papers_numbers(name, options, data, want):
-    with torch.device('meta'): assert model_card_module._printed(create_model(name, 174, **options), data, 'top1') == want
+    with torch.device('meta'): assert model_card_module._printed(create_model(name, num_classes=174, **options), data, 'top1') == want
 
 def test_the_papers_numbers_stand_beside(run, monkeypatch):
     monkeypatch.setattr(model_card_module, '_printed', lambda model, data, metric: f'{metric} of {data}')
@@ -617,7 +617,7 @@ def test_predict_is_what_the_evaluation_says(videos):
 def test_several_tasks(videos, tmp_path, capsys):
     torch.manual_seed(0)
     tasks = dict(verb=['open', 'close'], noun=['door', 'lid', 'box'], action=['a', 'b', 'c', 'd'])
-    net = create_model('tsn_tiny', {t: len(c) for t, c in tasks.items()}, classes=tasks, input_spec=SPEC)
+    net = create_model('tsn_tiny', num_classes={t: len(c) for t, c in tasks.items()}, classes=tasks, input_spec=SPEC)
     answer = predict(videos[0], save(net, tmp_path/'epic'), topk=3)
     assert {t: sorted(c for c, _ in best) for t, best in answer.items()} | {'action': 0} == {
         'verb': ['close', 'open'], 'noun': ['box', 'door', 'lid'], 'action': 0} and len(answer['action']) == 3
@@ -660,7 +660,7 @@ def test_evaluate_takes_a_name_on_the_hub(hub, api, run, name, videos, tmp_path,
     assert json.loads((tmp_path/'evaluate_test.json').read_text())['top1']['videos'] == 3
 
 def test_classes_without_names(videos):
-    assert sorted(c for c, _ in predict(videos[0], create_model('tsn_tiny', 3, input_spec=SPEC))) == ['0', '1', '2']
+    assert sorted(c for c, _ in predict(videos[0], create_model('tsn_tiny', num_classes=3, input_spec=SPEC))) == ['0', '1', '2']
 
 def test_gradient_times_input_adds_up():
     class Linear(torch.nn.Module):
@@ -674,7 +674,7 @@ def test_gradient_times_input_adds_up():
 
 @pytest.mark.parametrize('spec', [SPEC, InputSpec(frames=3, size=16, channel_order='bgr', value_range=255, mean=(104, 117, 128), std=(1,))])
 def test_look(videos, spec):
-    model = create_model('hgc_tiny', 3, input_spec=spec)
+    model = create_model('hgc_tiny', num_classes=3, input_spec=spec)
     answer, pictures, share = look(videos[0], model, topk=2)
     assert len(answer) == 2 and model.training and pictures.shape == (spec.frames, 16, 16, 3) and pictures.dtype == torch.uint8
     assert share.sum().item() == pytest.approx(1, abs=1e-5)
@@ -686,7 +686,7 @@ def test_look(videos, spec):
 
 def test_look_needs_pictures(videos):
     with pytest.raises(ValueError, match='use a network for RGB'):
-        look(videos[0], create_model('tsn_tiny', 2, input_spec=InputSpec(modality='flow', mean=(.5,), std=(.2,))))
+        look(videos[0], create_model('tsn_tiny', num_classes=2, input_spec=InputSpec(modality='flow', mean=(.5,), std=(.2,))))
 
 def test_the_space(hub, api, run, videos, monkeypatch):
     space = write_space(run, 'user/name')

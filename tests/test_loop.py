@@ -226,7 +226,7 @@ def test_several_tasks(videos, tmp_path):
     tasks = dict(verb=(('a', 'b', 'c', 'd'), half), noun=(videos.classes, videos.labels), action=(videos.classes, videos.labels))
     data = replace(videos, tasks=tasks)
     torch.manual_seed(0)
-    model = create_model('tsn_tiny', {'verb': 4, 'noun': 8, 'action': 8}, classes={t: list(c) for t, (c, _) in tasks.items()}, input_spec=SPEC)
+    model = create_model('tsn_tiny', num_classes={'verb': 4, 'noun': 8, 'action': 8}, classes={t: list(c) for t, (c, _) in tasks.items()}, input_spec=SPEC)
     run(data, tmp_path, replace(SHORT, epochs=2, head_lr=5.), model)
     assert 0 <= read_log(tmp_path)[-1]['top1'] <= 1 and load(tmp_path).num_classes == model.num_classes
     scores = {'a': torch.eye(3), 'b': torch.eye(3)}
@@ -268,7 +268,7 @@ def test_groups_of_tsn(videos):
 def test_every_parameter_learns(name):
     "Distributed training waits for the gradient of each."
     torch.manual_seed(0)
-    model = create_model(name, 3, frames=4).train()
+    model = create_model(name, num_classes=3, frames=4).train()
     spec = model.input_spec
     model(torch.randn(2, 3, 4 * spec.per_segment, 32, 32)).square().sum().backward()
     assert not [n for n, p in model.named_parameters() if p.grad is None]

@@ -249,7 +249,7 @@ def test_first_conv_for_flow():
 def test_weights_from_a_file(tmp_path):
     full = BACKBONES['resnet18'].build()
     torch.save(full.state_dict(), tmp_path/'w.pth')
-    net = create_model('hgc_resnet18', 5, pretrained=tmp_path/'w.pth')
+    net = create_model('hgc_resnet18', num_classes=5, pretrained=tmp_path/'w.pth')
     assert torch.equal(net.trunk.layer2[0].conv1.host.weight, full.layer2[0].conv1.weight)
     assert 'pretrained' not in net.config()
 
@@ -263,7 +263,7 @@ MOBILENET = Path(WEIGHTS, 'mobilenet_v2_imagenet.pth')
 @pytest.mark.skipif(not MOBILENET.exists(), reason='no mobilenet_v2_imagenet.pth: set WEIGHTS to its folder')
 @pytest.mark.parametrize('op', ['tsn', 'tsm', 'r2plus1d', 'hgc'])
 def test_imagenet_mobilenet_loads(op):
-    net = create_model(f'{op}_mobilenet_v2', 5, pretrained=MOBILENET)
+    net = create_model(f'{op}_mobilenet_v2', num_classes=5, pretrained=MOBILENET)
     state = torch.load(MOBILENET, weights_only=True)
     shared = {re.sub(r'\.(host|op)\.', '.', k): v for k, v in net.trunk.state_dict().items() if '.before.' not in k}
     assert len(shared) == 312 and all(torch.equal(v, state[k]) for k, v in shared.items())
@@ -275,17 +275,17 @@ def test_imagenet_mobilenet_loads(op):
     ('hgc_resnet50', 23.910, 32.883), ('r2plus1d_resnet50', 23.876, 32.746),
 ])
 def test_printed_costs(name, params, gmacs):
-    cost = complexity(create_model(name, 174), (3, 8, 224, 224))
+    cost = complexity(create_model(name, num_classes=174), (3, 8, 224, 224))
     assert f'{cost.params / 1e6:.3f}' == f'{params:.3f}' and f'{cost.macs / 1e9:.3f}' == f'{gmacs:.3f}'
 
 @given(st.integers(1, 3), st.integers(1, 5), st.integers(9, 40))
 @settings(max_examples=5, deadline=None)
 def test_cost_is_linear_in_clips_and_frames(B, T, S):
-    net = create_model('hgc_tiny', 4)
+    net = create_model('hgc_tiny', num_classes=4)
     assert complexity(net, (B, 3, T, S, S)).macs == B * T * complexity(net, (3, 1, S, S)).macs
 
 def test_operators_are_one_layer():
-    cost = complexity(create_model('hgc_tiny', 4, aggregate='avg'), (3, 4, 32, 32))
+    cost = complexity(create_model('hgc_tiny', num_classes=4, aggregate='avg'), (3, 4, 32, 32))
     assert [x.kind for x in cost.layers].count('HgC') == 6 and cost.within('trunk.layer1') > 0
     assert cost.macs == sum(x.macs for x in cost.layers) and 'GMAC' not in str(cost)
 
@@ -297,7 +297,7 @@ def test_human(n, text): assert human(n) == text
 
 @pytest.fixture
 def folder(tmp_path):
-    return save(create_model('hgc_tiny', 3, classes=['a', 'b', 'c']), tmp_path/'deep'/'run', seed=1)
+    return save(create_model('hgc_tiny', num_classes=3, classes=['a', 'b', 'c']), tmp_path/'deep'/'run', seed=1)
 
 def test_extras_come_back(folder):
     assert read_config(folder)['seed'] == 1 and load(folder).classes == ['a', 'b', 'c']
@@ -306,7 +306,7 @@ def test_extras_come_back(folder):
 @given(cut=st.floats(0, 1, exclude_max=True))
 @settings(max_examples=25, deadline=None)
 def test_any_truncation_is_noticed(tmp_path_factory, cut):
-    folder = save(create_model('tsn_tiny', 2), tmp_path_factory.mktemp('run'))
+    folder = save(create_model('tsn_tiny', num_classes=2), tmp_path_factory.mktemp('run'))
     whole = (folder/'model.safetensors').read_bytes()
     (folder/'model.safetensors').write_bytes(whole[:int(cut * len(whole))])
     with pytest.raises(ValueError, match='damaged or cut short'): load(folder)
@@ -329,7 +329,7 @@ def test_every_wrong_page_has_a_sentence(folder, page, message):
 def test_a_file_is_no_checkpoint(folder):
     with pytest.raises(ValueError, match='no folder'): load(folder/'config.json')
     with pytest.raises(ValueError, match='no model.safetensors'):
-        load_weights(create_model('tsn_tiny', 2), folder.parent)
+        load_weights(create_model('tsn_tiny', num_classes=2), folder.parent)
 
 def test_overwriting_is_atomic_for_readers(tmp_path):
     "A reader that looks all the time sees whole files only."
@@ -347,7 +347,7 @@ def test_write_atomic_needs_its_folder(tmp_path):
     with pytest.raises(FileNotFoundError): write_atomic(tmp_path/'no'/'x', b'')
 
 def test_channels_last_survives(tmp_path):
-    net = create_model('hgc_tiny', 2)
+    net = create_model('hgc_tiny', num_classes=2)
     twin = load(save(net, tmp_path/'run'))
     for a, b in zip(net.state_dict().values(), twin.state_dict().values()): assert a.stride() == b.stride()
     assert twin.trunk.conv1.weight.is_contiguous(memory_format=torch.channels_last)

@@ -56,7 +56,7 @@ def in_group(function, *args, **kw):
 def learn(videos, out, recipe, unseen=None, test=None, **kw):
     "Train in float64; the weights go to out/weights.pt, by the first process only."
     torch.manual_seed(0)
-    model = create_model('hgc_tiny', 8, classes=videos.classes, input_spec=SPEC, dropout=0.).double()
+    model = create_model('hgc_tiny', num_classes=8, classes=videos.classes, input_spec=SPEC, dropout=0.).double()
     test = shared_test(unseen, SPEC) if unseen else test
     train(model, Clips(videos, SPEC, train=True), recipe, out if rank() == 0 else f'{out}_other', test, device='cpu', progress=False, **kw)
     if rank() == 0: torch.save(model.state_dict(), Path(out)/'weights.pt')
@@ -128,7 +128,7 @@ def test_more_processes_than_test_videos(root, tmp_path):
 # weights from elsewhere
 
 def test_start_from_a_folder(tmp_path):
-    save(create_model('hgc_tiny', 3, classes=['a', 'b', 'c'], frames=4), tmp_path/'net')
+    save(create_model('hgc_tiny', num_classes=3, classes=['a', 'b', 'c'], frames=4), tmp_path/'net')
     for classes, stays in ((['a', 'b', 'c'], True), (['a', 'c', 'b'], False), (['a', 'b'], False)):
         model, how = start_model(None, classes, tmp_path/'net', .7, dict(size=64))
         assert model.name == 'hgc_tiny' and model.classes == classes and model.head.dropout.p == .7 and model.input_spec.size == 64
@@ -137,7 +137,7 @@ def test_start_from_a_folder(tmp_path):
 
 def test_start_from_somebody_elses_file(tmp_path):
     torch.manual_seed(0)
-    theirs = create_model('tsm_resnet18', 5, frames=4)
+    theirs = create_model('tsm_resnet18', num_classes=5, frames=4)
     torch.save({'state_dict': {f'module.{k}': v for k, v in to_official(theirs).items()}}, tmp_path/'theirs.pth.tar')
     model, how = start_model('tsm_resnet18', ['x', 'y'], tmp_path/'theirs.pth.tar')
     assert 'new classifier in the place of the one for 5 classes' in how and model.classes == ['x', 'y']
@@ -179,7 +179,7 @@ def test_the_first_test_is_on_the_device_of_the_training(root, tmp_path, monkeyp
 
 def test_other_weights_at_the_start_are_another_run(root, tmp_path):
     "Also those of the same name; the same ones in another place are not."
-    for place in ('a', 'b'): save(create_model('tsn_tiny', 3, input_spec=SPEC), tmp_path/place/'best')
+    for place in ('a', 'b'): save(create_model('tsn_tiny', num_classes=3, input_spec=SPEC), tmp_path/place/'best')
     def start(weights): run_training(root, tmp_path/'run', model='tsn_tiny', frames=4, size=32, pretrained=weights,
                                      changes=dict(epochs=1, batch_size=8), progress=False)
     start(tmp_path/'a/best')
@@ -267,7 +267,7 @@ def test_the_stored_commands_mean_what_they_meant():
 
 def test_the_weights_of_a_run_stand_for_the_run(tmp_path):
     "`--pretrained runs/x/model.safetensors` is the folder around it."
-    save(create_model('hgc_tiny', 3, classes=list('abc'), input_spec=dict(frames=4, size=32)), tmp_path/'x')
+    save(create_model('hgc_tiny', num_classes=3, classes=list('abc'), input_spec=dict(frames=4, size=32)), tmp_path/'x')
     for where in (tmp_path/'x', tmp_path/'x/model.safetensors', str(tmp_path/'x/model.safetensors')):
         net, start = start_model(None, list('abc'), where)
         assert net.name == 'hgc_tiny' and start.startswith('x (checksum ') and start.endswith('its classifier included')

@@ -30,7 +30,7 @@ def page(tmp_path_factory):
     if not (chromium := shutil.which('chromium')) or not (driver := shutil.which('chromedriver')):
         pytest.skip('the app is looked at in chromium, driven by chromedriver: install both to run this')
     tmp = tmp_path_factory.mktemp('space')
-    model = create_model('hgc_tiny', 3, classes=['left', 'right', 'still'], input_spec=InputSpec(frames=4, size=32))
+    model = create_model('hgc_tiny', num_classes=3, classes=['left', 'right', 'still'], input_spec=InputSpec(frames=4, size=32))
     run = save(model, tmp/'run')
     options = webdriver.ChromeOptions()
     options.binary_location = chromium

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 @pytest.fixture(scope='module')
 def theirs():
     torch.manual_seed(0)
-    net = create_model('tsm_resnet18', 3)
+    net = create_model('tsm_resnet18', num_classes=3)
     return net, {key.removeprefix('base_model.'): value for key, value in to_official(net).items()}
 
 def foreign(module, name, base=dict):

@@ -28,7 +28,7 @@ WHOLE = ('trn_', 'gru_', 'eco_', 'hf_trn_', 'hf_eco_')  # score the clip as a wh
 def awake(name, **options):
     "A network with noise on the weights of its operators, so that time matters (many start as the identity)."
     torch.manual_seed(0)
-    net = create_model(name, 5, **{'frames': T, **options})
+    net = create_model(name, num_classes=5, **{'frames': T, **options})
     for module in net.modules():
         if isinstance(module, Clipwise):
             # with 0.5 TEA's scores pass 1000, and float32 has no digits left for the bounds below
@@ -60,7 +60,7 @@ def net(request): return awake(request.param)  # built once, then through all te
 
 @pytest.mark.parametrize('name', sorted({*list_models()} - QUICK))
 def test_the_others_run(name):
-    net = create_model(name, 5, frames=T).eval()
+    net = create_model(name, num_classes=5, frames=T).eval()
     with torch.no_grad(): assert net(clip_for(net)).isfinite().all()
 
 @pytest.fixture(scope='module')
@@ -176,7 +176,7 @@ def test_summary(net):
 
 def test_everything_is_in_the_json():
     options = dict(classes=list('abcde'), input_spec=dict(frames=4, size=SIZE), dropout=0.2, slope=4)
-    twin = VideoNet(**json.loads(json.dumps(create_model('hgc_tiny', 5, **options).config())))
+    twin = VideoNet(**json.loads(json.dumps(create_model('hgc_tiny', num_classes=5, **options).config())))
     assert twin.classes == options['classes'] and twin.input_spec == InputSpec(frames=4, size=SIZE)
     assert twin.head.dropout.p == 0.2 and twin.variant['slope'] == 4
 
@@ -190,7 +190,7 @@ def test_tsn_is_its_image_network(name):
 
 @pytest.mark.parametrize('backbone', ['tiny', 'resnet18', 'mobilenet_v2'])
 def test_same_seed_same_start(backbone, clip):
-    def build(op): torch.manual_seed(3); return create_model(f'{op}_{backbone}', 5).eval()
+    def build(op): torch.manual_seed(3); return create_model(f'{op}_{backbone}', num_classes=5).eval()
     base, seen = build('tsn').state_dict(), []
     for op in ('tsm', 'r2plus1d', 'hgc'):
         net = build(op)
@@ -223,12 +223,12 @@ def test_variants(name, variant):
     assert all(p.grad is not None for p in net.parameters())
 
 def test_the_slopes_of_h2cn_arrive():
-    net = create_model('h2cn_tiny', 2, fmcb_slope=6, cmcb_slope=4)
+    net = create_model('h2cn_tiny', num_classes=2, fmcb_slope=6, cmcb_slope=4)
     assert net.trunk.conv1.fmcb.slope == 6
     assert {m.op.slope for m in net.modules() if isinstance(m, Clipwise) and hasattr(m.op, 'slope')} == {4}
 
 def test_dilation_goes_round():
-    net = create_model('sth_resnet50', 2, dilated=True)
+    net = create_model('sth_resnet50', num_classes=2, dilated=True)
     reach = [m.op.dilation for m in net.modules() if isinstance(m, Clipwise)]
     assert reach == [1, 2, 3] * 5 + [1]
 
@@ -246,9 +246,9 @@ def test_ensemble():
 def test_flow_takes_the_place_of_colours(backbone):
     "Flow networks start with the mean of the RGB weights: a constant stack gives what a grey picture gives, times 10/3."
     torch.manual_seed(0)
-    rgb = create_model(f'tsn_{backbone}', 5)
+    rgb = create_model(f'tsn_{backbone}', num_classes=5)
     torch.manual_seed(0)
-    flow = create_model(f'tsn_{backbone}', 5, input_spec=dict(modality='flow'))
+    flow = create_model(f'tsn_{backbone}', num_classes=5, input_spec=dict(modality='flow'))
     spec, still = flow.input_spec, torch.full((10, 1, 2, 2), 128, dtype=torch.uint8)
     assert spec.channel_order == 'rgb' and normalise(still, spec).abs().max() < .01  # standing still is zero
     half = normalise(torch.arange(10, dtype=torch.uint8).view(10, 1, 1, 1), spec).flatten()
@@ -289,46 +289,53 @@ def test_odd_sizes(size):
         with torch.no_grad(): assert awake(name)(torch.randn(1, 3, 2, *size)).shape == (1, 5)
 
 @pytest.mark.parametrize('make, message', [
-    (lambda: create_model('hgc_resnet5', 2), 'near matches: hgc_resnet50'),
-    (lambda: create_model('hgc_tiny', 2, slop=2), "no variant 'slop'; it has kernel_size, slope, aggregate"),
-    (lambda: create_model('hgc_tiny', 2, slope=3), 'slope must be even'),
-    (lambda: create_model('tsm_tiny', 2, slope=2), 'it has fold_div'),
-    (lambda: create_model('tsn_tiny', 0), 'num_classes must be a whole number from 1 to 1,000,000, got 0'),
-    (lambda: create_model('tsn_tiny', 2, classes=['a']), '1 names for num_classes=2'),
-    (lambda: create_model('tsn_tiny', 2, input_spec=dict(frames=0)), 'frames must be a whole number from 1 to 4,096, got 0'),
-    (lambda: create_model('tsn_tiny', 2, input_spec=dict(frame=4)), "no field 'frame'; near matches: frames"),
-    (lambda: create_model('tsn_tiny', 2, frames=4, input_spec=dict(frames=8)), 'differ: say it once'),
+    (lambda: create_model('hgc_resnet5', num_classes=2), 'near matches: hgc_resnet50'),
+    (lambda: create_model('hgc_tiny', num_classes=2, slop=2), "no variant 'slop'; it has kernel_size, slope, aggregate"),
+    (lambda: create_model('hgc_tiny', num_classes=2, slope=3), 'slope must be even'),
+    (lambda: create_model('tsm_tiny', num_classes=2, slope=2), 'it has fold_div'),
+    (lambda: create_model('tsn_tiny', num_classes=-1), 'num_classes must be a whole number from 1 to 1,000,000, got -1'),
+    (lambda: create_model('tsn_tiny', 5), "'imagenet', a file, a folder, a name of list_pretrained() or an id on the Hub, got 5: num_classes is given by its name"),
+    (lambda: create_model('tsn_tiny.kinetics', num_classes=2), "tsn_tiny has no weights 'kinetics'"),
+    (lambda: create_model('tsm_resnet50.mmaction2_sthv2_8', num_classes=2), 'near matches: mmaction2_sthv2_8f'),
+    (lambda: create_model('tsm_resnet50.mmaction2_sthv2_8f', 'imagenet'), 'both name weights: leave one of them out'),
+    (lambda: create_model('tsn_tiny', num_classes=2, in_chans=0), 'in_chans must be a whole number from 1 to 4,096, got 0'),
+    (lambda: create_model('h2cn_tiny', num_classes=2, in_chans=1), 'take fmcb=None'),
+    (lambda: create_model('tsn_tiny', num_classes=2, classes=['a']), '1 names for num_classes=2'),
+    (lambda: create_model('tsn_tiny', num_classes=2, input_spec=dict(frames=0)), 'frames must be a whole number from 1 to 4,096, got 0'),
+    (lambda: create_model('tsn_tiny', num_classes=2, input_spec=dict(frame=4)), "no field 'frame'; near matches: frames"),
+    (lambda: create_model('tsn_tiny', num_classes=2, frames=4, input_spec=dict(frames=8)), 'differ: say it once'),
     (lambda: create_model('tsn_tiny'), 'num_classes is missing'),
-    (lambda: create_model('tsn_tiny', 2, pretrained=True), "'imagenet', a file, a folder"),
-    (lambda: create_model('tsn_tiny', 2, pretrained='nowhere.pth'), "there is no file 'nowhere.pth'"),
-    (lambda: create_model(None, 2), "no network is called None"),
-    (lambda: create_model('tsn_tiny', 2, frames='8'), "frames must be a whole number from 1 to 4,096, got '8'"),
-    (lambda: create_model('tsn_tiny', 2, input_spec='x'), "an InputSpec or a dict, got 'x'"),
-    (lambda: create_model('tsn_tiny', 2, input_spec=dict(mean=None)), 'one mean for each of 3 channels'),
-    (lambda: create_model('tsn_tiny', 2, input_spec=dict(std=(0,))), 'std must be a number from 1e-06 to 100,000, got 0'),
-    (lambda: create_model('tsn_tiny', 2, input_spec=dict(fixed=True)), 'here it is False: leave it out'),
-    (lambda: create_model('tsn_tiny', 2, input_spec=dict(per_segment=5)), 'here it is 1: leave it out'),
-    (lambda: create_model('h2cn_tiny', 2, input_spec=dict(modality='flow', mean=(.5,), std=(.2,))), 'take fmcb=None'),
-    (lambda: create_model('tsn_tiny', 2, classes='ab'), 'classes is a list of names'),
-    (lambda: create_model('tsn_tiny', {'verb': 1, 'action': 2}, classes={'verb': ['a']}), "of task 'action'"),
-    (lambda: create_model('hf_tsn_tiny', 2, modules=1.5), 'got 1.5'),
-    (lambda: create_model('c2d_resnet50', 2)(torch.zeros(1, 3, 1, 32, 32)), 'two frames or more'),
-    (lambda: create_model('tsn_vgg16', 2).set_grad_checkpointing(), 'one row of layers'),
-    (lambda: Ensemble(create_model('tsn_tiny', 2, classes=['a', 'b']), create_model('tsn_tiny', 2, classes=['b', 'a'])), "got 'a' and 'b'"),
-    (lambda: create_model('tsn_tiny', {'verb': 3}), "'action'"),
-    (lambda: create_model('trn_bninception', {'verb': 3, 'action': 4}), 'a head of its own'),
-    (lambda: create_model('hf_tsn_tiny', 2, modules=9), 'modules must be from 0 to 3, the places'),
-    (lambda: create_model('r2plus1d_tiny', 2, arrangement='parallel', kernel_size=5), 'three taps'),
-    (lambda: Ensemble(create_model('tsn_tiny', 2)), 'two networks or more, got 1'),
-    (lambda: Ensemble(create_model('tsn_tiny', 2), create_model('tsn_tiny', 3)), 'the same num_classes'),
-    (lambda: Ensemble(*[create_model('tsn_tiny', 2)] * 2, weights=[1]), 'as many weights, none negative'),
-    (lambda: Ensemble(*[create_model('tsn_tiny', 2)] * 2, average='votes'), "'logits' or 'probabilities'"),
-    (lambda: Ensemble(*[create_model('tsn_tiny', 2)] * 2)(torch.zeros(1, 3, 2, 8, 8)), 'needs 2 clips'),
-    (lambda: create_model('tsn_tiny', 2, pretrained='imagenet'), 'tiny has no ImageNet weights'),
-    (lambda: create_model('tsn_tiny', 2)(torch.zeros(3, 2, 8, 8)), '4 axes'),
-    (lambda: create_model('tsn_tiny', 2)(torch.zeros(1, 4, 2, 8, 8)), 'expected 3 channels'),
-    (lambda: create_model('tsn_tiny', 2)(torch.zeros(1, 3, 2, 8, 8).byte()), 'normalise'),
-    (lambda: create_model('tsn_tiny', 2)(torch.zeros(1, 3, 0, 8, 8)), 'empty'),
+    (lambda: create_model('tsn_tiny', num_classes=2, pretrained=True), "there are no public weights of tsn_tiny: its trunk may start from 'imagenet'"),
+    (lambda: create_model('tsn_tiny', num_classes=2, pretrained=''), "'imagenet', a file, a folder"),
+    (lambda: create_model('tsn_tiny', num_classes=2, pretrained='nowhere.pth'), "there is no file 'nowhere.pth'"),
+    (lambda: create_model(None, num_classes=2), "no network is called None"),
+    (lambda: create_model('tsn_tiny', num_classes=2, frames='8'), "frames must be a whole number from 1 to 4,096, got '8'"),
+    (lambda: create_model('tsn_tiny', num_classes=2, input_spec='x'), "an InputSpec or a dict, got 'x'"),
+    (lambda: create_model('tsn_tiny', num_classes=2, input_spec=dict(mean=None)), 'one mean for each of 3 channels'),
+    (lambda: create_model('tsn_tiny', num_classes=2, input_spec=dict(std=(0,))), 'std must be a number from 1e-06 to 100,000, got 0'),
+    (lambda: create_model('tsn_tiny', num_classes=2, input_spec=dict(fixed=True)), 'here it is False: leave it out'),
+    (lambda: create_model('tsn_tiny', num_classes=2, input_spec=dict(per_segment=5)), 'here it is 1: leave it out'),
+    (lambda: create_model('h2cn_tiny', num_classes=2, input_spec=dict(modality='flow', mean=(.5,), std=(.2,))), 'take fmcb=None'),
+    (lambda: create_model('tsn_tiny', num_classes=2, classes='ab'), 'classes is a list of names'),
+    (lambda: create_model('tsn_tiny', num_classes={'verb': 1, 'action': 2}, classes={'verb': ['a']}), "of task 'action'"),
+    (lambda: create_model('hf_tsn_tiny', num_classes=2, modules=1.5), 'got 1.5'),
+    (lambda: create_model('c2d_resnet50', num_classes=2)(torch.zeros(1, 3, 1, 32, 32)), 'two frames or more'),
+    (lambda: create_model('tsn_vgg16', num_classes=2).set_grad_checkpointing(), 'one row of layers'),
+    (lambda: Ensemble(create_model('tsn_tiny', num_classes=2, classes=['a', 'b']), create_model('tsn_tiny', num_classes=2, classes=['b', 'a'])), "got 'a' and 'b'"),
+    (lambda: create_model('tsn_tiny', num_classes={'verb': 3}), "'action'"),
+    (lambda: create_model('trn_bninception', num_classes={'verb': 3, 'action': 4}), 'a head of its own'),
+    (lambda: create_model('hf_tsn_tiny', num_classes=2, modules=9), 'modules must be from 0 to 3, the places'),
+    (lambda: create_model('r2plus1d_tiny', num_classes=2, arrangement='parallel', kernel_size=5), 'three taps'),
+    (lambda: Ensemble(create_model('tsn_tiny', num_classes=2)), 'two networks or more, got 1'),
+    (lambda: Ensemble(create_model('tsn_tiny', num_classes=2), create_model('tsn_tiny', num_classes=3)), 'the same num_classes'),
+    (lambda: Ensemble(*[create_model('tsn_tiny', num_classes=2)] * 2, weights=[1]), 'as many weights, none negative'),
+    (lambda: Ensemble(*[create_model('tsn_tiny', num_classes=2)] * 2, average='votes'), "'logits' or 'probabilities'"),
+    (lambda: Ensemble(*[create_model('tsn_tiny', num_classes=2)] * 2)(torch.zeros(1, 3, 2, 8, 8)), 'needs 2 clips'),
+    (lambda: create_model('tsn_tiny', num_classes=2, pretrained='imagenet'), 'tiny has no ImageNet weights'),
+    (lambda: create_model('tsn_tiny', num_classes=2)(torch.zeros(3, 2, 8, 8)), '4 axes'),
+    (lambda: create_model('tsn_tiny', num_classes=2)(torch.zeros(1, 4, 2, 8, 8)), 'expected 3 channels'),
+    (lambda: create_model('tsn_tiny', num_classes=2)(torch.zeros(1, 3, 2, 8, 8).byte()), 'normalise'),
+    (lambda: create_model('tsn_tiny', num_classes=2)(torch.zeros(1, 3, 0, 8, 8)), 'empty'),
 ])
 def test_one_clear_sentence(make, message):
     with pytest.raises(ValueError, match=None) as error: make()
@@ -348,7 +355,7 @@ def test_a_network_of_your_own(clip):
     def plain(net, card, width=1): return net
     try:
         assert list_models('plain_*') == ['plain_tiny']
-        assert create_model('plain_tiny', 5, width=2).config()['width'] == 2
+        assert create_model('plain_tiny', num_classes=5, width=2).config()['width'] == 2
     finally:
         del ENTRIES['plain_tiny']
 
@@ -364,7 +371,7 @@ def test_whole_networks(tmp_path, clip):
     again = create_model('hgc_tiny', pretrained=folder)
     with torch.no_grad(): assert torch.equal(again(clip), net(clip)) and again.classes == net.classes
     for options, message in [
-            (dict(num_classes=7), 'load it with 5, then call model.swap_head(7)'), (dict(num_classes=0), 'num_classes must be a whole number from 1 to 1,000,000, got 0'),
+            (dict(num_classes=-1), 'num_classes must be a whole number from 1 to 1,000,000, got -1'),
             (dict(slope=4), 'with slope=2, not 4'), (dict(slop=4), "no option 'slop'; near matches: slope"),
             (dict(num_classes={'verb': 2}), "'action'"), (dict(input_spec=dict(mean=.5)), 'with mean=(0.485, 0.456, 0.406), not 0.5'),
             (dict(frames=16), 'it runs with any number of frames'), (dict(input_spec=InputSpec(size=96)), 'with size=224, not 96')]:
@@ -372,12 +379,51 @@ def test_whole_networks(tmp_path, clip):
         assert message in str(error.value)
     with pytest.raises(ValueError, match='is hgc_tiny, not .tsn_tiny.'): create_model('tsn_tiny', pretrained=folder)
 
+def test_a_new_head_on_a_trained_trunk(tmp_path, clip):
+    net = awake('hgc_tiny', frames=8, classes=list('abcde'))
+    folder = save(net, tmp_path/'net')
+    for options, n, classes in [(dict(num_classes=7), 7, None), (dict(num_classes=2, classes=['x', 'y']), 2, ['x', 'y']),
+                                (dict(classes=['x', 'y', 'z']), 3, ['x', 'y', 'z']), (dict(num_classes=0), 0, None)]:
+        again = create_model('hgc_tiny', folder, **options).eval()
+        assert (again.num_classes, again.classes) == (n, classes)
+        with torch.no_grad(): assert again(clip).shape == (2, n or again.num_features)
+        assert all(torch.equal(a, b) for a, b in zip(again.trunk.state_dict().values(), net.trunk.state_dict().values(), strict=True))
+
+def test_features_instead_of_scores(tmp_path, clip):
+    net = create_model('hgc_tiny', num_classes=0).eval()
+    assert net.get_classifier()(torch.ones(1, 2, net.num_features)).shape == (1, 2, 96)
+    again = load(save(net, tmp_path))
+    with torch.no_grad():
+        assert torch.equal(net(clip), net.forward_features(clip).mean(1)) and torch.equal(again(clip), net(clip))
+        assert net.reset_classifier(4)(clip).shape == (2, 4)
+
+@pytest.mark.parametrize('channels', [1, 2, 10])
+@pytest.mark.parametrize('name', ['tsn_tiny', 'hgc_resnet18', 'stc_tiny', 'tsn_bninception'])
+def test_any_number_of_channels(name, channels):
+    "The first convolution starts as the mean of the RGB weights, and the statistics are those of grey."
+    net = create_model(name, num_classes=3, in_chans=channels).eval()
+    spec = net.input_spec
+    with torch.no_grad(): assert net(torch.randn(1, channels, 4, 32, 32)).isfinite().all()
+    assert spec.channels == channels and len(spec.mean) == len(spec.std) == 1
+    assert net.pretrained_cfg['input_size'] == (channels, 8, 224, 224)
+    assert VideoNet(**json.loads(json.dumps(net.config()))).input_spec == spec
+
+def test_tags():
+    assert list_models('tsm_resnet101*', pretrained=True) == ['tsm_resnet101.mmaction2_sthv2_8f']
+    assert {name.partition('.')[0] for name in list_models(pretrained=True)} <= {*list_models()}
+    assert create_model('tsm_resnet50.mmaction2_sthv2_8f', num_classes=2).name == 'tsm_resnet50'
+
+def test_what_is_not_decayed():
+    net = create_model('h2cn_tiny', num_classes=2)
+    named = dict(net.named_parameters())
+    assert {named[name].ndim for name in net.no_weight_decay()} == {1} and 'head.fc.bias' in net.no_weight_decay()
+
 def test_input_spec_survives_json():
     spec = InputSpec(frames=16, size=112, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
     assert InputSpec(**json.loads(json.dumps(asdict(spec)))) == spec and hash(spec)
 
 @pytest.mark.parametrize('name, classes', [('tsn_tiny', {'verb': 3, 'noun': 2, 'action': 4}), ('trn_resnet50', 5), ('gru_bninception', 5)])
 def test_heads_of_their_own_are_saved_and_loaded(tmp_path, name, classes):
-    net = create_model(name, classes, frames=T)
+    net = create_model(name, num_classes=classes, frames=T)
     save(net, tmp_path)
     for key, value in load(tmp_path).state_dict().items(): assert torch.equal(value, net.state_dict()[key])

@@ -36,7 +36,7 @@ def from_imagenet(model):
     if not (folder/'config.json').exists():
         torch.manual_seed(0)
         spec = InputSpec(frames=8, size=64, fit='squash', mean=(.5,) * 3, std=(.5,) * 3)  # (x − 128) / 128
-        network = create_model(model, 1000, pretrained=weights, input_spec=spec).eval()
+        network = create_model(model, num_classes=1000, pretrained=weights, input_spec=spec).eval()
         frames = eval_transform(spec, Views(clips=8))(read_frames(clips/'mma_demo.mp4', range(64)))
         with torch.no_grad(): before = network(frames)
         unfold_norms(network, frames)

@@ -137,7 +137,7 @@ def learn(name, run, args):
     T, S, B, workers, unseen = (4, 32, 8, 0, 16) if args.tiny else (args.frames, args.size, args.batch, min(max(os.cpu_count() - 2, 1), 8), 256)
     task, device = TASKS['reversal'], torch.device(run.device)
     torch.manual_seed(args.seed)
-    model = create_model(f'{name}_{backbone(args)}', len(task.classes), input_spec=dict(frames=T, size=S), dropout=0.).to(device).train()
+    model = create_model(f'{name}_{backbone(args)}', num_classes=len(task.classes), input_spec=dict(frames=T, size=S), dropout=0.).to(device).train()
     grows = {'**.op.*': 10.} if name in ('r2plus1d', 'hgc') else {}  # these start as the identity
     recipe = Recipe(batch_size=B, lr=1e-3, lr_scale=grows, dropout=0., augment=Augment.none(), seed=args.seed,
                     precision='bfloat16' if run.cuda else 'float32')
@@ -204,7 +204,7 @@ def nets(run, args):
         key = name, setting.memory_format, setting.form == 'compiled'  # 'contiguous' turns a network's weights for good
         if key not in made:
             torch.manual_seed(args.seed)
-            model = create_model(f'{name}_{backbone(args)}', 174, frames=frames)
+            model = create_model(f'{name}_{backbone(args)}', num_classes=174, frames=frames)
             made[key] = model.to(run.device), clip_for(model, frames, batch, size).to(run.device)
         line = dict(frames=frames, size=size, batch=batch)
         for mode in ('inference', 'training'):

@@ -49,7 +49,7 @@ def run(task, network, variant, seed, data):
     parts = '+'.join(k for k, v in variant.items() if v)
     train_clips, test_clips = data[5 if variant.get('fmcb') else 1]
     videos, spec = test_clips.dataset, test_clips.spec
-    model = create_model(network, len(videos.classes), classes=videos.classes, input_spec=spec, dropout=0., **variant)
+    model = create_model(network, num_classes=len(videos.classes), classes=videos.classes, input_spec=spec, dropout=0., **variant)
     cost = complexity(model, (1, 3, spec.frames * spec.per_segment, spec.size, spec.size))
     train_clips.seed, start = seed, time.time()
     out = runs/task/f"{network}{'_' + parts if parts else ''}_{seed}"

@@ -70,7 +70,7 @@ LIMITS = { # setting → its range, wherever it comes from
     # a network and its clips
     'frames': Limit(1, 4096, whole=True), 'per_segment': Limit(1, 64, whole=True), 'size': Limit(1, 4096, whole=True),
     'stride': Limit(1, 100_000, whole=True), 'seconds': _SECONDS,
-    'mean': Limit(-100_000, 100_000), 'std': Limit(1e-6, 100_000), 'num_classes': _COUNT, 'variant': Limit(0, 65_536),
+    'mean': Limit(-100_000, 100_000), 'std': Limit(1e-6, 100_000), 'num_classes': _COUNT, 'in_chans': Limit(1, 4096, whole=True), 'variant': Limit(0, 65_536),
     'resize': Limit(1, 16_384, whole=True), 'clips': Limit(1, 1000, whole=True), 'crops': Limit(1, 3, whole=True),
     # a run
     'workers': Limit(0, 1024, whole=True), 'processes': Limit(1, 1024, whole=True),

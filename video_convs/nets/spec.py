@@ -26,10 +26,12 @@ class InputSpec:
     modality: str = 'rgb' # or 'flow': optical flow, five fields of (x, y) stacked as ten channels
     stride: int | None = None # frames from one point in time to the next; None: the clip is spread over the video
     seconds: float | None = None # duration that a clip is spread over, instead of a stride
+    in_chans: int | None = None # channels of a frame; None: 3, or 10 of flow
 
     def __post_init__(self):
         for key in ('frames', 'per_segment', 'size'): check_number(key, getattr(self, key), f"InputSpec's {key}")
         self._check_duration()
+        if self.in_chans is not None: check_number('in_chans', self.in_chans, "InputSpec's in_chans")
         for key, known in _CHOICES.items():
             if getattr(self, key) not in known:
                 raise ValueError(f"InputSpec's {key} is {' or '.join(map(repr, known))}, got {getattr(self, key)!r}")
@@ -42,7 +44,7 @@ class InputSpec:
         if (n := self.frames * self.per_segment * self.channels * self.size**2) > LARGEST_CLIP:
             raise ValueError(f"InputSpec asks for clips of {n:,} numbers, {self.frames} · {self.per_segment} frames of"
                              f" {self.size}×{self.size}: {LARGEST_CLIP:,} are allowed, 1 GiB")
-        if self.modality == 'flow': object.__setattr__(self, 'channel_order', 'rgb')  # x stays in front of y
+        if self.channels != 3: object.__setattr__(self, 'channel_order', 'rgb')  # there is no other order of them
 
     def _check_duration(self):
         for key in ('stride', 'seconds'):
@@ -53,7 +55,7 @@ class InputSpec:
     @property
     def channels(self) -> int:
         "Channels of a frame."
-        return {'rgb': 3, 'flow': 10}[self.modality]
+        return self.in_chans or {'rgb': 3, 'flow': 10}[self.modality]
 
 LARGEST_CLIP = 2**28 # numbers
 _CHOICES = dict(fit=('crop', 'squash'), channel_order=('rgb', 'bgr'), value_range=(1, 255), modality=('rgb', 'flow'))

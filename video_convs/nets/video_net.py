@@ -22,7 +22,7 @@ from ..guards import check_number, printable
 from ..hub import checkpoint_folder
 from ..hub import push
 from .backbones import adapt_first_conv, trunk
-from .heads import FrameHead, VerbNounHead
+from .heads import FrameHead, NoHead, VerbNounHead
 from .model_card import model_card
 from .registry import find_model, variants
 from .spec import InputSpec
@@ -35,7 +35,7 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipe
     def __init__(
         self,
         name: str, # one of `list_models()`
-        num_classes: int | dict[str, int], # or classes per task, e.g. {'verb': 125, 'noun': 352, 'action': 2513}
+        num_classes: int | dict[str, int], # or classes per task, e.g. {'verb': 125, 'noun': 352, 'action': 2513}; 0: features
         classes: list[str] | dict[str, list[str]] | None = None, # their names, in the order of the scores
         input_spec: InputSpec | dict | None = None, # what the weights expect; a dict: what differs from the default
         frames: int | None = None, # short for input_spec=dict(frames=…)
@@ -54,15 +54,16 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipe
         self.input_spec = spec = _spec(entry, input_spec, frames)
         self.features, self.dropout = entry.card.features, dropout
         net = trunk(entry.card.name, pretrained)
-        self.trunk = net  # swap_head asks it for device and dtype
-        self.swap_head(num_classes, classes)
+        self.trunk = net  # reset_classifier asks it for device and dtype
+        self.reset_classifier(num_classes, classes)
         if pretrained is None: self.head.reset_parameters()  # nothing to protect: let the trunk learn from the first step
         self.trunk = entry.build(net, entry.card, **self._arguments(entry.build))
         per_segment = max(getattr(m, 'per_segment', 1) for m in self.trunk.modules())
         if not isinstance(input_spec, InputSpec) and (input_spec or {}).get('per_segment', per_segment) != per_segment:
             raise ValueError(f"per_segment follows from the network, here it is {per_segment}: leave it out")
         if spec.channels != 3:
-            if per_segment > 1: raise ValueError(f"FMCB reads neighbouring pictures, not {spec.modality}: take fmcb=None")
+            if per_segment > 1:
+                raise ValueError(f"FMCB reads neighbouring pictures of 3 channels, not {spec.channels}: take fmcb=None")
             adapt_first_conv(self.trunk, spec.channels)
         self.input_spec = InputSpec(**{**asdict(spec), 'per_segment': per_segment})
 
@@ -101,13 +102,13 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipe
         with clip_length(T): features = self.trunk(fold(clip))
         return features.unflatten(0, (clip.shape[0], -1))
 
-    def swap_head(
+    def reset_classifier(
         self,
-        num_classes: int | dict[str, int],
+        num_classes: int | dict[str, int], # 0: features instead of scores
         classes: list[str] | dict[str, list[str]] | None = None, # their names
     ) -> 'VideoNet': # self
         "Start a new classifier for other classes; the trunk keeps its weights."
-        head = find_model(self.name).head
+        head = NoHead if num_classes == 0 and not isinstance(num_classes, dict) else find_model(self.name).head
         if classes is not None and (isinstance(classes, dict) != isinstance(num_classes, dict) or not isinstance(classes, (list, tuple, dict))):
             raise ValueError("classes is a list of names, or {task: names} where num_classes is {task: number},"
                              f" got {classes!r} for num_classes={num_classes!r}")
@@ -126,6 +127,28 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipe
         self.num_classes = dict(num_classes) if isinstance(num_classes, dict) else num_classes
         self.classes = classes if classes is None or isinstance(classes, dict) else list(classes)
         return self
+
+    swap_head = reset_classifier
+
+    def get_classifier(self) -> nn.Module: # features (B, T, D) → scores
+        "The head."
+        return self.head
+
+    @property
+    def num_features(self) -> int:
+        "Width D of the features that enter the head."
+        return self.features
+
+    @property
+    def pretrained_cfg(self) -> dict:
+        "What timm tells about a network: its name and what it expects."
+        spec = self.input_spec
+        return dict(architecture=self.name, num_classes=self.num_classes, num_features=self.features, classifier='head',
+                    input_size=(spec.channels, spec.frames * spec.per_segment, spec.size, spec.size), mean=spec.mean, std=spec.std)
+
+    def no_weight_decay(self) -> set[str]:
+        "Names of the parameters that are left alone: biases and norms."
+        return {name for name, p in self.named_parameters() if p.ndim < 2}
 
     def set_grad_checkpointing(
         self,
@@ -193,6 +216,11 @@ def _spec(entry, given, frames):
     if not whole and given.get('fixed', entry.fixed) != entry.fixed:
         raise ValueError(f"fixed follows from the network, here it is {entry.fixed}: leave it out")
     usual = entry.card.input
+    if given.get('in_chans') not in (None, 3):  # as grey as the pictures that the weights know
+        usual = {key: value for key, value in usual.items() if key != 'channel_order'}
+        for key in ('mean', 'std'):
+            of_each = usual.get(key) or getattr(InputSpec, key)
+            usual[key] = (sum(of_each) / len(of_each),)
     if given.get('modality') == 'flow':  # TSN's, in the range of the backbone's weights
         usual = usual | (dict(mean=(128.,), std=(1.,)) if usual.get('value_range') == 255 else dict(mean=(.5,), std=(.226,)))
     return InputSpec(**{**usual, **given, 'fixed': entry.fixed})

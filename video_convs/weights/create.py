@@ -66,36 +66,61 @@ def _converted(row, folder):
 
 # %% ../../nbs/weights/28c_create.ipynb #9ead2519
 def create_model(
-    name: str, # one of `list_models()`
-    num_classes: int | dict[str, int] | None = None, # None: as many as the pretrained network has
-    pretrained: str | os.PathLike | None = None, # of the trunk: 'imagenet' or a file; of all: a folder, see `list_pretrained`, or a Hub id
+    name: str, # one of `list_models()`, also with a tag: 'tsm_resnet50.mmaction2_sthv2_8f'
+    pretrained: bool | str | os.PathLike | None = False, # True: the tag's weights, or the first that are public; or a source, see above
+    num_classes: int | dict[str, int] | None = None, # 0: features instead of scores; None: as many as the pretrained network has
+    in_chans: int | None = None, # channels of a frame; None: 3, or as many as the weights take
     **options, # `classes`, `input_spec`, `frames`, `dropout`, and the network's `variants`
 ) -> VideoNet:
     "A video network by name, with random weights or with trained ones."
+    name, _, tag = name.partition('.') if isinstance(name, str) else (name, '', '')
     find_model(name)
-    if pretrained is not None and not (isinstance(pretrained, (str, os.PathLike)) and os.fspath(pretrained)):
-        raise ValueError("pretrained is None, 'imagenet', a file, a folder, a name of list_pretrained() or an id on the Hub,"
-                         f" got {pretrained!r}")
-    if pretrained not in (None, 'imagenet'):
-        if checkpoint_around(pretrained).is_dir(): pretrained = checkpoint_around(pretrained)
-    if pretrained is None or pretrained == 'imagenet' or os.path.isfile(pretrained):
+    source = _source(name, tag, pretrained)
+    if in_chans is not None: options['input_spec'] = _fields(options.get('input_spec')) | {'in_chans': in_chans}
+    if source in (None, 'imagenet') or os.path.isfile(source):
         if num_classes is None: raise ValueError("num_classes is missing: only a pretrained network knows its own")
-        return VideoNet(name, num_classes, pretrained=pretrained, **options)
-    if str(pretrained).endswith(('.pth', '.pt', '.safetensors')): raise ValueError(f"there is no file {str(pretrained)!r}")
-    model = pretrained_model(pretrained, name)
-    spec = options.pop('input_spec', None) or {}
-    asked = dict(name=name, **options) | (asdict(spec) if isinstance(spec, InputSpec) else spec)
-    if num_classes is not None: asked['num_classes'] = num_classes
+        return VideoNet(name, num_classes, pretrained=source, **options)
+    if str(source).endswith(('.pth', '.pt', '.safetensors')): raise ValueError(f"there is no file {str(source)!r}")
+    classes, spec = options.pop('classes', None), _fields(options.pop('input_spec', None))
+    model = pretrained_model(source, name)
+    if num_classes is None and classes is not None and classes != model.classes: num_classes = len(classes)
+    _check_same(source, model, dict(name=name, **options) | spec)
+    if num_classes is None or num_classes == model.num_classes and classes in (None, model.classes): return model
+    return model.reset_classifier(num_classes, classes)
+
+def _source(name, tag, pretrained):
+    "What the weights come from: None, 'imagenet', a file, a folder or a name."
+    if isinstance(pretrained, bool) or tag and pretrained is None:
+        rows = list_pretrained(f'{name}/*')
+        tags = {row.tag: row.weights for row in rows}
+        if tag and tag not in tags: raise ValueError(f"{name} has no weights {tag!r}; {suggest(tag, tags)}")
+        if not pretrained: return None
+        if not rows: raise ValueError(f"there are no public weights of {name}: its trunk may start from 'imagenet'")
+        return tags[tag] if tag else rows[0].weights
+    if tag: raise ValueError(f"the tag {tag!r} and pretrained={pretrained!r} both name weights: leave one of them out")
+    if pretrained is not None and not (isinstance(pretrained, (str, os.PathLike)) and os.fspath(pretrained)):
+        raise ValueError("pretrained is True, False, 'imagenet', a file, a folder, a name of list_pretrained() or an id on"
+                         f" the Hub, got {pretrained!r}" + _by_name(pretrained))
+    if pretrained in (None, 'imagenet'): return pretrained
+    return around if (around := checkpoint_around(pretrained)).is_dir() else pretrained
+
+def _by_name(pretrained):
+    "For those who give the number of classes second."
+    return ": num_classes is given by its name" if isinstance(pretrained, (int, dict)) else ''
+
+def _fields(spec):
+    "What an input spec says, as a dict."
+    return asdict(spec) if isinstance(spec, InputSpec) else dict(spec or {})
+
+def _check_same(source, model, asked):
+    "Refuse what a trained network cannot be."
     def plain(value): return list(value) if isinstance(value, tuple) else value
     has = model.config()
     has |= has.pop('input_spec')
     for key, value in asked.items():
-        if key not in has: raise ValueError(f"{name} has no option {key!r}; {suggest(key, has)}")
+        if key not in has: raise ValueError(f"{model.name} has no option {key!r}; {suggest(key, has)}")
         if plain(value) == plain(has[key]): continue
         how = "ask for what it is"
-        if key == 'num_classes':
-            model.swap_head(value)  # what is advised must not fail
-            how = f"load it with {has[key]}, then call model.swap_head({value})"
         if key == 'frames' and not has['fixed']: how = "load it as it is, it runs with any number of frames"
-        raise ValueError(f"{pretrained} is {has['name']}" + f" with {key}={has[key]!r}" * (key != 'name') + f", not {value!r}: {how}")
-    return model
+        if key == 'name': raise ValueError(f"{source} is {has['name']}, not {value!r}: {how}")
+        raise ValueError(f"{source} is {has['name']} with {key}={has[key]!r}, not {value!r}: {how}")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from ..nets.registry import tag_of
 from ..utils import packaged_table, write_atomic
 from ..weight_files import check_https, file_sha256, pin
 
@@ -46,6 +47,11 @@ class Pretrained:
     def __post_init__(self):
         for key, kind in (('frames', int), ('classes', int), ('top1', float), ('top5', float)):
             object.__setattr__(self, key, kind(getattr(self, key)))
+
+    @property
+    def tag(self) -> str:
+        "Behind the name of the network, as in timm: 'mmaction2_sthv2_8f'."
+        return tag_of(self.weights)
 
     def __str__(self):
         known = f'{self.model:14} {self.weights:32} {self.top1:5.2f}'
