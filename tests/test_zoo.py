@@ -16,6 +16,7 @@ from video_convs.checkpoint import save
 from video_convs.nets.video_net import load
 from video_convs.nets.registry import ENTRIES
 from video_convs.nets.ensemble import Ensemble
+from video_convs.nets.feature_maps import FeatureMaps
 from video_convs.nets.registry import find_model, list_models, register, variants
 from video_convs.nets.spec import InputSpec
 from video_convs.nets.video_net import VideoNet
@@ -83,7 +84,7 @@ def test_runs(net):
         for length in lengths:
             for size in (SIZE, 48): assert net(clip_for(net, length, size=size)).shape == (2, 5)
         x = clip_for(net)
-        features, scores = net.forward_features(x), net(x)
+        features, scores = net.frame_features(x), net(x)
         assert features.shape[::2] == (2, net.features) and scores.isfinite().all()
         if net.name.startswith((*WHOLE, 'c2d_')):
             with pytest.raises(ValueError, match='there are none per frame'): net(x, per_frame=True)
@@ -92,6 +93,22 @@ def test_runs(net):
             assert per_frame.shape == (2, T, 5)
             same(per_frame.mean(1), scores)
         same(scores, torch.cat([net(x[:1]), net(x[1:])]))
+
+ONE_PER_TRUNK = {'h2cn_tiny', 'hgc_resnet18', 'sth_mobilenet_v2', 'trn_bninception', 'tea_res2net50', 'eco_lite'}
+
+@pytest.mark.parametrize('net', each(ONE_PER_TRUNK), indirect=True)
+def test_maps_and_what_is_made_of_them(net):
+    x = clip_for(net, size=64)
+    with torch.no_grad():
+        maps, scores = net.forward_features(x), net(x)
+        same(net.forward_head(maps), scores)
+        same(net.forward_head(maps, pre_logits=True), net.frame_features(x).mean(1))
+        every = FeatureMaps(net)
+        sizes = [tuple(m.shape) for m in every(x)]
+        last, = FeatureMaps(net, [-1])(x)
+    assert maps.ndim == 5 and torch.equal(last, maps) and not net.training
+    assert [size[:2] for size in sizes] == [(2, stage['num_chs']) for stage in every.feature_info]
+    assert [stage['reduction'] for stage in every.feature_info] == [64 // size[4] for size in sizes]
 
 def test_wrong_clips(net):
     spec, x = net.input_spec, clip_for(net, B=1)
@@ -130,7 +147,7 @@ def test_recomputed_gradients(net):
 def test_time_matters_where_it_should(net):
     x = clip_for(net).unflatten(2, (T, -1))
     with torch.no_grad():  # before the head, whose bias would hide a change, but for heads that see time
-        seen = net if net.name.startswith(WHOLE) else lambda x: net.forward_features(x).mean(1)
+        seen = net if net.name.startswith(WHOLE) else lambda x: net.frame_features(x).mean(1)
         straight, shuffled = seen(x.flatten(2, 3)), seen(x[:, :, [2, 0, 3, 1]].flatten(2, 3))
     change = ((straight - shuffled).abs().max() / straight.std()).item()
     assert change < 1e-4 if net.name.startswith('tsn_') else change > 1e-4
@@ -394,7 +411,7 @@ def test_features_instead_of_scores(tmp_path, clip):
     assert net.get_classifier()(torch.ones(1, 2, net.num_features)).shape == (1, 2, 96)
     again = load(save(net, tmp_path))
     with torch.no_grad():
-        assert torch.equal(net(clip), net.forward_features(clip).mean(1)) and torch.equal(again(clip), net(clip))
+        assert torch.equal(net(clip), net.frame_features(clip).mean(1)) and torch.equal(again(clip), net(clip))
         assert net.reset_classifier(4)(clip).shape == (2, 4)
 
 @pytest.mark.parametrize('channels', [1, 2, 10])

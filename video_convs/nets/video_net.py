@@ -9,6 +9,7 @@ __all__ = ['VideoNet', 'load']
 import inspect
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -77,14 +78,14 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipe
         clip: Tensor, # (B, 3, T, H, W), floating point, normalised as `input_spec` says
         per_frame: bool = False, # scores of each frame instead of their mean
     ) -> Tensor: # (B, num_classes), or (B, T, num_classes); a dict of them for a dict of tasks
-        scores = self.head(self.forward_features(clip))
+        scores = self.head(self.frame_features(clip))
         tasks = scores if isinstance(scores, dict) else {None: scores}
         if not per_frame: tasks = {task: s.mean(1) for task, s in tasks.items()}
         elif (S := next(iter(tasks.values())).shape[1]) != (T := clip.shape[2] // self.input_spec.per_segment):
             raise ValueError(f"{self.name} has {S} scores for {T} frames: there are none per frame")
         return tasks if isinstance(scores, dict) else tasks[None]
 
-    def forward_features(
+    def frame_features(
         self,
         clip: Tensor, # (B, 3, T, H, W)
     ) -> Tensor: # (B, T, D): what enters the head
@@ -101,6 +102,39 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipe
         clip = channels_last(clip.to(next(self.parameters()).dtype))
         with clip_length(T): features = self.trunk(fold(clip))
         return features.unflatten(0, (clip.shape[0], -1))
+
+    def maps(
+        self,
+        clip: Tensor, # (B, 3, T, H, W)
+        stages: Sequence[str], # of `find_backbone(…).stages`
+    ) -> list[Tensor]: # (B, C, T, h, w) of each
+        "What comes out of some stages of the trunk."
+        found = {}
+        def keep(name): return lambda module, inputs, output: found.update({name: output})
+        hooks = [self.trunk.get_submodule(name).register_forward_hook(keep(name)) for name in stages]
+        try: self.frame_features(clip)
+        finally:
+            for hook in hooks: hook.remove()
+        def unfolded(x): return x if x.ndim == 5 else x.unflatten(0, (clip.shape[0], -1)).transpose(1, 2)
+        return [unfolded(found[name]) for name in stages]
+
+    def forward_features(
+        self,
+        clip: Tensor, # (B, 3, T, H, W)
+    ) -> Tensor: # (B, D, T, h, w)
+        "The last maps, before they are pooled."
+        return self.maps(clip, find_model(self.name).card.stages[-1:])[0]
+
+    def forward_head(
+        self,
+        maps: Tensor, # (B, D, T, h, w), of `forward_features`
+        pre_logits: bool = False, # the features that enter the head, as their mean over time
+    ) -> Tensor: # (B, num_classes), or (B, D)
+        "From maps to scores."
+        features = find_model(self.name).card.pool(self.trunk, maps)  # (B, T, D)
+        if pre_logits: return features.mean(1)
+        scores = self.head(features)
+        return {task: s.mean(1) for task, s in scores.items()} if isinstance(scores, dict) else scores.mean(1)
 
     def reset_classifier(
         self,

@@ -9,6 +9,7 @@ __all__ = ['pretrained_model', 'create_model']
 import os
 import shutil
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from filelock import FileLock
 
 from ..checkpoint import checkpoint_around, save
 from ..guards import looks_local
+from ..nets.feature_maps import FeatureMaps
 from ..nets.registry import find_model
 from ..nets.spec import InputSpec
 from ..nets.surgery import suggest
@@ -70,9 +72,13 @@ def create_model(
     pretrained: bool | str | os.PathLike | None = False, # True: the tag's weights, or the first that are public; or a source, see above
     num_classes: int | dict[str, int] | None = None, # 0: features instead of scores; None: as many as the pretrained network has
     in_chans: int | None = None, # channels of a frame; None: 3, or as many as the weights take
+    features_only: bool = False, # maps of its stages instead of scores
+    out_indices: Sequence[int] | None = None, # of which stages, with features_only; None: all
     **options, # `classes`, `input_spec`, `frames`, `dropout`, and the network's `variants`
-) -> VideoNet:
+) -> VideoNet | FeatureMaps:
     "A video network by name, with random weights or with trained ones."
+    if features_only: return FeatureMaps(create_model(name, pretrained, num_classes or 0, in_chans, **options), out_indices)
+    if out_indices is not None: raise ValueError("out_indices chooses maps: it needs features_only=True")
     name, _, tag = name.partition('.') if isinstance(name, str) else (name, '', '')
     find_model(name)
     source = _source(name, tag, pretrained)
