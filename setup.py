@@ -17,7 +17,7 @@ setup(
     python_requires=f">={cfg['min_python']}",
     install_requires=lines('requirements'), extras_require=dict(
         export=lines('export_requirements'), space=lines('space_requirements'),
-        tensorboard=lines('tensorboard_requirements'),
+        tensorboard=lines('tensorboard_requirements'), timm=lines('timm_requirements'),
         dev=lines('dev_requirements') + lines('export_requirements')),
     entry_points={'console_scripts': lines('console_scripts'),
                   'nbdev': [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]},  # lets nbdev link names to their notebooks

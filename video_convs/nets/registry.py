@@ -8,12 +8,13 @@ __all__ = ['ENTRIES', 'Entry', 'register', 'find_model', 'tag_of', 'list_models'
 # %% ../../nbs/nets/26b_registry.ipynb #c1ce050f
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import cache
 
 from torch import nn
 
-from .backbones import BACKBONES, Backbone, find_backbone
+from .backbones import BACKBONES, OTHERS, Backbone, find_backbone
 from .heads import FrameHead
 from .surgery import suggest
 from ..utils import packaged_table
@@ -71,9 +72,11 @@ def _again(old, new):
     return new.__module__ == '__main__' and (new.__name__, new.__doc__) == (old.__name__, old.__doc__)
 
 def find_model(
-    name: str, # one of `list_models()`
+    name: str, # one of `list_models()`, or an operator in a trunk of timm: 'hgc_timm:convnext_atto'
 ) -> Entry:
     "What the registry knows of a network; an unknown name is a ValueError with near matches."
+    for library in OTHERS:
+        if isinstance(name, str) and f'_{library}:' in name: return _elsewhere(*name.split(f'_{library}:', 1), library)
     if name not in ENTRIES:
         raise ValueError(f"no network is called {name!r}; {suggest(str(name), list_models())}")
     return ENTRIES[name]
@@ -83,6 +86,13 @@ def tag_of(
 ) -> str:
     "How weights are named behind a network: 'tsm_resnet50.mmaction2_sthv2_8f'."
     return weights.replace('/', '_')
+
+@cache
+def _elsewhere(operator, trunk, library):
+    "An operator of ours in a trunk of another library."
+    builds = {entry.build.__name__: entry for entry in ENTRIES.values()}
+    if operator not in builds: raise ValueError(f"no network begins with {operator!r}; {suggest(operator, builds)}")
+    return replace(builds[operator], card=find_backbone(f'{library}:{trunk}'))
 
 def list_models(
     pattern: str = '*', # shell pattern, e.g. 'hgc_*'
