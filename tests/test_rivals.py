@@ -4,8 +4,10 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 
 from proofs import both_roads, equal, layouts, make_clip, wrong_clips
-from video_convs.ops.literal import (eval_norm, literal_conv, literal_gst, literal_me, literal_mta, literal_tam,
-                                     literal_tin, plain_gst, plain_me, plain_mta, plain_tam, plain_tin, randomised)
+from video_convs.ops.literal_rivals import (literal_conv, literal_gst, literal_me, literal_mta,
+                                            literal_tam, literal_tin)
+from video_convs.ops.plain import eval_norm, plain_gst, plain_me, plain_mta, plain_tam, plain_tin
+from video_convs.testing import randomised
 from video_convs.ops.rivals import (GSTConv, MotionExcitation, MultipleTemporalAggregation, TAM, TIN, border_sums, frame_means,
                                     over_time_each)
 from video_convs.ops.temporal import TemporalShift

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip, fold, side_by_side, unfold
-from .aggregation import shift_left, shift_right
-from .temporal import conv_arguments, every, over_time, take_over
+from .common import (conv_arguments, over_time, shift_left, shift_right, subsample,
+                                    take_over)
 
 # %% ../../nbs/ops/15_collaborative.ipynb #6a69bba7
 def _hidden(
@@ -178,7 +178,7 @@ class STCConv(nn.Module):
         x: Tensor, # (B, (1 − α)C, T, H, W)
     ) -> Tensor: # (B, (1 − α)C', T, H', W')
         "3×1×1, SR: Eq. 2."
-        y = over_time(every(x, self.stride), self.temporal, padding=1)
+        y = over_time(subsample(x, self.stride), self.temporal, padding=1)
         if self.bias is not None: y = y + self.bias[-self.temporal.shape[0]:].view(-1, 1, 1, 1)
         return y if self.sr is None else self.sr(y)
 

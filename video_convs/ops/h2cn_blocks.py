@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..clips import channels_last, check_clip, fold, unfold, wants_gradient
 from .hourglass import HgC
-from .temporal import over_time
+from .common import over_time
 
 # %% ../../nbs/ops/12_h2cn_blocks.ipynb #8330d8b3
 def _check_temporal(temporal):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip, fold, unfold, wants_gradient
-from .temporal import identity_taps, over_time, spread
+from .common import dilate, identity_taps, over_time
 
 # %% ../../nbs/ops/11_hourglass.ipynb #f494e21b
 class HgC(nn.Module):
@@ -56,7 +56,7 @@ class HgC(nn.Module):
         kernel = F.pad(self.α(0), (side // 2,) * 4)
         for i in range(1, self.rings + 1):
             w, d = self.window(i)
-            w = F.pad(spread(w, (d, d)), ((side - self.slope * i) // 2,) * 4)  # (C, 1, side, side)
+            w = F.pad(dilate(w, (d, d)), ((side - self.slope * i) // 2,) * 4)  # (C, 1, side, side)
             kernel = kernel + self.α(i) * w.repeat_interleave(self.expand, 0).unsqueeze(2)
         return kernel
 

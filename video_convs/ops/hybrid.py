@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip, fold, side_by_side, unfold
-from .temporal import conv_arguments, every, over_time, take_over
+from .common import conv_arguments, over_time, subsample, take_over
 
 # %% ../../nbs/ops/13_hybrid.ipynb #1e063990
 class STHConv(nn.Module):
@@ -118,7 +118,7 @@ class STHConv(nn.Module):
 
     def along_time(self, x: Tensor, taps: Tensor, dilation: int) -> Tensor: # (B, C_i, T, H, W) → (B, C_o, T, H', W')
         "Each type with its own block of inputs: a grouped convolution."
-        return over_time(every(x, self.stride), taps, self.dilation, dilation)
+        return over_time(subsample(x, self.stride), taps, self.dilation, dilation)
 
     def per_type(self, x: Tensor) -> bool:
         "Is one convolution per type faster than a dense one? Measured on CPUs: from 32·s² outputs per type at stride s."

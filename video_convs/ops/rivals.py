@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip, fold, recording, side_by_side, unfold
-from .aggregation import shift_left, shift_right
-from .temporal import TemporalConv, conv_arguments, over_time, take_over
+from .common import conv_arguments, over_time, shift_left, shift_right, take_over
+from .temporal import TemporalConv
 
 # %% ../../nbs/ops/16_rivals.ipynb #16380139
 class GSTConv(nn.Module):
