@@ -42,7 +42,7 @@ class HFModule(nn.Module):
         self,
         channels: int, # C
         conservative: bool = True, # one gate for what comes and what goes; False: two independent ones
-    ):
+    ) -> None:
         super().__init__()
         if channels < 1: raise ValueError(f"channels must be at least 1, got {channels}")
         self.channels, self.conservative = channels, conservative
@@ -74,4 +74,4 @@ class HFModule(nn.Module):
         "Multiply-accumulates of the gate convolutions for one clip of T frames."
         return self.weight.numel() * T * H * W
 
-    def extra_repr(self): return f'{self.channels}, conservative={self.conservative}'
+    def extra_repr(self) -> str: return f'{self.channels}, conservative={self.conservative}'

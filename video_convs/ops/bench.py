@@ -103,7 +103,7 @@ class Setting:
     memory_format: str = 'channels_last' # or 'contiguous'
     form: str = 'eager' # 'compiled': torch.compile; 'graph': a CUDA graph
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, known in dict(memory_format=LAYOUTS, form=FORMS).items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {' or '.join(map(repr, known))}, got {getattr(self, name)!r}")

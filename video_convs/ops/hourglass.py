@@ -24,7 +24,7 @@ class HgC(nn.Module):
         aggregate: str = 'conv', # f: 'conv' (3×3 depthwise, dilation p·|i|/2) or 'avg' (mean, padding counted)
         padding: str = 'same', # in time: 'same' (zero frames outside) or 'valid' (T − K + 1 frames)
         expand: int = 1, # E: outputs per channel
-    ):
+    ) -> None:
         super().__init__()
         if slope < 0 or slope % 2: raise ValueError(f"slope must be even and not negative, so that windows have a centre, got {slope}")
         if aggregate not in ('conv', 'avg'): raise ValueError(f"aggregate must be 'conv' or 'avg', got {aggregate!r}")
@@ -90,6 +90,6 @@ class HgC(nn.Module):
         spatial = 9 * self.rings * T if self.aggregate == 'conv' else 0
         return self.channels * H * W * (spatial + self.expand * self.kernel_size * frames)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return (f'{self.channels}, kernel_size={self.kernel_size}, slope={self.slope}, aggregate={self.aggregate!r}, '
                 f'padding={self.padding!r}, expand={self.expand}')

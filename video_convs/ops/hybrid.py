@@ -27,7 +27,7 @@ class STHConv(nn.Module):
         attention: str | None = None, # Eq. 3: None (sum), 'softmax' over both components, 'sigmoid' (α_S = 1 − α_T)
         groups: int = 1, # 1, or in_channels = out_channels: the first p·C_i channels see time, the others see space
         bias: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         n, depthwise = round(p * in_channels), groups == in_channels == out_channels > 1
         if min(in_channels, out_channels, stride, dilation, groups) < 1:
@@ -180,7 +180,7 @@ class STHConv(nn.Module):
         attention = self.squeeze.weight.numel() + self.excite.weight.numel() if self.attention else 0
         return weights * voxels + attention
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return (f'{self.in_channels}, {self.out_channels}, p={self.p:.4g}, stride={self.stride}, '
                 f'dilation={self.dilation}, arrangement={self.arrangement!r}, attention={self.attention!r}, '
                 f'groups={self.groups}, bias={self.bias is not None}')

@@ -6,9 +6,12 @@
 __all__ = ['TemporalConv', 'TemporalShift', 'ShiftedProduct', 'ShiftedConv', 'DenseTemporalConv', 'R2Plus1D', 'P3D', 'C3D']
 
 # %% ../../nbs/ops/10_temporal.ipynb #5368ebf3
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 
 from ..clips import channels_last, check_clip, fold, recording, unfold
 from .common import (check_sizes, conv_arguments, dilate, identity_taps, over_time, subsample,
@@ -22,7 +25,7 @@ class TemporalConv(nn.Module):
         channels: int, # C
         kernel_size: int = 3, # K: frames that an output frame reads, odd
         dilation: int = 1, # frames from one tap to the next
-    ):
+    ) -> None:
         super().__init__()
         check_sizes(dilation=dilation)
         self.channels, self.kernel_size, self.dilation = channels, kernel_size, dilation
@@ -41,7 +44,7 @@ class TemporalConv(nn.Module):
         "Multiply-accumulates for one clip of T frames."
         return self.channels * self.kernel_size * T * H * W
 
-    def extra_repr(self): return f'{self.channels}, kernel_size={self.kernel_size}, dilation={self.dilation}'
+    def extra_repr(self) -> str: return f'{self.channels}, kernel_size={self.kernel_size}, dilation={self.dilation}'
 
 # %% ../../nbs/ops/10_temporal.ipynb #dec09207
 class TemporalShift(nn.Module):
@@ -50,7 +53,7 @@ class TemporalShift(nn.Module):
         self,
         channels: int, # C
         fold_div: int = 8, # one part in fold_div moves each way; from 2 (all channels move) to C (one each way)
-    ):
+    ) -> None:
         super().__init__()
         if not 2 <= fold_div <= channels:
             raise ValueError(f"fold_div must be from 2 to channels: with channels = {channels}, fold_div = {fold_div}"
@@ -70,7 +73,7 @@ class TemporalShift(nn.Module):
         "Zero: a shift moves numbers and multiplies none, however it is carried out."
         return 0
 
-    def extra_repr(self): return f'{self.channels}, fold_div={self.fold_div}'
+    def extra_repr(self) -> str: return f'{self.channels}, fold_div={self.fold_div}'
 
 # %% ../../nbs/ops/10_temporal.ipynb #83f26eb2
 def _pixels(x): return x.movedim(1, 4).flatten(1, 3)  # (B, C, T, H, W) → (B, T·H·W, C): in channels-last a view
@@ -79,14 +82,18 @@ def _clip(rows, size): return rows.unflatten(1, size).movedim(4, 1)  # (B, T·H�
 class ShiftedProduct(torch.autograd.Function):
     "Temporal shift and 1×1 convolution as three matrix products on pieces of the clip; no piece is copied."
     @staticmethod
-    def pieces(shape, n):
+    def pieces(shape: torch.Size, n: int) -> tuple[tuple[slice, slice, slice], ...]:
         "Which channels; the rows of the output that they feed; the rows of the input where they lie."
         (C, T, H, W), frame = shape[1:], shape[3] * shape[4]
         early, late, whole = slice(0, (T - 1) * frame), slice(frame, T * frame), slice(0, T * frame)
         return (slice(2 * n, C), whole, whole), (slice(0, n), early, late), (slice(n, 2 * n), late, early)
 
     @staticmethod
-    def forward(x, weight, n):
+    def forward(
+        x: Tensor, # (B, C, T, H, W)
+        weight: Tensor, # (C', C)
+        n: int, # channels that move each way
+    ) -> Tensor: # (B, C', T, H, W)
         X, pieces = _pixels(x), ShiftedProduct.pieces(x.shape, n)
         Y = X.new_empty(*X.shape[:2], weight.shape[0])  # (B, T·H·W, C')
         for X_b, Y_b in zip(X, Y):
@@ -95,13 +102,13 @@ class ShiftedProduct(torch.autograd.Function):
         return _clip(Y, x.shape[2:])
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
         x, weight, ctx.n = inputs
         ctx.save_for_backward(x, weight)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
         X, G, n, frame = _pixels(x), _pixels(gradient), ctx.n, x.shape[3] * x.shape[4]
         dX = torch.empty_like(X) if ctx.needs_input_grad[0] else None
@@ -123,7 +130,7 @@ class ShiftedConv(nn.Module):
         fold_div: int = 8, # one part in fold_div of the channels moves each way, see TemporalShift
         stride: int = 1, # s, of the pixels
         bias: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         check_sizes(in_channels=in_channels, out_channels=out_channels, stride=stride)
         self.in_channels, self.out_channels, self.stride = in_channels, out_channels, stride
@@ -160,7 +167,7 @@ class ShiftedConv(nn.Module):
         "Multiply-accumulates for one clip of T frames: those of the 1×1 convolution."
         return self.in_channels * self.out_channels * T * -(-H // self.stride) * -(-W // self.stride)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f'{self.in_channels}, {self.out_channels}, stride={self.stride}, bias={self.bias is not None}'
 
 # %% ../../nbs/ops/10_temporal.ipynb #751afa2c
@@ -174,7 +181,7 @@ class DenseTemporalConv(nn.Module):
         stride: int = 1, # s, of the pixels
         dilation: int = 1, # frames from one tap to the next
         bias: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         check_sizes(kernel_size, in_channels=in_channels, out_channels=out_channels, stride=stride, dilation=dilation)
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
@@ -206,7 +213,7 @@ class DenseTemporalConv(nn.Module):
         "Multiply-accumulates for one clip of T frames."
         return self.taps.numel() * T * -(-H // self.stride) * -(-W // self.stride)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return (f'{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, '
                 f'dilation={self.dilation}, bias={self.bias is not None}')
 
@@ -222,7 +229,7 @@ class R2Plus1D(nn.Module):
         arrangement: str = 'sequential', # time after space; or 'parallel': side by side, added
         temporal: str = 'dense', # the temporal half: 'dense' or 'depthwise' (Hourglass paper, Fig. 3)
         bias: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         check_sizes(in_channels=in_channels, out_channels=out_channels, stride=stride, dilation=dilation)
         if arrangement not in ('sequential', 'parallel'):
@@ -243,7 +250,7 @@ class R2Plus1D(nn.Module):
     def from_conv2d(
         cls,
         conv: nn.Conv2d, # 3×3
-        **options, # of the operator: arrangement, temporal
+        **options: Any, # of the operator: arrangement, temporal
     ) -> 'R2Plus1D': # computes what `conv` does, frame by frame
         "Put a temporal half to a 3×3 convolution that is there."
         return take_over(cls(**conv_arguments(conv, 3), **options), conv, spatial=conv.weight)
@@ -268,7 +275,7 @@ class R2Plus1D(nn.Module):
         "Multiply-accumulates for one clip of T frames, as defined: 9 for space and 3 for time."
         return (self.spatial.numel() + self.taps.numel()) * T * -(-H // self.stride) * -(-W // self.stride)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return (f'{self.in_channels}, {self.out_channels}, stride={self.stride}, dilation={self.dilation}, '
                 f'arrangement={self.arrangement!r}, temporal={self.temporal!r}, bias={self.bias is not None}')
 
@@ -283,7 +290,7 @@ class P3D(R2Plus1D):
         stride: int = 1, # s, of the pixels
         dilation: int = 1, # of the spatial half, in pixels
         bias: bool = False,
-    ):
+    ) -> None:
         if variant not in ('A', 'B'):
             raise ValueError(f"variant must be 'A' or 'B', got {variant!r}; without an activation between the halves, C is A")
         arrangement = {'A': 'sequential', 'B': 'parallel'}[variant]
@@ -299,7 +306,7 @@ class C3D(nn.Module):
         stride: int = 1, # s, of the pixels
         dilation: int = 1, # of the pixels
         bias: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         check_sizes(in_channels=in_channels, out_channels=out_channels, stride=stride, dilation=dilation)
         self.in_channels, self.out_channels, self.stride, self.dilation = in_channels, out_channels, stride, dilation
@@ -333,6 +340,6 @@ class C3D(nn.Module):
         "Multiply-accumulates for one clip of T frames."
         return self.weight.numel() * T * -(-H // self.stride) * -(-W // self.stride)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return (f'{self.in_channels}, {self.out_channels}, stride={self.stride}, dilation={self.dilation}, '
                 f'bias={self.bias is not None}')
