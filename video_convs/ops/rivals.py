@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..clips import check_clip, fold, recording, side_by_side, unfold
+from ..clips import check_clip, fold, is_traced, side_by_side, unfold
 from .common import conv_arguments, over_time, shift_left, shift_right, take_over
 from .temporal import TemporalConv
 
@@ -97,7 +97,7 @@ def over_time_each(
     "Depthwise convolution along time with taps that differ from clip to clip, zeros outside."
     T, r, taps = x.shape[2], taps.shape[2] // 2, taps.to(x.dtype)  # autocast's softmax is float32
     column = lambda v: v[..., None, None]
-    if x.device.type != 'cpu' or recording():
+    if x.device.type != 'cpu' or is_traced():
         z = F.pad(x if importance is None else x * column(importance), (0, 0, 0, 0, r, r))
         return sum(column(taps[:, :, k:k + 1]) * z[:, :, k:k + T] for k in range(2 * r + 1))
     clips = x if importance is None else (clip * column(v) for clip, v in zip(x, importance))

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-from ..clips import channels_last, check_clip, fold, recording, unfold
+from ..clips import channels_last, check_clip, fold, is_traced, unfold
 from .common import (check_sizes, conv_arguments, dilate, identity_taps, over_time, subsample,
                                     take_over)
 
@@ -151,7 +151,7 @@ class ShiftedConv(nn.Module):
 
     def by_products(self, x: Tensor) -> bool:
         "May the three matrix products be used? On CPUs, outside of mixed precision and of compilers."
-        return x.device.type == 'cpu' and not torch.is_autocast_enabled('cpu') and not recording()
+        return x.device.type == 'cpu' and not torch.is_autocast_enabled('cpu') and not is_traced()
 
     def forward(
         self,
