@@ -1,4 +1,4 @@
-"The package stands in layers: a module imports only what is below it. Modules and functions are short."
+"The package stands in layers: a module imports what is below it. Modules and functions are short."
 import ast
 from pathlib import Path
 
@@ -6,8 +6,9 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent/'video_convs'
 LAYERS = [  # from the ground up: rooms, and modules that stand in none
-    {'', '_modidx', 'utils', 'clips', 'guards', 'progress', 'command'}, {'hub', 'checkpoint'}, {'ops'},
-    {'testing'}, {'nets'}, {'weights'}, {'data'}, {'train'}, {'explain', 'use', 'demo'}, {'cli'}, {'__main__'},
+    {'', '_modidx', 'utils', 'clips', 'guards', 'progress', 'command'}, {'hub', 'checkpoint'},
+    {'ops'}, {'testing'}, {'nets'}, {'weights'}, {'data'}, {'train'}, {'explain', 'use', 'demo'},
+    {'cli'}, {'__main__'},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 60
@@ -28,7 +29,7 @@ def modules(folder):
 
 
 def targets(node, name, is_package, package, known):
-    "The modules and names of this package that an import statement asks for: [(module, name or '')]."
+    "What an import statement asks this package for: [(module, name or '')]."
     if isinstance(node, ast.Import):
         own = [a.name for a in node.names if a.name.split('.')[0] == package]
         return [(n.removeprefix(package).lstrip('.'), '') for n in own]
@@ -40,7 +41,8 @@ def targets(node, name, is_package, package, known):
     elif node.module.split('.')[0] == package: base = node.module.removeprefix(package).lstrip('.')
     else: return []
     inside = [f'{base}.{a.name}'.lstrip('.') for a in node.names]
-    return [(module, '') if module in known else (base, a.name) for module, a in zip(inside, node.names)]
+    asked = zip(inside, node.names)
+    return [(module, '') if module in known else (base, a.name) for module, a in asked]
 
 
 def imports(tree, name, is_package, package, known):
@@ -55,7 +57,7 @@ def imports(tree, name, is_package, package, known):
 
 
 def circles(graph):
-    "The circles of a graph {module: modules that it imports}, each as a path that ends where it begins."
+    "Circles of {module: modules that it imports}, each as a path that ends where it begins."
     found, done = [], set()
     def walk(module, path):
         if module in path: return found.append(path[path.index(module):] + [module])
@@ -78,7 +80,7 @@ def import_faults(name, found):
     "What is wrong with the imports of one module."
     for line, module, word, inside in dict.fromkeys(found):
         where = f'{name}, line {line}:'
-        if inside: yield f'{where} imports {module} inside a function; import at the top of the file'
+        if inside: yield f'{where} imports {module} inside a function; import at the top'
         if is_later(module, name): yield f'{where} imports {module}, which is in a later layer'
         private = word or module.split('.')[-1]
         if private.startswith('_') and not private.startswith('__'):
@@ -87,13 +89,15 @@ def import_faults(name, found):
 
 def size_faults(name, tree, lines):
     "What is too long in one module."
-    if lines > LONGEST_MODULE: yield f'{name}: {lines} lines, more than {LONGEST_MODULE}; split the module'
+    if lines > LONGEST_MODULE:
+        yield f'{name}: {lines} lines, more than {LONGEST_MODULE}; split the module'
     for node in ast.walk(tree):
         if not isinstance(node, FUNCTIONS): continue
         first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
         length = node.end_lineno - first + 1
         if length > LONGEST_FUNCTION:
-            yield f'{name}.{node.name}: {length} lines, more than {LONGEST_FUNCTION}; split the function'
+            where = f'{name}.{node.name}'
+            yield f'{where}: {length} lines, more than {LONGEST_FUNCTION}; split the function'
 
 
 def faults(folder):
@@ -103,8 +107,9 @@ def faults(folder):
     for name, (tree, lines) in found.items():
         is_package = (folder/name.replace('.', '/')/'__init__.py').is_file()
         asked = imports(tree, name, is_package, folder.name, found)
-        graph[name] = {module for _, module, _, _ in asked if module in found and not is_later(module, name)}
-        if name and level(name) is None: said.append(f'{name}: has no layer; add its room to the table')
+        wanted = {module for _, module, _, _ in asked if module in found}
+        graph[name] = {module for module in wanted if not is_later(module, name)}
+        if level(name) is None: said.append(f'{name}: has no layer; add its room to the table')
         said += import_faults(name, asked)
         if name != '_modidx': said += size_faults(name, tree, lines)
     return said + [f"a circle of imports: {' → '.join(circle)}" for circle in circles(graph)]
@@ -121,7 +126,8 @@ def test_the_package(rule):
 
 def test_the_operators():
     rooms = ('ops', 'testing', 'clips')
-    assert not [fault for fault in FOUND if fault.removeprefix('a circle of imports: ').startswith(rooms)]
+    named = [fault.removeprefix('a circle of imports: ') for fault in FOUND]
+    assert not [fault for fault in named if fault.startswith(rooms)]
 
 
 def test_the_graph_is_read():
@@ -144,35 +150,54 @@ GOOD = {
     '_modidx.py': 'x = 1\n' * 999,
 }
 BAD = {
-    'later layer': ({'ops/two.py': 'from ..nets.net import g\n'},
-                    ['ops.two, line 1: imports nets.net, which is in a later layer']),
-    'later layer, absolute': ({'ops/two.py': 'import made_up.nets.net\n'},
-                              ['ops.two, line 1: imports nets.net, which is in a later']),
-    'later layer, of a module': ({'clips.py': 'from .ops import two\n'},
-                                 ['clips, line 1: imports ops.two, which is in a later']),
-    'later layer, if': ({'clips.py': 'if x:\n    from .testing import f\n'},
-                        ['clips, line 2: imports testing, which']),
-    'circle': ({'ops/two.py': 'from .one import f\n'},
-               ['a circle of imports: ops.one → ops.two → ops.one']),
-    'circle of three': ({'ops/two.py': 'from . import three\n', 'ops/three.py': 'from .one import f\n'},
-                        ['a circle of imports: ops.one → ops.two → ops.three → ops.one']),
-    'circle in a layer': ({'utils.py': 'from . import guards\n', 'guards.py': 'from .utils import f\n'},
-                          ['a circle of imports: guards → utils → guards']),
-    'itself': ({'ops/two.py': 'from .two import f\n'}, ['a circle of imports: ops.two → ops.two']),
-    'inside a function': ({'nets/net.py': 'def f():\n    from ..clips import fold\n'},
-                          ['nets.net, line 2: imports clips inside a function; import at the top']),
-    'inside a method': ({'nets/net.py': 'class C:\n    async def f(self):\n        import made_up.clips\n'},
-                        ['nets.net, line 3: imports clips inside a function']),
-    'long module': ({'nets/long.py': 'x = 1\n' * 401}, ['nets.long: 401 lines, more than 400']),
-    'long function': ({'nets/function.py': 'def f():\n' + '    x = 1\n' * 60},
-                      ['nets.function.f: 61 lines, more than 60']),
-    'long decorated method': ({'nets/function.py': 'class C:\n    @property\n    def f(self):\n' + '        x = 1\n' * 59},
-                              ['nets.function.f: 61 lines, more than 60']),
-    'private name': ({'nets/net.py': 'from ..ops.one import _g\n'},
-                     ['nets.net, line 1: imports the private name _g of ops.one']),
-    'private module': ({'ops/_three.py': '', 'nets/net.py': 'from ..ops import _three\n'},
-                       ['nets.net, line 1: imports the private name _three']),
-    'no layer': ({'strange.py': ''}, ['strange: has no layer']),
+    'later layer': (
+        {'ops/two.py': 'from ..nets.net import g\n'},
+        'ops.two, line 1: imports nets.net, which is in a later layer'),
+    'later layer, absolute': (
+        {'ops/two.py': 'import made_up.nets.net\n'},
+        'ops.two, line 1: imports nets.net, which is in a later layer'),
+    'later layer, a module': (
+        {'clips.py': 'from .ops import two\n'},
+        'clips, line 1: imports ops.two, which is in a later layer'),
+    'later layer, if': (
+        {'clips.py': 'if x:\n    from .testing import f\n'},
+        'clips, line 2: imports testing, which is in a later layer'),
+    'circle': (
+        {'ops/two.py': 'from .one import f\n'},
+        'a circle of imports: ops.one → ops.two → ops.one'),
+    'circle of three': (
+        {'ops/two.py': 'from . import three\n', 'ops/three.py': 'from .one import f\n'},
+        'a circle of imports: ops.one → ops.two → ops.three → ops.one'),
+    'circle in a layer': (
+        {'utils.py': 'from . import guards\n', 'guards.py': 'from .utils import f\n'},
+        'a circle of imports: guards → utils → guards'),
+    'itself': (
+        {'ops/two.py': 'from .two import f\n'},
+        'a circle of imports: ops.two → ops.two'),
+    'inside a function': (
+        {'nets/net.py': 'def f():\n    from ..clips import fold\n'},
+        'nets.net, line 2: imports clips inside a function; import at the top'),
+    'inside a method': (
+        {'nets/net.py': 'class C:\n    async def f(self):\n        import made_up.clips\n'},
+        'nets.net, line 3: imports clips inside a function; import at the top'),
+    'long module': (
+        {'nets/long.py': 'x = 1\n' * 401},
+        'nets.long: 401 lines, more than 400; split the module'),
+    'long function': (
+        {'nets/function.py': 'def f():\n' + '    x = 1\n' * 60},
+        'nets.function.f: 61 lines, more than 60; split the function'),
+    'long method': (
+        {'nets/function.py': 'class C:\n  @property\n  def f(self):\n' + '    x = 1\n' * 59},
+        'nets.function.f: 61 lines, more than 60; split the function'),
+    'private name': (
+        {'nets/net.py': 'from ..ops.one import _g\n'},
+        'nets.net, line 1: imports the private name _g of ops.one'),
+    'private module': (
+        {'ops/_three.py': '', 'nets/net.py': 'from ..ops import _three\n'},
+        'nets.net, line 1: imports the private name _three of ops._three'),
+    'no layer': (
+        {'strange.py': ''},
+        'strange: has no layer; add its room to the table'),
 }
 
 
@@ -189,7 +214,5 @@ def test_a_package_in_order(tmp_path): assert faults(package(tmp_path, GOOD)) ==
 
 @pytest.mark.parametrize('files, said', BAD.values(), ids=BAD)
 def test_each_rule_can_fail(tmp_path, files, said):
-    found = faults(package(tmp_path, {**GOOD, **files}))
-    assert len(found) == len(said), found
-    for fault, start in zip(found, said):
-        assert fault.startswith(start) and [rule in fault for rule in RULES].count(True) == 1
+    assert faults(package(tmp_path, {**GOOD, **files})) == [said]
+    assert [rule in said for rule in RULES].count(True) == 1

@@ -8,7 +8,7 @@ import setuptools
 
 root = Path(__file__).resolve().parent.parent
 PACKAGE = root/'video_convs'
-TYPED = [*sorted((PACKAGE/'ops').glob('*.py')), PACKAGE/'testing.py']  # every module whose types are complete
+TYPED = [*sorted((PACKAGE/'ops').glob('*.py')), PACKAGE/'testing.py']
 
 
 def public(tree):
@@ -20,7 +20,8 @@ def public(tree):
                 if method.name.startswith('_') and not method.name.startswith('__'): continue
                 static = any(getattr(d, 'id', '') == 'staticmethod' for d in method.decorator_list)
                 yield f'{node.name}.{method.name}', method, not static
-        elif isinstance(node, ast.FunctionDef) and not node.name.startswith('_'): yield node.name, node, False
+        elif isinstance(node, ast.FunctionDef) and not node.name.startswith('_'):
+            yield node.name, node, False
 
 
 def untyped(text):
@@ -28,8 +29,8 @@ def untyped(text):
     said = []
     for name, node, bound in public(ast.parse(text)):
         a = node.args
-        given = [*a.posonlyargs, *a.args][bound:] + a.kwonlyargs + [x for x in (a.vararg, a.kwarg) if x]
-        said += [f'{name}: {argument.arg}' for argument in given if argument.annotation is None]
+        given = [*a.posonlyargs, *a.args][bound:] + [*a.kwonlyargs, a.vararg, a.kwarg]
+        said += [f'{name}: {x.arg}' for x in given if x and x.annotation is None]
         if node.returns is None: said.append(f'{name}: result')
     return said
 
@@ -39,7 +40,8 @@ def test_types_are_complete(path): assert untyped(path.read_text(encoding='utf-8
 
 
 @pytest.mark.parametrize('text, said', [
-    ('def f(x: int) -> int: pass', []), ('def _f(x): pass', []), ('class _C:\n    def f(self, x): pass', []),
+    ('def f(x: int) -> int: pass', []), ('def _f(x): pass', []),
+    ('class _C:\n    def f(self, x): pass', []),
     ('def f(x) -> int: pass', ['f: x']), ('def f(x: int): pass', ['f: result']),
     ('def f(*a, b=1, **c) -> None: pass', ['f: b', 'f: a', 'f: c']),
     ('class C:\n    def __init__(self, x) -> None: pass', ['C.__init__: x']),
