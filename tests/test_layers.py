@@ -78,7 +78,7 @@ def is_later(module, name):
 
 def import_faults(name, found):
     "What is wrong with the imports of one module."
-    for line, module, word, inside in dict.fromkeys(found):
+    for line, module, word, inside in found:
         where = f'{name}, line {line}:'
         if inside: yield f'{where} imports {module} inside a function; import at the top'
         if is_later(module, name): yield f'{where} imports {module}, which is in a later layer'
@@ -110,7 +110,7 @@ def faults(folder):
         wanted = {module for _, module, _, _ in asked if module in found}
         graph[name] = {module for module in wanted if not is_later(module, name)}
         if level(name) is None: said.append(f'{name}: has no layer; add its room to the table')
-        said += import_faults(name, asked)
+        said += dict.fromkeys(import_faults(name, asked))
         if name != '_modidx': said += size_faults(name, tree, lines)
     return said + [f"a circle of imports: {' → '.join(circle)}" for circle in circles(graph)]
 

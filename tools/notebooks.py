@@ -14,7 +14,7 @@ def number(path):
 def reading_order():
     "All notebooks, as the reader should meet them."
     paths = [p for p in nbs.rglob('*.ipynb') if not any(part[0] in '._' for part in p.relative_to(nbs).parts)]
-    return sorted(paths, key=lambda p: (number(p), p))
+    return sorted(paths, key=lambda p: (number(p), p.name))
 
 def page(path):
     "The page a notebook becomes on the site: its path without the number, `ops/11_hourglass` → `ops/hourglass`."
