@@ -13,7 +13,8 @@ setup(
     name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'],
     author=cfg['author'], author_email=cfg['author_email'], url=cfg['git_url'], license='Apache-2.0',
     packages=[*find_packages(include=['video_convs', 'video_convs.*']), 'video_convs.tables'],
-    package_dir={'video_convs.tables': 'data'}, package_data={'video_convs.tables': ['*.csv']},  # data/*.csv, installed too
+    package_dir={'video_convs.tables': 'data'},  # data/*.csv, installed too
+    package_data={'video_convs': ['py.typed'], 'video_convs.tables': ['*.csv']},
     python_requires=f">={cfg['min_python']}",
     install_requires=lines('requirements'), extras_require=dict(
         export=lines('export_requirements'), space=lines('space_requirements'),

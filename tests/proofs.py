@@ -4,7 +4,7 @@ import copy
 import torch
 from hypothesis import strategies as st
 
-from video_convs.ops.literal import randomised
+from video_convs.testing import randomised
 
 layouts = st.sampled_from((torch.contiguous_format, torch.channels_last_3d))
 

@@ -6,8 +6,11 @@ from hypothesis import given, settings, strategies as st
 
 from proofs import equal, layouts, make_clip
 from video_convs.clips import Clipwise, clip_length, fold, unfold
-from video_convs.ops.aggregation import HFModule, shift_left, shift_right
-from video_convs.ops.literal import check_operator, literal_hf, plain_hf, randomised
+from video_convs.ops.aggregation import HFModule
+from video_convs.ops.common import shift_left, shift_right
+from video_convs.ops.literal import literal_hf
+from video_convs.ops.plain import plain_hf
+from video_convs.testing import check_operator, randomised
 
 clips = st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 5), st.integers(1, 5), st.integers(1, 5))  # B, C, T, H, W
 some = settings(max_examples=40, deadline=None, derandomize=True)

@@ -9,7 +9,7 @@ from torch import nn
 from proofs import equal
 from video_convs.clips import clip_length
 from video_convs.nets.bninception import BNInception, ECO3D, ECOLite, Halve, Inception, from_caffe, to_caffe
-from video_convs.ops.literal import stirred
+from video_convs.testing import stirred
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 some = settings(max_examples=10, deadline=None, derandomize=True)

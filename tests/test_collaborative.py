@@ -6,7 +6,8 @@ from torch import nn
 from proofs import both_roads, equal, layouts, make_clip, sized, wrong_clips
 from video_convs.clips import fold, unfold
 from video_convs.ops.collaborative import STCConv, SpatialRefinement, TemporalRefinement
-from video_convs.ops.literal import literal_sr, literal_stc, literal_tr, plain_sr, plain_stc, plain_tr
+from video_convs.ops.literal import literal_sr, literal_stc, literal_tr
+from video_convs.ops.plain import plain_sr, plain_stc, plain_tr
 from video_convs.ops.temporal import TemporalShift
 
 sizes = st.tuples(st.integers(1, 2), st.integers(1, 5), st.integers(1, 5), st.integers(1, 5))  # B, T, H, W

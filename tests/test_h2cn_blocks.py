@@ -9,7 +9,9 @@ from torch import nn
 from proofs import both_roads, equal, layouts
 from video_convs.clips import fold, unfold
 from video_convs.ops.h2cn_blocks import CMCB, FMCB
-from video_convs.ops.literal import literal_cmcb, literal_fmcb, plain_cmcb, plain_fmcb, randomised
+from video_convs.ops.literal import literal_cmcb, literal_fmcb
+from video_convs.ops.plain import plain_cmcb, plain_fmcb
+from video_convs.testing import randomised
 
 temporals, slopes = st.sampled_from(('hgc', 'conv1d')), st.sampled_from((2, 4, 6))
 some = settings(max_examples=20, deadline=None, derandomize=True)

@@ -9,7 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from proofs import equal
 from video_convs.nets.complexity import complexity
 from video_convs.nets.heads import FrameHead, GRUHead, TRNHead, VerbNounHead, draw_numbers, frame_tuples
-from video_convs.ops.literal import literal_gru, literal_trn, randomised
+from video_convs.ops.literal import literal_gru, literal_trn
+from video_convs.testing import randomised
 
 EPIC = {'verb': 3, 'noun': 4, 'action': 6}
 HEADS = {

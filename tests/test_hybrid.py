@@ -8,7 +8,9 @@ from torch import nn
 from proofs import both_roads, equal, layouts
 from video_convs.clips import fold, unfold
 from video_convs.ops.hybrid import STHConv
-from video_convs.ops.literal import check_operator, literal_integration, literal_sth, plain_sth, randomised
+from video_convs.ops.literal import literal_integration, literal_sth
+from video_convs.ops.plain import plain_sth
+from video_convs.testing import check_operator, randomised
 
 sizes = st.tuples(st.integers(1, 2), st.integers(1, 5), st.integers(1, 6), st.integers(1, 6))  # B, T, H, W
 steps = st.tuples(st.integers(1, 3), st.integers(1, 3))  # stride, dilation

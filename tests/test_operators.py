@@ -4,8 +4,9 @@ from hypothesis import given, settings, strategies as st
 
 from proofs import both_roads, equal, layouts, make_clip, wrong_clips
 from video_convs.ops.hourglass import HgC
-from video_convs.ops.literal import (literal_hgc, literal_shift, literal_temporal, plain_hgc, plain_shift, plain_temporal,
-                                     randomised)
+from video_convs.ops.literal import literal_hgc, literal_shift, literal_temporal
+from video_convs.ops.plain import plain_hgc, plain_shift, plain_temporal
+from video_convs.testing import randomised
 from video_convs.ops.temporal import TemporalConv, TemporalShift
 
 clips = st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 6), st.integers(1, 6), st.integers(1, 6))  # B, C, T, H, W

@@ -4,8 +4,10 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 
 from proofs import both_roads, equal, layouts, make_clip, wrong_clips
-from video_convs.ops.literal import (eval_norm, literal_conv, literal_gst, literal_me, literal_mta, literal_tam,
-                                     literal_tin, plain_gst, plain_me, plain_mta, plain_tam, plain_tin, randomised)
+from video_convs.ops.literal import literal_conv3d
+from video_convs.ops.literal_rivals import literal_gst, literal_me, literal_mta, literal_tam, literal_tin
+from video_convs.ops.plain import eval_norm, plain_gst, plain_me, plain_mta, plain_tam, plain_tin
+from video_convs.testing import randomised
 from video_convs.ops.rivals import (GSTConv, MotionExcitation, MultipleTemporalAggregation, TAM, TIN, border_sums, frame_means,
                                     over_time_each)
 from video_convs.ops.temporal import TemporalShift
@@ -89,7 +91,7 @@ def test_helpers(shape, layout):
     equal(frame_means(x), x.mean((3, 4)))
     kernel = torch.randn(3, 1, 1, 3, 3, dtype=torch.float64)
     sums = border_sums(border_sums(x).transpose(3, 4)).transpose(3, 4)  # (B, 3, T, 3, 3)
-    equal((sums * kernel.view(3, 1, 3, 3)).sum((3, 4)), literal_conv(x, kernel, groups=3).sum((3, 4)))
+    equal((sums * kernel.view(3, 1, 3, 3)).sum((3, 4)), literal_conv3d(x, kernel).sum((3, 4)))
 
 
 @some

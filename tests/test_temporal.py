@@ -8,9 +8,12 @@ from torch import nn
 
 from proofs import equal, layouts, make_clip, wrong_clips
 from video_convs.clips import fold, unfold
-from video_convs.ops.literal import literal_conv3d, literal_r2plus1d, literal_shift, plain_conv3d, plain_r2plus1d, randomised
-from video_convs.ops.temporal import (C3D, P3D, DenseTemporalConv, R2Plus1D, ShiftedConv, TemporalConv, TemporalShift,
-                                      conv_arguments, over_time)
+from video_convs.ops.literal import literal_conv3d, literal_r2plus1d, literal_shift
+from video_convs.ops.plain import plain_conv3d, plain_r2plus1d
+from video_convs.testing import randomised
+from video_convs.ops.common import conv_arguments, over_time
+from video_convs.ops.temporal import (C3D, P3D, DenseTemporalConv, R2Plus1D, ShiftedConv,
+                                      TemporalConv, TemporalShift)
 
 shapes = st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))  # B, C, T, H, W
 few = st.integers(1, 3)

@@ -13,8 +13,10 @@ def test_reading_order_and_page_names():
     paths = notebooks.reading_order()
     pages = [notebooks.page(p) for p in paths]
     assert pages[0] == 'clips' and pages[-1] == 'index' and len(set(pages)) == len(pages)
-    numbers = [notebooks.number(p) for p in paths]
-    assert numbers == sorted(numbers) and len(set(numbers)) == len(numbers)
+    places = [(notebooks.number(p), p.name) for p in paths]
+    assert places == sorted(places), 'number, then name'
+    labels = [re.match(r'(\d+[a-z]?_)?', p.name)[0] for p in paths]
+    assert len(set(labels)) == len(labels), 'a number with its letter stands once'
 
 def test_notebooks_name_no_machine():
     for path in notebooks.reading_order():

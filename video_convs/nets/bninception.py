@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..clips import Clipwise, check_clip, recording
+from ..clips import Clipwise, check_clip, is_traced
 
 # %% ../../nbs/nets/21_bninception.ipynb #53cd8094
 class ConvBN(nn.Sequential):
@@ -37,7 +37,7 @@ class Halve(nn.Module):
         self,
         x: Tensor, # (N, C, H, W)
     ) -> Tensor: # (N, C, ⌈H/2⌉, ⌈W/2⌉)
-        if recording(): return F.max_pool2d(F.pad(x, (0, 2, 0, 2), value=-torch.inf), 3, 2)
+        if is_traced(): return F.max_pool2d(F.pad(x, (0, 2, 0, 2), value=-torch.inf), 3, 2)
         H, W = x.shape[-2:]
         if H % 2 or W % 2: x = F.pad(x, (0, W % 2, 0, H % 2), value=-torch.inf)
         return F.max_pool2d(x, 3, 2, ceil_mode=True)
@@ -50,7 +50,7 @@ class CaffePool(nn.MaxPool2d):
         self,
         x: Tensor, # (N, C, H, W)
     ) -> Tensor: # (N, C, ⌊H/2⌋, ⌊W/2⌋)
-        if recording(): return F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-torch.inf), 3, 2)
+        if is_traced(): return F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-torch.inf), 3, 2)
         return super().forward(x)
 
 # %% ../../nbs/nets/21_bninception.ipynb #ceed347f

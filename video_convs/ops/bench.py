@@ -23,9 +23,10 @@ from .collaborative import STCConv
 from .h2cn_blocks import CMCB
 from .hourglass import HgC
 from .hybrid import STHConv
-from .literal import (
-    eval_norm, forward_backward, milliseconds, plain_cmcb, plain_conv3d, plain_gst, plain_hf, plain_hgc, plain_me, plain_mta,
-    plain_r2plus1d, plain_shift, plain_stc, plain_sth, plain_tam, plain_temporal, plain_tin)
+from .plain import (eval_norm, plain_cmcb, plain_conv3d, plain_gst, plain_hf,
+                                   plain_hgc, plain_me, plain_mta, plain_r2plus1d, plain_shift,
+                                   plain_stc, plain_sth, plain_tam, plain_temporal, plain_tin)
+from .timing import forward_backward, milliseconds
 from .rivals import TAM, TIN, GSTConv, MotionExcitation, MultipleTemporalAggregation
 from .temporal import C3D, R2Plus1D, ShiftedConv, TemporalConv, TemporalShift
 
@@ -102,7 +103,7 @@ class Setting:
     memory_format: str = 'channels_last' # or 'contiguous'
     form: str = 'eager' # 'compiled': torch.compile; 'graph': a CUDA graph
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, known in dict(memory_format=LAYOUTS, form=FORMS).items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {' or '.join(map(repr, known))}, got {getattr(self, name)!r}")

@@ -6,13 +6,15 @@
 __all__ = ['TemporalRefinement', 'SpatialRefinement', 'STCConv']
 
 # %% ../../nbs/ops/15_collaborative.ipynb #4277a02f
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip, fold, side_by_side, unfold
-from .aggregation import shift_left, shift_right
-from .temporal import conv_arguments, every, over_time, take_over
+from .common import (conv_arguments, over_time, shift_left, shift_right, subsample,
+                                    take_over)
 
 # %% ../../nbs/ops/15_collaborative.ipynb #6a69bba7
 def _hidden(
@@ -35,7 +37,7 @@ class TemporalRefinement(nn.Module):
         self,
         channels: int, # C
         reduction: int | None = None, # r: the light version, with max(8, C/r) channels before the convolution
-    ):
+    ) -> None:
         super().__init__()
         self.channels, self.reduction, h = channels, reduction, _hidden(channels, reduction)
         self.reduce = None if reduction is None else _xavier(h, channels, 1, 1, 1)
@@ -61,7 +63,7 @@ class TemporalRefinement(nn.Module):
         "Multiply-accumulates for one clip of T frames: of the convolutions over frame means."
         return T * (self.taps.numel() + (0 if self.reduce is None else self.reduce.numel()))
 
-    def extra_repr(self): return f'{self.channels}, reduction={self.reduction}'
+    def extra_repr(self) -> str: return f'{self.channels}, reduction={self.reduction}'
 
 # %% ../../nbs/ops/15_collaborative.ipynb #a2e26ad4
 class SpatialRefinement(nn.Module):
@@ -70,7 +72,7 @@ class SpatialRefinement(nn.Module):
         self,
         channels: int, # C
         reduction: int | None = None, # r: the light version, with max(8, C/r) channels before the convolution
-    ):
+    ) -> None:
         super().__init__()
         self.channels, self.reduction, h = channels, reduction, _hidden(channels, reduction)
         self.reduce = None if reduction is None else _xavier(h, channels, 1, 1)
@@ -96,7 +98,7 @@ class SpatialRefinement(nn.Module):
         "Multiply-accumulates for one clip of T frames: of the convolutions over the mean frame, whatever T is."
         return H * W * (self.window.numel() + (0 if self.reduce is None else self.reduce.numel()))
 
-    def extra_repr(self): return f'{self.channels}, reduction={self.reduction}'
+    def extra_repr(self) -> str: return f'{self.channels}, reduction={self.reduction}'
 
 # %% ../../nbs/ops/15_collaborative.ipynb #a91577b2
 def _share(
@@ -126,7 +128,7 @@ class STCConv(nn.Module):
         equal: bool = False, # STC-Equal: both blocks read half of the channels
         bias: bool = False, # of both convolutions; the paper has none
         dilation: int = 1, # of the 1×3×3 convolution
-    ):
+    ) -> None:
         super().__init__()
         if not 0 <= alpha <= 1: raise ValueError(f"alpha is a share of the channels, from 0 to 1, got {alpha}")
         for name, value in dict(in_channels=in_channels, out_channels=out_channels, stride=stride, dilation=dilation).items():
@@ -151,7 +153,7 @@ class STCConv(nn.Module):
     def from_conv2d(
         cls,
         conv: nn.Conv2d, # dense 3×3; its stride, dilation, bias, device, dtype and layout are kept
-        **options, # alpha, reduction, shift, temporal_refinement, spatial_refinement, equal
+        **options: Any, # alpha, reduction, shift, temporal_refinement, spatial_refinement, equal
     ) -> 'STCConv': # with new weights for all but the 1×3×3 convolution
         "STC in the place of a pretrained convolution: S_T starts with its weights between the channels that S_T has."
         op = cls(**conv_arguments(conv, 3), **options)
@@ -178,7 +180,7 @@ class STCConv(nn.Module):
         x: Tensor, # (B, (1 − α)C, T, H, W)
     ) -> Tensor: # (B, (1 − α)C', T, H', W')
         "3×1×1, SR: Eq. 2."
-        y = over_time(every(x, self.stride), self.temporal, padding=1)
+        y = over_time(subsample(x, self.stride), self.temporal, padding=1)
         if self.bias is not None: y = y + self.bias[-self.temporal.shape[0]:].view(-1, 1, 1, 1)
         return y if self.sr is None else self.sr(y)
 
@@ -198,6 +200,6 @@ class STCConv(nn.Module):
         kernels = sum(w.numel() for w in (self.spatial, self.temporal) if w is not None)
         return T * H * W * kernels + sum(refinement.macs(T, H, W) for refinement in self.children())
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return (f'{self.in_channels}, {self.out_channels}, alpha={self.alpha:g}, stride={self.stride}, shift={self.shift}, '
                 f'equal={self.equal}, bias={self.bias is not None}, dilation={self.dilation}')

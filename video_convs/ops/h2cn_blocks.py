@@ -6,13 +6,15 @@
 __all__ = ['FMCB', 'CMCB']
 
 # %% ../../nbs/ops/12_h2cn_blocks.ipynb #d3fae7da
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import channels_last, check_clip, fold, unfold, wants_gradient
 from .hourglass import HgC
-from .temporal import over_time
+from .common import over_time
 
 # %% ../../nbs/ops/12_h2cn_blocks.ipynb #8330d8b3
 def _check_temporal(temporal):
@@ -26,7 +28,7 @@ class FMCB(nn.Module):
         slope: int = 4, # p of both hourglass convolutions
         frames: int = 5, # F: frames per segment, the key frame in the middle: 5, 9, 13, …
         temporal: str = 'hgc', # 'hgc', or 'conv1d' for windows of one pixel (Table 3)
-    ):
+    ) -> None:
         super().__init__()
         _check_temporal(temporal)
         if frames < 5 or frames % 4 != 1:
@@ -48,7 +50,7 @@ class FMCB(nn.Module):
     def from_conv2d(
         cls,
         conv: nn.Conv2d, # first convolution of a pretrained image network: odd kernel up to 7×7, stride 2, padding k//2
-        **options, # of FMCB, but for out_channels
+        **options: Any, # of FMCB, but for out_channels
     ) -> 'FMCB':
         "An FMCB for the network whose stem is `conv`: weights averaged over its input channels, for each of nine."
         if type(conv) is not nn.Conv2d:
@@ -94,7 +96,7 @@ class FMCB(nn.Module):
         hgc = self.hgc1.macs(self.frames, h, w) + self.hgc2.macs(self.hgc1.kernel_size, h, w)
         return segments * (hgc + self.conv.weight.numel() * ((h + 1) // 2) * ((w + 1) // 2))
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f'{self.out_channels}, slope={self.slope}, frames={self.frames}, temporal={self.temporal!r}'
 
 # %% ../../nbs/ops/12_h2cn_blocks.ipynb #a3f89a4f
@@ -106,7 +108,7 @@ class CMCB(nn.Module):
         reduction: int = 16, # r_c: the hourglass sees max(4, round(C / r_c)) channels
         slope: int = 2, # p
         temporal: str = 'hgc', # 'hgc', or 'conv1d' for windows of one pixel (Table 3)
-    ):
+    ) -> None:
         super().__init__()
         _check_temporal(temporal)
         if channels < 1 or reduction < 1:
@@ -161,5 +163,5 @@ class CMCB(nn.Module):
         weights = self.reduce.weight.numel()
         return T * weights * (H * W + 1) + self.hgc.macs(T, H, W)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f'{self.channels}, reduction={self.reduction}, slope={self.slope}, temporal={self.temporal!r}'

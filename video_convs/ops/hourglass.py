@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip, fold, unfold, wants_gradient
-from .temporal import identity_taps, over_time, spread
+from .common import dilate, identity_taps, over_time
 
 # %% ../../nbs/ops/11_hourglass.ipynb #f494e21b
 class HgC(nn.Module):
@@ -24,7 +24,7 @@ class HgC(nn.Module):
         aggregate: str = 'conv', # f: 'conv' (3×3 depthwise, dilation p·|i|/2) or 'avg' (mean, padding counted)
         padding: str = 'same', # in time: 'same' (zero frames outside) or 'valid' (T − K + 1 frames)
         expand: int = 1, # E: outputs per channel
-    ):
+    ) -> None:
         super().__init__()
         if slope < 0 or slope % 2: raise ValueError(f"slope must be even and not negative, so that windows have a centre, got {slope}")
         if aggregate not in ('conv', 'avg'): raise ValueError(f"aggregate must be 'conv' or 'avg', got {aggregate!r}")
@@ -56,7 +56,7 @@ class HgC(nn.Module):
         kernel = F.pad(self.α(0), (side // 2,) * 4)
         for i in range(1, self.rings + 1):
             w, d = self.window(i)
-            w = F.pad(spread(w, (d, d)), ((side - self.slope * i) // 2,) * 4)  # (C, 1, side, side)
+            w = F.pad(dilate(w, (d, d)), ((side - self.slope * i) // 2,) * 4)  # (C, 1, side, side)
             kernel = kernel + self.α(i) * w.repeat_interleave(self.expand, 0).unsqueeze(2)
         return kernel
 
@@ -90,6 +90,6 @@ class HgC(nn.Module):
         spatial = 9 * self.rings * T if self.aggregate == 'conv' else 0
         return self.channels * H * W * (spatial + self.expand * self.kernel_size * frames)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return (f'{self.channels}, kernel_size={self.kernel_size}, slope={self.slope}, aggregate={self.aggregate!r}, '
                 f'padding={self.padding!r}, expand={self.expand}')

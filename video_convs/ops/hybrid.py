@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip, fold, side_by_side, unfold
-from .temporal import conv_arguments, every, over_time, take_over
+from .common import conv_arguments, over_time, subsample, take_over
 
 # %% ../../nbs/ops/13_hybrid.ipynb #1e063990
 class STHConv(nn.Module):
@@ -27,7 +27,7 @@ class STHConv(nn.Module):
         attention: str | None = None, # Eq. 3: None (sum), 'softmax' over both components, 'sigmoid' (α_S = 1 − α_T)
         groups: int = 1, # 1, or in_channels = out_channels: the first p·C_i channels see time, the others see space
         bias: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         n, depthwise = round(p * in_channels), groups == in_channels == out_channels > 1
         if min(in_channels, out_channels, stride, dilation, groups) < 1:
@@ -118,7 +118,7 @@ class STHConv(nn.Module):
 
     def along_time(self, x: Tensor, taps: Tensor, dilation: int) -> Tensor: # (B, C_i, T, H, W) → (B, C_o, T, H', W')
         "Each type with its own block of inputs: a grouped convolution."
-        return over_time(every(x, self.stride), taps, self.dilation, dilation)
+        return over_time(subsample(x, self.stride), taps, self.dilation, dilation)
 
     def per_type(self, x: Tensor) -> bool:
         "Is one convolution per type faster than a dense one? Measured on CPUs: from 32·s² outputs per type at stride s."
@@ -180,7 +180,7 @@ class STHConv(nn.Module):
         attention = self.squeeze.weight.numel() + self.excite.weight.numel() if self.attention else 0
         return weights * voxels + attention
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return (f'{self.in_channels}, {self.out_channels}, p={self.p:.4g}, stride={self.stride}, '
                 f'dilation={self.dilation}, arrangement={self.arrangement!r}, attention={self.attention!r}, '
                 f'groups={self.groups}, bias={self.bias is not None}')

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..clips import check_clip, fold, recording, side_by_side, unfold
-from .aggregation import shift_left, shift_right
-from .temporal import TemporalConv, conv_arguments, over_time, take_over
+from ..clips import check_clip, fold, is_traced, side_by_side, unfold
+from .common import conv_arguments, over_time, shift_left, shift_right, take_over
+from .temporal import TemporalConv
 
 # %% ../../nbs/ops/16_rivals.ipynb #16380139
 class GSTConv(nn.Module):
@@ -27,7 +27,7 @@ class GSTConv(nn.Module):
         stride: int = 1, # in space
         dilation: int = 1, # in space
         bias: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         if alpha < 2 or out_channels < 1 or out_channels % alpha:
             raise ValueError("out_channels must be a multiple of alpha ≥ 2,"
@@ -78,7 +78,7 @@ class GSTConv(nn.Module):
         "Multiply-accumulates for one clip of T frames."
         return (self.spatial.numel() + self.temporal.numel()) * T * -(-H // self.stride) * -(-W // self.stride)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return (f'{self.in_channels}, {self.out_channels}, alpha={self.alpha}, beta={self.beta}, '
                 f'stride={self.stride}, dilation={self.dilation}, bias={self.bias is not None}')
 
@@ -97,7 +97,7 @@ def over_time_each(
     "Depthwise convolution along time with taps that differ from clip to clip, zeros outside."
     T, r, taps = x.shape[2], taps.shape[2] // 2, taps.to(x.dtype)  # autocast's softmax is float32
     column = lambda v: v[..., None, None]
-    if x.device.type != 'cpu' or recording():
+    if x.device.type != 'cpu' or is_traced():
         z = F.pad(x if importance is None else x * column(importance), (0, 0, 0, 0, r, r))
         return sum(column(taps[:, :, k:k + 1]) * z[:, :, k:k + T] for k in range(2 * r + 1))
     clips = x if importance is None else (clip * column(v) for clip, v in zip(x, importance))
@@ -121,7 +121,7 @@ class TIN(nn.Module):
         channels: int, # C
         frames: int, # T: the clip length, fixed
         shift_div: int = 4, # one channel in shift_div moves
-    ):
+    ) -> None:
         super().__init__()
         if shift_div < 1 or channels < 1 or channels % (4 * shift_div):
             raise ValueError("channels must be a multiple of 4·shift_div, four groups that move,"
@@ -160,7 +160,7 @@ class TIN(nn.Module):
         "Multiply-accumulates of the two nets for one clip; interpolation, like any shift, is not counted."
         return T * (9 * self.moving + T + 2)
 
-    def extra_repr(self): return f'{self.channels}, frames={self.frames}, shift_div={self.shift_div}'
+    def extra_repr(self) -> str: return f'{self.channels}, frames={self.frames}, shift_div={self.shift_div}'
 
 # %% ../../nbs/ops/16_rivals.ipynb #00e8f4d9
 def border_sums(
@@ -176,7 +176,7 @@ class MotionExcitation(nn.Module):
         self,
         channels: int, # C
         reduction: int = 16, # r: the difference is taken in max(1, C // r) channels
-    ):
+    ) -> None:
         super().__init__()
         if channels < 1 or reduction < 1:
             raise ValueError(f"channels and reduction must be at least 1, got {channels} and {reduction}")
@@ -212,7 +212,7 @@ class MotionExcitation(nn.Module):
         "Multiply-accumulates for one clip of T frames as defined, with K ∗ Z on maps."
         return self.hidden * T * (H * W * (self.channels + 9) + self.channels)
 
-    def extra_repr(self): return f'{self.channels}, reduction={self.reduction}'
+    def extra_repr(self) -> str: return f'{self.channels}, reduction={self.reduction}'
 
 # %% ../../nbs/ops/16_rivals.ipynb #19228887
 class MultipleTemporalAggregation(nn.Module):
@@ -223,7 +223,7 @@ class MultipleTemporalAggregation(nn.Module):
         scale: int = 4, # s: number of parts, at least 2
         stride: int = 1, # in space
         cascade: bool | None = None, # does a part get the output of the one before? None: if stride is 1
-    ):
+    ) -> None:
         super().__init__()
         if scale < 2 or channels < 1 or channels % scale:
             raise ValueError("channels must be a multiple of scale ≥ 2,"
@@ -296,7 +296,7 @@ class MultipleTemporalAggregation(nn.Module):
         out, weights = -(-H // self.stride) * -(-W // self.stride), sum(conv.weight.numel() for conv in self.convs)
         return T * (3 * self.channels * H * W + weights * out)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f'{self.channels}, scale={self.scale}, stride={self.stride}, cascade={self.cascade}'
 
 # %% ../../nbs/ops/16_rivals.ipynb #81556479
@@ -308,7 +308,7 @@ class TAM(nn.Module):
         frames: int, # T: the clip length, fixed
         kernel_size: int = 3, # K: frames that an output frame reads, odd
         reduction: int = 4, # the local branch has max(1, C // reduction) channels inside
-    ):
+    ) -> None:
         super().__init__()
         if channels < 1 or frames < 1 or reduction < 1:
             raise ValueError("channels, frames and reduction must be at least 1,"
@@ -338,5 +338,5 @@ class TAM(nn.Module):
         C, K, n = self.channels, self.kernel_size, self.L[0].out_channels
         return C * T * (K * H * W + 2 * (T + K) + (K + 1) * n)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f'{self.channels}, frames={self.frames}, kernel_size={self.kernel_size}, reduction={self.reduction}'
