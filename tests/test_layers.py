@@ -136,7 +136,7 @@ def test_the_graph_is_read():
     asked = imports(found['ops.hourglass'][0], 'ops.hourglass', False, 'video_convs', found)
     assert ('clips', 'fold') in [(module, word) for _, module, word, _ in asked]
     assert {module for _, module, _, _ in asked} == {'clips', 'ops.common'}
-    assert {'', 'clips', 'ops', 'ops.common', 'nets.zoo'} <= set(found)
+    assert {'', 'clips', 'ops', 'ops.common', 'nets.video_net'} <= set(found)
 
 
 GOOD = {

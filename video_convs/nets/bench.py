@@ -17,7 +17,6 @@ from torch import Tensor
 from ..clips import clip_length, fold
 from .complexity import complexity
 from .video_net import VideoNet
-from ..weights.create import create_model
 from ..ops.bench import Setting, machine, race
 from ..progress import progress_bar
 
@@ -67,7 +66,7 @@ def _peaks(name, frames, batch, size, threads, answer):
     "In a process of its own: what one pass needs beyond what was there before it."
     ctypes.CDLL(None).mallopt(-3, 1 << 16)  # give back what is freed at once: no peak hides in what is kept for later
     torch.set_num_threads(threads)
-    model, peaks = create_model(name, num_classes=174), {}
+    model, peaks = VideoNet(name, 174), {}
     clip = clip_for(model, frames, batch, size)
     for mode in ('inference', 'training'):
         model.train(mode == 'training')
@@ -111,7 +110,7 @@ def bench_networks(
     found = [op for op in TIMED if fnmatchcase(op, pattern)]
     if not found: raise ValueError(f"no network is called {pattern!r}; there are {', '.join(TIMED)}")
     names, setting = [f'{op}_{backbone}' for op in dict.fromkeys(['tsn', *found])], Setting(device, dtype, memory_format, form)
-    models = {name: create_model(name, num_classes=174) for name in names}
+    models = {name: VideoNet(name, 174) for name in names}
     clips = {name: clip_for(model, frames, batch, size).to(device) for name, model in models.items()}
     rows = [dict(network=name, params=cost.params, macs=cost.macs)
             for name in names for cost in [complexity(models[name], clips[name].shape[1:])]]
