@@ -34,7 +34,8 @@ from video_convs.hub import (card, checkpoint_folder, checkpoint_name, collectio
                              predict_many, pull, push, push_space, saliency, write_space)
 from video_convs.nets.checkpoint import load, load_weights, read_config, save
 from video_convs.nets.zoo import InputSpec, VideoNet, create_model
-from video_convs.train.evaluate import Scores, evaluate, report, score
+from video_convs.train.evaluation import evaluate, report
+from video_convs.train.scores import Scores, score
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 SPEC, CLASSES = InputSpec(frames=2, size=16), ['left', 'right', 'still']

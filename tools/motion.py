@@ -15,8 +15,9 @@ from video_convs.hub import FILES, card, checkpoint_name
 from video_convs.nets.checkpoint import load, read_config
 from video_convs.nets.complexity import complexity
 from video_convs.nets.zoo import InputSpec, create_model
-from video_convs.train.evaluate import evaluate
-from video_convs.train.loop import about_code, train
+from video_convs.train.evaluation import evaluate
+from video_convs.train.loop import train
+from video_convs.train.run_folder import about_code
 from video_convs.train.recipes import Recipe
 
 root = Path(__file__).resolve().parent.parent

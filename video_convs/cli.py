@@ -81,17 +81,15 @@ def _changes(args) -> dict:
 
 def train(args) -> None:
     "Train a network, alone or as one of several processes."
-    from video_convs.train.loop import rank
-    from video_convs.train.scale_out import processes, run_training
+    from video_convs.train.distributed import processes, rank
+    from video_convs.train.scale_out import TrainConfig, run_training
+    same = {f.name for f in fields(TrainConfig)} & set(vars(args))
+    config = {name: getattr(args, name) for name in same} | dict(
+        changes=_changes(args), variant=_pairs(args.set, '--set'),
+        options=_pairs(args.option, '--option', ('split',)), fold=args.fold and _fold(args.fold),
+        test_resize=args.test_resize and _size(args.test_resize))
     with processes():
-        same = ('data', 'out', 'model', 'recipe', 'frames', 'size', 'fit', 'stride', 'seconds', 'pretrained', 'dataset',
-                'train_split', 'test_split', 'tasks', 'cache', 'workers', 'rule', 'device', 'keep', 'save_every',
-                'log_every', 'max_skipped', 'tensorboard', 'root')
-        run_training(
-            changes=_changes(args), variant=_pairs(args.set, '--set'),
-            options=_pairs(args.option, '--option', ('split',)),
-            fold=args.fold and _fold(args.fold), test_resize=args.test_resize and _size(args.test_resize),
-            extra={'command': args.typed}, **{name: getattr(args, name) for name in same})
+        run_training(TrainConfig(**config), extra={'command': args.typed})
         if rank() == 0: print(f"The checkpoint is in {args.out}.{_next(args)}")
 
 def _next(args) -> str:
@@ -154,9 +152,11 @@ def evaluate(args) -> None:
     from video_convs.data.transforms import parse_views
     from video_convs.hub import checkpoint_folder
     from video_convs.nets.checkpoint import load, write_atomic
-    from video_convs.train.evaluate import (mean_over_splits, refuse_missing, refuse_seen, report, save_scores,
-                                            score, seen_videos)
-    from video_convs.train.loop import find_device, trained_on
+    from video_convs.train.evaluation import (mean_over_splits, refuse_missing, refuse_seen, report,
+                                              seen_videos)
+    from video_convs.train.scores import save_scores, score
+    from video_convs.train.device import find_device
+    from video_convs.train.run_folder import trained_on
     options = _pairs(args.option, '--option', ('split', 'allow_missing', 'root'))
     n, reports, device = len(args.checkpoint), {}, find_device(args.device)
     secret = []  # files of scores of splits without labels
@@ -214,7 +214,8 @@ def evaluate(args) -> None:
 def ensemble(args) -> None:
     "The report of several files of scores together."
     from video_convs.nets.checkpoint import write_atomic
-    from video_convs.train.evaluate import ensemble, load_scores, refuse_missing, report, save_scores
+    from video_convs.train.evaluation import refuse_missing, report
+    from video_convs.train.scores import ensemble, load_scores, save_scores
     scores = ensemble(*map(load_scores, args.scores), weights=args.weights)
     refuse_missing(scores, args.allow_missing)
     if args.out:
@@ -231,7 +232,7 @@ def ensemble(args) -> None:
 
 def _submit_line(files: list, server: str | None) -> str:
     "The command that makes the file for a server, where its name is known."
-    from video_convs.train.evaluate import SERVERS
+    from video_convs.train.submission import SERVERS
     if server not in SERVERS: return "The labels of this split are secret: there is no accuracy to print."
     out, then = Path(files[0]).with_suffix('.zip' if server == 'epic55' else '.csv'), 'Next'
     if server == 'epic55':  # one file for both test splits
@@ -241,7 +242,8 @@ def _submit_line(files: list, server: str | None) -> str:
 
 def submit(args) -> None:
     "Files of scores as the file that a test server takes."
-    from video_convs.train.evaluate import load_scores, write_submission
+    from video_convs.train.scores import load_scores
+    from video_convs.train.submission import write_submission
     scores = [load_scores(path) for path in args.scores]
     if args.server == 'epic55':
         splits = {}
@@ -364,7 +366,8 @@ def recipes(args) -> None:
 
 def plot(args) -> None:
     "Draw the curves of runs over each other."
-    from video_convs.train.loop import plot_runs, read_log
+    from video_convs.train.plots import plot_runs
+    from video_convs.train.run_folder import read_log
     names = [Path(run).name for run in args.run]
     logs = {name if names.count(name) == 1 else run.rstrip('/'): read_log(run) for name, run in zip(names, args.run)}
     plot_runs(logs).savefig(args.out, dpi=110)

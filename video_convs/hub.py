@@ -34,8 +34,9 @@ from .nets.official import packaged_table
 from .nets.surgery import suggest
 from .nets.zoo import VideoNet, list_models, variants
 from .progress import progress_bar
-from .train.evaluate import AVERAGES
-from .train.loop import about_code, find_device, read_log
+from .train.scores import AVERAGES
+from .train.device import find_device
+from .train.run_folder import about_code, read_log
 
 # %% ../nbs/45_hub.ipynb #1bc5d61f
 def _origin(error):
