@@ -13,8 +13,10 @@ def test_reading_order_and_page_names():
     paths = notebooks.reading_order()
     pages = [notebooks.page(p) for p in paths]
     assert pages[0] == 'clips' and pages[-1] == 'index' and len(set(pages)) == len(pages)
-    numbers = [notebooks.number(p) for p in paths]
-    assert numbers == sorted(numbers) and len(set(numbers)) == len(numbers)
+    places = [(notebooks.number(p), p.name) for p in paths]
+    assert places == sorted(set(places))
+    rooms = {notebooks.number(p): p.parent for p in paths}  # letters are for the pages of one room
+    assert all(rooms[notebooks.number(p)] == p.parent for p in paths)
 
 def test_notebooks_name_no_machine():
     for path in notebooks.reading_order():
