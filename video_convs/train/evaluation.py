@@ -35,7 +35,7 @@ def wilson_interval(
 # %% ../../nbs/train/42b_evaluation.ipynb #a3b521ba
 def bootstrap_interval(
     right: Sequence[float], # (n,) one number per video: 1 for a right answer, 0 for a wrong one
-    groups: Sequence[int] | None = None, # (n,) class of each video: mean over classes; None: over videos
+    groups: Sequence[int] | None = None, # (n,) classes: the mean over classes; None: over videos
     draws: int = 1000, # how often n videos are drawn
     seed: int = 0, # of the draws
 ) -> tuple[float, float]: # lower and upper end
@@ -169,9 +169,9 @@ def refuse_missing(
     if scores.missing and not allow_missing:
         why = next(iter(scores.missing.values()))
         n = len(scores.missing)
-        raise ValueError(f"{n} of {n + len(scores.ids)} videos cannot be read, so there is no accuracy"
-                         f" over all of them; the first: {why}. Repair or remove them, or allow missing"
-                         " videos")
+        raise ValueError(f"{n} of {n + len(scores.ids)} videos cannot be read, so there is no"
+                         f" accuracy over all of them; the first: {why}. Repair or remove them, or"
+                         " allow missing videos")
 
 # %% ../../nbs/train/42b_evaluation.ipynb #5e8f9410
 def mean_over_splits(

@@ -172,7 +172,7 @@ class TrainConfig:
     stride: int | None = None # frames between points in time; None: the weights', or all the video
     seconds: float | None = None # duration of a clip, instead of a stride
     rule: str = 'segments' # frames lie over the whole video, or 'dense', in a window of 64 frames
-    pretrained: str | os.PathLike | None = None # see `start_model`; None: the recipe's; 'none': none
+    pretrained: str | os.PathLike | None = None # or 'none'; see `start_model`; None: the recipe's
     variant: dict = field(default_factory=dict) # of the network: {'slope': 4}
     # the videos
     dataset: str | None = None # a public data set; None: the recipe's; 'folder' or 'csv': one's own
@@ -256,8 +256,8 @@ def _starting_weights(config, paper):
     pretrained = config.pretrained or setup.get('pretrained')
     if pretrained is None and 'after' in setup:
         raise ValueError(f"{paper.name} starts from the weights of {setup['after']}: give the"
-                         " folder of such a run, or a public checkpoint, as pretrained, or 'imagenet'"
-                         " or 'none' to go without")
+                         " folder of such a run, or a public checkpoint, as pretrained, or"
+                         " 'imagenet' or 'none' to go without")
     return None if pretrained == 'none' else pretrained
 
 def _start_network(config, setup, recipe, pretrained, videos):

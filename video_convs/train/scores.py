@@ -37,7 +37,7 @@ class Scores:
     ids: tuple[str, ...] # names of the videos
     classes: tuple[str, ...] # names of the columns
     missing: dict[str, str] = field(default_factory=dict) # video that could not be read → reason
-    about: dict = field(default_factory=dict) # model, data, split, task, views, spec: what JSON can hold
+    about: dict = field(default_factory=dict) # model, data, split, task, views, spec
 
     def by(self,
         average: str = 'logits', # over the views: 'logits' or 'probabilities'
@@ -47,8 +47,8 @@ class Scores:
             raise ValueError(f"there is no average of {average!r}: choose {' or '.join(AVERAGES)}")
         scores = getattr(self, average)
         if len(bad := scores.isnan().any(1).nonzero()):
-            raise ValueError(f"{len(bad)} of {len(scores)} videos have scores that are no numbers (NaN),"
-                             f" the first is {self.ids[bad[0]]}: the network is broken, look at its"
+            raise ValueError(f"{len(bad)} of {len(scores)} videos have scores that are no numbers"
+                             f" (NaN), the first is {self.ids[bad[0]]}: the network is broken, look at its"
                              " training")
         return scores
 
