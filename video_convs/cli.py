@@ -400,29 +400,41 @@ def _check_paths(args: argparse.Namespace) -> None:
         given = getattr(args, name, None)
         for path in given if isinstance(given, list) else [given] if given is not None else []: check_path(path, name)
 
-def parser() -> argparse.ArgumentParser:
-    "The whole command line."
-    p = _Parser('video_convs', description='Efficient video convolutions: train, evaluate, classify.')
-    commands = p.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    def command(function, help, commands=commands):
-        c = commands.add_parser(function.__name__, help=help, description=help,
-                                formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-        c.set_defaults(function=function, flags=c)
-        return c
-    def rule(c):
-        c.add_argument('--rule', choices=['segments', 'dense'], default='segments',
-                       help='where the frames of a clip lie: over the whole video, or in a window of 64 frames')
-    def looks(c):
-        c.add_argument('--views', default='1x1', metavar='CLIPSxCROPS', help='what is looked at of a video, such as 2x1 or 10x3')
-        c.add_argument('--resize', metavar='SIZE', help='before the crop: the short side, or HEIGHTxWIDTH; needed for 3 crops'
-                                                        ' of square videos')
-        rule(c)
-        c.add_argument('--average', choices=['logits', 'probabilities'], default='logits', help='of the views')
-    def common(c, batch_size):
-        _number(c, '--workers', 'workers', 'processes that read videos; 0 reads in the main one, which a broken'
-                                           ' decoder may end; 1 if left out, and 0 with --cache')
-        if batch_size: _number(c, '--batch-size', 'batch_size', 'clips at a time', default=batch_size)
+# %% ../nbs/70_cli.ipynb #39eacf61
+def _rule_argument(c) -> None:
+    "Where the frames of a clip lie."
+    c.add_argument('--rule', choices=['segments', 'dense'], default='segments',
+                   help='where the frames of a clip lie: over the whole video, or in a window of 64'
+                        ' frames')
 
+def _view_arguments(c) -> None:
+    "What is looked at of a video."
+    c.add_argument('--views', default='1x1', metavar='CLIPSxCROPS',
+                   help='what is looked at of a video, such as 2x1 or 10x3')
+    c.add_argument('--resize', metavar='SIZE',
+                   help='before the crop: the short side, or HEIGHTxWIDTH; needed for 3 crops'
+                        ' of square videos')
+    _rule_argument(c)
+    c.add_argument('--average', choices=['logits', 'probabilities'], default='logits',
+                   help='of the views')
+
+def _reading_arguments(c, batch_size: int | None) -> None:
+    "How videos are read."
+    _number(c, '--workers', 'workers',
+            'processes that read videos; 0 reads in the main one, which a broken decoder may end;'
+            ' 1 if left out, and 0 with --cache')
+    if batch_size: _number(c, '--batch-size', 'batch_size', 'clips at a time', default=batch_size)
+
+def _score_arguments(c) -> None:
+    "Files of scores."
+    c.add_argument('scores', nargs='+', help='.safetensors files that evaluate wrote')
+    c.add_argument('--average', choices=['logits', 'probabilities'], default='logits',
+                   help='of the views')
+    c.add_argument('--allow-missing', action='store_true',
+                   help='go on although some videos could not be read')
+
+def _demo_arguments(command) -> None:
+    "The arguments of `video_convs demo`."
     c = command(demo, 'Render videos, train two networks that differ in one operator, and compare them.')
     c.add_argument('--out', default='runs/demo', help='folder for everything that is written')
     c.add_argument('--networks', nargs='+', default=['tsn_tiny', 'hgc_tiny'], help='names of networks')
@@ -431,32 +443,8 @@ def parser() -> argparse.ArgumentParser:
     _number(c, '--epochs', 'epochs', "passes over the videos; the demo's recipe if left out")
     _number(c, '--seed', 'seed', 'of weights and order', default=0)
 
-    c = command(train, 'Train a network on a folder of classes (DIR/<class>/*.mp4), a CSV (path, label, split) or a public data set.')
-    c.add_argument('--data', required=True, help="folder, or CSV file; for a public data set the folder of its owners' files")
-    c.add_argument('--root', metavar='DIR', help="folder that the paths in a list are relative"
-                                                 " to; the list's own if left out")
-    c.add_argument('--out', required=True, help='folder of the run; an interrupted run there goes on')
-    c.add_argument('--recipe', help="a paper's recipe, such as h2cn.something-v1; see " + command_line('recipes').replace('%', '%%'))
-    c.add_argument('--dataset', help="name of a public data set, such as ucf101; the recipe's if left out; 'folder' or 'csv' for your own")
-    c.add_argument('--option', nargs='*', default=[], metavar='NAME=VALUE', help='options of --dataset, such as fold=1 or allow_missing=true')
-    c.add_argument('--model', help="name of a network, such as tsn_tiny or hgc_resnet50; the recipe's, or that of the weights, or hgc_resnet18")
-    c.add_argument('--pretrained', help="weights to start from: 'imagenet', a file, the folder of a run, a public name or an id on the Hub;"
-                                        " 'none' for random ones")
-    _number(c, '--frames', 'frames', "points in time of a clip; the recipe's, or those of the weights, or 8")
-    _number(c, '--size', 'size', "height and width in pixels; the recipe's, or that of the weights, or 112")
-    c.add_argument('--fit', choices=['crop', 'squash'], help='make frames square by taking the middle, or by squeezing all of it')
-    _number(c, '--stride', 'stride', 'frames from one point in time to the next; the clip is spread over the video if left out')
-    _number(c, '--seconds', 'seconds', 'duration of a clip at any frame rate, instead of --stride')
-    rule(c)
-    c.add_argument('--set', nargs='*', default=[], metavar='NAME=VALUE', help='variants of the network, such as slope=4')
-    c.add_argument('--train-split', default='train', help='split to learn from')
-    c.add_argument('--test-split', help="split to test on after each epoch; val or test if left out; 'none' for no test")
-    c.add_argument('--test-resize', metavar='SIZE', help='of test videos before the crop: the short side, or HEIGHTxWIDTH; the'
-                                                         " recipe's if left out, in proportion to --size")
-    c.add_argument('--tasks', nargs='*', metavar='TASK', help="labels that are learned together, such as verb noun action; the"
-                                                              " recipe's if left out, and without a name those of one task")
-    c.add_argument('--fold', metavar='K/N',
-                   help='cross-validate: hold out part K (1 … N) of the groups of the training split, and test on it')
+def _recipe_arguments(c) -> None:
+    "The values of a recipe."
     recipe = c.add_argument_group('recipe', "Each value is the recipe's own if left out.")
     for name, help in [
             ('epochs', 'passes over the videos'), ('batch-size', 'clips per step, over all processes'),
@@ -489,6 +477,36 @@ def parser() -> argparse.ArgumentParser:
     recipe.add_argument('--no-augment', action='store_true', help='train on the plain clips')
     recipe.add_argument('--with', nargs='*', default=[], metavar='NAME=VALUE', dest='changes',
                         help='any value of the recipe by its name, such as augment.crop=corners')
+
+def _train_arguments(command) -> None:
+    "The arguments of `video_convs train`."
+    c = command(train, 'Train a network on a folder of classes (DIR/<class>/*.mp4), a CSV (path, label, split) or a public data set.')
+    c.add_argument('--data', required=True, help="folder, or CSV file; for a public data set the folder of its owners' files")
+    c.add_argument('--root', metavar='DIR', help="folder that the paths in a list are relative"
+                                                 " to; the list's own if left out")
+    c.add_argument('--out', required=True, help='folder of the run; an interrupted run there goes on')
+    c.add_argument('--recipe', help="a paper's recipe, such as h2cn.something-v1; see " + command_line('recipes').replace('%', '%%'))
+    c.add_argument('--dataset', help="name of a public data set, such as ucf101; the recipe's if left out; 'folder' or 'csv' for your own")
+    c.add_argument('--option', nargs='*', default=[], metavar='NAME=VALUE', help='options of --dataset, such as fold=1 or allow_missing=true')
+    c.add_argument('--model', help="name of a network, such as tsn_tiny or hgc_resnet50; the recipe's, or that of the weights, or hgc_resnet18")
+    c.add_argument('--pretrained', help="weights to start from: 'imagenet', a file, the folder of a run, a public name or an id on the Hub;"
+                                        " 'none' for random ones")
+    _number(c, '--frames', 'frames', "points in time of a clip; the recipe's, or those of the weights, or 8")
+    _number(c, '--size', 'size', "height and width in pixels; the recipe's, or that of the weights, or 112")
+    c.add_argument('--fit', choices=['crop', 'squash'], help='make frames square by taking the middle, or by squeezing all of it')
+    _number(c, '--stride', 'stride', 'frames from one point in time to the next; the clip is spread over the video if left out')
+    _number(c, '--seconds', 'seconds', 'duration of a clip at any frame rate, instead of --stride')
+    _rule_argument(c)
+    c.add_argument('--set', nargs='*', default=[], metavar='NAME=VALUE', help='variants of the network, such as slope=4')
+    c.add_argument('--train-split', default='train', help='split to learn from')
+    c.add_argument('--test-split', help="split to test on after each epoch; val or test if left out; 'none' for no test")
+    c.add_argument('--test-resize', metavar='SIZE', help='of test videos before the crop: the short side, or HEIGHTxWIDTH; the'
+                                                         " recipe's if left out, in proportion to --size")
+    c.add_argument('--tasks', nargs='*', metavar='TASK', help="labels that are learned together, such as verb noun action; the"
+                                                              " recipe's if left out, and without a name those of one task")
+    c.add_argument('--fold', metavar='K/N',
+                   help='cross-validate: hold out part K (1 … N) of the groups of the training split, and test on it')
+    _recipe_arguments(c)
     c.add_argument('--cache', action='store_true', help='keep the decoded videos in memory (small data sets)')
     c.add_argument('--device', help="'cpu' or 'cuda'; a GPU if there is one, if left out")
     _number(c, '--keep', 'keep', 'how many of the newest checkpoints to keep; the best is kept anyway', default=1)
@@ -496,15 +514,21 @@ def parser() -> argparse.ArgumentParser:
     _number(c, '--log-every', 'log_every', 'from line to line in steps.jsonl', default=50, metavar='STEPS')
     _number(c, '--max-skipped', 'max_skipped', 'share of the videos that may be unreadable', default=.05)
     c.add_argument('--tensorboard', action='store_true', help='write for TensorBoard as well')
-    common(c, None)
+    _reading_arguments(c, None)
 
+def _recipes_arguments(command) -> None:
+    "The arguments of `video_convs recipes`."
     c = command(recipes, "The papers' recipes: all of them, or each value with its source; ? is what a paper does not say.")
     c.add_argument('pattern', nargs='?', help="names, such as 'h2cn.*'; an overview if left out")
 
+def _plot_arguments(command) -> None:
+    "The arguments of `video_convs plot`."
     c = command(plot, 'Loss and accuracy of runs by epoch, drawn over each other.')
     c.add_argument('run', nargs='+', help='folders of runs')
     c.add_argument('--out', default='runs.png', help='picture to write: .png, .svg or .pdf')
 
+def _evaluate_arguments(command) -> None:
+    "The arguments of `video_convs evaluate`."
     c = command(evaluate, 'Accuracy of a checkpoint with 95-percent intervals, as text and JSON, and its scores as a file.')
     c.add_argument('checkpoint', nargs='+', help='folder of a checkpoint, or user/name (user/name@revision) on the Hub; several'
                                                  ' with as many folds or splits give the mean')
@@ -516,7 +540,7 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument('--split', nargs='+', default=['test'], help='split to score')
     c.add_argument('--fold', nargs='+', default=[], dest='folds', metavar='K', help='which official split into training and'
                                                                                   ' test, of --dataset; one for each checkpoint')
-    looks(c)
+    _view_arguments(c)
     c.add_argument('--random', action='store_true', help='draw the clips as training does, by --seed')
     c.add_argument('--official', action='store_true', help="to the frame what the authors' released code takes")
     _number(c, '--crop-size', 'size', "of a crop; the network's own if left out")
@@ -526,47 +550,55 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument('--allow-overlap', action='store_true', help='report although the network has learned'
                                                                 ' from some of the videos')
     c.add_argument('--device', help="'cpu' or 'cuda'; a GPU if there is one, if left out")
-    common(c, 16)
+    _reading_arguments(c, 16)
 
-    def from_scores(c):
-        c.add_argument('scores', nargs='+', help='.safetensors files that evaluate wrote')
-        c.add_argument('--average', choices=['logits', 'probabilities'], default='logits', help='of the views')
-        c.add_argument('--allow-missing', action='store_true', help='go on although some videos could not be read')
+def _ensemble_arguments(command) -> None:
+    "The arguments of `video_convs ensemble`."
     c = command(ensemble, 'Accuracy of several networks together, from their files of scores.')
-    from_scores(c)
+    _score_arguments(c)
     _number(c, '--weights', 'weights', 'of each file; all the same if left out', nargs='+')
     c.add_argument('--out', help='JSON file; the scores go beside it')
 
+def _submit_arguments(command) -> None:
+    "The arguments of `video_convs submit`."
     c = command(submit, 'The file that the server of a test split asks for, from files of scores.')
-    from_scores(c)
+    _score_arguments(c)
     c.add_argument('--server', required=True, choices=['something-v1', 'something-v2', 'jester', 'epic55'], help='whose format')
     c.add_argument('--out', required=True, help='file to write: .csv, or .zip for epic55')
 
+def _predict_arguments(command) -> None:
+    "The arguments of `video_convs predict`."
     c = command(predict, 'The most probable classes of a video, or of many.')
     c.add_argument('checkpoint', help='folder of a checkpoint, or user/name (user/name@revision) on the Hub')
     c.add_argument('video', nargs='+', help='video files')
     _number(c, '--topk', 'topk', 'how many classes', default=5)
     c.add_argument('--csv', action='store_true', help='as a table: video, rank, class, probability')
-    looks(c)
+    _view_arguments(c)
     _number(c, '--timeout', 'timeout', 'seconds that decoding a video may take', default=60.)
     _number(c, '--batch-size', 'batch_size', 'clips at a time', default=16)
 
+def _publish_arguments(command) -> None:
+    "The arguments of `video_convs publish`."
     c = command(publish, 'Put a checkpoint on the Hugging Face Hub, with a card made from its run, and write an app for a Space.')
     c.add_argument('checkpoint', help='folder of a checkpoint')
     c.add_argument('--repo-id', required=True, help='user/name; made if it is not there')
     c.add_argument('--private', action='store_true', help='for nobody but you')
     c.add_argument('--space', metavar='USER/NAME', help='publish the app too, as this Space')
 
+def _pull_arguments(command) -> None:
+    "The arguments of `video_convs pull`."
     c = command(pull, 'Fetch a checkpoint from the Hugging Face Hub; later uses need no network.')
     c.add_argument('repo_id', metavar='USER/NAME', help='its name on the Hub')
     c.add_argument('--revision', help='branch, tag or commit; the newest if left out')
     c.add_argument('--to', help="folder to put it into; the Hub's cache if left out")
 
-    _data_commands(commands, command)
-
+def _models_arguments(command) -> None:
+    "The arguments of `video_convs models`."
     c = command(models, 'List networks, one line each.')
     c.add_argument('pattern', nargs='?', default='*', help="shell pattern, such as 'hgc_*'")
 
+def _bench_arguments(command) -> None:
+    "The arguments of `video_convs bench`."
     c = command(bench, 'Time operators beside the convolutions of their places and their plain forms; or whole networks beside TSN.')
     c.add_argument('what', choices=['ops', 'nets'], help='what to time')
     c.add_argument('--only', default='*', metavar='PATTERN', help="operators to time, such as 'HgC*', or networks, such as 'stc*'")
@@ -579,6 +611,24 @@ def parser() -> argparse.ArgumentParser:
                    help='line by line, through torch.compile, or as a CUDA graph')
     _number(c, '--rounds', 'rounds', 'turns; medians are reported', default=9)
     c.add_argument('--out', help='JSON file for all times')
+
+# %% ../nbs/70_cli.ipynb #9474b493
+def parser() -> argparse.ArgumentParser:
+    "The whole command line."
+    p = _Parser('video_convs', description='Efficient video convolutions: train, evaluate, classify.')
+    commands = p.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    def command(function, help, commands=commands):
+        c = commands.add_parser(function.__name__, help=help, description=help,
+                                formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        c.set_defaults(function=function, flags=c)
+        return c
+    for arguments in (_demo_arguments, _train_arguments, _recipes_arguments, _plot_arguments,
+                      _evaluate_arguments, _ensemble_arguments, _submit_arguments,
+                      _predict_arguments, _publish_arguments, _pull_arguments):
+        arguments(command)
+    _data_commands(commands, command)
+    _models_arguments(command)
+    _bench_arguments(command)
     return p
 
 def _refuse(word: str, command: argparse.ArgumentParser) -> None:
