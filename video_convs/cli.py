@@ -148,67 +148,90 @@ def _room(out: str) -> None:
 
 def evaluate(args) -> None:
     "Score a checkpoint on a split of a data set; several checkpoints, each on its own split, and the mean."
-    from video_convs.data.datasets import Clips, open_data
     from video_convs.data.transforms import parse_views
-    from video_convs.hub import checkpoint_folder
-    from video_convs.nets.checkpoint import load, write_atomic
-    from video_convs.train.evaluation import (mean_over_splits, refuse_missing, refuse_seen, report,
-                                              seen_videos)
-    from video_convs.train.scores import save_scores, score
     from video_convs.train.device import find_device
-    from video_convs.train.run_folder import trained_on
+    from video_convs.train.evaluation import mean_over_splits
     options = _pairs(args.option, '--option', ('split', 'allow_missing', 'root'))
-    n, reports, device = len(args.checkpoint), {}, find_device(args.device)
-    secret = []  # files of scores of splits without labels
-    if args.out and n > 1: raise ValueError("--out names the file of one checkpoint: leave it out for several")
-    if args.out: _room(args.out)  # if there is none, better now than later
+    device = find_device(args.device)
+    _check_evaluate(args, options)
     if args.root and args.dataset: options['root'] = args.root
-    if args.folds and 'fold' in options:
-        raise ValueError("--fold and --option fold= are the same: give one of them")
-    if args.folds and not args.dataset: raise ValueError("--fold chooses a split of --dataset: name it, or use --split")
-    if n > 1 and n not in (len(args.split), len(args.folds)) or {len(args.split), len(args.folds)} - {0, 1, n}:
-        raise ValueError(f"{n} checkpoints need {n} folds (--fold 1 2 3) or {n} splits (--split …), one for each, got"
-                         f" {len(args.folds)} and {len(args.split)}")
     views = parse_views(args.views, rule=args.rule, random=args.random, official=args.official,
                         resize=args.resize and _size(args.resize), size=args.crop_size)
+    reports = {} # task → a report for each checkpoint
+    secret = []  # files of scores of splits without labels
+    n = len(args.checkpoint)
     for k, where in enumerate(args.checkpoint):
-        folder, split = checkpoint_folder(where), args.split[k % len(args.split)]
-        model, pulled = load(folder, device), not Path(where).is_dir()
-        fold = {'fold': args.folds[k % len(args.folds)]} if args.folds else {}
-        if args.dataset:
-            from video_convs.data.catalogue import open_dataset
-            videos = open_dataset(args.dataset, args.data, split, allow_missing=args.allow_missing, **options, **fold)
-        else: videos = open_data(args.data, split, args.allow_missing, args.root)
-        learned = trained_on(folder)
-        if learned is None:
-            print(f"{where} does not record what it has learned from: videos among these would not"
-                  " be noticed.")
-        seen = seen_videos(videos, learned or ())
-        refuse_seen(videos, seen, args.allow_overlap)
-        scores = score(model, Clips(videos, model.input_spec, train=False, views=views, seed=args.seed),
-                       batch_size=args.batch_size, workers=1 if args.workers is None else args.workers)
-        for task, s in (scores if isinstance(scores, dict) else {'': scores}).items():
-            name = '_'.join(filter(None, (f'evaluate_{split}', fold and f"fold{fold['fold']}", task)))
-            if pulled and n > 1: name = f"{where.replace('/', '.')}_{name}"
-            out = Path(args.out or (Path() if pulled else folder)/f'{name}.json')  # the Hub's cache is no place to write to
-            if args.out and task: out = out.with_stem(f'{out.stem}_{task}')
-            refuse_missing(s, args.allow_missing)
-            if seen: s.about['learned from'] = len(seen)
-            written = [save_scores(s, out.with_suffix('.safetensors'))]
-            title = ' '.join(filter(None, (where if n > 1 else '', split if n > 1 else '', fold and f"fold {fold['fold']}", task)))
-            if title: print(f'{title}:')
-            if (s.labels < 0).any(): secret.append(written[0])
-            else:
-                result = report(s, args.average)
-                reports.setdefault(task, []).append(result)
-                _print_report(result, per_class=n == 1)
-                written.append(write_atomic(out, json.dumps(result, indent=1).encode()))
-            print(f"Written to {' and '.join(map(str, written))}")
+        for task, result, file in _evaluate_one(args, k, where, options, views, device):
+            if result is None: secret.append(file)
+            else: reports.setdefault(task, []).append(result)
     if secret: print(_submit_line(secret, args.dataset))
-    for task, each in reports.items():
-        if n == 1: continue
+    for task, each in reports.items() if n > 1 else ():
         for key, r in mean_over_splits(each).items():
-            print(f"mean over {n} splits, {' '.join(filter(None, (task, key)))}: {r['accuracy']:.1%} of", ', '.join(f'{a:.1%}' for a in r['each']))
+            what = ' '.join(filter(None, (task, key)))
+            print(f"mean over {n} splits, {what}: {r['accuracy']:.1%} of",
+                  ', '.join(f'{accuracy:.1%}' for accuracy in r['each']))
+
+def _check_evaluate(args, options: dict) -> None:
+    "Refuse flags that do not go together."
+    n = len(args.checkpoint)
+    if args.out and n > 1:
+        raise ValueError("--out names the file of one checkpoint: leave it out for several")
+    if args.out: _room(args.out)  # if there is none, better now than later
+    if args.folds and 'fold' in options:
+        raise ValueError("--fold and --option fold= are the same: give one of them")
+    if args.folds and not args.dataset:
+        raise ValueError("--fold chooses a split of --dataset: name it, or use --split")
+    given = len(args.split), len(args.folds)
+    if n > 1 and n not in given or set(given) - {0, 1, n}:
+        raise ValueError(f"{n} checkpoints need {n} folds (--fold 1 2 3) or {n} splits (--split …), one"
+                         f" for each, got {given[1]} and {given[0]}")
+
+def _evaluate_one(args, k: int, where: str, options: dict, views, device):
+    "Score the k-th checkpoint: (task, its report or None where labels are secret, file of scores)."
+    from video_convs.data.datasets import Clips
+    from video_convs.hub import checkpoint_folder
+    from video_convs.nets.checkpoint import load, write_atomic
+    from video_convs.train.evaluation import refuse_missing, refuse_seen, report, seen_videos
+    from video_convs.train.run_folder import trained_on
+    from video_convs.train.scores import save_scores, score
+    n, folder, split = len(args.checkpoint), checkpoint_folder(where), args.split[k % len(args.split)]
+    model, pulled = load(folder, device), not Path(where).is_dir()
+    fold = {'fold': args.folds[k % len(args.folds)]} if args.folds else {}
+    videos = _open_split(args, split, options | fold)
+    learned = trained_on(folder)
+    if learned is None:
+        print(f"{where} does not record what it has learned from: videos among these would not"
+              " be noticed.")
+    seen = seen_videos(videos, learned or ())
+    refuse_seen(videos, seen, args.allow_overlap)
+    clips = Clips(videos, model.input_spec, train=False, views=views, seed=args.seed)
+    workers = 1 if args.workers is None else args.workers
+    scores = score(model, clips, batch_size=args.batch_size, workers=workers)
+    for task, s in (scores if isinstance(scores, dict) else {'': scores}).items():
+        name = '_'.join(filter(None, (f'evaluate_{split}', fold and f"fold{fold['fold']}", task)))
+        if pulled and n > 1: name = f"{where.replace('/', '.')}_{name}"
+        # the Hub's cache is no place to write to
+        out = Path(args.out or (Path() if pulled else folder)/f'{name}.json')
+        if args.out and task: out = out.with_stem(f'{out.stem}_{task}')
+        refuse_missing(s, args.allow_missing)
+        if seen: s.about['learned from'] = len(seen)
+        written = [save_scores(s, out.with_suffix('.safetensors'))]
+        several = (where, split) if n > 1 else ()
+        title = ' '.join(filter(None, (*several, fold and f"fold {fold['fold']}", task)))
+        if title: print(f'{title}:')
+        result = None if (s.labels < 0).any() else report(s, args.average)
+        if result:
+            _print_report(result, per_class=n == 1)
+            written.append(write_atomic(out, json.dumps(result, indent=1).encode()))
+        print(f"Written to {' and '.join(map(str, written))}")
+        yield task, result, written[0]
+
+def _open_split(args, split: str, options: dict):
+    "The videos of a split, of a public data set or of one's own."
+    from video_convs.data.catalogue import open_dataset
+    from video_convs.data.datasets import open_data
+    if not args.dataset: return open_data(args.data, split, args.allow_missing, args.root)
+    return open_dataset(args.dataset, args.data, split, allow_missing=args.allow_missing, **options)
 
 # %% ../nbs/70_cli.ipynb #19ec0291
 def ensemble(args) -> None:
