@@ -16,7 +16,8 @@ from video_convs.data.frames import FlowFolders, FrameFolders, write_flow, write
 from video_convs.data.motion import MotionConfig, render, sample_params
 from video_convs.data.video import VideoError, write_video
 from video_convs.nets.spec import InputSpec
-from video_convs.train.evaluate import load_scores, report
+from video_convs.train.evaluation import report
+from video_convs.train.scores import load_scores
 from video_convs.train.scale_out import open_splits
 
 ANNOTATIONS = Path(os.environ.get('ANNOTATIONS', Path(__file__).parents[2]/'shared/data/annotations'))

@@ -28,9 +28,11 @@ from video_convs.ops.bench import LAYOUTS, OPERATORS, as_graph, bench_operators
 from video_convs.ops.h2cn_blocks import FMCB
 from video_convs.testing import stirred
 from video_convs.train import loop
-from video_convs.train.loop import read_log, train
+from video_convs.train.loop import train
+from video_convs.train.run_folder import read_log
 from video_convs.train.recipes import Recipe
-from video_convs.train.scale_out import processes, shared_test
+from video_convs.train.distributed import processes
+from video_convs.train.scale_out import shared_test
 
 cuda = torch.cuda.is_available()
 device = torch.device('cuda' if cuda else 'cpu')

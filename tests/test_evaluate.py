@@ -19,8 +19,11 @@ from video_convs.data.video import write_video
 from video_convs.checkpoint import save
 from video_convs.nets.spec import InputSpec
 from video_convs.weights.create import create_model
-from video_convs.train.evaluate import (AVERAGES, Scores, bootstrap_interval, ensemble, evaluate, load_scores, mean_over_splits, pair_accuracy,
-                                        plot_confusion, report, save_scores, score, wilson_interval, write_submission)
+from video_convs.train.evaluation import (bootstrap_interval, evaluate, mean_over_splits,
+                                          pair_accuracy, report, wilson_interval)
+from video_convs.train.plots import plot_confusion
+from video_convs.train.scores import AVERAGES, Scores, ensemble, load_scores, save_scores, score
+from video_convs.train.submission import write_submission
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 GESTURES = Path(os.environ.get('GESTURES', Path(__file__).parents[2]/'shared/data/gestures'))

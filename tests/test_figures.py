@@ -14,8 +14,8 @@ import matplotlib.pyplot as plt
 from figures import check_texts
 from video_convs import demo
 from video_convs.nets.spec import InputSpec
-from video_convs.train.evaluate import plot_confusion
-from video_convs.train.loop import plot_runs
+from video_convs.train.plots import plot_confusion
+from video_convs.train.plots import plot_runs
 
 @pytest.fixture(autouse=True)
 def close():

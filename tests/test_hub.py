@@ -43,7 +43,8 @@ from video_convs.nets.video_net import load
 from video_convs.nets.spec import InputSpec
 from video_convs.nets.video_net import VideoNet
 from video_convs.weights.create import create_model
-from video_convs.train.evaluate import Scores, evaluate, report, score
+from video_convs.train.evaluation import evaluate, report
+from video_convs.train.scores import Scores, score
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 def card(folder, repo_id): return model_card(load(folder), folder, repo_id)

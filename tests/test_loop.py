@@ -22,10 +22,16 @@ from video_convs.nets.video_net import load
 from video_convs.nets.registry import list_models
 from video_convs.nets.spec import InputSpec
 from video_convs.weights.create import create_model
-from video_convs.train import loop
-from video_convs.train.evaluate import score
-from video_convs.train.loop import (check_task, clip_loss, epoch_batches, find_device, make_optimizer, parameter_groups, plot_runs,
-                                    read_log, skipped_videos, step, train)
+from video_convs.train import checks, epoch, loop, run_folder
+from video_convs.train.scores import score
+from video_convs.train.checks import check_task
+from video_convs.train.device import autocast_type, find_device
+from video_convs.train.epoch import epoch_batches
+from video_convs.train.groups import make_optimizer, parameter_groups
+from video_convs.train.loop import train
+from video_convs.train.plots import plot_runs
+from video_convs.train.run_folder import read_log, skipped_videos
+from video_convs.train.step import clip_loss, step
 from video_convs.train.recipes import Recipe
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -90,23 +96,23 @@ def stop_after(epochs):
 
 def test_killed_between_the_checkpoint_and_its_state(videos, undisturbed, tmp_path, monkeypatch):
     "In each epoch, the first one too."
-    real = loop._keep_checkpoint
+    real = loop.keep_checkpoint
     for epoch in (1, 2):
         def keep(out, state, *args):
             real(out, state, *args)
             if state.epoch == epoch: raise Stop
-        monkeypatch.setattr(loop, '_keep_checkpoint', keep)
+        monkeypatch.setattr(loop, 'keep_checkpoint', keep)
         with pytest.raises(Stop): run(videos, tmp_path)
     monkeypatch.undo()
     assert same(run(videos, tmp_path), undisturbed[0]) and [e['epoch'] for e in read_log(tmp_path)] == [1, 2, 3]
 
 def test_stopped_in_the_first_epoch_with_lines_of_steps(videos, undisturbed, tmp_path, monkeypatch):
     "They are no lines of epochs."
-    real = loop._keep_state
+    real = loop.keep_state
     def keep(out, state, *args):
         real(out, state, *args)
         if state.step == 2: raise Stop
-    monkeypatch.setattr(loop, '_keep_state', keep)
+    monkeypatch.setattr(loop, 'keep_state', keep)
     with pytest.raises(Stop): run(videos, tmp_path, save_every=1, log_every=1)
     monkeypatch.undo()
     assert (tmp_path/'steps.jsonl').exists() and not (tmp_path/'log.jsonl').exists()
@@ -155,7 +161,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(videos, undisturbed, tmp_path):
 def test_an_infinite_loss_keeps_the_last_checkpoint(videos, undisturbed, tmp_path, monkeypatch):
     with pytest.raises(Stop): run(videos, tmp_path, test=stop_after(1))
     kept = load(tmp_path)
-    monkeypatch.setattr(loop, 'clip_loss', lambda scores, label, recipe: (scores.sum() * float('nan'), 0))
+    monkeypatch.setattr('video_convs.train.step.clip_loss', lambda scores, label, recipe: (scores.sum() * float('nan'), 0))
     with pytest.raises(ValueError, match='the loss became nan: the last checkpoint is kept; try a smaller lr than 0.02'): run(videos, tmp_path)
     monkeypatch.undo()
     assert same(load(tmp_path), kept)
@@ -298,7 +304,7 @@ def test_devices(device, says):
     with pytest.raises(ValueError, match=says): find_device(device)
 
 def test_batches_and_processes(videos, monkeypatch):
-    monkeypatch.setattr(loop, 'world', lambda: 3)
+    monkeypatch.setattr(checks, 'world', lambda: 3)
     with pytest.raises(ValueError, match='a batch of 8 cannot be shared by 3 processes: choose a batch_size of 6 or 9'):
         check_task(fresh(videos), Clips(videos, SPEC, train=True), SHORT)
 
@@ -334,21 +340,21 @@ def test_a_third_start_adds_nothing(videos, undisturbed, tmp_path, capsys):
     assert {p: p.read_bytes() for p in (tmp_path/'run').iterdir()} == before
 
 def test_locks(tmp_path):
-    with loop.locked(tmp_path/'a'), loop.locked(tmp_path/'a'), loop.locked(tmp_path/'b'):  # a block inside a block
+    with run_folder.locked(tmp_path/'a'), run_folder.locked(tmp_path/'a'), run_folder.locked(tmp_path/'b'):  # a block inside a block
         said = []
         def other():
             try:
-                with loop.locked(tmp_path/'a'): said.append('in')
+                with run_folder.locked(tmp_path/'a'): said.append('in')
             except ValueError as error: said.append(str(error))
         thread = threading.Thread(target=other)
         thread.start(), thread.join()
         assert len(said) == 1 and 'another thread of this process' in said[0]
     for text in ('', '{', '[]', json.dumps(dict(pid=2**22, host='gone', since='long ago'))):  # of a process that is dead
         (tmp_path/'a/.lock').write_text(text)
-        with loop.locked(tmp_path/'a'): assert json.loads((tmp_path/'a/.lock').read_bytes())['pid'] == os.getpid()
+        with run_folder.locked(tmp_path/'a'): assert json.loads((tmp_path/'a/.lock').read_bytes())['pid'] == os.getpid()
     assert not (tmp_path/'a/.lock').exists()
-    with pytest.raises(RuntimeError), loop.locked(tmp_path/'a'): raise RuntimeError
-    with loop.locked(tmp_path/'a'): pass
+    with pytest.raises(RuntimeError), run_folder.locked(tmp_path/'a'): raise RuntimeError
+    with run_folder.locked(tmp_path/'a'): pass
 
 # --- precision, norms, waiting
 
@@ -357,12 +363,12 @@ def test_bfloat16_only_where_convolutions_have_it(monkeypatch, capability, kind)
     monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device=None: capability)
     monkeypatch.setattr(torch.cuda, 'get_device_name', lambda device=None: 'Tesla')
     gpu = torch.device('cuda', 0)
-    assert loop.autocast_type(Recipe(), gpu) == kind and loop.autocast_type(Recipe(), torch.device('cpu')) == torch.float32
-    assert loop.autocast_type(Recipe(precision='float16'), gpu) == torch.float16 and loop.autocast_type(Recipe(precision='float32'), gpu) == torch.float32
-    if kind == torch.bfloat16: assert loop.autocast_type(Recipe(precision='bfloat16'), gpu) == kind
+    assert autocast_type(Recipe(), gpu) == kind and autocast_type(Recipe(), torch.device('cpu')) == torch.float32
+    assert autocast_type(Recipe(precision='float16'), gpu) == torch.float16 and autocast_type(Recipe(precision='float32'), gpu) == torch.float32
+    if kind == torch.bfloat16: assert autocast_type(Recipe(precision='bfloat16'), gpu) == kind
     else:
         with pytest.raises(ValueError, match=rf"needs a GPU of compute capability 8.0 or higher for convolutions, and Tesla has {capability[0]}.{capability[1]}: choose 'float16'"):
-            loop.autocast_type(Recipe(precision='bfloat16'), gpu)
+            autocast_type(Recipe(precision='bfloat16'), gpu)
 
 def norm_of(clips_to_one_value, videos, size):
     "A network whose norm sees one value per channel for one clip of one frame."
@@ -370,8 +376,8 @@ def norm_of(clips_to_one_value, videos, size):
         def __init__(self, *args, **kw):
             super().__init__(*args, **kw)
             self.last = torch.nn.BatchNorm1d(self.features)
-        def frame_features(self, clip):
-            x = super().frame_features(clip)
+        def forward_features(self, clip):
+            x = super().forward_features(clip)
             return x + self.last(x.mean(1))[:, None]
     return Pooled('tsn_tiny', 8, classes=videos.classes, input_spec=SPEC)
 
@@ -394,14 +400,15 @@ class Device:
     "Counts how often training fetches numbers from a device that computes on its own."
     def __init__(self, monkeypatch):
         self.waits = 0
-        monkeypatch.setattr(loop, '_asynchronous', lambda device: True)
+        monkeypatch.setattr(epoch, 'is_asynchronous', lambda device: True)
         for name in ('item', 'tolist', '__bool__', '__float__', '__int__', 'cpu', 'numpy', '__index__'):
             monkeypatch.setattr(torch.Tensor, name, self.counted(getattr(torch.Tensor, name)))
 
     def counted(self, real):
         def call(tensor, *args, **kw):
-            caller = sys._getframe(1).f_code.co_filename
-            self.waits += caller == loop.__file__ and sys._getframe(1).f_code.co_name not in ('epoch_batches',)
+            caller = sys._getframe(1).f_code
+            ours = Path(caller.co_filename).parent == Path(loop.__file__).parent
+            self.waits += ours and caller.co_name != 'epoch_batches'
             return real(tensor, *args, **kw)
         return call
 
@@ -411,8 +418,8 @@ def test_the_device_is_waited_for_once_a_line(videos, undisturbed, tmp_path, mon
     recipe = replace(SHORT, batch_size=3)
     whole = run(videos, tmp_path/'plain', recipe)
     device = Device(monkeypatch)
-    takes, real = [], loop._take
-    monkeypatch.setattr(loop, '_take', lambda pending, sums, recipe: takes.append(len(pending)) or real(pending, sums, recipe))
+    takes, real = [], epoch._fetch_numbers
+    monkeypatch.setattr(epoch, '_fetch_numbers', lambda pending, sums, recipe: takes.append(len(pending)) or real(pending, sums, recipe))
     again = run(videos, tmp_path/'lazy', recipe, log_every=4)
     assert takes == [4, 4] * 3 and device.waits == len(takes)
     monkeypatch.undo()
@@ -425,21 +432,21 @@ def test_a_loss_that_explodes_is_noticed_before_anything_is_kept(videos, undistu
     "Although nobody looks at each step."
     with pytest.raises(Stop): run(videos, tmp_path, test=stop_after(1))
     kept = load(tmp_path)
-    monkeypatch.setattr(loop, '_asynchronous', lambda device: True)
-    monkeypatch.setattr(loop, 'clip_loss', lambda scores, label, recipe: (scores.sum() * float('nan'), 0))
+    monkeypatch.setattr(epoch, 'is_asynchronous', lambda device: True)
+    monkeypatch.setattr('video_convs.train.step.clip_loss', lambda scores, label, recipe: (scores.sum() * float('nan'), 0))
     with pytest.raises(ValueError, match='the loss became nan: the last checkpoint is kept'): run(videos, tmp_path)
     monkeypatch.undo()
     assert same(load(tmp_path), kept) and same(run(videos, tmp_path), undisturbed[0])
 
 def test_workers_live_through_all_epochs(videos, undisturbed, tmp_path, monkeypatch):
-    made, real = [], loop.DataLoader._get_iterator
-    monkeypatch.setattr(loop.DataLoader, '_get_iterator', lambda self: made.append(self.num_workers) or real(self))
+    made, real = [], epoch.DataLoader._get_iterator
+    monkeypatch.setattr(epoch.DataLoader, '_get_iterator', lambda self: made.append(self.num_workers) or real(self))
     assert same(run(videos, tmp_path, workers=2), undisturbed[0]) and made == [2]  # and each epoch has its own draws
 
 @pytest.mark.parametrize('videos, batch, accumulate, processes, parts', [
     (24, 8, 1, 1, {8}), (25, 8, 1, 1, {8, 1}), (24, 23, 1, 1, {23, 1}), (24, 8, 3, 1, {3, 2}), (25, 8, 1, 2, {4}), (26, 8, 1, 2, {4, 1}), (3, 8, 1, 1, {3}), (1, 8, 1, 2, set())])
 def test_parts_of_a_batch(monkeypatch, videos, batch, accumulate, processes, parts):
     "Those that an epoch really has: a step of which some process has nothing is left out."
-    monkeypatch.setattr(loop, 'world', lambda: processes)
+    monkeypatch.setattr(checks, 'world', lambda: processes)
     recipe = Recipe(batch_size=batch * accumulate, accumulate=accumulate)
-    assert loop._parts(videos, recipe, batch) == parts
+    assert checks.part_sizes(videos, recipe, batch) == parts

@@ -26,9 +26,13 @@ from video_convs.weights.convert import to_official
 from video_convs.nets.spec import InputSpec
 from video_convs.weights.create import create_model
 from video_convs.train import scale_out
-from video_convs.train.loop import rank, read_log, skipped_videos, train
+from video_convs.train.distributed import rank
+from video_convs.train.loop import train
+from video_convs.train.run_folder import read_log, skipped_videos
 from video_convs.train.recipes import Recipe, find_recipe, override
-from video_convs.train.scale_out import in_proportion, open_splits, processes, run_training, shared_test, start_model
+from video_convs.train.distributed import processes
+from video_convs.train.scale_out import (in_proportion, open_splits, run_training, shared_test,
+                                         start_model)
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 SPEC = InputSpec(frames=4, size=32)

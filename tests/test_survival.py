@@ -17,7 +17,8 @@ from video_convs.data.datasets import Clips, folder_dataset, loader
 from video_convs.data.video import write_video
 from video_convs.nets.spec import InputSpec
 from video_convs.weights.create import create_model
-from video_convs.train.loop import read_log, train
+from video_convs.train.loop import train
+from video_convs.train.run_folder import read_log
 from video_convs.train.recipes import Recipe
 
 pytestmark = [pytest.mark.usefixtures('one_thread'), pytest.mark.skipif(not hasattr(os, 'fork'), reason='processes are not forked here')]

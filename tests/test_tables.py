@@ -17,8 +17,9 @@ from video_convs.data.datasets import (Clips, VideoDataset, _holdout, csv_datase
 from video_convs.data.motion import MotionConfig, render_task
 from video_convs.data.video import read_frames
 from video_convs.nets.video_net import load
-from video_convs.train.evaluate import report, score
-from video_convs.train.loop import trained_on
+from video_convs.train.evaluation import report
+from video_convs.train.scores import score
+from video_convs.train.run_folder import trained_on
 from video_convs.train.scale_out import run_training
 
 pytestmark = pytest.mark.usefixtures('one_thread')

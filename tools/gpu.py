@@ -26,7 +26,7 @@ class Run:
     def __init__(self, part, args):
         import torch
         from video_convs.ops.bench import machine
-        from video_convs.train.loop import about_code
+        from video_convs.train.run_folder import about_code
         self.device = 'cuda' if torch.cuda.is_available() and not args.tiny else 'cpu'
         self.cuda, self.end, self.left_out, self.measured = self.device == 'cuda', began + budget(args, part), [], 0
         torch.manual_seed(args.seed)
@@ -129,7 +129,9 @@ def learn(name, run, args):
     from video_convs.data.motion import TASKS
     from video_convs.data.transforms import Augment
     from video_convs.weights.create import create_model
-    from video_convs.train.loop import autocast_type, make_optimizer, memory_gb, step
+    from video_convs.train.device import autocast_type, memory_gb
+    from video_convs.train.groups import make_optimizer
+    from video_convs.train.step import step
     from video_convs.train.recipes import Recipe, learning_rate
     wait = torch.cuda.synchronize if run.cuda else lambda: None
     gc.collect()  # of the network before this one

@@ -19,8 +19,9 @@ from video_convs.nets.video_net import load
 from video_convs.nets.complexity import complexity
 from video_convs.nets.spec import InputSpec
 from video_convs.weights.create import create_model
-from video_convs.train.evaluate import evaluate
-from video_convs.train.loop import about_code, train
+from video_convs.train.evaluation import evaluate
+from video_convs.train.loop import train
+from video_convs.train.run_folder import about_code
 from video_convs.train.recipes import Recipe
 
 root = Path(__file__).resolve().parent.parent

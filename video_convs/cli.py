@@ -81,17 +81,15 @@ def _changes(args) -> dict:
 
 def train(args) -> None:
     "Train a network, alone or as one of several processes."
-    from video_convs.train.loop import rank
-    from video_convs.train.scale_out import processes, run_training
+    from video_convs.train.distributed import processes, rank
+    from video_convs.train.scale_out import TrainConfig, run_training
+    same = {f.name for f in fields(TrainConfig)} & set(vars(args))
+    config = {name: getattr(args, name) for name in same} | dict(
+        changes=_changes(args), variant=_pairs(args.set, '--set'),
+        options=_pairs(args.option, '--option', ('split',)), fold=args.fold and _fold(args.fold),
+        test_resize=args.test_resize and _size(args.test_resize))
     with processes():
-        same = ('data', 'out', 'model', 'recipe', 'frames', 'size', 'fit', 'stride', 'seconds', 'pretrained', 'dataset',
-                'train_split', 'test_split', 'tasks', 'cache', 'workers', 'rule', 'device', 'keep', 'save_every',
-                'log_every', 'max_skipped', 'tensorboard', 'root')
-        run_training(
-            changes=_changes(args), variant=_pairs(args.set, '--set'),
-            options=_pairs(args.option, '--option', ('split',)),
-            fold=args.fold and _fold(args.fold), test_resize=args.test_resize and _size(args.test_resize),
-            extra={'command': args.typed}, **{name: getattr(args, name) for name in same})
+        run_training(TrainConfig(**config), extra={'command': args.typed})
         if rank() == 0: print(f"The checkpoint is in {args.out}.{_next(args)}")
 
 def _next(args) -> str:
@@ -150,72 +148,98 @@ def _room(out: str) -> None:
 
 def evaluate(args) -> None:
     "Score a checkpoint on a split of a data set; several checkpoints, each on its own split, and the mean."
-    from video_convs.data.datasets import Clips, open_data
     from video_convs.data.transforms import parse_views
+    from video_convs.train.device import find_device
+    from video_convs.train.evaluation import mean_over_splits
+    options = _pairs(args.option, '--option', ('split', 'allow_missing', 'root'))
+    device = find_device(args.device)
+    _check_evaluate(args, options)
+    if args.root and args.dataset: options['root'] = args.root
+    views = parse_views(args.views, rule=args.rule, random=args.random, official=args.official,
+                        resize=args.resize and _size(args.resize), size=args.crop_size)
+    reports = {} # task → a report for each checkpoint
+    secret = []  # files of scores of splits without labels
+    n = len(args.checkpoint)
+    for k, where in enumerate(args.checkpoint):
+        for task, result, file in _evaluate_one(args, k, where, options, views, device):
+            if result is None: secret.append(file)
+            else: reports.setdefault(task, []).append(result)
+    if secret: print(_submit_line(secret, args.dataset))
+    for task, each in reports.items() if n > 1 else ():
+        for key, r in mean_over_splits(each).items():
+            what = ' '.join(filter(None, (task, key)))
+            print(f"mean over {n} splits, {what}: {r['accuracy']:.1%} of",
+                  ', '.join(f'{accuracy:.1%}' for accuracy in r['each']))
+
+def _check_evaluate(args, options: dict) -> None:
+    "Refuse flags that do not go together."
+    n = len(args.checkpoint)
+    if args.out and n > 1:
+        raise ValueError("--out names the file of one checkpoint: leave it out for several")
+    if args.out: _room(args.out)  # if there is none, better now than later
+    if args.folds and 'fold' in options:
+        raise ValueError("--fold and --option fold= are the same: give one of them")
+    if args.folds and not args.dataset:
+        raise ValueError("--fold chooses a split of --dataset: name it, or use --split")
+    given = len(args.split), len(args.folds)
+    if n > 1 and n not in given or set(given) - {0, 1, n}:
+        raise ValueError(f"{n} checkpoints need {n} folds (--fold 1 2 3) or {n} splits (--split …), one"
+                         f" for each, got {given[1]} and {given[0]}")
+
+def _evaluate_one(args, k: int, where: str, options: dict, views, device):
+    "Score the k-th checkpoint: (task, its report or None where labels are secret, file of scores)."
+    from video_convs.data.datasets import Clips
     from video_convs.hub import checkpoint_folder
     from video_convs.nets.video_net import load
     from video_convs.utils import write_atomic
-    from video_convs.train.evaluate import (mean_over_splits, refuse_missing, refuse_seen, report, save_scores,
-                                            score, seen_videos)
-    from video_convs.train.loop import find_device, trained_on
-    options = _pairs(args.option, '--option', ('split', 'allow_missing', 'root'))
-    n, reports, device = len(args.checkpoint), {}, find_device(args.device)
-    secret = []  # files of scores of splits without labels
-    if args.out and n > 1: raise ValueError("--out names the file of one checkpoint: leave it out for several")
-    if args.out: _room(args.out)  # if there is none, better now than later
-    if args.root and args.dataset: options['root'] = args.root
-    if args.folds and 'fold' in options:
-        raise ValueError("--fold and --option fold= are the same: give one of them")
-    if args.folds and not args.dataset: raise ValueError("--fold chooses a split of --dataset: name it, or use --split")
-    if n > 1 and n not in (len(args.split), len(args.folds)) or {len(args.split), len(args.folds)} - {0, 1, n}:
-        raise ValueError(f"{n} checkpoints need {n} folds (--fold 1 2 3) or {n} splits (--split …), one for each, got"
-                         f" {len(args.folds)} and {len(args.split)}")
-    views = parse_views(args.views, rule=args.rule, random=args.random, official=args.official,
-                        resize=args.resize and _size(args.resize), size=args.crop_size)
-    for k, where in enumerate(args.checkpoint):
-        folder, split = checkpoint_folder(where), args.split[k % len(args.split)]
-        model, pulled = load(folder, device), not Path(where).is_dir()
-        fold = {'fold': args.folds[k % len(args.folds)]} if args.folds else {}
-        if args.dataset:
-            from video_convs.data.catalogue import open_dataset
-            videos = open_dataset(args.dataset, args.data, split, allow_missing=args.allow_missing, **options, **fold)
-        else: videos = open_data(args.data, split, args.allow_missing, args.root)
-        learned = trained_on(folder)
-        if learned is None:
-            print(f"{where} does not record what it has learned from: videos among these would not"
-                  " be noticed.")
-        seen = seen_videos(videos, learned or ())
-        refuse_seen(videos, seen, args.allow_overlap)
-        scores = score(model, Clips(videos, model.input_spec, train=False, views=views, seed=args.seed),
-                       batch_size=args.batch_size, workers=1 if args.workers is None else args.workers)
-        for task, s in (scores if isinstance(scores, dict) else {'': scores}).items():
-            name = '_'.join(filter(None, (f'evaluate_{split}', fold and f"fold{fold['fold']}", task)))
-            if pulled and n > 1: name = f"{where.replace('/', '.')}_{name}"
-            out = Path(args.out or (Path() if pulled else folder)/f'{name}.json')  # the Hub's cache is no place to write to
-            if args.out and task: out = out.with_stem(f'{out.stem}_{task}')
-            refuse_missing(s, args.allow_missing)
-            if seen: s.about['learned from'] = len(seen)
-            written = [save_scores(s, out.with_suffix('.safetensors'))]
-            title = ' '.join(filter(None, (where if n > 1 else '', split if n > 1 else '', fold and f"fold {fold['fold']}", task)))
-            if title: print(f'{title}:')
-            if (s.labels < 0).any(): secret.append(written[0])
-            else:
-                result = report(s, args.average)
-                reports.setdefault(task, []).append(result)
-                _print_report(result, per_class=n == 1)
-                written.append(write_atomic(out, json.dumps(result, indent=1).encode()))
-            print(f"Written to {' and '.join(map(str, written))}")
-    if secret: print(_submit_line(secret, args.dataset))
-    for task, each in reports.items():
-        if n == 1: continue
-        for key, r in mean_over_splits(each).items():
-            print(f"mean over {n} splits, {' '.join(filter(None, (task, key)))}: {r['accuracy']:.1%} of", ', '.join(f'{a:.1%}' for a in r['each']))
+    from video_convs.train.evaluation import refuse_missing, refuse_seen, report, seen_videos
+    from video_convs.train.run_folder import trained_on
+    from video_convs.train.scores import save_scores, score
+    n, folder, split = len(args.checkpoint), checkpoint_folder(where), args.split[k % len(args.split)]
+    model, pulled = load(folder, device), not Path(where).is_dir()
+    fold = {'fold': args.folds[k % len(args.folds)]} if args.folds else {}
+    videos = _open_split(args, split, options | fold)
+    learned = trained_on(folder)
+    if learned is None:
+        print(f"{where} does not record what it has learned from: videos among these would not"
+              " be noticed.")
+    seen = seen_videos(videos, learned or ())
+    refuse_seen(videos, seen, args.allow_overlap)
+    clips = Clips(videos, model.input_spec, train=False, views=views, seed=args.seed)
+    workers = 1 if args.workers is None else args.workers
+    scores = score(model, clips, batch_size=args.batch_size, workers=workers)
+    for task, s in (scores if isinstance(scores, dict) else {'': scores}).items():
+        name = '_'.join(filter(None, (f'evaluate_{split}', fold and f"fold{fold['fold']}", task)))
+        if pulled and n > 1: name = f"{where.replace('/', '.')}_{name}"
+        # the Hub's cache is no place to write to
+        out = Path(args.out or (Path() if pulled else folder)/f'{name}.json')
+        if args.out and task: out = out.with_stem(f'{out.stem}_{task}')
+        refuse_missing(s, args.allow_missing)
+        if seen: s.about['learned from'] = len(seen)
+        written = [save_scores(s, out.with_suffix('.safetensors'))]
+        several = (where, split) if n > 1 else ()
+        title = ' '.join(filter(None, (*several, fold and f"fold {fold['fold']}", task)))
+        if title: print(f'{title}:')
+        result = None if (s.labels < 0).any() else report(s, args.average)
+        if result:
+            _print_report(result, per_class=n == 1)
+            written.append(write_atomic(out, json.dumps(result, indent=1).encode()))
+        print(f"Written to {' and '.join(map(str, written))}")
+        yield task, result, written[0]
+
+def _open_split(args, split: str, options: dict):
+    "The videos of a split, of a public data set or of one's own."
+    from video_convs.data.catalogue import open_dataset
+    from video_convs.data.datasets import open_data
+    if not args.dataset: return open_data(args.data, split, args.allow_missing, args.root)
+    return open_dataset(args.dataset, args.data, split, allow_missing=args.allow_missing, **options)
 
 # %% ../nbs/70_cli.ipynb #19ec0291
 def ensemble(args) -> None:
     "The report of several files of scores together."
     from video_convs.utils import write_atomic
-    from video_convs.train.evaluate import ensemble, load_scores, refuse_missing, report, save_scores
+    from video_convs.train.evaluation import refuse_missing, report
+    from video_convs.train.scores import ensemble, load_scores, save_scores
     scores = ensemble(*map(load_scores, args.scores), weights=args.weights)
     refuse_missing(scores, args.allow_missing)
     if args.out:
@@ -232,7 +256,7 @@ def ensemble(args) -> None:
 
 def _submit_line(files: list, server: str | None) -> str:
     "The command that makes the file for a server, where its name is known."
-    from video_convs.train.evaluate import SERVERS
+    from video_convs.train.submission import SERVERS
     if server not in SERVERS: return "The labels of this split are secret: there is no accuracy to print."
     out, then = Path(files[0]).with_suffix('.zip' if server == 'epic55' else '.csv'), 'Next'
     if server == 'epic55':  # one file for both test splits
@@ -242,7 +266,8 @@ def _submit_line(files: list, server: str | None) -> str:
 
 def submit(args) -> None:
     "Files of scores as the file that a test server takes."
-    from video_convs.train.evaluate import load_scores, write_submission
+    from video_convs.train.scores import load_scores
+    from video_convs.train.submission import write_submission
     scores = [load_scores(path) for path in args.scores]
     if args.server == 'epic55':
         splits = {}
@@ -278,7 +303,7 @@ def _write_answers(answers: dict[str, dict]) -> None:
 # %% ../nbs/70_cli.ipynb #c6eae457
 def publish(args) -> None:
     "Put a checkpoint on the Hugging Face Hub."
-    from video_convs.use.publish import push
+    from video_convs.hub import push
     from video_convs.use.space import push_space, write_space
     print(f"Published: {push(args.checkpoint, args.repo_id, args.private)}")
     space = write_space(args.checkpoint, args.repo_id)
@@ -367,7 +392,8 @@ def recipes(args) -> None:
 
 def plot(args) -> None:
     "Draw the curves of runs over each other."
-    from video_convs.train.loop import plot_runs, read_log
+    from video_convs.train.plots import plot_runs
+    from video_convs.train.run_folder import read_log
     names = [Path(run).name for run in args.run]
     logs = {name if names.count(name) == 1 else run.rstrip('/'): read_log(run) for name, run in zip(names, args.run)}
     plot_runs(logs).savefig(args.out, dpi=110)
@@ -400,29 +426,41 @@ def _check_paths(args: argparse.Namespace) -> None:
         given = getattr(args, name, None)
         for path in given if isinstance(given, list) else [given] if given is not None else []: check_path(path, name)
 
-def parser() -> argparse.ArgumentParser:
-    "The whole command line."
-    p = _Parser('video_convs', description='Efficient video convolutions: train, evaluate, classify.')
-    commands = p.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    def command(function, help, commands=commands):
-        c = commands.add_parser(function.__name__, help=help, description=help,
-                                formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-        c.set_defaults(function=function, flags=c)
-        return c
-    def rule(c):
-        c.add_argument('--rule', choices=['segments', 'dense'], default='segments',
-                       help='where the frames of a clip lie: over the whole video, or in a window of 64 frames')
-    def looks(c):
-        c.add_argument('--views', default='1x1', metavar='CLIPSxCROPS', help='what is looked at of a video, such as 2x1 or 10x3')
-        c.add_argument('--resize', metavar='SIZE', help='before the crop: the short side, or HEIGHTxWIDTH; needed for 3 crops'
-                                                        ' of square videos')
-        rule(c)
-        c.add_argument('--average', choices=['logits', 'probabilities'], default='logits', help='of the views')
-    def common(c, batch_size):
-        _number(c, '--workers', 'workers', 'processes that read videos; 0 reads in the main one, which a broken'
-                                           ' decoder may end; 1 if left out, and 0 with --cache')
-        if batch_size: _number(c, '--batch-size', 'batch_size', 'clips at a time', default=batch_size)
+# %% ../nbs/70_cli.ipynb #39eacf61
+def _rule_argument(c) -> None:
+    "Where the frames of a clip lie."
+    c.add_argument('--rule', choices=['segments', 'dense'], default='segments',
+                   help='where the frames of a clip lie: over the whole video, or in a window of 64'
+                        ' frames')
 
+def _view_arguments(c) -> None:
+    "What is looked at of a video."
+    c.add_argument('--views', default='1x1', metavar='CLIPSxCROPS',
+                   help='what is looked at of a video, such as 2x1 or 10x3')
+    c.add_argument('--resize', metavar='SIZE',
+                   help='before the crop: the short side, or HEIGHTxWIDTH; needed for 3 crops'
+                        ' of square videos')
+    _rule_argument(c)
+    c.add_argument('--average', choices=['logits', 'probabilities'], default='logits',
+                   help='of the views')
+
+def _reading_arguments(c, batch_size: int | None) -> None:
+    "How videos are read."
+    _number(c, '--workers', 'workers',
+            'processes that read videos; 0 reads in the main one, which a broken decoder may end;'
+            ' 1 if left out, and 0 with --cache')
+    if batch_size: _number(c, '--batch-size', 'batch_size', 'clips at a time', default=batch_size)
+
+def _score_arguments(c) -> None:
+    "Files of scores."
+    c.add_argument('scores', nargs='+', help='.safetensors files that evaluate wrote')
+    c.add_argument('--average', choices=['logits', 'probabilities'], default='logits',
+                   help='of the views')
+    c.add_argument('--allow-missing', action='store_true',
+                   help='go on although some videos could not be read')
+
+def _demo_arguments(command) -> None:
+    "The arguments of `video_convs demo`."
     c = command(demo, 'Render videos, train two networks that differ in one operator, and compare them.')
     c.add_argument('--out', default='runs/demo', help='folder for everything that is written')
     c.add_argument('--networks', nargs='+', default=['tsn_tiny', 'hgc_tiny'], help='names of networks')
@@ -431,32 +469,8 @@ def parser() -> argparse.ArgumentParser:
     _number(c, '--epochs', 'epochs', "passes over the videos; the demo's recipe if left out")
     _number(c, '--seed', 'seed', 'of weights and order', default=0)
 
-    c = command(train, 'Train a network on a folder of classes (DIR/<class>/*.mp4), a CSV (path, label, split) or a public data set.')
-    c.add_argument('--data', required=True, help="folder, or CSV file; for a public data set the folder of its owners' files")
-    c.add_argument('--root', metavar='DIR', help="folder that the paths in a list are relative"
-                                                 " to; the list's own if left out")
-    c.add_argument('--out', required=True, help='folder of the run; an interrupted run there goes on')
-    c.add_argument('--recipe', help="a paper's recipe, such as h2cn.something-v1; see " + command_line('recipes').replace('%', '%%'))
-    c.add_argument('--dataset', help="name of a public data set, such as ucf101; the recipe's if left out; 'folder' or 'csv' for your own")
-    c.add_argument('--option', nargs='*', default=[], metavar='NAME=VALUE', help='options of --dataset, such as fold=1 or allow_missing=true')
-    c.add_argument('--model', help="name of a network, such as tsn_tiny or hgc_resnet50; the recipe's, or that of the weights, or hgc_resnet18")
-    c.add_argument('--pretrained', help="weights to start from: 'imagenet', a file, the folder of a run, a public name or an id on the Hub;"
-                                        " 'none' for random ones")
-    _number(c, '--frames', 'frames', "points in time of a clip; the recipe's, or those of the weights, or 8")
-    _number(c, '--size', 'size', "height and width in pixels; the recipe's, or that of the weights, or 112")
-    c.add_argument('--fit', choices=['crop', 'squash'], help='make frames square by taking the middle, or by squeezing all of it')
-    _number(c, '--stride', 'stride', 'frames from one point in time to the next; the clip is spread over the video if left out')
-    _number(c, '--seconds', 'seconds', 'duration of a clip at any frame rate, instead of --stride')
-    rule(c)
-    c.add_argument('--set', nargs='*', default=[], metavar='NAME=VALUE', help='variants of the network, such as slope=4')
-    c.add_argument('--train-split', default='train', help='split to learn from')
-    c.add_argument('--test-split', help="split to test on after each epoch; val or test if left out; 'none' for no test")
-    c.add_argument('--test-resize', metavar='SIZE', help='of test videos before the crop: the short side, or HEIGHTxWIDTH; the'
-                                                         " recipe's if left out, in proportion to --size")
-    c.add_argument('--tasks', nargs='*', metavar='TASK', help="labels that are learned together, such as verb noun action; the"
-                                                              " recipe's if left out, and without a name those of one task")
-    c.add_argument('--fold', metavar='K/N',
-                   help='cross-validate: hold out part K (1 … N) of the groups of the training split, and test on it')
+def _recipe_arguments(c) -> None:
+    "The values of a recipe."
     recipe = c.add_argument_group('recipe', "Each value is the recipe's own if left out.")
     for name, help in [
             ('epochs', 'passes over the videos'), ('batch-size', 'clips per step, over all processes'),
@@ -489,6 +503,36 @@ def parser() -> argparse.ArgumentParser:
     recipe.add_argument('--no-augment', action='store_true', help='train on the plain clips')
     recipe.add_argument('--with', nargs='*', default=[], metavar='NAME=VALUE', dest='changes',
                         help='any value of the recipe by its name, such as augment.crop=corners')
+
+def _train_arguments(command) -> None:
+    "The arguments of `video_convs train`."
+    c = command(train, 'Train a network on a folder of classes (DIR/<class>/*.mp4), a CSV (path, label, split) or a public data set.')
+    c.add_argument('--data', required=True, help="folder, or CSV file; for a public data set the folder of its owners' files")
+    c.add_argument('--root', metavar='DIR', help="folder that the paths in a list are relative"
+                                                 " to; the list's own if left out")
+    c.add_argument('--out', required=True, help='folder of the run; an interrupted run there goes on')
+    c.add_argument('--recipe', help="a paper's recipe, such as h2cn.something-v1; see " + command_line('recipes').replace('%', '%%'))
+    c.add_argument('--dataset', help="name of a public data set, such as ucf101; the recipe's if left out; 'folder' or 'csv' for your own")
+    c.add_argument('--option', nargs='*', default=[], metavar='NAME=VALUE', help='options of --dataset, such as fold=1 or allow_missing=true')
+    c.add_argument('--model', help="name of a network, such as tsn_tiny or hgc_resnet50; the recipe's, or that of the weights, or hgc_resnet18")
+    c.add_argument('--pretrained', help="weights to start from: 'imagenet', a file, the folder of a run, a public name or an id on the Hub;"
+                                        " 'none' for random ones")
+    _number(c, '--frames', 'frames', "points in time of a clip; the recipe's, or those of the weights, or 8")
+    _number(c, '--size', 'size', "height and width in pixels; the recipe's, or that of the weights, or 112")
+    c.add_argument('--fit', choices=['crop', 'squash'], help='make frames square by taking the middle, or by squeezing all of it')
+    _number(c, '--stride', 'stride', 'frames from one point in time to the next; the clip is spread over the video if left out')
+    _number(c, '--seconds', 'seconds', 'duration of a clip at any frame rate, instead of --stride')
+    _rule_argument(c)
+    c.add_argument('--set', nargs='*', default=[], metavar='NAME=VALUE', help='variants of the network, such as slope=4')
+    c.add_argument('--train-split', default='train', help='split to learn from')
+    c.add_argument('--test-split', help="split to test on after each epoch; val or test if left out; 'none' for no test")
+    c.add_argument('--test-resize', metavar='SIZE', help='of test videos before the crop: the short side, or HEIGHTxWIDTH; the'
+                                                         " recipe's if left out, in proportion to --size")
+    c.add_argument('--tasks', nargs='*', metavar='TASK', help="labels that are learned together, such as verb noun action; the"
+                                                              " recipe's if left out, and without a name those of one task")
+    c.add_argument('--fold', metavar='K/N',
+                   help='cross-validate: hold out part K (1 … N) of the groups of the training split, and test on it')
+    _recipe_arguments(c)
     c.add_argument('--cache', action='store_true', help='keep the decoded videos in memory (small data sets)')
     c.add_argument('--device', help="'cpu' or 'cuda'; a GPU if there is one, if left out")
     _number(c, '--keep', 'keep', 'how many of the newest checkpoints to keep; the best is kept anyway', default=1)
@@ -496,15 +540,21 @@ def parser() -> argparse.ArgumentParser:
     _number(c, '--log-every', 'log_every', 'from line to line in steps.jsonl', default=50, metavar='STEPS')
     _number(c, '--max-skipped', 'max_skipped', 'share of the videos that may be unreadable', default=.05)
     c.add_argument('--tensorboard', action='store_true', help='write for TensorBoard as well')
-    common(c, None)
+    _reading_arguments(c, None)
 
+def _recipes_arguments(command) -> None:
+    "The arguments of `video_convs recipes`."
     c = command(recipes, "The papers' recipes: all of them, or each value with its source; ? is what a paper does not say.")
     c.add_argument('pattern', nargs='?', help="names, such as 'h2cn.*'; an overview if left out")
 
+def _plot_arguments(command) -> None:
+    "The arguments of `video_convs plot`."
     c = command(plot, 'Loss and accuracy of runs by epoch, drawn over each other.')
     c.add_argument('run', nargs='+', help='folders of runs')
     c.add_argument('--out', default='runs.png', help='picture to write: .png, .svg or .pdf')
 
+def _evaluate_arguments(command) -> None:
+    "The arguments of `video_convs evaluate`."
     c = command(evaluate, 'Accuracy of a checkpoint with 95-percent intervals, as text and JSON, and its scores as a file.')
     c.add_argument('checkpoint', nargs='+', help='folder of a checkpoint, or user/name (user/name@revision) on the Hub; several'
                                                  ' with as many folds or splits give the mean')
@@ -516,7 +566,7 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument('--split', nargs='+', default=['test'], help='split to score')
     c.add_argument('--fold', nargs='+', default=[], dest='folds', metavar='K', help='which official split into training and'
                                                                                   ' test, of --dataset; one for each checkpoint')
-    looks(c)
+    _view_arguments(c)
     c.add_argument('--random', action='store_true', help='draw the clips as training does, by --seed')
     c.add_argument('--official', action='store_true', help="to the frame what the authors' released code takes")
     _number(c, '--crop-size', 'size', "of a crop; the network's own if left out")
@@ -526,47 +576,55 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument('--allow-overlap', action='store_true', help='report although the network has learned'
                                                                 ' from some of the videos')
     c.add_argument('--device', help="'cpu' or 'cuda'; a GPU if there is one, if left out")
-    common(c, 16)
+    _reading_arguments(c, 16)
 
-    def from_scores(c):
-        c.add_argument('scores', nargs='+', help='.safetensors files that evaluate wrote')
-        c.add_argument('--average', choices=['logits', 'probabilities'], default='logits', help='of the views')
-        c.add_argument('--allow-missing', action='store_true', help='go on although some videos could not be read')
+def _ensemble_arguments(command) -> None:
+    "The arguments of `video_convs ensemble`."
     c = command(ensemble, 'Accuracy of several networks together, from their files of scores.')
-    from_scores(c)
+    _score_arguments(c)
     _number(c, '--weights', 'weights', 'of each file; all the same if left out', nargs='+')
     c.add_argument('--out', help='JSON file; the scores go beside it')
 
+def _submit_arguments(command) -> None:
+    "The arguments of `video_convs submit`."
     c = command(submit, 'The file that the server of a test split asks for, from files of scores.')
-    from_scores(c)
+    _score_arguments(c)
     c.add_argument('--server', required=True, choices=['something-v1', 'something-v2', 'jester', 'epic55'], help='whose format')
     c.add_argument('--out', required=True, help='file to write: .csv, or .zip for epic55')
 
+def _predict_arguments(command) -> None:
+    "The arguments of `video_convs predict`."
     c = command(predict, 'The most probable classes of a video, or of many.')
     c.add_argument('checkpoint', help='folder of a checkpoint, or user/name (user/name@revision) on the Hub')
     c.add_argument('video', nargs='+', help='video files')
     _number(c, '--topk', 'topk', 'how many classes', default=5)
     c.add_argument('--csv', action='store_true', help='as a table: video, rank, class, probability')
-    looks(c)
+    _view_arguments(c)
     _number(c, '--timeout', 'timeout', 'seconds that decoding a video may take', default=60.)
     _number(c, '--batch-size', 'batch_size', 'clips at a time', default=16)
 
+def _publish_arguments(command) -> None:
+    "The arguments of `video_convs publish`."
     c = command(publish, 'Put a checkpoint on the Hugging Face Hub, with a card made from its run, and write an app for a Space.')
     c.add_argument('checkpoint', help='folder of a checkpoint')
     c.add_argument('--repo-id', required=True, help='user/name; made if it is not there')
     c.add_argument('--private', action='store_true', help='for nobody but you')
     c.add_argument('--space', metavar='USER/NAME', help='publish the app too, as this Space')
 
+def _pull_arguments(command) -> None:
+    "The arguments of `video_convs pull`."
     c = command(pull, 'Fetch a checkpoint from the Hugging Face Hub; later uses need no network.')
     c.add_argument('repo_id', metavar='USER/NAME', help='its name on the Hub')
     c.add_argument('--revision', help='branch, tag or commit; the newest if left out')
     c.add_argument('--to', help="folder to put it into; the Hub's cache if left out")
 
-    _data_commands(commands, command)
-
+def _models_arguments(command) -> None:
+    "The arguments of `video_convs models`."
     c = command(models, 'List networks, one line each.')
     c.add_argument('pattern', nargs='?', default='*', help="shell pattern, such as 'hgc_*'")
 
+def _bench_arguments(command) -> None:
+    "The arguments of `video_convs bench`."
     c = command(bench, 'Time operators beside the convolutions of their places and their plain forms; or whole networks beside TSN.')
     c.add_argument('what', choices=['ops', 'nets'], help='what to time')
     c.add_argument('--only', default='*', metavar='PATTERN', help="operators to time, such as 'HgC*', or networks, such as 'stc*'")
@@ -579,6 +637,24 @@ def parser() -> argparse.ArgumentParser:
                    help='line by line, through torch.compile, or as a CUDA graph')
     _number(c, '--rounds', 'rounds', 'turns; medians are reported', default=9)
     c.add_argument('--out', help='JSON file for all times')
+
+# %% ../nbs/70_cli.ipynb #9474b493
+def parser() -> argparse.ArgumentParser:
+    "The whole command line."
+    p = _Parser('video_convs', description='Efficient video convolutions: train, evaluate, classify.')
+    commands = p.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    def command(function, help, commands=commands):
+        c = commands.add_parser(function.__name__, help=help, description=help,
+                                formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        c.set_defaults(function=function, flags=c)
+        return c
+    for arguments in (_demo_arguments, _train_arguments, _recipes_arguments, _plot_arguments,
+                      _evaluate_arguments, _ensemble_arguments, _submit_arguments,
+                      _predict_arguments, _publish_arguments, _pull_arguments):
+        arguments(command)
+    _data_commands(commands, command)
+    _models_arguments(command)
+    _bench_arguments(command)
     return p
 
 def _refuse(word: str, command: argparse.ArgumentParser) -> None:

@@ -22,8 +22,12 @@ from .nets.complexity import complexity
 from .nets.spec import InputSpec
 from .nets.video_net import VideoNet
 from .weights.create import create_model
-from .train.evaluate import evaluate, pair_accuracy, plot_confusion, score
-from .train.loop import plot_runs, skipped_videos, train
+from .train.evaluation import evaluate, pair_accuracy
+from .train.plots import plot_confusion
+from .train.scores import score
+from .train.loop import train
+from .train.plots import plot_runs
+from .train.run_folder import skipped_videos
 from .train.recipes import Recipe
 
 # %% ../nbs/50_demo.ipynb #1ad0ba20
