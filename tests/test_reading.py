@@ -11,7 +11,8 @@ import torch
 from test_video import READERS, av, copy, cut, encode, every, film, uneven
 
 from video_convs.cli import main
-from video_convs.data.datasets import Clips, open_data
+from video_convs.data.clip_dataset import Clips
+from video_convs.data.custom import open_data
 from video_convs.data.sampling import clip_indices, segments
 from video_convs.data.transforms import Augment, Views
 from video_convs.data.video import Decoder, VideoError, check_video, probe, read_frames, write_video

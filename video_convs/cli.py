@@ -150,7 +150,8 @@ def _room(out: str) -> None:
 
 def evaluate(args) -> None:
     "Score a checkpoint on a split of a data set; several checkpoints, each on its own split, and the mean."
-    from video_convs.data.datasets import Clips, open_data
+    from video_convs.data.clip_dataset import Clips
+    from video_convs.data.custom import open_data
     from video_convs.data.transforms import parse_views
     from video_convs.hub import checkpoint_folder
     from video_convs.nets.checkpoint import load, write_atomic

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import torch
 
-from .data.datasets import Clips, VideoDataset, open_data
+from .data.clip_dataset import Clips
+from .data.custom import open_data
+from .data.dataset import VideoDataset
 from .data.motion import TASKS, MotionConfig, render_task
 from .data.transforms import Augment
 from .nets.checkpoint import write_atomic

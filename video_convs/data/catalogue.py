@@ -14,8 +14,10 @@ from functools import partial as bind
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
-from .datasets import (VIDEOS, Span, VideoDataset, VideoFiles, csv_dataset, folder_dataset, list_json,
-                                       list_lines, list_table, plain_name)
+from .custom import csv_dataset, folder_dataset
+from .dataset import Span, VideoDataset, VideoFiles
+from .lists import list_json, list_lines, list_table
+from .paths import VIDEOS, plain_name
 from .frames import FlowFolders, FrameFolders
 from ..utils import project_file
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .catalogue import _FOUND, CUT, DATASETS, Lacking, _entry, find_videos, open_dataset
-from .datasets import Span, VideoFiles, _one_thread, pick_in_span
+from .clip_dataset import one_thread
+from .dataset import Span, VideoFiles, pick_in_span
 from .video import Decoder, write_video
 from ..guards import check_number
 from ..nets.checkpoint import write_atomic
@@ -43,7 +44,7 @@ def _all(function, jobs, done, workers, progress, title):
             bar.update()
     pool = ThreadPoolExecutor(workers)
     try:
-        with _one_thread():
+        with one_thread():
             for _ in pool.map(run, jobs): pass
     finally:
         with lock: stopped.set()

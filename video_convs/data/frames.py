@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .datasets import Pick, Span, pick_in_span
+from .dataset import Pick, Span, pick_in_span
 from .video import VideoError, VideoInfo, stacked
 
 # %% ../../nbs/data/35_frames.ipynb #a7cd2d34

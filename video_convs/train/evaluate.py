@@ -25,7 +25,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..data.datasets import Clips, VideoDataset, loader, match_classes, name_hash, plain_name
+from ..data.clip_dataset import Clips
+from ..data.dataset import VideoDataset
+from ..data.loader import loader
+from ..data.paths import name_hash, plain_name
+from ..data.splits import match_classes
 from ..data.transforms import Views
 from ..guards import check_number, read_json
 from ..nets.checkpoint import write_atomic

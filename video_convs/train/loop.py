@@ -28,7 +28,9 @@ from torch.utils.data import DataLoader, Dataset
 
 import video_convs
 from ..clips import Clipwise
-from ..data.datasets import Batches, Clips, SteadyLoader, collate_clips, name_hash
+from ..data.clip_dataset import Clips
+from ..data.loader import Batches, SteadyLoader, collate_clips
+from ..data.paths import name_hash
 from ..guards import check_number, check_path, read_json
 from ..nets.checkpoint import read_config, save, write_atomic
 from ..nets.surgery import match_names

@@ -17,7 +17,11 @@ import torch
 import torch.distributed as dist
 
 from ..data.catalogue import DATASETS, open_dataset
-from ..data.datasets import Clips, VideoDataset, group_fold, name_hash, open_data, split_names
+from ..data.clip_dataset import Clips
+from ..data.custom import open_data, split_names
+from ..data.dataset import VideoDataset
+from ..data.paths import name_hash
+from ..data.splits import group_fold
 from ..data.transforms import Views
 from ..guards import check_path
 from ..nets.checkpoint import checkpoint_around, write_atomic
