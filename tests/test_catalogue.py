@@ -10,7 +10,8 @@ import torch
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from video_convs.cli import main
-from video_convs.data.catalogue import DATASETS, Listing, official_list, open_dataset
+from video_convs.data.catalogue import DATASETS, official_list, open_dataset
+from video_convs.data.official import Listing
 from video_convs.data.clip_dataset import Clips
 from video_convs.data.custom import csv_dataset
 from video_convs.data.lists import list_json, list_lines, list_table

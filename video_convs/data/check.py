@@ -17,7 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from .catalogue import _FOUND, CUT, DATASETS, Lacking, _entry, find_videos, open_dataset
+from .catalogue import (LOCATE_OPTIONS, CUT, DATASETS, dataset_entry, find_videos,
+                                        open_dataset)
+from .official import MissingList
 from .clip_dataset import one_thread
 from .dataset import Span, VideoFiles, pick_in_span
 from .video import Decoder, write_video
@@ -74,13 +76,13 @@ def _items(name, root, options):
     if name not in DATASETS: open_dataset(name, root, '')  # says which there are
     entry = DATASETS[name]
     if not Path(root).is_dir(): raise ValueError(f"{root} is no folder: check the path of {name}")
-    _entry(name, entry.parts(options)[0], {k: v for k, v in options.items() if k not in _FOUND})  # wrong options end here
+    dataset_entry(name, entry.parts(options)[0], {k: v for k, v in options.items() if k not in LOCATE_OPTIONS})  # wrong options end here
     free = {'fold': entry.options['fold']} if 'fold' in entry.options and 'fold' not in options else {}
     for split, *values in itertools.product(entry.parts(options), *free.values()):
         own = dict(zip(free, values))
         label = ', '.join([split, *(f'{k} {v}' for k, v in own.items())])
         try: found = find_videos(name, root, split, **{**options, **own})
-        except Lacking as error: wrong.append(dict(split=label, state='no list', why=str(error)))
+        except MissingList as error: wrong.append(dict(split=label, state='no list', why=str(error)))
         except ValueError as error: wrong.append(dict(split=label, state='bad list', why=str(error)))
         else:
             place = entry.places[0].format(split=split, part='test' if split in ('test', 's1', 's2') else 'train')
