@@ -18,7 +18,8 @@ from video_convs.data.lists import list_json, list_lines, list_table
 from video_convs.data.splits import match_classes
 from video_convs.data.frames import FlowFolders, FrameFolders, write_flow, write_frames
 from video_convs.data.motion import MotionConfig, render, sample_params
-from video_convs.data.video import VideoError, write_video
+from video_convs.data.video import write_video
+from video_convs.data.video_info import VideoError
 from video_convs.nets.zoo import InputSpec
 from video_convs.train.evaluate import load_scores, report
 from video_convs.train.scale_out import open_splits

@@ -26,7 +26,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from .data.transforms import Views, eval_transform
-from .data.video import Decoder, VideoError
+from .data.decoder import Decoder
+from .data.video_info import VideoError
 from .guards import check_number, looks_local, printable, read_page
 from .nets.checkpoint import checkpoint_around, load, read_config, save, write_atomic
 from .nets.complexity import complexity, human

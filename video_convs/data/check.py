@@ -22,7 +22,8 @@ from .catalogue import (LOCATE_OPTIONS, CUT, DATASETS, dataset_entry, find_video
 from .official import MissingList
 from .clip_dataset import one_thread
 from .dataset import Span, VideoFiles, pick_in_span
-from .video import Decoder, write_video
+from .decoder import Decoder
+from .video import write_video
 from ..guards import check_number
 from ..nets.checkpoint import write_atomic
 from ..progress import progress_bar

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from .dataset import VideoDataset
 from .sampling import sample_rng
 from .transforms import Augment, Views, normalise, train_transform
-from .video import VideoError
+from .video_info import VideoError
 from ..progress import progress_bar
 
 # %% ../../nbs/data/34f_clip_dataset.ipynb #5316a4c3

@@ -6,7 +6,6 @@
 __all__ = ['Span', 'Pick', 'pick_in_span', 'in_span', 'VideoFiles', 'VideoDataset']
 
 # %% ../../nbs/data/34c_dataset.ipynb #52750489
-import os
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Callable, Sequence
@@ -15,7 +14,9 @@ import numpy as np
 from torch import Tensor
 
 from .paths import video_name
-from .video import VideoError, VideoInfo, chosen, probe, read_frames
+from .decoding import chosen
+from .video import probe, read_frames
+from .video_info import VideoError, VideoInfo
 
 # %% ../../nbs/data/34c_dataset.ipynb #848ede70
 Span = tuple[int, int]  # first frame, from 0, and the one after the last

@@ -9,7 +9,6 @@ __all__ = ['LISTS', 'list_text', 'list_lines', 'list_json', 'list_table', 'table
 import csv
 import io
 import json
-import os
 import re
 from collections import Counter
 from pathlib import Path
