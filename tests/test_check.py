@@ -13,7 +13,8 @@ import pytest
 from video_convs.cli import main
 from video_convs.data import check
 from video_convs.data.catalogue import open_dataset
-from video_convs.data.check import check_dataset, prepare_dataset
+from video_convs.data.check import check_dataset
+from video_convs.data.prepare import prepare_dataset
 from video_convs.data.frames import FrameFolders, write_frames
 from video_convs.data.decoder import Decoder
 from video_convs.data.video import check_video, copy_video, probe, read_frames, write_video

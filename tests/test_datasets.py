@@ -16,7 +16,8 @@ from video_convs.data.clip_dataset import Broken, Clips
 from video_convs.data.custom import csv_dataset, folder_dataset, open_data, split_names
 from video_convs.data.dataset import VideoDataset
 from video_convs.data.loader import collate_clips, loader
-from video_convs.data.transforms import FLIPS, Augment, Views
+from video_convs.data.transforms import FLIPS, Augment
+from video_convs.data.views import Views
 from video_convs.data.video import write_video
 from video_convs.nets.zoo import InputSpec
 

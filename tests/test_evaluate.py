@@ -15,7 +15,7 @@ from torch import nn
 from video_convs.cli import main
 from video_convs.data.clip_dataset import Clips
 from video_convs.data.dataset import VideoDataset
-from video_convs.data.transforms import Views, parse_views
+from video_convs.data.views import Views, parse_views
 from video_convs.data.video import write_video
 from video_convs.nets.checkpoint import save
 from video_convs.nets.zoo import InputSpec, create_model

@@ -29,8 +29,9 @@ from video_convs.cli import main
 from video_convs.data.clip_dataset import Clips
 from video_convs.data.custom import open_data
 from video_convs.data.dataset import VideoDataset
-from video_convs.data.motion import MotionConfig, render_task
-from video_convs.data.transforms import Views, parse_views
+from video_convs.data.motion import MotionConfig
+from video_convs.data.motion_files import render_task
+from video_convs.data.views import Views, parse_views
 from video_convs.data.video import write_video
 from video_convs.hub import (card, checkpoint_folder, checkpoint_name, collection, from_pretrained, look, predict,
                              predict_many, pull, push, push_space, saliency, write_space)

@@ -17,7 +17,8 @@ import torch
 
 from video_convs.data.clip_dataset import Clips
 from video_convs.data.custom import open_data
-from video_convs.data.motion import MotionConfig, render_task
+from video_convs.data.motion import MotionConfig
+from video_convs.data.motion_files import render_task
 from video_convs.nets.checkpoint import load, read_config
 from video_convs.nets.zoo import InputSpec, create_model, list_models
 from video_convs.train import loop

@@ -14,7 +14,8 @@ from video_convs.cli import main
 from video_convs.data.clip_dataset import Clips
 from video_convs.data.custom import open_data
 from video_convs.data.sampling import clip_indices, segments
-from video_convs.data.transforms import Augment, Views
+from video_convs.data.transforms import Augment
+from video_convs.data.views import Views
 from video_convs.data.decoder import Decoder
 from video_convs.data.video import check_video, probe, read_frames, write_video
 from video_convs.data.video_info import VideoError

@@ -19,8 +19,10 @@ from video_convs.data.catalogue import official_list
 from video_convs.data.clip_dataset import Clips
 from video_convs.data.custom import open_data
 from video_convs.data.frames import write_flow, write_frames
-from video_convs.data.motion import MotionConfig, render_task
-from video_convs.data.transforms import Augment, Views
+from video_convs.data.motion import MotionConfig
+from video_convs.data.motion_files import render_task
+from video_convs.data.transforms import Augment
+from video_convs.data.views import Views
 from video_convs.nets.checkpoint import load, read_config, save
 from video_convs.nets.official import to_official
 from video_convs.nets.zoo import InputSpec, create_model

@@ -18,7 +18,8 @@ from video_convs.data.dataset import VideoDataset
 from video_convs.data.lists import list_text
 from video_convs.data.paths import name_hash, video_name
 from video_convs.data.splits import holdout
-from video_convs.data.motion import MotionConfig, render_task
+from video_convs.data.motion import MotionConfig
+from video_convs.data.motion_files import render_task
 from video_convs.data.video import read_frames
 from video_convs.nets.checkpoint import load
 from video_convs.train.evaluate import report, score

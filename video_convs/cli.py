@@ -152,7 +152,7 @@ def evaluate(args) -> None:
     "Score a checkpoint on a split of a data set; several checkpoints, each on its own split, and the mean."
     from video_convs.data.clip_dataset import Clips
     from video_convs.data.custom import open_data
-    from video_convs.data.transforms import parse_views
+    from video_convs.data.views import parse_views
     from video_convs.hub import checkpoint_folder
     from video_convs.nets.checkpoint import load, write_atomic
     from video_convs.train.evaluate import (mean_over_splits, refuse_missing, refuse_seen, report, save_scores,
@@ -253,7 +253,7 @@ def submit(args) -> None:
 
 def predict(args) -> None:
     "Classify videos."
-    from video_convs.data.transforms import parse_views
+    from video_convs.data.views import parse_views
     from video_convs.hub import predict_many
     views, n = parse_views(args.views, rule=args.rule, resize=args.resize and _size(args.resize)), len(args.video)
     answers, failed = predict_many(args.video, args.checkpoint, args.topk, views, args.average, args.timeout, args.batch_size)
@@ -308,7 +308,7 @@ def check(args) -> int:
 
 def prepare(args) -> int:
     "Copy a data set with small frames and many key frames."
-    from video_convs.data.check import prepare_dataset
+    from video_convs.data.prepare import prepare_dataset
     made = prepare_dataset(args.name, args.root, args.out, args.short, args.gop, args.crf, args.workers, args.limit,
                            **_pairs(args.option, '--option', _PREPARE))
     print(f"{made['done']:,} videos are in {args.out}, {made['new']:,} of them new; {made['missing']:,} are listed but missing")

@@ -17,7 +17,8 @@ import torch
 from .data.clip_dataset import Clips
 from .data.custom import open_data
 from .data.dataset import VideoDataset
-from .data.motion import TASKS, MotionConfig, render_task
+from .data.motion import TASKS, MotionConfig
+from .data.motion_files import render_task
 from .data.transforms import Augment
 from .nets.checkpoint import write_atomic
 from .nets.complexity import complexity

@@ -25,7 +25,8 @@ from huggingface_hub.errors import (GatedRepoError, HfHubHTTPError, HFValidation
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from .data.transforms import Views, eval_transform
+from .data.transforms import eval_transform
+from .data.views import Views
 from .data.decoder import Decoder
 from .data.video_info import VideoError
 from .guards import check_number, looks_local, printable, read_page

@@ -19,7 +19,8 @@ from torch.utils.data import Dataset
 
 from .dataset import VideoDataset
 from .sampling import sample_rng
-from .transforms import Augment, Views, normalise, train_transform
+from .transforms import Augment, normalise, train_transform
+from .views import Views
 from .video_info import VideoError
 from ..progress import progress_bar
 

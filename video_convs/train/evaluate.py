@@ -30,7 +30,7 @@ from ..data.dataset import VideoDataset
 from ..data.loader import loader
 from ..data.paths import name_hash, plain_name
 from ..data.splits import match_classes
-from ..data.transforms import Views
+from ..data.views import Views
 from ..guards import check_number, read_json
 from ..nets.checkpoint import write_atomic
 from ..nets.zoo import VideoNet

@@ -22,7 +22,7 @@ from ..data.custom import open_data, split_names
 from ..data.dataset import VideoDataset
 from ..data.paths import name_hash
 from ..data.splits import group_fold
-from ..data.transforms import Views
+from ..data.views import Views
 from ..guards import check_path
 from ..nets.checkpoint import checkpoint_around, write_atomic
 from ..nets.official import from_official, pretrained_model
