@@ -17,8 +17,8 @@ _PLAYLISTS = b'#EXTM3U', b'ffconcat', b'v=0', b'<MPD', b'<?xml', b'[playlist]'
 
 def mp4_boxes(
     path: str | Path, # an MP4 file
-) -> Iterator[tuple[bytes, int, int, int]]: # name, where it starts, bytes of its head, bytes in all (0: up to the end)
-    "The topmost boxes of an MP4 file."
+) -> Iterator[tuple[bytes, int, int, int]]: # name, start, bytes of its head, bytes in all
+    "The topmost boxes of an MP4 file; 0 bytes in all: up to the end."
     size, at = os.path.getsize(path), 0
     with open(path, 'rb') as f:
         while at + 8 <= size:

@@ -24,7 +24,7 @@ from .decoding import chosen, read_array
 from .video import check_video, copy_video, probe
 from .video_info import VideoError, VideoInfo
 
-if TYPE_CHECKING: from torch import Tensor  # loaded on use: a process that only decodes starts in a tenth of the time
+if TYPE_CHECKING: from torch import Tensor  # loaded on use: a process that decodes starts sooner
 
 # %% ../../nbs/data/31e_decoder.ipynb #654519fa
 class _Process:

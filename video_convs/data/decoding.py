@@ -16,8 +16,8 @@ from typing import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from .video_info import (VideoError, VideoInfo, file_address, open_container, square_size,
-                                         whole_video)
+from .video_info import (VideoError, VideoInfo, file_address, open_container,
+                                         square_size, whole_video)
 
 # %% ../../nbs/data/31c_decoding.ipynb #60b61a3c
 _READERS = 'auto', 'decord', 'pyav'

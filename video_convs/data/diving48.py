@@ -7,8 +7,8 @@ __all__ = ['DIVING48']
 
 # %% ../../nbs/data/36e_diving48.ipynb #43c7f790
 from .lists import list_json
-from .official import (ListedVideo, Listing, Official, class_index, distinct_classes, plain_file_name,
-                                       refuse, whole_number)
+from .official import (ListedVideo, Listing, Official, class_index,
+                                       distinct_classes, plain_file_name, refuse, whole_number)
 
 # %% ../../nbs/data/36e_diving48.ipynb #192d780d
 def _diving48(files, split):

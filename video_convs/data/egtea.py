@@ -7,8 +7,8 @@ __all__ = ['EGTEA']
 
 # %% ../../nbs/data/36f_egtea.ipynb #b15e587f
 from .lists import list_lines
-from .official import (ListedVideo, Listing, Official, class_index, numbered_classes, plain_file_name,
-                                       refuse)
+from .official import (ListedVideo, Listing, Official, class_index,
+                                       numbered_classes, plain_file_name, refuse)
 
 # %% ../../nbs/data/36f_egtea.ipynb #4687ddd9
 def _egtea(files, split, fold):

@@ -9,8 +9,8 @@ __all__ = ['EPIC55']
 from collections import Counter
 
 from .frames import FlowFolders, FrameFolders
-from .official import (ListedVideo, Listing, Official, class_index, numbered_classes, plain_file_name,
-                                       refuse, whole_number)
+from .official import (ListedVideo, Listing, Official, class_index,
+                                       numbered_classes, plain_file_name, refuse, whole_number)
 
 # %% ../../nbs/data/36g_epic_kitchens.ipynb #dfc44680
 _SPAN = ['uid', 'participant_id', 'video_id', 'start_frame', 'stop_frame']

@@ -6,7 +6,8 @@
 __all__ = ['KINETICS400']
 
 # %% ../../nbs/data/36c_kinetics.ipynb #b33afd55
-from .official import ListedVideo, Listing, Official, known_class, plain_file_name, refuse, whole_number
+from .official import (ListedVideo, Listing, Official, known_class, plain_file_name,
+                                       refuse, whole_number)
 
 # %% ../../nbs/data/36c_kinetics.ipynb #bc5c1c48
 def _kinetics(files, split):

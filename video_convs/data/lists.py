@@ -200,7 +200,7 @@ def _lists(file):
 
 def table_rows(
     file: Path, # a list of videos
-    split: str | None = None, # the lists of other splits may be faulty; None: they may as well
+    split: str | None = None, # the split that is wanted: its list must be sound; None: any
 ) -> tuple[list[dict], str]: # path, label, split, group, line, file … of each row; the name of the list
     "The rows of a table in all its splits, and what it is called."
     rows = _rows(file)

@@ -198,7 +198,8 @@ def example_tree(
     root, film = Path(root), np.random.default_rng(0).integers(0, 255, (6, 32, 48, 3), np.uint8)
     for name, text in lists.items():
         (root/name).parent.mkdir(parents=True, exist_ok=True)
-        (root/name).write_text(text if isinstance(text, str) else json.dumps(text), encoding='utf-8')
+        text = text if isinstance(text, str) else json.dumps(text)
+        (root/name).write_text(text, encoding='utf-8')
     for name in videos:
         (root/name).parent.mkdir(parents=True, exist_ok=True)
         shutil.move(write_video((root/name).with_suffix('.example.mp4'), film), root/name)

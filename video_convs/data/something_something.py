@@ -10,8 +10,8 @@ from functools import partial as bind
 
 from .frames import FrameFolders
 from .lists import list_json, list_lines
-from .official import (ListedVideo, Listing, Official, distinct_classes, known_class, numbered_classes,
-                                       plain_file_name, refuse)
+from .official import (ListedVideo, Listing, Official, distinct_classes,
+                                       known_class, numbered_classes, plain_file_name, refuse)
 
 # %% ../../nbs/data/36b_something_something.ipynb #22ad554f
 def _id_and_class(stem, files, split, order):

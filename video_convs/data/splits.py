@@ -59,7 +59,7 @@ def refuse_overlap(
 def holdout(
     names: Iterable[str], # of the videos of a class
     seed: int, # another one draws other videos
-    share: float = .2, # of the videos, as nearly as the hashes have it
+    share: float = .2, # of the videos, roughly
 ) -> set[str]:
     "Which videos of a class are for testing: those whose hash lies in the first fifth."
     draw = {name: int(name_hash(name, f'split {seed}'), 16)/2**64 for name in names}

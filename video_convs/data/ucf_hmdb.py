@@ -9,8 +9,8 @@ __all__ = ['UCF101', 'HMDB51']
 import os
 
 from .lists import list_lines
-from .official import (ListedVideo, Listing, Official, known_class, numbered_classes, plain_file_name,
-                                       refuse)
+from .official import (ListedVideo, Listing, Official, known_class,
+                                       numbered_classes, plain_file_name, refuse)
 
 # %% ../../nbs/data/36d_ucf_hmdb.ipynb #6ef67862
 def _ucf101(files, split, fold):

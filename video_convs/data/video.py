@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Callable, Sequence
 import numpy as np
 
 from .decoding import decode_frames, read_array, read_pyav, resize_frames
-from .video_info import (VideoError, VideoInfo, file_address, open_container, scan_packets, square_size,
-                                         uneven_times, whole_video)
+from .video_info import (VideoError, VideoInfo, file_address, open_container,
+                                         scan_packets, square_size, uneven_times, whole_video)
 
-if TYPE_CHECKING: from torch import Tensor  # loaded on use: a process that only decodes starts in a tenth of the time
+if TYPE_CHECKING: from torch import Tensor  # loaded on use: a process that decodes starts sooner
 
 # %% ../../nbs/data/31d_video.ipynb #7fdc00db
 _CONTAINERS = {'.mp4': 'mp4', '.mov': 'mov', '.mkv': 'matroska'}  # those that hold H.264 well
