@@ -10,11 +10,16 @@ import torch
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from video_convs.cli import main
-from video_convs.data.catalogue import DATASETS, Listing, official_list, open_dataset
-from video_convs.data.datasets import Clips, csv_dataset, list_json, list_lines, list_table, match_classes
+from video_convs.data.catalogue import DATASETS, official_list, open_dataset
+from video_convs.data.official import Listing
+from video_convs.data.clip_dataset import Clips
+from video_convs.data.custom import csv_dataset
+from video_convs.data.lists import list_json, list_lines, list_table
+from video_convs.data.splits import match_classes
 from video_convs.data.frames import FlowFolders, FrameFolders, write_flow, write_frames
 from video_convs.data.motion import MotionConfig, render, sample_params
-from video_convs.data.video import VideoError, write_video
+from video_convs.data.video import write_video
+from video_convs.data.video_info import VideoError
 from video_convs.nets.spec import InputSpec
 from video_convs.train.evaluation import report
 from video_convs.train.scores import load_scores
@@ -213,7 +218,7 @@ def test_spans_of_one_file_are_items_of_their_own(tmp_path, video):
     (tmp_path/'videos/train/P01/P01_01.MP4').write_text('not a video')
     data = open_dataset('epic55', tmp_path, split, partial=True, **options)
     from test_datasets import Spec
-    from video_convs.data.datasets import loader
+    from video_convs.data.loader import loader
     batch = next(iter(loader(Clips(data, Spec(), train=False), 2)))
     assert len(batch.failed) == 2 and data.where(0).endswith('frames 1 to 30')
     assert data.subset([1]).spans == (data.spans[1],) and data.subset([1]).tasks['noun'] == (('pan',), (0,))

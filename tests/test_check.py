@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 
 from video_convs.cli import main
-from video_convs.data import check
+from video_convs.data import check, prepare
 from video_convs.data.catalogue import open_dataset
-from video_convs.data.check import check_dataset, prepare_dataset
+from video_convs.data.check import check_dataset
+from video_convs.data.prepare import prepare_dataset
 from video_convs.data.frames import FrameFolders, write_frames
-from video_convs.data.video import Decoder, VideoError, check_video, copy_video, probe, read_frames, write_video
+from video_convs.data.decoder import Decoder
+from video_convs.data.video import check_video, copy_video, probe, read_frames, write_video
+from video_convs.data.video_info import VideoError
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -178,7 +181,7 @@ def test_folders_of_frames_are_copied_a_few_at_a_time(tmp_path, monkeypatch, her
     seen, read = [], FrameFolders.read
     monkeypatch.setattr(FrameFolders, 'read', lambda self, path, pick, *a: (seen.append(len(pick)), read(self, path, pick, *a))[1])
     job = dict(path=str(tmp_path/'f'), reader=FrameFolders(), span=(10, 150), target=tmp_path/'o/f.mp4', short=240, gop=8, crf=18, limit=60)
-    check._encode(check.Decoder(), job)
+    prepare._encode(check.Decoder(), job)
     assert seen == [64, 64, 12] and probe(tmp_path/'o/f.mp4').frames == 140
     assert (read_frames(tmp_path/'o/f.mp4', [0, 139]).permute(1, 2, 3, 0).numpy().astype(int) - film[[10, 149]]).__abs__().mean() < 12
 

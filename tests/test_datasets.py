@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from video_convs.data.datasets import (Broken, Clips, VideoDataset, collate_clips, csv_dataset, folder_dataset, loader,
-                                       open_data, split_names)
-from video_convs.data.transforms import FLIPS, Augment, Views
+from video_convs.data.clip_dataset import Broken, Clips
+from video_convs.data.custom import csv_dataset, folder_dataset, open_data, split_names
+from video_convs.data.dataset import VideoDataset
+from video_convs.data.loader import collate_clips, loader
+from video_convs.data.transforms import FLIPS, Augment
+from video_convs.data.views import Views
 from video_convs.data.video import write_video
 from video_convs.nets.spec import InputSpec
 
@@ -268,7 +271,7 @@ def test_clips_refuse_views(root, kw, message):
 # the whole package, and real data
 
 def test_importing_loads_no_decoder():
-    code = "import sys, video_convs.data.datasets; assert not {'decord', 'av', 'matplotlib', 'pandas'} & set(sys.modules)"
+    code = "import sys, video_convs.data.loader; assert not {'decord', 'av', 'matplotlib', 'pandas'} & set(sys.modules)"
     subprocess.run([sys.executable, '-c', code], check=True)
 
 @pytest.mark.skipif(not (GESTURES/'clips.csv').is_file(), reason='no folder of gestures (GESTURES)')
@@ -286,7 +289,8 @@ def test_gestures():
 def test_many_classes_are_read_in_linear_time(tmp_path):
     "A table of 20,000 classes; comparing each row with each class would take half a minute."
     import time
-    from video_convs.data.datasets import _dataset, match_classes
+    from video_convs.data.custom import _dataset
+    from video_convs.data.splits import match_classes
     names = [f'c{i}' for i in range(20_000)]
     items = [(f'{name}.mp4', name, '', '') for name in names for _ in range(3)]
     start = time.monotonic()

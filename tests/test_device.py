@@ -14,10 +14,11 @@ import torch.distributed as dist
 from proofs import sized
 from video_convs.cli import main
 from video_convs.clips import Clipwise, fold
-from video_convs.data.datasets import Clips, VideoDataset
+from video_convs.data.clip_dataset import Clips
+from video_convs.data.dataset import VideoDataset
 from video_convs.data.motion import TASKS, MotionConfig, render, render_batch, sample_params
 from video_convs.data.transforms import Augment, normalise
-from video_convs.data.video import VideoInfo
+from video_convs.data.video_info import VideoInfo
 from video_convs.nets.bench import bench_networks
 from video_convs.nets.video_net import load
 from video_convs.nets.complexity import complexity

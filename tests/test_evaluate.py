@@ -13,8 +13,9 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 
 from video_convs.cli import main
-from video_convs.data.datasets import Clips, VideoDataset
-from video_convs.data.transforms import Views, parse_views
+from video_convs.data.clip_dataset import Clips
+from video_convs.data.dataset import VideoDataset
+from video_convs.data.views import Views, parse_views
 from video_convs.data.video import write_video
 from video_convs.checkpoint import save
 from video_convs.nets.spec import InputSpec
@@ -379,7 +380,7 @@ def test_missing_videos_on_the_command_line(folder, checkpoint, capsys):
 
 @pytest.mark.skipif(not GESTURES.is_dir(), reason='no folder of gestures (GESTURES)')
 def test_gestures_with_all_views():
-    from video_convs.data.datasets import open_data
+    from video_convs.data.custom import open_data
     test, net = open_data(GESTURES, 'test'), None
     net = Toy(list(test.classes))
     for views in ('1x1', '2x1', '10x3'):

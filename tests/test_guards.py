@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video_convs.cli import main, parser
-from video_convs.data.transforms import Augment, Views
+from video_convs.data.transforms import Augment
+from video_convs.data.views import Views
 from video_convs.guards import LIMITS, Limit, check_number, check_path, finite, printable, read_json
 from video_convs.nets.ensemble import Ensemble
 from video_convs.nets.spec import InputSpec

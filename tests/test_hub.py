@@ -26,9 +26,12 @@ from safetensors.torch import load_file, save_file
 import video_convs
 from video_convs import hub as hub_module
 from video_convs.cli import main
-from video_convs.data.datasets import Clips, VideoDataset, open_data
-from video_convs.data.motion import MotionConfig, render_task
-from video_convs.data.transforms import Views, parse_views
+from video_convs.data.clip_dataset import Clips
+from video_convs.data.custom import open_data
+from video_convs.data.dataset import VideoDataset
+from video_convs.data.motion import MotionConfig
+from video_convs.data.motion_files import render_task
+from video_convs.data.views import Views, parse_views
 from video_convs.data.video import write_video
 from video_convs.explain.saliency import pixels, saliency
 from video_convs.hub import checkpoint_folder, pull

@@ -15,8 +15,10 @@ import children
 import pytest
 import torch
 
-from video_convs.data.datasets import Clips, open_data
-from video_convs.data.motion import MotionConfig, render_task
+from video_convs.data.clip_dataset import Clips
+from video_convs.data.custom import open_data
+from video_convs.data.motion import MotionConfig
+from video_convs.data.motion_files import render_task
 from video_convs.checkpoint import read_config
 from video_convs.nets.video_net import load
 from video_convs.nets.registry import list_models

@@ -3,7 +3,9 @@ import json, subprocess, sys
 import numpy as np
 import pytest, torch
 from hypothesis import given, settings, strategies as st
-from video_convs.data.motion import TASKS, MotionConfig, render, render_batch, render_task, sample_params
+from video_convs.data import motion_files
+from video_convs.data.motion import TASKS, MotionConfig, render, render_batch, sample_params
+from video_convs.data.motion_files import render_task
 from video_convs.data.video import read_frames
 
 SMALL = MotionConfig(size=32, frames=12)
@@ -95,13 +97,12 @@ def test_files(tmp_path):
     with pytest.raises(ValueError, match='no motion data set'): render_task('order', root/'train', progress=False)
 
 def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch):
-    import video_convs.data.video as video
-    write, calls = video.write_video, []
+    write, calls = motion_files.write_video, []
     def stops(path, *args, **kwargs):
         calls.append(path)
         if len(calls) == 5: raise KeyboardInterrupt
         return write(path, *args, **kwargs)
-    monkeypatch.setattr(video, 'write_video', stops)
+    monkeypatch.setattr(motion_files, 'write_video', stops)
     ask = dict(train=16, test=0, config=SMALL, progress=False, workers=1)
     with pytest.raises(KeyboardInterrupt): render_task('reversal', tmp_path/'m', **ask)
     assert not (tmp_path/'m'/'dataset.json').exists()

@@ -83,7 +83,8 @@ def test_a_batch_job():
     assert lines and all(LINE.fullmatch(line) for line in lines), done.stderr
 
 def test_a_loop_of_the_package(monkeypatch, tmp_path):
-    from video_convs.data.motion import MotionConfig, render_task
+    from video_convs.data.motion import MotionConfig
+    from video_convs.data.motion_files import render_task
     monkeypatch.setenv('TQDM_MININTERVAL', '0')
     file = io.StringIO()
     for progress, n in ((None, 6), (False, 0)):

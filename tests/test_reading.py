@@ -11,10 +11,14 @@ import torch
 from test_video import READERS, av, copy, cut, encode, every, film, uneven
 
 from video_convs.cli import main
-from video_convs.data.datasets import Clips, open_data
+from video_convs.data.clip_dataset import Clips
+from video_convs.data.custom import open_data
 from video_convs.data.sampling import clip_indices, segments
-from video_convs.data.transforms import Augment, Views
-from video_convs.data.video import Decoder, VideoError, check_video, probe, read_frames, write_video
+from video_convs.data.transforms import Augment
+from video_convs.data.views import Views
+from video_convs.data.decoder import Decoder
+from video_convs.data.video import check_video, probe, read_frames, write_video
+from video_convs.data.video_info import VideoError
 from video_convs.checkpoint import save
 from video_convs.nets.video_net import load
 from video_convs.nets.spec import InputSpec

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from video_convs.data import frames, video
+from video_convs.data import decoding, frames, video
 from video_convs.data.frames import write_frames
 from video_convs.data.sampling import MICRO, RULES, clip_indices, dense, micro_clips, moments, sample_rng, segments
 from video_convs.nets.spec import InputSpec
@@ -105,8 +105,8 @@ def test_draws_depend_on_seed_epoch_and_index_only(seed, epoch, index):
 
 def test_each_frame_is_decoded_once(tmp_path, monkeypatch):
     film = np.arange(30, dtype=np.uint8)[:, None, None, None].repeat(32, 1).repeat(32, 2).repeat(3, 3)*8
-    file, asked, collect = video.write_video(tmp_path/'steps.mp4', film), [], video._collect
-    monkeypatch.setattr(video, '_collect', lambda info, wanted, *rest: asked.append(wanted) or collect(info, wanted, *rest))
+    file, asked, collect = video.write_video(tmp_path/'steps.mp4', film), [], decoding.collect_frames
+    monkeypatch.setattr(decoding, 'collect_frames', lambda info, wanted, *rest: asked.append(wanted) or collect(info, wanted, *rest))
     for options in (dict(clips=10), dict(clips=2, micro='centre'), dict(clips=3, rule='dense')):
         i = clip_indices(30, InputSpec(frames=8, per_segment=5), **options).ravel()
         frames = video.read_frames(file, i)

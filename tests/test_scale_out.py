@@ -16,10 +16,13 @@ import torch
 
 from video_convs.cli import _changes, main, parser
 from video_convs.data.catalogue import official_list
-from video_convs.data.datasets import Clips, open_data
+from video_convs.data.clip_dataset import Clips
+from video_convs.data.custom import open_data
 from video_convs.data.frames import write_flow, write_frames
-from video_convs.data.motion import MotionConfig, render_task
-from video_convs.data.transforms import Augment, Views
+from video_convs.data.motion import MotionConfig
+from video_convs.data.motion_files import render_task
+from video_convs.data.transforms import Augment
+from video_convs.data.views import Views
 from video_convs.checkpoint import read_config, save
 from video_convs.nets.video_net import load
 from video_convs.weights.convert import to_official

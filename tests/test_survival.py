@@ -12,8 +12,10 @@ import torch
 
 import children
 from video_convs.cli import main
-from video_convs.data import datasets
-from video_convs.data.datasets import Clips, folder_dataset, loader
+from video_convs.data import dataset, loader as data_loader
+from video_convs.data.clip_dataset import Clips
+from video_convs.data.custom import folder_dataset
+from video_convs.data.loader import loader
 from video_convs.data.video import write_video
 from video_convs.nets.spec import InputSpec
 from video_convs.weights.create import create_model
@@ -33,11 +35,11 @@ def root(tmp_path_factory):
 
 def blow(monkeypatch, name, what):
     "Reading the file of that name does something to its process."
-    real = datasets.read_frames
+    real = dataset.read_frames
     def read(path, *args):
         if str(path).endswith(name): what()
         return real(path, *args)
-    monkeypatch.setattr(datasets, 'read_frames', read)
+    monkeypatch.setattr(dataset, 'read_frames', read)
 
 def batches(root, workers=2):
     clips = Clips(folder_dataset(root), InputSpec(frames=4, size=24), train=False)
@@ -51,14 +53,14 @@ def test_a_crash_is_named_and_the_others_go_on(root, monkeypatch):
     assert 'a/3.mp4 crashed the process that read it' in failed[str(root/'train/a/3.mp4')]
 
 def test_a_hang_is_named_and_the_others_go_on(root, monkeypatch):
-    monkeypatch.setattr(datasets, '_PATIENCE', 1.)
+    monkeypatch.setattr(data_loader, '_PATIENCE', 1.)
     blow(monkeypatch, 'b/1.mp4', lambda: os.kill(os.getpid(), signal.SIGSTOP))
     read, failed = batches(root)
     assert len(read) == 9 and 'b/1.mp4 was not read within 1 s' in failed[str(root/'train/b/1.mp4')]
     assert not [p for p in psutil.Process().children() if p.status() == psutil.STATUS_STOPPED]
 
 def test_a_slow_disk_is_no_hang(root, monkeypatch):
-    monkeypatch.setattr(datasets, '_PATIENCE', 2.)
+    monkeypatch.setattr(data_loader, '_PATIENCE', 2.)
     blow(monkeypatch, ('a/0.mp4', 'a/1.mp4'), lambda: time.sleep(1.2))  # one batch, longer together
     assert batches(root) == (list(range(10)), {})
 
@@ -95,7 +97,7 @@ def test_the_command_skips_a_file_that_crashes(root, tmp_path, monkeypatch, caps
     assert list(read_log(tmp_path/'run')[0]['skipped']) == [str(root/'train/a/3.mp4')]
 
 def test_processes_that_always_end_are_one_sentence(root, monkeypatch):
-    monkeypatch.setattr(datasets._Watched, '__getitem__', lambda self, index: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(data_loader._Watched, '__getitem__', lambda self, index: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(ValueError, match='were ended 6 times in a row'): batches(root)
 
 def read_for_ever(root, method):

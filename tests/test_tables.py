@@ -12,9 +12,14 @@ import pytest
 
 from video_convs.cli import main
 from video_convs.data.catalogue import open_dataset
-from video_convs.data.datasets import (Clips, VideoDataset, _holdout, csv_dataset, folder_dataset,
-                                       list_text, name_hash, open_data, split_names, video_name)
-from video_convs.data.motion import MotionConfig, render_task
+from video_convs.data.clip_dataset import Clips
+from video_convs.data.custom import csv_dataset, folder_dataset, open_data, split_names
+from video_convs.data.dataset import VideoDataset
+from video_convs.data.lists import list_text
+from video_convs.data.paths import name_hash, video_name
+from video_convs.data.splits import holdout
+from video_convs.data.motion import MotionConfig
+from video_convs.data.motion_files import render_task
 from video_convs.data.video import read_frames
 from video_convs.nets.video_net import load
 from video_convs.train.evaluation import report
@@ -63,16 +68,16 @@ def test_a_side_follows_from_the_name_alone(tmp_path):
 
 def test_the_split_of_this_version_is_that_of_the_next():
     assert name_hash('a/0', 'split 0') == 'dfc0be60fe057012'
-    assert sorted(_holdout([f'wave/{k}' for k in range(12)], 0)) == ['wave/10']
+    assert sorted(holdout([f'wave/{k}' for k in range(12)], 0)) == ['wave/10']
 
 @pytest.mark.parametrize('n', range(1, 8))
 def test_no_class_lacks_a_side(n):
     for k in range(40):
         names = [f'{k}/{i}' for i in range(n)]
-        held = _holdout(names, 0)
+        held = holdout(names, 0)
         assert len(held) < n and (held or n == 1)
         if n > 1:  # a new one takes no other to the test side without need
-            more = _holdout([*names, f'{k}/new'], 0)
+            more = holdout([*names, f'{k}/new'], 0)
             drawn = {x for x in names if int(name_hash(x, 'split 0'), 16) < .2*2**64}
             assert more - held - {f'{k}/new'} <= drawn
 

@@ -9,9 +9,10 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from video_convs.data.motion import MotionConfig, render_batch
-from video_convs.data.transforms import (CROPS, FLIPS, PLACES, Augment, Views, area_box, check_flips, corner_box, crop_resize,
-                                         eval_box, eval_transform, flip, normalise, parse_views, relabel, resize,
+from video_convs.data.transforms import (CROPS, FLIPS, PLACES, Augment, area_box, check_flips,
+                                         corner_box, eval_transform, flip, normalise, relabel,
                                          train_transform)
+from video_convs.data.views import Views, crop_resize, eval_box, parse_views, resize
 from video_convs.nets.spec import InputSpec
 
 pytestmark = pytest.mark.usefixtures('one_thread')

@@ -13,8 +13,10 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from video_convs.data import video as video_module
-from video_convs.data.video import Decoder, VideoError, check_video, probe, read_frames, write_video
+from video_convs.data import decoding
+from video_convs.data.decoder import Decoder
+from video_convs.data.video import check_video, probe, read_frames, write_video
+from video_convs.data.video_info import VideoError
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 av = pytest.importorskip('av')
@@ -209,8 +211,8 @@ def test_a_film_that_changes_its_size_is_refused(tmp_path):
     with pytest.raises(VideoError): read_frames(tmp_path/'both.mpg', every)
 
 def test_each_frame_is_decoded_once(video, monkeypatch):
-    seen, upright = [], video_module._upright
-    monkeypatch.setattr(video_module, '_upright', lambda frame, *a: (seen.append(frame.pts), upright(frame, *a))[1])
+    seen, upright = [], decoding._upright
+    monkeypatch.setattr(decoding, '_upright', lambda frame, *a: (seen.append(frame.pts), upright(frame, *a))[1])
     frames = read_frames(video, [7, 7, 3, 30, 7, 3], reader='pyav')
     assert len(seen) == len(set(seen)) == 3 and torch.equal(frames[:, 0], frames[:, 4])
 
@@ -288,7 +290,8 @@ def test_quiet_and_light(tmp_path, video):
     (tmp_path/'text.mp4').write_text('no video')
     code = f"""
 import sys
-from video_convs.data.video import VideoError, read_frames
+from video_convs.data.video import read_frames
+from video_convs.data.video_info import VideoError
 assert not {{'decord', 'av'}} & set(sys.modules)
 for path in [r'{video}', r'{tmp_path}/text.mp4', r'{tmp_path}/none.mp4', r'{cut(video, tmp_path/"cut.mp4")}']:
     try: read_frames(path, [0])
@@ -362,9 +365,14 @@ def test_threads_take_turns(video, decoder):
 
 def test_in_a_script_without_a_guard(video):
     "What starts a process must not run the caller's script again."
-    code = f"from video_convs.data.video import Decoder\nprint(Decoder().probe({str(video)!r}).frames)"
+    code = f"from video_convs.data.decoder import Decoder\nprint(Decoder().probe({str(video)!r}).frames)"
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, '40\n', '')
+
+def test_the_other_process_needs_no_torch():
+    "Torch takes seconds to load; a process that only decodes starts without it."
+    code = "import sys, video_convs.data.decoder; print({'torch', 'av', 'decord'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout == 'set()\n'
 
 def test_a_time_limit_must_be_one():
     with pytest.raises(ValueError, match='above 0'): Decoder(timeout=0)

@@ -21,7 +21,9 @@ import av
 import numpy as np
 import torch
 
-from video_convs.data.video import VideoError, _collect, _whole, check_video, read_frames
+from video_convs.data.decoding import collect_frames
+from video_convs.data.video import check_video, read_frames
+from video_convs.data.video_info import VideoError, whole_video
 
 FILMS = [
     ('avc.mp4', 'libx264', {'movflags': 'faststart'}), ('avc.mkv', 'libx264', {}),
@@ -85,8 +87,8 @@ def outcome(read, *args, **options):
 
 def in_order(path, k):
     "Frame k, decoded from the start of the file without a jump."
-    info = replace(_whole(path), keys=())
-    return _collect(info, [k], None, 'pyav', 1).permute(3, 0, 1, 2)
+    info = replace(whole_video(path), keys=())
+    return torch.from_numpy(collect_frames(info, [k], None, 'pyav', 1)).permute(3, 0, 1, 2)
 
 def differ(a, b, levels=0):
     if a is None or b is None: return a is not b
@@ -96,7 +98,7 @@ def examine(path, truth):
     "What is wrong with how a file is read: kind → what."
     deep, whole = outcome(check_video, path, deep=True), outcome(read_frames, path, range)
     if (deep is None) != (whole is None): return {'silent': 'the deep check and reading differ'}
-    info = outcome(_whole, path)
+    info = outcome(whole_video, path)
     if info is None: return {'refused': 1}
     for k in sorted({0, info.frames//3, info.frames//2, info.frames - 1}):
         one = outcome(read_frames, path, [k])

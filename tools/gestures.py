@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch.nn import BatchNorm2d
 from video_convs import InputSpec, create_model
-from video_convs.data.transforms import Views, eval_transform
+from video_convs.data.transforms import eval_transform
+from video_convs.data.views import Views
 from video_convs.data.video import read_frames
 
 root = Path(__file__).resolve().parent.parent

@@ -8,8 +8,10 @@ from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 import torch
-from video_convs.data.datasets import Clips, open_data
-from video_convs.data.motion import MotionConfig, render_task
+from video_convs.data.clip_dataset import Clips
+from video_convs.data.custom import open_data
+from video_convs.data.motion import MotionConfig
+from video_convs.data.motion_files import render_task
 from video_convs.data.transforms import Augment
 from video_convs.hub import FILES
 from video_convs.nets.model_card import model_card

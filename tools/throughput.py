@@ -7,7 +7,8 @@ import json, os, shutil, subprocess, sys
 from itertools import product
 from pathlib import Path
 import torch
-from video_convs.data.motion import MotionConfig, render_task
+from video_convs.data.motion import MotionConfig
+from video_convs.data.motion_files import render_task
 
 root = Path(__file__).resolve().parent.parent
 runs = root/'runs/throughput'

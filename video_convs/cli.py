@@ -148,7 +148,7 @@ def _room(out: str) -> None:
 
 def evaluate(args) -> None:
     "Score a checkpoint on a split of a data set; several checkpoints, each on its own split, and the mean."
-    from video_convs.data.transforms import parse_views
+    from video_convs.data.views import parse_views
     from video_convs.train.device import find_device
     from video_convs.train.evaluation import mean_over_splits
     options = _pairs(args.option, '--option', ('split', 'allow_missing', 'root'))
@@ -188,7 +188,7 @@ def _check_evaluate(args, options: dict) -> None:
 
 def _evaluate_one(args, k: int, where: str, options: dict, views, device):
     "Score the k-th checkpoint: (task, its report or None where labels are secret, file of scores)."
-    from video_convs.data.datasets import Clips
+    from video_convs.data.clip_dataset import Clips
     from video_convs.hub import checkpoint_folder
     from video_convs.nets.video_net import load
     from video_convs.utils import write_atomic
@@ -230,7 +230,7 @@ def _evaluate_one(args, k: int, where: str, options: dict, views, device):
 def _open_split(args, split: str, options: dict):
     "The videos of a split, of a public data set or of one's own."
     from video_convs.data.catalogue import open_dataset
-    from video_convs.data.datasets import open_data
+    from video_convs.data.custom import open_data
     if not args.dataset: return open_data(args.data, split, args.allow_missing, args.root)
     return open_dataset(args.dataset, args.data, split, allow_missing=args.allow_missing, **options)
 
@@ -278,7 +278,7 @@ def submit(args) -> None:
 
 def predict(args) -> None:
     "Classify videos."
-    from video_convs.data.transforms import parse_views
+    from video_convs.data.views import parse_views
     from video_convs.use.classifier import predict_many
     views, n = parse_views(args.views, rule=args.rule, resize=args.resize and _size(args.resize)), len(args.video)
     answers, failed = predict_many(args.video, args.checkpoint, args.topk, views=views, average=args.average, timeout=args.timeout,
@@ -335,7 +335,7 @@ def check(args) -> int:
 
 def prepare(args) -> int:
     "Copy a data set with small frames and many key frames."
-    from video_convs.data.check import prepare_dataset
+    from video_convs.data.prepare import prepare_dataset
     made = prepare_dataset(args.name, args.root, args.out, args.short, args.gop, args.crf, args.workers, args.limit,
                            **_pairs(args.option, '--option', _PREPARE))
     print(f"{made['done']:,} videos are in {args.out}, {made['new']:,} of them new; {made['missing']:,} are listed but missing")

@@ -14,8 +14,11 @@ from pathlib import Path
 
 import torch
 
-from .data.datasets import Clips, VideoDataset, open_data
-from .data.motion import TASKS, MotionConfig, render_task
+from .data.clip_dataset import Clips
+from .data.custom import open_data
+from .data.dataset import VideoDataset
+from .data.motion import TASKS, MotionConfig
+from .data.motion_files import render_task
 from .data.transforms import Augment
 from .utils import write_atomic
 from .nets.complexity import complexity

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .datasets import Pick, Span, pick_in_span
-from .video import VideoError, VideoInfo, stacked
+from .dataset import Pick, Span, pick_in_span
+from .decoding import stacked
+from .video_info import VideoError, VideoInfo
 
 # %% ../../nbs/data/35_frames.ipynb #a7cd2d34
 _NUMBERED = re.compile(r'(.*?)(\d+)(\.(?:jpe?g|png))', re.IGNORECASE)

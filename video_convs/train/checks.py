@@ -8,7 +8,7 @@ __all__ = ['check_task', 'first_difference', 'is_one_value_error', 'one_value_me
 # %% ../../nbs/train/41e_checks.ipynb #1b82631b
 import torch
 
-from ..data.datasets import Clips
+from ..data.clip_dataset import Clips
 from ..nets.video_net import VideoNet
 from .distributed import world
 from .recipes import Recipe

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from ..data.datasets import Batches, Clips, SteadyLoader, collate_clips
+from ..data.clip_dataset import Clips
+from ..data.loader import Batches, SteadyLoader, collate_clips
 from ..progress import progress_bar
 from .checks import is_one_value_error, one_value_message
 from .device import is_asynchronous, memory_gb

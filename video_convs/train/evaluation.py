@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.datasets import Clips, VideoDataset, name_hash
+from ..data.clip_dataset import Clips
+from ..data.dataset import VideoDataset
+from ..data.paths import name_hash
 from ..nets.video_net import VideoNet
 from .scores import Scores, score
 

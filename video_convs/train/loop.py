@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..data.datasets import Clips
+from ..data.clip_dataset import Clips
 from ..guards import check_number, check_path
 from ..nets.video_net import VideoNet
 from .checks import check_norms, check_task

@@ -26,7 +26,8 @@ import torch
 from safetensors import SafetensorError
 
 import video_convs
-from ..data.datasets import VideoDataset, name_hash
+from ..data.dataset import VideoDataset
+from ..data.paths import name_hash
 from ..guards import read_json
 from ..checkpoint import read_config, save
 from ..nets.spec import InputSpec

@@ -17,9 +17,12 @@ from textwrap import fill
 import torch
 
 from ..data.catalogue import DATASETS, open_dataset
-from ..data.datasets import (Clips, VideoDataset, group_fold, name_hash, open_data,
-                                       split_names)
-from ..data.transforms import Views
+from ..data.clip_dataset import Clips
+from ..data.custom import open_data, split_names
+from ..data.dataset import VideoDataset
+from ..data.paths import name_hash
+from ..data.splits import group_fold
+from ..data.views import Views
 from ..guards import check_number, check_path
 from ..hub import checkpoint_folder
 from ..checkpoint import checkpoint_around

@@ -19,7 +19,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..data.datasets import Clips, loader, match_classes, plain_name
+from ..data.clip_dataset import Clips
+from ..data.loader import loader
+from ..data.paths import plain_name
+from ..data.splits import match_classes
 from ..guards import check_number, read_json
 from ..nets.video_net import VideoNet
 from ..progress import progress_bar

@@ -14,8 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.transforms import Views, eval_transform
-from ..data.video import Decoder, VideoError, chosen
+from ..data.transforms import eval_transform
+from ..data.views import Views
+from ..data.decoder import Decoder
+from ..data.decoding import chosen
+from ..data.video_info import VideoError
 from ..explain.saliency import highlighted
 from ..guards import check_number
 from ..nets.model_card import class_names
