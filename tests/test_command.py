@@ -91,11 +91,12 @@ def test_messages_take_their_commands_from_here(place, capsys):
 @pytest.mark.parametrize('server, files', [('jester', ['evaluate_test.safetensors']),
                                            ('epic55', [f'evaluate_s1_{task}.safetensors' for task in ('verb', 'noun')])])
 def test_what_to_hand_in(place, server, files):
-    from video_convs.cli import _submit_line, parser
-    line = _submit_line([place/'a run'/file for file in files], server)
+    from video_convs.cli import parser
+    from video_convs.cli.scoring import submit_line
+    line = submit_line([place/'a run'/file for file in files], server)
     words = shlex.split(line.partition(': ')[2])
     args = parser().parse_args(words[1:])
     assert words[0] == '.venv/bin/video_convs' and args.server == server
     assert args.out.endswith('.zip' if server == 'epic55' else '.csv')
     assert len(args.scores) == (4 if server == 'epic55' else 1)
-    assert ': ' not in _submit_line(files, 'my own data').replace('secret: there', '')
+    assert ': ' not in submit_line(files, 'my own data').replace('secret: there', '')

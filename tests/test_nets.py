@@ -22,7 +22,8 @@ from video_convs.nets.video_net import load
 from video_convs.utils import write_atomic
 from video_convs.nets.complexity import complexity, human
 from video_convs.nets.res2net import res2net50
-from video_convs.nets.surgery import insert_after, insert_before, match, replace, suggest
+from video_convs.nets.surgery import insert_after, insert_before, match, replace
+from video_convs.utils import suggest
 from video_convs.weights.create import create_model
 from video_convs.ops.hourglass import HgC
 from video_convs.ops.rivals import TAM, TIN

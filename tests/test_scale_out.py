@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from video_convs.cli import _changes, main, parser
+from video_convs.cli import main, parser
+from video_convs.cli.learning import recipe_changes
 from video_convs.data.catalogue import official_list
 from video_convs.data.clip_dataset import Clips
 from video_convs.data.custom import open_data
@@ -266,11 +267,11 @@ def arguments(*typed): return parser().parse_args(['train', '--data', 'd', '--ou
 
 def test_the_stored_commands_mean_what_they_meant():
     "Those of data/results/gestures.jsonl, and no flags at all."
-    assert override(Recipe(), _changes(arguments())) == Recipe()
+    assert override(Recipe(), recipe_changes(arguments())) == Recipe()
     typed = '--epochs 60 --batch-size 8 --lr 2e-3 --dropout 0 --scale .65 --ratio 1.3 --jitter .4 --lr-scale **.op.*=10 --seed 2'.split()
-    assert override(Recipe(), _changes(arguments(*typed))) == Recipe(epochs=60, batch_size=8, lr=2e-3, dropout=0., lr_scale={'**.op.*': 10}, seed=2,
+    assert override(Recipe(), recipe_changes(arguments(*typed))) == Recipe(epochs=60, batch_size=8, lr=2e-3, dropout=0., lr_scale={'**.op.*': 10}, seed=2,
                                                                       augment=Augment(scale=(.65, 1), ratio=1.3, jitter=.4))
-    assert override(Recipe(), _changes(arguments('--no-augment'))) == Recipe(augment=Augment.none())
+    assert override(Recipe(), recipe_changes(arguments('--no-augment'))) == Recipe(augment=Augment.none())
 
 def test_the_weights_of_a_run_stand_for_the_run(tmp_path):
     "`--pretrained runs/x/model.safetensors` is the folder around it."
@@ -291,7 +292,7 @@ def test_a_run_holds_its_folder_from_the_first_test_to_the_last_picture(root, tm
     assert held == [tmp_path/'run'] and seen == [True] and not (tmp_path/'run/.lock').exists()
 
 def test_flags_reach_the_recipe():
-    r = override(find_recipe('h2cn.something-v1').recipe, _changes(arguments(
+    r = override(find_recipe('h2cn.something-v1').recipe, recipe_changes(arguments(
         '--epochs', '8', '--milestones', '3', '5', '--freeze', 'trunk.**', '--bn', 'partial', '--compile', '--with', 'augment.hflip=false', 'gamma=.5')))
     assert (r.epochs, r.milestones, r.freeze, r.bn, r.compile, r.augment.hflip, r.gamma, r.weight_decay) == (8, (3, 5), ('trunk.**',), 'partial', True, False, .5, 5e-4)
 

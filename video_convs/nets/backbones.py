@@ -22,7 +22,7 @@ from .bninception import BNInception, ECOLite, from_caffe
 from ..weight_files import (check_https, check_numbers, file_sha256, pin, read_checkpoint,
                                       unwrap, without_prefix)
 from .res2net import from_timm, res2net50
-from .surgery import suggest
+from ..utils import suggest
 
 # %% ../../nbs/nets/23_backbones.ipynb #740aa8b4
 class Tiny(nn.Module):

@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
 
 from .bninception import Halve
-from .surgery import suggest
+from ..utils import suggest
 from ..ops.collaborative import TemporalRefinement
 from ..ops.h2cn_blocks import CMCB, FMCB
 from ..ops.hourglass import HgC

@@ -16,7 +16,7 @@ from torch import nn
 
 from .backbones import BACKBONES, OTHERS, Backbone, find_backbone
 from .heads import FrameHead
-from .surgery import suggest
+from ..utils import suggest
 from ..utils import packaged_table
 
 # %% ../../nbs/nets/26b_registry.ipynb #eb8ee3ad

@@ -12,7 +12,7 @@ from functools import cache
 from torch import Tensor, nn
 
 from .backbones import OTHERS, Backbone
-from .surgery import suggest
+from ..utils import suggest
 
 # %% ../../nbs/nets/23b_timm_trunks.ipynb #ed5d5589
 _NO_BLOCK = re.compile(r'(^|[._])(stem|downsample|shortcut|patch_embed|head|final_conv|pre_logits)')

@@ -27,7 +27,7 @@ from .heads import FrameHead, NoHead, VerbNounHead
 from .model_card import model_card
 from .registry import find_model, variants
 from .spec import InputSpec
-from .surgery import suggest
+from ..utils import suggest
 
 # %% ../../nbs/nets/26i_video_net.ipynb #466537da
 class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipeline_tag='video-classification',

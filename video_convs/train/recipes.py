@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 
 from ..data.transforms import Augment
 from ..guards import LIMITS, check_number
-from ..nets.surgery import suggest
+from ..utils import suggest
 
 # %% ../../nbs/train/40_recipes.ipynb #779fe27f
 CHOICES = dict(optimizer=('adamw', 'sgd'), schedule=('cosine', 'step'), bn=('full', 'partial', 'frozen'),

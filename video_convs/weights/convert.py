@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..nets.registry import variants
-from ..nets.surgery import suggest
+from ..utils import suggest
 from ..nets.video_net import VideoNet
 from ..weight_files import check_numbers, read_checkpoint, unwrap, without_prefix
 from .public import published_as

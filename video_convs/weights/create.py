@@ -21,7 +21,7 @@ from ..guards import looks_local
 from ..nets.feature_maps import FeatureMaps
 from ..nets.registry import find_model
 from ..nets.spec import InputSpec
-from ..nets.surgery import suggest
+from ..utils import suggest
 from ..nets.video_net import VideoNet, load
 from ..weight_files import file_sha256, note_beside
 from .convert import from_official

@@ -1,0 +1,2 @@
+"The command `video_convs`."
+from .entry import main, parser
