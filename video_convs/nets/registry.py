@@ -16,8 +16,7 @@ from torch import nn
 
 from .backbones import BACKBONES, OTHERS, Backbone, find_backbone
 from .heads import FrameHead
-from ..utils import suggest
-from ..utils import packaged_table
+from ..utils import packaged_table, suggest
 
 # %% ../../nbs/nets/26b_registry.ipynb #eb8ee3ad
 @dataclass(frozen=True)

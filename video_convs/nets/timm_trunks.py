@@ -60,7 +60,7 @@ def _pooled(trunk, maps):
 
 @cache
 def timm_card(
-    name: str, # of an image network, as `timm.list_models()` has it; a tag behind a point chooses the weights
+    name: str, # of an image network, as `timm.list_models()` has it; a tag after a dot chooses the weights
 ) -> Backbone:
     "What an operator has to know about a network of timm."
     try: import timm

@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from ..checkpoint import FIELDS, read_config, read_weights, save
 from ..clips import channels_last, check_clip, clip_length, fold, recompute
 from ..guards import check_number, printable
-from ..hub import checkpoint_folder
-from ..hub import push
+from ..hub import checkpoint_folder, push
 from .backbones import adapt_first_conv, trunk
 from .heads import FrameHead, NoHead, VerbNounHead
 from .model_card import model_card
@@ -196,14 +195,14 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipe
         return self
 
     def config(self) -> dict: # JSON-able; `VideoNet(**config)` has the same structure
-        "All that it takes to build this network again, but for the weights."
+        "All that it takes to build this network again, except the weights."
         return dict(name=self.name, num_classes=self.num_classes, classes=self.classes,
                     input_spec=asdict(self.input_spec), dropout=self.dropout, **self.variant)
 
     def save_pretrained(
         self,
         save_directory: str | os.PathLike, # made if it is not there
-        **extra, # recipe, data, metrics …: whatever JSON can hold
+        **extra, # recipe, data, metrics …: anything that JSON can hold
     ) -> Path: # the folder
         "Write a checkpoint."
         return save(self, save_directory, **extra)
