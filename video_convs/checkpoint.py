@@ -26,7 +26,7 @@ FIELDS = ('format', 'name', 'num_classes', 'classes', 'input_spec', 'dropout', '
 def save(
     model: nn.Module, # with a name, a `variant` and a `config()` of what JSON can hold, as a `VideoNet` has
     folder: str | os.PathLike, # made if it is not there; an older checkpoint in it is replaced
-    **extra, # recipe, data, metrics …: whatever JSON can hold, stored under these names in config.json
+    **extra, # recipe, data, metrics …: anything that JSON can hold, stored under these names in config.json
 ) -> Path: # the folder
     "Write a checkpoint: model.safetensors and config.json, each whole or not at all."
     clash = sorted(set(extra) & {*FIELDS, 'sha256'})

@@ -14,13 +14,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..nets.registry import variants
-from ..utils import suggest
 from ..nets.video_net import VideoNet
 from ..weight_files import check_numbers, read_checkpoint, unwrap, without_prefix
 from .public import published_as

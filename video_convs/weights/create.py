@@ -21,8 +21,8 @@ from ..guards import looks_local
 from ..nets.feature_maps import FeatureMaps
 from ..nets.registry import find_model
 from ..nets.spec import InputSpec
-from ..utils import suggest
 from ..nets.video_net import VideoNet, load
+from ..utils import suggest
 from ..weight_files import file_sha256, note_beside
 from .convert import from_official
 from .public import fetch_classes, fetch_weights, list_pretrained
@@ -69,11 +69,11 @@ def _converted(row, folder):
 # %% ../../nbs/weights/28c_create.ipynb #9ead2519
 def create_model(
     name: str, # one of `list_models()`, also with a tag: 'tsm_resnet50.mmaction2_sthv2_8f'
-    pretrained: bool | str | os.PathLike | None = False, # True: the tag's weights, or the first that are public; or a source, see above
+    pretrained: bool | str | os.PathLike | None = False, # True: the tag's weights, or the first that are public; or 'imagenet', a file, a folder, a name
     num_classes: int | dict[str, int] | None = None, # 0: features instead of scores; None: as many as the pretrained network has
     in_chans: int | None = None, # channels of a frame; None: 3, or as many as the weights take
     features_only: bool = False, # maps of its stages instead of scores
-    out_indices: Sequence[int] | None = None, # of which stages, with features_only; None: all
+    out_indices: Sequence[int] | None = None, # stages of these maps, with features_only; None: all
     **options, # `classes`, `input_spec`, `frames`, `dropout`, and the network's `variants`
 ) -> VideoNet | FeatureMaps:
     "A video network by name, with random weights or with trained ones."
