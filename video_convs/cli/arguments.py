@@ -206,7 +206,7 @@ def _pull_arguments(command) -> None:
 
 # %% ../../nbs/cli/70b_arguments.ipynb #b4fe12d8
 def _data_arguments(command, commands) -> None:
-    "The arguments of `video_convs data …`, for the parser below."
+    "The arguments of `video_convs data check` and `video_convs data prepare`."
     data = commands.add_parser('data', help='Look after data sets.', description='Look after data sets.')
     actions = data.add_subparsers(dest='action', required=True, metavar='ACTION')
     for name, help, limit in (('check', 'Which videos of a data set are missing, and which do not decode.', 60),

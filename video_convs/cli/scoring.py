@@ -23,8 +23,7 @@ from ..train.device import find_device
 from ..train.evaluation import (mean_over_splits, refuse_missing, refuse_seen, report,
                                           seen_videos)
 from ..train.run_folder import trained_on
-from ..train.scores import ensemble as scores_together
-from ..train.scores import load_scores, save_scores, score
+from ..train.scores import ensemble as scores_together, load_scores, save_scores, score
 from ..train.submission import SERVERS, write_submission
 from ..utils import write_atomic
 

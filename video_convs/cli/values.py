@@ -6,7 +6,6 @@
 __all__ = ['name_value_pairs', 'fold_of', 'size_of', 'OutOfRange', 'add_number']
 
 # %% ../../nbs/cli/70a_values.ipynb #fad65d74
-import argparse
 import json
 
 from ..guards import LIMITS, finite, printable
