@@ -112,7 +112,7 @@ def about_code() -> dict: # versions, commit
 def writing(
     folder: Path, # of a run
 ):
-    "Turn whatever goes wrong while a file is written into one sentence."
+    "Turn an error that comes up while a file is written into one sentence."
     try:
         yield
     except (OSError, SafetensorError, RuntimeError) as error:

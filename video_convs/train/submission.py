@@ -19,7 +19,7 @@ from ..utils import write_atomic
 SERVERS = 'something-v1', 'something-v2', 'jester', 'epic55'
 
 def write_submission(
-    scores: Scores | dict[str, dict[str, Scores]], # epic55: split → task → scores, see above
+    scores: Scores | dict[str, dict[str, Scores]], # epic55: 's1' and 's2' → task → scores
     path: str | Path, # file to write: .csv, or .zip for epic55
     server: str, # one of `SERVERS`
     average: str = 'logits', # over the views: 'logits' or 'probabilities'
