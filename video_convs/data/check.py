@@ -139,7 +139,7 @@ def check_dataset(
     name: str, # see `open_dataset`
     root: str | Path, # folder of the data set
     /,
-    report: str | Path, # JSON lines, one a video; an earlier report is gone on with
+    report: str | Path, # JSON lines, one a video; an earlier report is continued
     deep: bool = False, # decode every frame
     workers: int | None = None, # processes; None: one per processor
     limit: float = 60, # seconds for one video, and one more for each MB

@@ -153,7 +153,7 @@ def loader(
     epoch: int = 0, # of the order, counted from 0
     progress: bool | None = None, # while the cache is filled; see `fill_cache`
 ) -> DataLoader: # of `Batch`; its .dataset is `clips`
-    "Batches of clips; the same ones for the same seed and epoch, whatever the number of workers."
+    "Batches of clips; the same ones for the same seed and epoch, with any number of workers."
     if batch_size < 1: raise ValueError(f"a batch needs one clip or more, got batch_size = {batch_size}")
     clips.fill_cache(progress)
     order, other = (torch.Generator().manual_seed(seed*1_000_003 + epoch) for _ in range(2))

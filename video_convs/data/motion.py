@@ -24,7 +24,7 @@ class MotionConfig:
     "The knobs of the instrument. Lengths are pixels, times are frames."
     size: int = 48 # height and width
     frames: int = 24 # length of a video
-    displacement: float = 1.0 # how far things move from one frame to the next
+    displacement: float = 1.0 # how far shapes move from one frame to the next
     time_scale: str = 'macro' # 'macro': one motion through the video; 'micro': anew every 3 to 5 frames
     texture: float = 0.06 # contrast of the background's waves, 1 is black to white
     distractors: int = 1 # small boxes that sway and mean nothing
@@ -64,7 +64,7 @@ class Scene:
 
     def at(self,
         order: np.ndarray, # (T',): which frames, in which order
-    ) -> 'Scene': # the same things at these times
+    ) -> 'Scene': # the same scene at these times
         "The same scene with its frames in another order."
         return dataclasses.replace(self, poses=self.poses[:, order], camera=self.camera[order],
                                    grain=self.grain[order])
@@ -73,7 +73,7 @@ class Scene:
 _WAVES = 4  # in a background
 
 def _progress(rng, c):
-    "(T,): how many frames of its motion a thing has done in each frame; 0 is half-way."
+    "(T,): how many frames of its motion a shape has done in each frame; 0 is half-way."
     t, period, phase = np.arange(c.frames), rng.integers(3, 6), rng.integers(60)
     if c.time_scale == 'macro': return t - (c.frames - 1)/2
     return (t + phase) % period - (period - 1)/2
