@@ -378,8 +378,8 @@ def norm_of(clips_to_one_value, videos, size):
         def __init__(self, *args, **kw):
             super().__init__(*args, **kw)
             self.last = torch.nn.BatchNorm1d(self.features)
-        def forward_features(self, clip):
-            x = super().forward_features(clip)
+        def frame_features(self, clip):
+            x = super().frame_features(clip)
             return x + self.last(x.mean(1))[:, None]
     return Pooled('tsn_tiny', 8, classes=videos.classes, input_spec=SPEC)
 
