@@ -105,7 +105,7 @@ def read_weights(
     return weights
 
 def _check_fit(model, shapes, path, by_page):
-    "Say the first thing in which a file of weights differs from a network."
+    "Say the first difference between a file of weights and a network."
     own = model.state_dict()
     missing, left = [key for key in own if key not in shapes], [key for key in shapes if key not in own]
     if missing or left:

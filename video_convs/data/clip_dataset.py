@@ -136,7 +136,7 @@ class Clips(Dataset):
         return kept[:, self.views.indices(self._times[index], self.spec, rng)]
 
     def _read(self, index, rng):
-        "Training: the sampled frames (C, F, H, W). Testing: the views, complete but for the normalisation."
+        "Training: the sampled frames (C, F, H, W). Testing: the views, complete except for the normalisation."
         draw = rng if self.train or self.views.random else None
         frames = self.dataset.read(index, self.views.pick(self.spec, draw))
         return frames if self.train else self.views.cut(frames, self.spec)

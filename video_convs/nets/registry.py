@@ -95,7 +95,7 @@ def _elsewhere(operator, trunk, library):
 
 def list_models(
     pattern: str = '*', # shell pattern, e.g. 'hgc_*'
-    pretrained: bool = False, # only networks of which there are public weights, each with its tag
+    pretrained: bool = False, # only networks with public weights, each with its tag
 ) -> list[str]:
     "The names that `create_model` knows, sorted."
     public = (f"{row['model']}.{tag_of(row['weights'])}" for row in packaged_table('pretrained.csv') if row['model'])
