@@ -4,7 +4,6 @@ import copy
 import pytest, torch
 import torch.nn.functional as F
 from hypothesis import given, settings, strategies as st
-from torch import nn
 
 from proofs import equal
 from video_convs.clips import clip_length

@@ -267,7 +267,7 @@ def test_missing_lists(tmp_path, name):
         root = lay(tmp_path/gone.replace('/', '_'), {k: v for k, v in lists.items() if k != gone})
         root.mkdir(exist_ok=True)
         if gone in ('something-something-v1-train.csv', 'labels/test-answers.csv', 'testTrainMulti_7030_splits/sit_test_split1.txt', 'testTrainMulti_7030_splits/run_test_split1.txt'): continue
-        with pytest.raises(ValueError, match=f'lacks|is not there|cannot be read'): read(name, root)
+        with pytest.raises(ValueError, match='lacks|is not there|cannot be read'): read(name, root)
 
 @pytest.mark.parametrize('name', SETS)
 @pytest.mark.parametrize('change', [lambda d: d.replace(b'\n', b'\r\n'), lambda d: b'\xef\xbb\xbf' + d, lambda d: d.replace(b'\n', b'  \n\n'), lambda d: d.rstrip()])
@@ -367,7 +367,7 @@ def test_damaged_lists(name, which, edits):
                       st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=4), lambda s: st.lists(s, max_size=3) | st.dictionaries(
                           st.sampled_from(['id', 'template', 'vid_name', 'label', 'start_frame', 'end_frame']), s, max_size=5), max_leaves=9).map(lambda v: json.dumps(v).encode())))
 def test_any_bytes(name, data):
-    file, lists = SETS[name][2], SETS[name][-1]
+    lists = SETS[name][-1]
     for hit in lists:
         root = lay(Path(folder.name)/name, lists, lambda n, d: data if n == hit else d)
         try: read(name, root)

@@ -1,8 +1,6 @@
 "Numbers, paths and pages from outside: one range for each setting, whichever way it comes in."
-import json
 import math
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +9,7 @@ from hypothesis import strategies as st
 from video_convs.cli import main, parser
 from video_convs.data.transforms import Augment
 from video_convs.data.views import Views
-from video_convs.guards import LIMITS, Limit, check_number, check_path, finite, printable, read_json
+from video_convs.guards import LIMITS, check_path, finite, printable, read_json
 from video_convs.nets.ensemble import Ensemble
 from video_convs.nets.spec import InputSpec
 from video_convs.nets.video_net import VideoNet

@@ -99,10 +99,10 @@ def stop_after(epochs):
 def test_killed_between_the_checkpoint_and_its_state(videos, undisturbed, tmp_path, monkeypatch):
     "In each epoch, the first one too."
     real = loop.keep_checkpoint
-    for epoch in (1, 2):
+    for stopped in (1, 2):
         def keep(out, state, *args):
             real(out, state, *args)
-            if state.epoch == epoch: raise Stop
+            if state.epoch == stopped: raise Stop
         monkeypatch.setattr(loop, 'keep_checkpoint', keep)
         with pytest.raises(Stop): run(videos, tmp_path)
     monkeypatch.undo()
@@ -416,7 +416,6 @@ class Device:
 
 def test_the_device_is_waited_for_once_a_line(videos, undisturbed, tmp_path, monkeypatch):
     "24 steps in 3 epochs; a line every 4th step, and at the end of an epoch."
-    counts = {}
     recipe = replace(SHORT, batch_size=3)
     whole = run(videos, tmp_path/'plain', recipe)
     device = Device(monkeypatch)

@@ -8,7 +8,6 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
-import torch
 from hub_server import WRITER, Hub
 from huggingface_hub import HfApi
 

@@ -5,7 +5,6 @@ import shutil
 import unicodedata
 import warnings
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest

@@ -12,7 +12,7 @@ import torch
 
 from video_convs import weight_files
 from video_convs.nets.backbones import BACKBONES, trunk
-from video_convs.weight_files import (check_https, check_numbers, check_unpacked, file_sha256, pin,
+from video_convs.weight_files import (check_https, check_numbers, file_sha256, pin,
                                       read_checkpoint, unwrap, without_prefix)
 from video_convs.weights.convert import from_official, plain_spelling, to_official
 from video_convs.weights.create import create_model

@@ -144,7 +144,7 @@ def learn(name, run, args):
     recipe = Recipe(batch_size=B, lr=1e-3, lr_scale=grows, dropout=0., augment=Augment.none(), seed=args.seed,
                     precision='bfloat16' if run.cuda else 'float32')
     kind, optimizer = autocast_type(recipe, device), make_optimizer(model, recipe)
-    batches, marks, waited, last = clips(Scenes('train', model.input_spec, args.seed), B, workers, device), [], 0., 0.
+    batches, marks, waited = clips(Scenes('train', model.input_spec, args.seed), B, workers, device), [], 0.
     def one(share):
         for group in optimizer.param_groups: group['lr'] = group['scale'] * learning_rate(recipe, min(int(1000 * share), 999), 1000)
         clip, label = next(batches)

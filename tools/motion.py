@@ -79,7 +79,7 @@ def keep(task, run):
     out.mkdir(parents=True, exist_ok=True)
     for file in [file for name in FILES for file in folder.glob(name)]: shutil.copy(file, out)
     (out/'config.json').write_text(json.dumps(page, indent=1))
-    (out/'README.md').write_text(card(out, f'video-convs/{out.name}'))
+    (out/'README.md').write_text(model_card(load(out), out, f'video-convs/{out.name}'))
 
 if __name__ == '__main__':
     torch.set_num_threads(1)

@@ -8,6 +8,7 @@ __all__ = ['fold', 'unfold', 'side_by_side', 'check_clip', 'wants_gradient', 'is
 
 # %% ../nbs/00_clips.ipynb #0563d4b1
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 
@@ -86,7 +87,7 @@ _running = threading.local()
 @contextmanager
 def clip_length(
     T: int, # frames per clip
-):
+) -> Iterator[None]:
     "Announce to every `Clipwise` that runs in this block and this thread that clips have T frames."
     before = getattr(_running, 'T', None)
     _running.T = T

@@ -8,9 +8,9 @@ __all__ = ['DEMO_RECIPE', 'text_table', 'contact_sheet', 'run_demo', 'demo_table
 # %% ../nbs/50_demo.ipynb #536c7601
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -33,6 +33,8 @@ from .train.plots import plot_runs
 from .train.run_folder import skipped_videos
 from .train.recipes import Recipe
 
+if TYPE_CHECKING: from matplotlib.figure import Figure
+
 # %% ../nbs/50_demo.ipynb #1ad0ba20
 def text_table(
     rows: list[list[str]], # the first row is the header
@@ -48,7 +50,7 @@ def contact_sheet(
     videos: VideoDataset, # unseen ones
     spec: InputSpec,
     per_class: int = 1, # videos of each class
-): # → matplotlib Figure
+) -> 'Figure':
     "Unseen videos as rows of frames, with the true class and every network's answer: green is right, red is wrong."
     import matplotlib.pyplot as plt
     of_class = [[i for i, label in enumerate(videos.labels) if label == c] for c in range(len(videos.classes))]

@@ -30,15 +30,15 @@ class Limit:
         end = f'to below {high}' if self.below else f'to {high}'
         return f"a {'whole ' * self.whole}number {start} {end}"
 
-    def __contains__(self, value) -> bool:
+    def __contains__(self, value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)): return False
         if value == self.low and self.above or value == self.high and self.below: return False
         return self.low <= value <= self.high
 
     def check(self,
-        value, # from anywhere
+        value: object, # from anywhere
         name: str, # of the setting, for the message
-    ): # `value`
+    ) -> object: # `value`
         "The value, or a `ValueError` that states the range."
         if value not in self: raise ValueError(f"{name} must be {self}, got {value!r}")
         return value
@@ -85,9 +85,9 @@ LIMITS = { # setting → its range, wherever it comes from
 
 def check_number(
     field: str, # a key of `LIMITS`
-    value, # from anywhere
+    value: object, # from anywhere
     name: str = '', # in the message; '': the field's
-): # `value`
+) -> object: # `value`
     "The value of a setting, or a `ValueError` that states its range."
     return LIMITS[field].check(value, name or field)
 
@@ -108,7 +108,7 @@ LARGEST_PAGE = 64_000_000 # bytes of JSON: a million classes fit
 
 def read_json(
     content: bytes | str, # a page
-): # what it holds
+) -> object: # what it holds
     "Parse JSON; whatever is wrong with it is a `ValueError`."
     if len(content) > LARGEST_PAGE: raise ValueError(f"it has {len(content):,} bytes, more than {LARGEST_PAGE:,}")
     try: return json.loads(content)
@@ -116,14 +116,14 @@ def read_json(
 
 def read_page(
     path: str | os.PathLike, # a file of JSON
-): # what it holds
+) -> object: # what it holds
     "`read_json` of a file, of which no more is read than a page may have."
     with open(path, 'rb') as file: return read_json(file.read(LARGEST_PAGE + 1))
 
 def finite(
-    value, # what JSON can hold
+    value: object, # what JSON can hold
     name: str, # for the message
-): # `value`
+) -> object: # `value`
     "Refuse NaN and infinity, which Python's JSON lets pass, however deep they lie."
     if isinstance(value, float) and not math.isfinite(value): raise ValueError(f"{name} must be finite, got {value!r}")
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()

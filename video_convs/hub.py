@@ -176,7 +176,9 @@ def checkpoint_folder(
 # %% ../nbs/45a_hub.ipynb #3e9efd82
 _FOLDERS = re.compile(r'(?<![\w./])(?:(?:~|\.\.)?/(?=[^\s/])|[A-Za-z]:[/\\]|\\\\(?=\w))(?:(?! --?\w).)*[/\\]')
 
-def without_folders(value):
+def without_folders(
+    value: object, # what JSON can hold
+) -> object:
     "JSON without the folders of this machine: '/media/disk/clips/a.mp4' → 'a.mp4'."
     if isinstance(value, str): return _FOLDERS.sub('', value)
     if isinstance(value, list): return [without_folders(item) for item in value]

@@ -6,6 +6,9 @@
 __all__ = ['add_arguments']
 
 # %% ../../nbs/cli/70b_arguments.ipynb #bb730be0
+import argparse
+from collections.abc import Callable
+
 from .values import add_number
 from ..command import command_line
 
@@ -221,7 +224,7 @@ def _data_arguments(command, commands) -> None:
         add_number(c, '--limit', 'limit', 'seconds for one video, and one more for each MB of it', default=limit)
         if name == 'check':
             c.add_argument('--deep', action='store_true', help='decode every frame')
-            c.add_argument('--out', help='the report; runs/check_NAME.jsonl if left out. An earlier one is gone on with')
+            c.add_argument('--out', help='the report; runs/check_NAME.jsonl if left out. an earlier one there is continued')
         else:
             for flag, value, help in (('short', 240, 'pixels of the shorter side'), ('crf', 18, 'quality, 0 lossless … 51 worst'),
                                       ('gop', 8, 'at most this many frames from one key frame to the next')):
@@ -249,8 +252,8 @@ def _bench_arguments(command) -> None:
 
 # %% ../../nbs/cli/70b_arguments.ipynb #23339ec6
 def add_arguments(
-    command, # (name, help, where) → its parser
-    commands, # where `data` has its two actions
+    command: Callable, # (name, help, where) → its parser
+    commands: argparse.Action, # where `data` has its two actions
 ) -> None:
     "The arguments of every command."
     for arguments in (_demo_arguments, _train_arguments, _recipes_arguments, _plot_arguments,

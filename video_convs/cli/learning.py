@@ -6,6 +6,7 @@
 __all__ = ['demo', 'recipe_changes', 'train', 'recipes', 'plot']
 
 # %% ../../nbs/cli/70c_learning.ipynb #55395298
+import argparse
 import json
 from dataclasses import fields, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from ..train.run_folder import read_log
 from ..train.scale_out import TrainConfig, run_training
 
 # %% ../../nbs/cli/70c_learning.ipynb #31bd2796
-def demo(args) -> None:
+def demo(args: argparse.Namespace) -> None:
     "Render, train two networks, compare."
     recipe = replace(DEMO_RECIPE, seed=args.seed, epochs=args.epochs or DEMO_RECIPE.epochs)
     print(f"Rendering {args.train_videos + args.test_videos} videos, then training {' and '.join(args.networks)}"
@@ -36,7 +37,7 @@ def _epoch(name: str, epochs: int, log: list[dict]) -> None:
     print(f"{name} epoch {e['epoch']}/{epochs}: loss {e['loss']:.3f}, {e['top1']:.1%} on training videos,"
           f" {e['test_top1']:.1%} on unseen ones", flush=True)
 
-def _after_demo(args) -> str:
+def _after_demo(args: argparse.Namespace) -> str:
     "What was written, and commands that go on from there: they work as they stand."
     out, name = Path(args.out), args.networks[-1]
     video = min((out/'data/test').rglob('*.mp4'))
@@ -55,7 +56,7 @@ What to do next:
 In place of {out/'data'}, name a folder that holds train/CLASS/VIDEO and test/CLASS/VIDEO."""
 
 # %% ../../nbs/cli/70c_learning.ipynb #b26caa33
-def recipe_changes(args) -> dict:
+def recipe_changes(args: argparse.Namespace) -> dict:
     "What the flags change in a recipe; --with has the last word."
     values = {f.name: getattr(args, f.name, None) for f in fields(Recipe)} | {'lr_scale': name_value_pairs(args.lr_scale, '--lr-scale') or None}
     plain = {f'augment.{f.name}': getattr(Augment.none(), f.name) for f in fields(Augment)} if args.no_augment else {}
@@ -65,7 +66,7 @@ def recipe_changes(args) -> dict:
                         'augment.hflip': args.hflip or None}
     return {key: value for key, value in values.items() if value is not None} | name_value_pairs(args.changes, '--with')
 
-def train(args) -> None:
+def train(args: argparse.Namespace) -> None:
     "Train a network, alone or as one of several processes."
     same = {f.name for f in fields(TrainConfig)} & set(vars(args))
     config = {name: getattr(args, name) for name in same} | dict(
@@ -76,7 +77,7 @@ def train(args) -> None:
         run_training(TrainConfig(**config), extra={'command': args.typed})
         if rank() == 0: print(f"The checkpoint is in {args.out}.{_next(args)}")
 
-def _next(args) -> str:
+def _next(args: argparse.Namespace) -> str:
     "The command that tests a run on the whole split as its training did, where there is one."
     tested = read_config(args.out).get('tested')
     if not tested or args.fold: return ''
@@ -89,11 +90,11 @@ def _next(args) -> str:
     return f" Next: {command_line('evaluate', args.out, *words)}"
 
 # %% ../../nbs/cli/70c_learning.ipynb #275848b5
-def recipes(args) -> None:
+def recipes(args: argparse.Namespace) -> None:
     "List the papers' recipes, or every value of some with its source."
     print(recipe_table(args.pattern))
 
-def plot(args) -> None:
+def plot(args: argparse.Namespace) -> None:
     "Draw the curves of runs over each other."
     names = [Path(run).name for run in args.run]
     logs = {name if names.count(name) == 1 else run.rstrip('/'): read_log(run) for name, run in zip(names, args.run)}

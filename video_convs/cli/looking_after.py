@@ -6,6 +6,7 @@
 __all__ = ['check', 'prepare', 'models', 'bench']
 
 # %% ../../nbs/cli/70f_looking_after.ipynb #44d601c1
+import argparse
 import json
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from ..utils import write_atomic
 _CHECK = 'report', 'deep', 'workers', 'limit', 'progress'
 _PREPARE = 'root', 'out', 'short', 'gop', 'crf', 'workers', 'limit', 'progress'
 
-def check(args) -> int:
+def check(args: argparse.Namespace) -> int:
     "Find what of a data set is missing or broken."
     report = args.out or f'runs/check_{args.name}.jsonl'
     counts = check_dataset(args.name, args.root, report, args.deep, args.workers, args.limit,
@@ -33,7 +34,7 @@ def check(args) -> int:
     print(f"Written to {report}")
     return int(any(row['missing'] or row['broken'] or row.get('state') == 'bad list' for row in counts.values()))
 
-def prepare(args) -> int:
+def prepare(args: argparse.Namespace) -> int:
     "Copy a data set with small frames and many key frames."
     made = prepare_dataset(args.name, args.root, args.out, args.short, args.gop, args.crf, args.workers, args.limit,
                            **name_value_pairs(args.option, '--option', _PREPARE))
@@ -42,11 +43,11 @@ def prepare(args) -> int:
     return int(bool(made['failed']))
 
 # %% ../../nbs/cli/70f_looking_after.ipynb #7fc6b570
-def models(args) -> None:
+def models(args: argparse.Namespace) -> None:
     "List networks, one line each."
     for name in list_models(args.pattern): print(f'{name:22} {find_model(name).summary}')
 
-def bench(args) -> None:
+def bench(args: argparse.Namespace) -> None:
     "Time what the project's speed depends on, on this machine."
     home, run = (of_nets, of_nets.bench_networks) if args.what == 'nets' else (of_ops, of_ops.bench_operators)
     result = run(args.only, device=args.device, dtype=getattr(torch, args.dtype), memory_format=args.memory_format,

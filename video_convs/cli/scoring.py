@@ -6,6 +6,7 @@
 __all__ = ['print_report', 'make_room', 'evaluate', 'ensemble', 'submit_line', 'submit']
 
 # %% ../../nbs/cli/70d_scoring.ipynb #f4fbed02
+import argparse
 import json
 import re
 from pathlib import Path
@@ -58,7 +59,7 @@ def make_room(out: str) -> None:
     if Path(out).suffix != '.json': raise ValueError(f"--out names a .json file, the scores go beside it as .safetensors; got {out!r}")
     Path(out).parent.mkdir(parents=True, exist_ok=True)
 
-def evaluate(args) -> None:
+def evaluate(args: argparse.Namespace) -> None:
     "Score a checkpoint on a split of a data set; several checkpoints, each on its own split, and the mean."
     options = name_value_pairs(args.option, '--option', ('split', 'allow_missing', 'root'))
     device = find_device(args.device)
@@ -80,7 +81,7 @@ def evaluate(args) -> None:
             print(f"mean over {n} splits, {what}: {r['accuracy']:.1%} of",
                   ', '.join(f'{accuracy:.1%}' for accuracy in r['each']))
 
-def _check_evaluate(args, options: dict) -> None:
+def _check_evaluate(args: argparse.Namespace, options: dict) -> None:
     "Refuse flags that do not go together."
     n = len(args.checkpoint)
     if args.out and n > 1:
@@ -95,7 +96,7 @@ def _check_evaluate(args, options: dict) -> None:
         raise ValueError(f"{n} checkpoints need {n} folds (--fold 1 2 3) or {n} splits (--split …), one"
                          f" for each, got {given[1]} and {given[0]}")
 
-def _evaluate_one(args, k: int, where: str, options: dict, views, device):
+def _evaluate_one(args: argparse.Namespace, k: int, where: str, options: dict, views, device):
     "Score the k-th checkpoint: (task, its report or None where labels are secret, file of scores)."
     n, folder, split = len(args.checkpoint), checkpoint_folder(where), args.split[k % len(args.split)]
     model, pulled = load(folder, device), not Path(where).is_dir()
@@ -129,13 +130,13 @@ def _evaluate_one(args, k: int, where: str, options: dict, views, device):
         print(f"Written to {' and '.join(map(str, written))}")
         yield task, result, written[0]
 
-def _open_split(args, split: str, options: dict):
+def _open_split(args: argparse.Namespace, split: str, options: dict):
     "The videos of a split, of a public data set or of one's own."
     if not args.dataset: return open_data(args.data, split, args.allow_missing, args.root)
     return open_dataset(args.dataset, args.data, split, allow_missing=args.allow_missing, **options)
 
 # %% ../../nbs/cli/70d_scoring.ipynb #16c61871
-def ensemble(args) -> None:
+def ensemble(args: argparse.Namespace) -> None:
     "The report of several files of scores together."
     scores = scores_together(*map(load_scores, args.scores), weights=args.weights)
     refuse_missing(scores, args.allow_missing)
@@ -160,7 +161,7 @@ def submit_line(files: list, server: str | None) -> str:
         then = 'When s1 and s2 are both scored'
     return f"The labels of this split are secret. {then}: {command_line('submit', *files, '--server', server, '--out', out)}"
 
-def submit(args) -> None:
+def submit(args: argparse.Namespace) -> None:
     "Files of scores as the file that a test server takes."
     scores = [load_scores(path) for path in args.scores]
     if args.server == 'epic55':

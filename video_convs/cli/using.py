@@ -6,6 +6,7 @@
 __all__ = ['predict', 'publish', 'pull']
 
 # %% ../../nbs/cli/70e_using.ipynb #30d7b340
+import argparse
 import csv
 import json
 import sys
@@ -21,7 +22,7 @@ from ..use.publish import push
 from ..use.space import push_space, write_space
 
 # %% ../../nbs/cli/70e_using.ipynb #f97f2d13
-def predict(args) -> None:
+def predict(args: argparse.Namespace) -> None:
     "Classify videos."
     views, n = parse_views(args.views, rule=args.rule, resize=args.resize and size_of(args.resize)), len(args.video)
     answers, failed = predict_many(args.video, args.checkpoint, args.topk, views=views, average=args.average, timeout=args.timeout,
@@ -44,14 +45,14 @@ def _write_answers(answers: dict[str, dict]) -> None:
             table.writerows([video, *[printable(task)] * several, k, printable(name), f'{p:.6f}'] for k, (name, p) in enumerate(best, 1))
 
 # %% ../../nbs/cli/70e_using.ipynb #6ef778ca
-def publish(args) -> None:
+def publish(args: argparse.Namespace) -> None:
     "Put a checkpoint on the Hugging Face Hub."
     print(f"Published: {push(args.checkpoint, args.repo_id, args.private)}")
     space = write_space(args.checkpoint, args.repo_id)
     if args.space: print(f"Published: {push_space(space, args.space, args.private)}")
     else: print(f"A Space that shows it is in {space}: try it with `{python_line(space/'app.py')}` (needs gradio), publish it with --space")
 
-def pull(args) -> None:
+def pull(args: argparse.Namespace) -> None:
     "Fetch a checkpoint from the Hugging Face Hub."
     folder = hub.pull(args.repo_id, args.revision, to=args.to)
     config = read_config(folder)

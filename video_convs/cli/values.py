@@ -6,6 +6,7 @@
 __all__ = ['name_value_pairs', 'fold_of', 'size_of', 'OutOfRange', 'add_number']
 
 # %% ../../nbs/cli/70a_values.ipynb #fad65d74
+import argparse
 import json
 
 from ..guards import LIMITS, finite, printable
@@ -43,7 +44,13 @@ def size_of(text: str) -> int | tuple[int, int]:
 class OutOfRange(Exception):
     "A value that a flag does not take; argparse would replace the sentence of a `ValueError` by its own."
 
-def add_number(c, flag: str, field: str, help: str, **options) -> None:
+def add_number(
+    c: argparse.ArgumentParser,
+    flag: str, # such as '--epochs'
+    field: str, # a key of `LIMITS`
+    help: str,
+    **options, # of `add_argument`
+) -> None:
     "A flag for a number, whose help states the range of its field."
     def read(text):
         try: return LIMITS[field].read(text)

@@ -22,6 +22,7 @@ from .sampling import sample_rng
 from .transforms import Augment, normalise, train_transform
 from .views import Views
 from .video_info import VideoError
+from ..nets.spec import InputSpec
 from ..progress import progress_bar
 
 # %% ../../nbs/data/34f_clip_dataset.ipynb #5316a4c3
@@ -71,7 +72,7 @@ class Clips(Dataset):
     def __init__(
         self,
         dataset: VideoDataset,
-        spec, # what the weights expect (an InputSpec); F = frames · per_segment
+        spec: InputSpec, # what the weights expect (an InputSpec); F = frames · per_segment
         train: bool, # random frames and augmentation, or the fixed ones of testing
         augment: Augment = Augment(), # what training may change
         seed: int = 0, # of all random draws

@@ -132,7 +132,7 @@ class FrameFolders:
 # %% ../../nbs/data/35_frames.ipynb #bb1bb918
 def write_frames(
     folder: str | Path, # made if it is not there
-    frames, # (T, H, W, 3) or (T, H, W) uint8, numpy or torch
+    frames: np.ndarray | Tensor, # (T, H, W, 3) or (T, H, W) uint8, numpy or torch
     template: str = '{:05d}.jpg', # numbered from 1
     quality: int = 95, # of JPEG, 1 … 95
 ) -> Path: # the folder
@@ -147,7 +147,7 @@ def write_frames(
 
 # %% ../../nbs/data/35_frames.ipynb #0c100c7f
 def flow_bytes(
-    flow, # displacement in pixels, numpy or torch, any shape
+    flow: np.ndarray | Tensor, # displacement in pixels, numpy or torch, any shape
     bound: float = 20, # pixels that become 0 or 255
 ) -> np.ndarray: # uint8, same shape
     "Displacements as grey levels."
@@ -155,7 +155,7 @@ def flow_bytes(
 
 def write_flow(
     folder: str | Path, # made if it is not there
-    flow, # (2, T, H, W): x and y, pixels until the next frame
+    flow: np.ndarray | Tensor, # (2, T, H, W): x and y, pixels until the next frame
     templates: tuple[str, str] = FLOW,
     bound: float = 20, # see `flow_bytes`
     quality: int = 95, # of JPEG

@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from multiprocessing import parent_process
 from typing import NamedTuple
 
@@ -46,9 +47,9 @@ class Batches:
     "Batches that are chosen anew for each epoch, for a loader that is made once."
     batches = ()
 
-    def __iter__(self): return iter(self.batches)
+    def __iter__(self) -> Iterator: return iter(self.batches)
 
-    def __len__(self): return len(self.batches)
+    def __len__(self) -> int: return len(self.batches)
 
 class _Watched(Dataset):
     "A data set that writes down what each process reads, and since when."
@@ -56,7 +57,7 @@ class _Watched(Dataset):
         self.dataset = dataset
         self.reads = torch.full((processes, 2), -1., dtype=torch.float64).share_memory_()
 
-    def __len__(self): return len(self.dataset)
+    def __len__(self) -> int: return len(self.dataset)
 
     def __getitem__(self, index):
         worker, number = get_worker_info().id, index[-1] if isinstance(index, tuple) else index
@@ -87,7 +88,7 @@ class SteadyLoader(DataLoader):
     "A `DataLoader` that outlives its processes: what crashes or hangs one twice, or for long, is left out and named."
     inner = None  # the loader that has processes; they stay for the next epoch where they may
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator:
         if not self.num_workers:
             yield from super().__iter__()
             return

@@ -78,7 +78,7 @@ def known_class(
     return label
 
 def whole_number(
-    value, # in a list
+    value: object, # in a list
     least: int, # smallest number allowed
     where: str, # file and line
     what: str, # the number is, for the error message
@@ -90,7 +90,7 @@ def whole_number(
     return int(text)
 
 def class_index(
-    value, # a number in a list
+    value: object, # a number in a list
     classes: tuple[str, ...],
     first: int, # from which the owners count the classes
     where: str, # file and line

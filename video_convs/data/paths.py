@@ -9,6 +9,7 @@ __all__ = ['VIDEOS', 'is_video', 'plain_name', 'video_name', 'name_hash', 'insid
 import hashlib
 import os
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path, PureWindowsPath
 
 # %% ../../nbs/data/34a_paths.ipynb #f2161fb7
@@ -104,7 +105,7 @@ class FileFinder:
                 self.moved.append('/'.join(parts[:k]) + '/')
                 yield below
 
-    def listing(self, folder, key):
+    def listing(self, folder: str, key: Callable[[str], str]) -> dict[str, list[str]]:
         "Names in a folder, by their key."
         if (folder, key) not in self.listed:
             try: names = sorted(os.listdir(folder), reverse=True)
@@ -112,7 +113,7 @@ class FileFinder:
             self.listed[folder, key] = {key(name): name for name in names}
         return self.listed[folder, key]
 
-    def spelled(self, path, key):
+    def spelled(self, path: str, key: Callable[[str], str]) -> str | None:
         "The path as the disk spells it: the same except for what `key` does not tell apart; or None."
         if (path, key) in self.spelt: return self.spelt[path, key]
         head, tail = os.path.split(path)

@@ -11,6 +11,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from ..nets.spec import InputSpec
+
 # %% ../../nbs/data/32_sampling.ipynb #79405b9e
 def _check(num_frames, T):
     if num_frames < 1: raise ValueError(f"a video of {num_frames} frames cannot be sampled: leave it out")
@@ -120,7 +122,7 @@ def _window(spec, rate):
 
 def clip_indices(
     video: int | np.ndarray, # N ≥ 1, frames of the video; or (N,) the seconds at which they are shown
-    spec, # what the network expects: has frames, per_segment, stride and seconds (an InputSpec)
+    spec: InputSpec, # what the network expects: has frames, per_segment, stride and seconds (an InputSpec)
     rule: str = 'segments', # 'segments' or 'dense'; a spec with stride or seconds has windows of its own
     clips: int = 1, # C, clips of one video
     rng: np.random.Generator | None = None, # draws each clip; None: the fixed ones of testing

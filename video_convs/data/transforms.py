@@ -19,6 +19,7 @@ from torch import Tensor
 
 from .views import Box, Views, checked_resize, crop_resize, eval_box, resize
 from ..guards import check_number
+from ..nets.spec import InputSpec
 
 # %% ../../nbs/data/33b_transforms.ipynb #2809f9bf
 def random_box(
@@ -93,7 +94,7 @@ def relabel(
 
 def check_flips(
     flips: Sequence[str], # that are wanted
-    spec, # has modality (an InputSpec)
+    spec: InputSpec, # has modality (an InputSpec)
     label_preserving: frozenset[str] = frozenset(), # flips that keep every class
     flip_map: dict[str, dict[int, int]] | None = None, # flips that swap classes
     name: str = 'this data set', # for the error message
@@ -130,7 +131,7 @@ def jitter_matrix(
 # %% ../../nbs/data/33b_transforms.ipynb #a41f6fe5
 def normalise(
     clip: Tensor, # (…, C, T, H, W) uint8, RGB or flow
-    spec, # has mean, std, channel_order and value_range (an InputSpec)
+    spec: InputSpec, # has mean, std, channel_order and value_range (an InputSpec)
     jitter: Sequence[float] | None = None, # brightness, contrast, saturation: see `jitter_matrix`
 ) -> Tensor: # float32, same shape, channels last in memory
     "Bytes to float32 around zero, in the order and range that the weights expect, recoloured on the way."
@@ -220,7 +221,7 @@ def _check(clip, spec):
                          f" got {tuple(clip.shape)} of {clip.dtype}")
 
 def eval_transform(
-    spec, # what the weights expect (an InputSpec)
+    spec: InputSpec, # what the weights expect (an InputSpec)
     views: Views = Views(), # which clips and crops
 ) -> Callable: # (…, C, clips · F, H, W) uint8 → float32, (…, V, C, F, size, size) or (…, C, F, size, size)
     "The fixed transform of testing."
@@ -255,7 +256,7 @@ def _transform(clip, rng, label, spec, augment, flip_map):
     return clips, torch.tensor(labels, device=clip.device)
 
 def train_transform(
-    spec, # what the weights expect (an InputSpec)
+    spec: InputSpec, # what the weights expect (an InputSpec)
     augment: Augment = Augment(), # what may be changed
     label_preserving: frozenset[str] = frozenset(), # flips that keep the classes, as the data set declares them
     name: str = 'this data set', # for the error message

@@ -12,7 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Sequence
+from typing import TYPE_CHECKING, Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def _checked_frames(frames, pix_fmt):
 
 def write_video(
     path: str | Path, # file to write: .mp4, .mov or .mkv; its folder must exist
-    frames, # (T, H, W, 3) uint8, numpy or torch, T ≥ 1; or an iterator of (H, W, 3), one by one
+    frames: 'np.ndarray | Tensor | Iterable', # (T, H, W, 3) uint8, numpy or torch, T ≥ 1; or an iterator of (H, W, 3), one by one
     fps: float = 25, # frames per second
     crf: int = 18, # quality: 0 lossless, 18 hardly visible loss, 51 worst
     qp: int | None = None, # constant quantiser instead of crf: with gop=1, a frame's bytes depend on that frame alone

@@ -11,11 +11,13 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Sequence
+from typing import TYPE_CHECKING, Sequence
 
 import numpy as np
 
 from .containers import matroska_torn, mp4_torn, why_closed
+
+if TYPE_CHECKING: from av.container import InputContainer
 
 # %% ../../nbs/data/31b_video_info.ipynb #3d167d9d
 class VideoError(ValueError):
@@ -62,7 +64,7 @@ _FORMATS = ('mov,matroska,avi,asf,flv,live_flv,mpeg,mpegts,mpegvideo,ogg,wtv,mxf
 
 def open_container(
     path: str | Path, # a video file
-): # of PyAV; raises VideoError if it does not open
+) -> 'InputContainer': # raises VideoError if it does not open
     "The container of a video file, open."
     import av
     path = Path(path)
@@ -125,7 +127,7 @@ def _notes(codec, pts, pixel):
 
 def scan_packets(
     path: str | Path, # a video file
-    container, # of it, just opened
+    container: 'InputContainer', # of it, just opened
 ) -> VideoInfo:
     "Walk over the packets: what is there, and what was promised."
     import av

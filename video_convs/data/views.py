@@ -16,6 +16,7 @@ from torchvision.transforms.v2 import functional as F
 
 from .sampling import clip_indices
 from ..guards import LIMITS, check_number
+from ..nets.spec import InputSpec
 
 # %% ../../nbs/data/33a_views.ipynb #8280fcb2
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
@@ -105,7 +106,7 @@ class Views:
 
     def indices(self,
         video: int | np.ndarray, # N, frames of the video, or the seconds at which they are shown
-        spec, # has frames and per_segment (an InputSpec)
+        spec: InputSpec, # has frames and per_segment (an InputSpec)
         rng: np.random.Generator | None = None, # draws the clips: in training, and where `random` says so
     ) -> np.ndarray: # (clips · F,) frame numbers, F = frames · per_segment, clip after clip
         "The frames to decode."
@@ -113,7 +114,7 @@ class Views:
         return clip_indices(video, spec, self.rule, self.clips, rng, self.micro, self.official).reshape(-1)
 
     def pick(self,
-        spec, # has frames and per_segment (an InputSpec)
+        spec: InputSpec, # has frames and per_segment (an InputSpec)
         rng: np.random.Generator | None = None, # see `indices`
     ) -> Callable: # for `read_frames`: the seconds at which the frames are shown → the frames to decode
         "A function that chooses by time."
@@ -124,7 +125,7 @@ class Views:
     def boxes(self,
         H: int, # height of a frame, after `resize`
         W: int, # width
-        spec, # has size and fit (an InputSpec)
+        spec: InputSpec, # has size and fit (an InputSpec)
     ) -> list[Box]: # one for each crop
         "What each crop looks at."
         if spec.fit == 'squash':
@@ -133,7 +134,7 @@ class Views:
         return crop_boxes(H, W, min(H, W) if self.resize is None else self.size or spec.size, self.crops)
 
     def check(self,
-        spec, # has size and fit (an InputSpec)
+        spec: InputSpec, # has size and fit (an InputSpec)
     ) -> None:
         "Refuse an unknown rule, and crops that no frame can hold, before anything is decoded."
         self.indices(np.zeros(1), spec, np.random.default_rng(0))
@@ -142,7 +143,7 @@ class Views:
 
     def cut(self,
         frames: Tensor, # (…, C, clips · F, H, W) uint8, as `indices` orders them
-        spec, # has size and fit (an InputSpec)
+        spec: InputSpec, # has size and fit (an InputSpec)
     ) -> Tensor: # (…, V, C, F, size, size) uint8, clip after clip; for one view (…, C, F, size, size)
         "The views, ready to be normalised."
         if self.resize is not None: frames = resize(frames, self.resize)

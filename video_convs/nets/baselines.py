@@ -8,6 +8,7 @@ __all__ = ['RESNETS', 'tsn', 'FramePool', 'c2d', 'tsm', 'r2plus1d', 'p3d', 'c3d'
 # %% ../../nbs/nets/26c_baselines.ipynb #c3a45ac1
 from torch import Tensor, nn
 
+from .backbones import Backbone
 from .registry import register
 from .surgery import insert_after, insert_before, match, replace
 from ..ops.temporal import C3D, P3D, R2Plus1D, ShiftedConv, TemporalConv, TemporalShift
@@ -16,7 +17,7 @@ from ..ops.temporal import C3D, P3D, R2Plus1D, ShiftedConv, TemporalConv, Tempor
 RESNETS = 'resnet18', 'resnet34', 'resnet50'
 
 @register('tiny', *RESNETS, 'resnet101', 'mobilenet_v2', 'vgg16', 'bninception', 'res2net50')
-def tsn(net, card):
+def tsn(net: nn.Module, card: Backbone) -> nn.Module:
     "The image network alone: scores per frame, averaged."
     return net
 
@@ -30,16 +31,16 @@ class FramePool(nn.MaxPool3d):
         return super().forward(x)
 
 @register('resnet50', 'resnet101')
-def c2d(net, card):
+def c2d(net: nn.Module, card: Backbone) -> nn.Module:
     "TSN that takes the maximum of each two frames after the first stage."
     return insert_after(net, 'layer1', lambda C: FramePool())
 
 # %% ../../nbs/nets/26c_baselines.ipynb #edf146e6
 @register('tiny', *RESNETS, 'resnet101', 'mobilenet_v2')
 def tsm(
-    net, card,
-    fold_div=8, # one part in fold_div of the channels moves each way
-):
+    net: nn.Module, card: Backbone,
+    fold_div: int = 8, # one part in fold_div of the channels moves each way
+) -> nn.Module:
     "A temporal shift before the first convolution of each residual block."
     first = net.get_submodule(match(net, card.block_input)[0])
     if getattr(first, 'kernel_size', None) == (1, 1):
@@ -49,10 +50,10 @@ def tsm(
 # %% ../../nbs/nets/26c_baselines.ipynb #6158f6d0
 @register('tiny', *RESNETS, 'mobilenet_v2')
 def r2plus1d(
-    net, card,
-    arrangement='depthwise', # or, with dense taps, 'sequential' or 'parallel'
-    kernel_size=3, # frames that an output frame reads, odd
-):
+    net: nn.Module, card: Backbone,
+    arrangement: str = 'depthwise', # or, with dense taps, 'sequential' or 'parallel'
+    kernel_size: int = 3, # frames that an output frame reads, odd
+) -> nn.Module:
     "Time beside space: 'depthwise' before the first 3×3 of each block, or dense, 'sequential' or 'parallel' to it."
     if arrangement == 'depthwise':
         return insert_before(net, card.conv3x3, lambda C: TemporalConv(C, kernel_size))
@@ -61,13 +62,13 @@ def r2plus1d(
 
 @register('tiny', 'resnet50')
 def p3d(
-    net, card,
-    variant='A', # 'A': time after space; 'B': side by side
-):
+    net: nn.Module, card: Backbone,
+    variant: str = 'A', # 'A': time after space; 'B': side by side
+) -> nn.Module:
     "1×3×3 and dense 3×1×1 in the place of the first 3×3: 'A' one after the other, 'B' side by side."
     return replace(net, card.conv3x3, lambda conv: P3D.from_conv2d(conv, variant=variant))
 
 @register('tiny', 'resnet50')
-def c3d(net, card):
+def c3d(net: nn.Module, card: Backbone) -> nn.Module:
     "3×3×3 in the place of the first 3×3 of each block."
     return replace(net, card.conv3x3, C3D.from_conv2d)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import channels_last, unfold
+from .backbones import Backbone
 from .baselines import tsm
 from .registry import register
 from .surgery import insert_before
@@ -20,11 +21,11 @@ from ..ops.hourglass import HgC
 # %% ../../nbs/nets/26e_h2cn.ipynb #fafb1bde
 @register('tiny', 'resnet18', 'resnet34', 'resnet50', 'mobilenet_v2')
 def hgc(
-    net, card,
-    kernel_size=3, # K: frames that an output frame reads, odd
-    slope=2, # p: a window grows by p pixels per frame of distance, even
-    aggregate='conv', # f: 'conv' learns the windows, 'avg' takes means
-):
+    net: nn.Module, card: Backbone,
+    kernel_size: int = 3, # K: frames that an output frame reads, odd
+    slope: int = 2, # p: a window grows by p pixels per frame of distance, even
+    aggregate: str = 'conv', # f: 'conv' learns the windows, 'avg' takes means
+) -> nn.Module:
     "Hourglass convolution before the first 3×3 of each residual block."
     return insert_before(net, card.conv3x3, lambda C: HgC(C, kernel_size, slope, aggregate))
 
@@ -56,13 +57,13 @@ class H2CNStem(nn.Module):
 
 @register('tiny', 'resnet18', 'resnet50')
 def h2cn(
-    net, card,
-    shift=True, # does it stand on TSM?
-    fmcb='hgc', # beside the stem: 'hgc', 'conv1d' (Table 3) or None
-    cmcb='hgc', # before each first 3×3: 'hgc', 'conv1d' (Table 3) or None
-    fmcb_slope=4, # p in FMCB (Table 1)
-    cmcb_slope=2, # p in CMCB (Table 2)
-):
+    net: nn.Module, card: Backbone,
+    shift: bool = True, # does it stand on TSM?
+    fmcb: str | None = 'hgc', # beside the stem: 'hgc', 'conv1d' (Table 3) or None
+    cmcb: str | None = 'hgc', # before each first 3×3: 'hgc', 'conv1d' (Table 3) or None
+    fmcb_slope: int = 4, # p in FMCB (Table 1)
+    cmcb_slope: int = 2, # p in CMCB (Table 2)
+) -> nn.Module:
     "TSM with CMCB before each first 3×3 of a block, and FMCB beside the stem."
     if cmcb: insert_before(net, card.conv3x3, lambda C: CMCB(C, slope=cmcb_slope, temporal=cmcb))
     if shift: tsm(net, card)

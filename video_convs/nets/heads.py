@@ -62,7 +62,7 @@ class Head(nn.Module):
             raise ValueError(f"{name} has layers for frames = {self.frames}, got T = {T}:"
                              f" sample {self.frames} frames, or build and train one with frames={T}")
 
-    def extra_repr(self): return f'{self.features} → {self.num_classes}'
+    def extra_repr(self) -> str: return f'{self.features} → {self.num_classes}'
 
 # %% ../../nbs/nets/24_heads.ipynb #d703018c
 class FrameHead(Head):
@@ -204,7 +204,7 @@ class TRNHead(Head):
         each = [R[1].weight.numel() + R[3].weight.numel() for R in self.relations]
         return T * self.fc.weight.numel() + each[0] + 3 * sum(each[1:])
 
-    def extra_repr(self): return f'{super().extra_repr()}, frames={self.frames}, scales={self.scales!r}'
+    def extra_repr(self) -> str: return f'{super().extra_repr()}, frames={self.frames}, scales={self.scales!r}'
 
 # %% ../../nbs/nets/24_heads.ipynb #e09d9163
 class GRUHead(Head):

@@ -6,6 +6,9 @@
 __all__ = ['hf_tsn']
 
 # %% ../../nbs/nets/26g_hf_net.ipynb #c5383c71
+from torch import nn
+
+from .backbones import Backbone
 from .heads import TRNHead
 from .registry import register
 from .surgery import insert_after, match
@@ -16,10 +19,10 @@ from ..ops.aggregation import HFModule
 @register('eco_lite', name='hf_eco_lite')
 @register('tiny', 'resnet18', 'resnet50', 'bninception')
 def hf_tsn(
-    net, card,
-    modules=None, # gates, counted from the end; None: after each place
-    conservative=True, # False: what leaves a frame and what enters it have gates of their own
-):
+    net: nn.Module, card: Backbone,
+    modules: int | None = None, # gates, counted from the end; None: after each place
+    conservative: bool = True, # False: what leaves a frame and what enters it have gates of their own
+) -> nn.Module:
     "History-future gates after the last `modules` blocks (of a ResNet: stages); None: after all."
     ends = match(net, card.block_output)
     if modules is not None and modules not in range(len(ends) + 1):

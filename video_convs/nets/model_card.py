@@ -126,7 +126,7 @@ def _time(folder):
 # %% ../../nbs/nets/45b_model_card.ipynb #5056c4e5
 def _limits(model, reports, rule):
     spec, T = model.input_spec, model.input_spec.frames
-    yield f"It knows {count_classes(model.num_classes)} classes and answers with one of them, whatever the video shows."
+    yield f"It knows {count_classes(model.num_classes)} classes and answers with one of them, even if the video shows none of them."
     where = 'in a window of 64 frames' if rule == 'dense' else 'spread evenly over the whole video'
     yield (f"It looks at {T} moments, {where}, at {spec.size}×{spec.size} pixels: what is shorter than 1/{T} of that,"
            " or smaller than a few of these pixels, it may not see.")

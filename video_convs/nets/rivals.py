@@ -6,6 +6,9 @@
 __all__ = ['gst', 'gst_large', 'tin', 'tam', 'tea', 'trn', 'gru', 'eco_lite']
 
 # %% ../../nbs/nets/26d_rivals.ipynb #4f4379e9
+from torch import nn
+
+from .backbones import Backbone
 from .heads import GRUHead, TRNHead
 from .registry import register
 from .surgery import insert_before, replace
@@ -14,60 +17,60 @@ from ..ops.rivals import GSTConv, MotionExcitation, MultipleTemporalAggregation,
 # %% ../../nbs/nets/26d_rivals.ipynb #24621e56
 @register('tiny', 'resnet50')
 def gst(
-    net, card,
-    alpha=4, # one part in α of the outputs is spatio-temporal
-    beta=2, # each convolution reads one part in β of the inputs
-):
+    net: nn.Module, card: Backbone,
+    alpha: int = 4, # one part in α of the outputs is spatio-temporal
+    beta: int = 2, # each convolution reads one part in β of the inputs
+) -> nn.Module:
     "1/α of the outputs of the first 3×3 of each block become 3×3×3; each of the two reads 1/β of the inputs."
     return replace(net, card.conv3x3, lambda conv: GSTConv.from_conv2d(conv, alpha, beta))
 
 @register('tiny', 'resnet50')
 def gst_large(
-    net, card,
-    alpha=4, # one part in α of the outputs is spatio-temporal
-):
+    net: nn.Module, card: Backbone,
+    alpha: int = 4, # one part in α of the outputs is spatio-temporal
+) -> nn.Module:
     "GST in which both convolutions read all inputs."
     return gst(net, card, alpha, beta=1)
 
 @register('resnet50')
 def tin(
-    net, card,
-    frames, # T
-    shift_div=4, # one part in shift_div of the channels moves
-):
+    net: nn.Module, card: Backbone,
+    frames: int, # T
+    shift_div: int = 4, # one part in shift_div of the channels moves
+) -> nn.Module:
     "Temporal interlacing before the first convolution of each block."
     return insert_before(net, card.block_input, lambda C: TIN(C, frames, shift_div))
 
 @register('tiny', 'resnet50')
 def tam(
-    net, card,
-    frames, # T
-    kernel_size=3, # frames that an output frame reads, odd
-):
+    net: nn.Module, card: Backbone,
+    frames: int, # T
+    kernel_size: int = 3, # frames that an output frame reads, odd
+) -> nn.Module:
     "A temporal adaptive module before the first 3×3 of each block."
     return insert_before(net, card.conv3x3, lambda C: TAM(C, frames, kernel_size))
 
 @register('res2net50')
 def tea(
-    net, card,
-    reduction=16, # the difference is taken in C / r channels
-):
+    net: nn.Module, card: Backbone,
+    reduction: int = 16, # the difference is taken in C / r channels
+) -> nn.Module:
     "Motion excitation before, temporal convolutions between the scales of each Res2Net block."
     replace(net, 'layer?.*.scales', MultipleTemporalAggregation.from_split)
     return insert_before(net, 'layer?.*.scales', lambda C: MotionExcitation(C, reduction))
 
 # %% ../../nbs/nets/26d_rivals.ipynb #1677b188
 @register('bninception', 'resnet50', head=TRNHead)
-def trn(net, card):
+def trn(net: nn.Module, card: Backbone) -> nn.Module:
     "A temporal relation network on the features of the frames."
     return net
 
 @register('bninception', head=GRUHead)
-def gru(net, card):
+def gru(net: nn.Module, card: Backbone) -> nn.Module:
     "A recurrent unit that reads the features of the frames."
     return net
 
 @register('eco_lite', name='eco_lite')
-def eco_lite(net, card):
+def eco_lite(net: nn.Module, card: Backbone) -> nn.Module:
     "The first half of BNInception on frames, then a 3D network on the clip."
     return net

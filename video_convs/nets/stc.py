@@ -6,6 +6,9 @@
 __all__ = ['stc', 'stc_light', 'stc_equal']
 
 # %% ../../nbs/nets/26h_stc.ipynb #748a855f
+from torch import nn
+
+from .backbones import Backbone
 from .registry import register
 from .surgery import replace
 from ..ops.collaborative import STCConv
@@ -13,31 +16,31 @@ from ..ops.collaborative import STCConv
 # %% ../../nbs/nets/26h_stc.ipynb #4f14674e
 @register('tiny', 'resnet50')
 def stc(
-    net, card,
-    alpha=3/4, # α: share of the channels that S_T has
-    shift=True, # temporal shift in S_T
-    tr=True, # temporal refinement in S_T
-    sr=True, # spatial refinement in T_S
-    reduction=None, # r: width of the refinements is one part in r; None: full
-    equal=False, # both blocks read half of the channels
-):
+    net: nn.Module, card: Backbone,
+    alpha: float = 3/4, # α: share of the channels that S_T has
+    shift: bool = True, # temporal shift in S_T
+    tr: bool = True, # temporal refinement in S_T
+    sr: bool = True, # spatial refinement in T_S
+    reduction: int | None = None, # r: width of the refinements is one part in r; None: full
+    equal: bool = False, # both blocks read half of the channels
+) -> nn.Module:
     "Collaborative S_T and T_S in the place of the first 3×3 of each block."
     options = dict(alpha=alpha, reduction=reduction, shift=shift, temporal_refinement=tr, spatial_refinement=sr, equal=equal)
     return replace(net, card.conv3x3, lambda conv: STCConv.from_conv2d(conv, **options))
 
 @register('tiny', 'resnet50')
 def stc_light(
-    net, card,
-    alpha=3/4, # α: share of the channels that S_T has
-    reduction=4, # r: width of the refinements is one part in r
-):
+    net: nn.Module, card: Backbone,
+    alpha: float = 3/4, # α: share of the channels that S_T has
+    reduction: int = 4, # r: width of the refinements is one part in r
+) -> nn.Module:
     "STC with refinements in 1/r of the channels."
     return stc(net, card, alpha, reduction=reduction)
 
 @register('tiny', 'resnet50')
 def stc_equal(
-    net, card,
-    alpha=3/4, # α: share of the outputs that S_T has
-):
+    net: nn.Module, card: Backbone,
+    alpha: float = 3/4, # α: share of the outputs that S_T has
+) -> nn.Module:
     "STC whose two blocks read half of the channels each."
     return stc(net, card, alpha, equal=True)

@@ -8,6 +8,9 @@ __all__ = ['sth']
 # %% ../../nbs/nets/26f_sth.ipynb #2c22c449
 from itertools import cycle
 
+from torch import nn
+
+from .backbones import Backbone
 from .registry import register
 from .surgery import replace
 from ..ops.hybrid import STHConv
@@ -15,12 +18,12 @@ from ..ops.hybrid import STHConv
 # %% ../../nbs/nets/26f_sth.ipynb #92509b47
 @register('tiny', 'resnet18', 'resnet50', 'mobilenet_v2', 'vgg16')
 def sth(
-    net, card,
-    p=1/4, # share of temporal kernels; p · channels must be whole
-    arrangement='hybrid', # or 'merge'
-    attention=None, # or 'softmax', 'sigmoid': weigh time against space (Eq. 3)
-    dilated=False, # reach 1, 2, 3, 1, … from block to block
-):
+    net: nn.Module, card: Backbone,
+    p: float = 1/4, # share of temporal kernels; p · channels must be whole
+    arrangement: str = 'hybrid', # or 'merge'
+    attention: str | None = None, # or 'softmax', 'sigmoid': weigh time against space (Eq. 3)
+    dilated: bool = False, # reach 1, 2, 3, 1, … from block to block
+) -> nn.Module:
     "Hybrid 3×1×1 and 1×3×3 kernels in the place of the first 3×3 of each block; of each but the first in VGG."
     reach = cycle((1, 2, 3)) if dilated else cycle((None,))
     return replace(net, card.conv3x3, lambda conv: STHConv.from_conv2d(conv, p, arrangement, attention, next(reach)))

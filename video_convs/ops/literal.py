@@ -187,7 +187,7 @@ def literal_sth(
     rows = [row(m) for m in range(C_o)]
     O_T, O_S = torch.zeros(2, B, C_o, T, -(-H // s), -(-W // s), dtype=torch.float64)
     for at in product(*map(range, O_T.shape)):
-        (b, m, t, h, w), (in_time, in_space) = (*at[:3], s * at[3], s * at[4]), rows[at[1]]
+        (b, _, t, h, w), (in_time, in_space) = (*at[:3], s * at[3], s * at[4]), rows[at[1]]
         O_T[at] = sum(k[i + 1] * voxel(b, c, t + d*i, h, w) for c, k in in_time for i in near)
         O_S[at] = sum(k[3*i + j + 4] * voxel(b, c, t, h + d*i, w + d*j) for c, k in in_space for i in near for j in near)
     return O_T, O_S

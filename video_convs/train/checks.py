@@ -57,8 +57,8 @@ def _check_classes(model, data):
                              " are secret: learn from another split")
 
 def first_difference(
-    have, # a value that came out of JSON
-    want, # another one
+    have: object, # a value that came out of JSON
+    want: object, # another one
 ) -> str: # 'lr is 0.1, not 0.2'
     "In what two values that came out of JSON differ first."
     if isinstance(have, dict) and isinstance(want, dict):

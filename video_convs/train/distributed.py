@@ -7,7 +7,7 @@ __all__ = ['processes', 'grouped', 'world', 'rank', 'gathered', 'gathered_dict',
 
 # %% ../../nbs/train/41a_distributed.ipynb #82cbe8fb
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -15,7 +15,7 @@ import torch.distributed as dist
 
 # %% ../../nbs/train/41a_distributed.ipynb #0528bf8d
 @contextmanager
-def processes():
+def processes() -> Iterator[None]:
     "Join the processes that torchrun has started, as long as the block lasts; alone, do nothing."
     alone = int(os.environ.get('WORLD_SIZE', 1)) == 1 and not dist.is_torchelastic_launched()
     if alone or dist.is_initialized():

@@ -8,15 +8,18 @@ __all__ = ['plot_runs', 'live_plot', 'plot_confusion']
 # %% ../../nbs/train/42d_plots.ipynb #ac03031e
 from collections.abc import Sequence
 from textwrap import fill
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .evaluation import LARGEST_CONFUSION
 
+if TYPE_CHECKING: from matplotlib.figure import Figure
+
 # %% ../../nbs/train/42d_plots.ipynb #06e7df8e
 def plot_runs(
     logs: dict[str, list[dict]], # name → log
-): # → matplotlib Figure
+) -> 'Figure':
     "Loss and accuracy by epoch, all runs in the same axes; dashes are the test videos, if any."
     import matplotlib.pyplot as plt
     for name, log in logs.items():
@@ -68,7 +71,7 @@ def _inches(texts: Sequence[str], points: float) -> float:
 
 def plot_confusion(
     reports: dict[str, dict], # title → report of `evaluate`
-): # → matplotlib Figure
+) -> 'Figure':
     "Confusion matrices side by side, in per cent of the true class."
     import matplotlib.pyplot as plt
     most = max(len(r['classes']) for r in reports.values())

@@ -17,7 +17,7 @@ import subprocess
 import threading
 import time
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -111,7 +111,7 @@ def about_code() -> dict: # versions, commit
 @contextmanager
 def writing(
     folder: Path, # of a run
-):
+) -> Iterator[None]:
     "Turn an error that comes up while a file is written into one sentence."
     try:
         yield
@@ -153,7 +153,7 @@ def _holder(page):
 @contextmanager
 def locked(
     out: Path, # of a run; it is made
-):
+) -> Iterator[None]:
     "Hold a run's folder as long as the block lasts; a `ValueError` if another run holds it."
     key, me = os.path.abspath(out), threading.get_ident()
     if _HELD.get(key) == me:  # by a block around this one

@@ -26,6 +26,7 @@ from ..data.views import Views
 from ..guards import check_number, check_path
 from ..hub import checkpoint_folder
 from ..checkpoint import checkpoint_around
+from ..nets.spec import InputSpec
 from ..weights.convert import from_official
 from ..weights.create import pretrained_model
 from ..nets.video_net import VideoNet
@@ -42,7 +43,7 @@ from ..utils import write_atomic
 # %% ../../nbs/train/43_scale_out.ipynb #1530cc7d
 def shared_test(
     unseen: VideoDataset, # its videos are shared among the processes
-    spec, # what the network expects (an InputSpec)
+    spec: InputSpec, # what the network expects (an InputSpec)
     views: Views = Views(), # of each video
     **kw, # cache; workers and allow_missing of `evaluate`
 ) -> Callable[[VideoNet], dict]: # network → {'top1': …}; for several tasks also top1_<task>
@@ -68,7 +69,7 @@ def shared_test(
 def start_model(
     name: str | None, # of the network; None: that of the checkpoint
     classes: Sequence[str] | dict[str, Sequence[str]], # of the data, or task → names
-    pretrained: str | os.PathLike | None = None, # see the table above
+    pretrained: str | os.PathLike | None = None, # None, 'imagenet', a file, a folder or a name
     dropout: float = .5,
     input_spec: dict = {}, # what shall differ: frames, size, fit …
     **variant, # of the network
@@ -213,7 +214,7 @@ class TrainConfig:
 # %% ../../nbs/train/43_scale_out.ipynb #1e2f7b7b
 def run_training(
     config: TrainConfig | str | Path, # or its `data`, and its other fields as arguments
-    *fields, # of a TrainConfig, where `config` is none
+    *fields: object, # of a TrainConfig, where `config` is none
     progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
     on_epoch: Callable[[list[dict]], None] | None = None, # given the log; None: prints a line
     extra: dict = {}, # stored with checkpoints: the command …

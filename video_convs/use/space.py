@@ -37,7 +37,7 @@ def classify(video):
 with gr.Blocks(title={repo_id!r}) as demo:
     gr.Markdown("""# {name}
 A video classifier of [{repo_id}](https://huggingface.co/{repo_id}), made with [video_convs](https://github.com/video-convs/video_convs).
-It answers with one of {n} classes, whatever the video shows.""")
+It answers with one of {n} classes, even if the video shows none of them.""")
     with gr.Row():
         video = gr.Video(label="A clip", sources=["upload", "webcam"])
         answer = gr.Label(label="Most probable classes", num_top_classes=5)

@@ -53,7 +53,7 @@ class Pretrained:
         "Behind the name of the network, as in timm: 'mmaction2_sthv2_8f'."
         return tag_of(self.weights)
 
-    def __str__(self):
+    def __str__(self) -> str:
         known = f'{self.model:14} {self.weights:32} {self.top1:5.2f}'
         return known if self.converted == 'yes' else f'{self.config}: {self.why_not}'
 
