@@ -746,3 +746,7 @@ def test_methods(hub, api, name, tmp_path):
     assert read_config(tmp_path/'x')['seed'] == 1 and bits(VideoNet.from_pretrained(tmp_path/'x')) == bits(make())
     make().push_to_hub(name, api=api)
     assert bits(VideoNet.from_pretrained(name, api=api)) == bits(make())
+
+@pytest.mark.parametrize('folder', sorted(page.parent for page in OURS.glob('*/config.json')), ids=lambda f: f.name)
+def test_our_cards_are_what_the_template_gives(folder):
+    assert card(folder, f'video-convs/{folder.name}') == (folder/'README.md').read_text(encoding='utf-8')

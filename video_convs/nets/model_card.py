@@ -20,7 +20,7 @@ from ..guards import read_lines
 from ..hub import read_report, without_folders
 from .complexity import complexity, human
 from .registry import variants
-from ..utils import packaged_table
+from ..utils import packaged_table, project_file
 
 # %% ../../nbs/nets/45b_model_card.ipynb #2553b58e
 _PAPERS = { # first word of a network's name → BibTeX key, title, authors, where, year
@@ -149,70 +149,6 @@ def _metadata(model, data, reports, name):
                          tags=['video-classification', 'action-recognition', model.name], metrics=['accuracy'],
                          model_name=name, eval_results=results or None)
 
-# %% ../../nbs/nets/45b_model_card.ipynb #e84e41cf
-_CARD = """
-# {name}
-
-`{network}` with the variants {variant}: a network that classifies a video by {T} of its frames.
-It has {params} parameters and takes {macs} multiply-adds per clip. The operator is from *{title}* ({where} {year}).
-
-## Use it
-
-~~~python
-# pip install git+https://github.com/video-convs/video_convs
-from video_convs import VideoNet, predict
-{use}
-~~~
-
-The network itself: `model = VideoNet.from_pretrained('{repo_id}')`.
-It takes clips (batch, {shape}) and gives one score per class.
-The weights are safetensors and `config.json` names a network of the package: no code from this page is run.
-
-## What it expects, what it answers
-
-{spec}
-
-{classes}
-
-## Data and their terms
-
-Learned from **{data}**. {terms}
-
-## Recipe
-
-{recipe}
-
-## Results
-
-{results}
-
-## Limits
-
-{limits}
-
-## Hardware and hours
-
-{recorded}
-
-{time}
-
-## Citation
-
-~~~bibtex
-@misc{{{key},
-  title = {{{title}}},
-  author = {{{authors}}},
-  howpublished = {{{where}}},
-  year = {{{year}}}
-}}
-@software{{video_convs,
-  title = {{video_convs: efficient video convolutions, derived, proven and trained}},
-  author = {{The video_convs authors}},
-  url = {{https://github.com/video-convs/video_convs}}
-}}
-~~~
-"""
-
 # %% ../../nbs/nets/45b_model_card.ipynb #6655b313
 def class_names(
     model: nn.Module, # a `VideoNet`
@@ -262,7 +198,8 @@ def model_card(
     origin, recorded = ({key: config[key] for key in keys if key in config}
                         for keys in (('paper', 'start'), ('hardware', 'versions', 'commit', 'command')))
     key, title, authors, where, year = _PAPERS.get(model.name.split('_')[0], _PAPERS['tsn'])
-    text = _CARD.format(
+    card = ModelCard.from_template(
+        _metadata(model, data, reports, name), template_str=project_file('data/model_card.md').read_text('utf-8'),
         name=name, repo_id=repo_id, use=(_USE if '' in classes else _USE_TASKS).format(repo_id=repo_id),
         network=model.name, variant=json.dumps(model.variant), T=spec.frames,
         params=human(cost.params), macs=human(cost.macs), shape=', '.join(map(str, shape)), data=data, terms=_terms(data),
@@ -274,4 +211,4 @@ def model_card(
         recorded=markdown_table(['recorded', 'value'], pairs(recorded), 'Hardware: not recorded.'),
         classes='\n\n'.join(_list_classes(*item) for item in classes.items()),
         key=key, title=title, authors=authors, where=where, year=year)
-    return str(ModelCard(f"---\n{_metadata(model, data, reports, name).to_yaml()}\n---\n{text}"))
+    return str(card)
