@@ -193,3 +193,11 @@ def test_the_reference_has_every_public_name():
     text = site_pages.reference(exported)
     for _, module in exported:
         for name in module.__all__: assert f'(ref-{name.lower()})=\n' in text, f'{module.__name__}.{name}'
+
+def test_the_navigation_lists_every_page_once():
+    text = site_pages.contents(notebooks.reading_order())
+    captions = re.findall(r':caption: (.*)', text)
+    listed = [line for line in text.splitlines() if line and line[0] not in '`:']
+    pages = [notebooks.page(p) for p in notebooks.reading_order()]
+    assert len(set(captions)) == len(captions)
+    assert sorted(listed) == sorted({*pages, 'reference'} - {'index'})

@@ -20,3 +20,10 @@ def reading_order():
 def page(path):
     "The page a notebook becomes on the site: its path without the number, `ops/11_hourglass` → `ops/hourglass`."
     return re.sub(r'(^|/)\d+[a-zA-Z]?_', r'\1', path.relative_to(nbs).with_suffix('').as_posix())
+
+AT_THE_TOP = {19: 'weights', 27: 'weights', 45: 'use', 50: 'use', 71: 'cli'}  # pages of modules that stand in no room
+
+def room(path):
+    "The room under which a page is listed."
+    folder = path.parent.relative_to(nbs).as_posix().strip('.')
+    return folder or AT_THE_TOP.get(number(path), '')

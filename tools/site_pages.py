@@ -4,13 +4,12 @@ import re, shutil, subprocess, sys, time
 from importlib import import_module
 from importlib.metadata import files
 from inspect import getdoc
-from itertools import groupby
 from urllib.parse import unquote, urlsplit
 import nbformat
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_markdown_cell
 from nbdev.showdoc import BasicMarkdownRenderer, show_doc
-from notebooks import nbs, page, reading_order, root, rooms
+from notebooks import nbs, page, reading_order, room, root, rooms
 
 built = root/'docs/_build'
 source, html = built/'source', built/'html'
@@ -76,10 +75,8 @@ def links(text, names=()):
 def contents(paths):
     "The navigation: one list of pages per room, in reading order, and the reference at the end."
     pages = [p for p in paths if page(p) != 'index']
-    tocs = []
-    for room, group in groupby(pages, key=lambda p: p.parent.relative_to(nbs).as_posix().strip('.')):
-        caption = rooms.get(room, room) if room or not tocs else 'In use'
-        tocs.append((caption, [page(p) for p in group]))
+    tocs = [(caption, [page(p) for p in pages if room(p) == name]) for name, caption in rooms.items()]
+    tocs = [(caption, names) for caption, names in tocs if names]
     tocs.append(('Look up', ['reference']))
     return '\n\n'.join('\n'.join(['```{toctree}', ':hidden:', f':caption: {caption}', '', *names, '```'])
                        for caption, names in tocs)
