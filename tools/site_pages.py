@@ -9,7 +9,7 @@ import nbformat
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_markdown_cell
 from nbdev.showdoc import BasicMarkdownRenderer, show_doc
-from notebooks import nbs, page, reading_order, room, root, rooms
+from notebooks import page, reading_order, room, root, rooms
 
 built = root/'docs/_build'
 source, html = built/'source', built/'html'
