@@ -62,6 +62,11 @@ def test_maps_and_checkpoints(name, tmp_path):
         assert torch.equal(load(save(net, tmp_path))(clip), net(clip))
 
 
+def test_a_tag_of_timm_stays_with_its_name():
+    net = create_model('tsm_timm:convnext_atto.d2_in1k', num_classes=2)
+    assert net.name == 'tsm_timm:convnext_atto.d2_in1k' and len(timm_card('convnext_atto.d2_in1k').conv3x3) == 12
+
+
 def test_what_is_refused():
     for name, message in [('hgc_timm:convnext_ato', 'near matches: convnext_atto'), ('hgc_timm:levit_128s', 'no operator has a place'),
                           ('hgcc_timm:convnext_atto', "no network begins with 'hgcc'; near matches: hgc"),

@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 import video_convs
 from ..data.dataset import VideoDataset
 from ..data.paths import name_hash
-from ..guards import read_json
+from ..guards import read_lines
 from ..checkpoint import read_config, save
 from ..nets.spec import InputSpec
 from ..nets.video_net import VideoNet
@@ -243,14 +243,7 @@ def read_log(
     "The log of a run."
     file = Path(folder)/'log.jsonl' if Path(folder).is_dir() else Path(folder)
     if not file.is_file(): raise ValueError(f"{folder} is no run: there is no {file.name}")
-    lines, entries = file.read_text().splitlines(), []
-    for n, line in enumerate(lines, 1):
-        try:
-            entries.append(read_json(line))
-        except ValueError:
-            if n == len(lines): continue
-            raise ValueError(f"{file}, line {n}: is no JSON: the file is damaged") from None
-    return entries
+    return read_lines(file)
 
 def skipped_videos(
     log: list[dict], # as `train` returns it

@@ -112,7 +112,7 @@ def _array(video):
 def predict_many(
     videos: Sequence[str | Path], # video files
     checkpoint: str | Path | VideoNet | Classifier, # folder of a checkpoint, 'user/name' on the Hub, or a network
-    topk: int = 5, # how many classes
+    topk: int = 5, # how many classes; a `Classifier` keeps its own
     progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
     **options, # views, average, timeout, batch_size: see `Classifier`
 ) -> tuple[dict[str, Answer | dict[str, Answer]], dict[str, str]]: # path → answer, as of `predict`; path → why there is none
@@ -132,7 +132,7 @@ def predict_many(
 def predict(
     video: str | Path, # a video file
     checkpoint: str | Path | VideoNet | Classifier, # folder of a checkpoint, 'user/name' on the Hub, or a network
-    topk: int = 5, # how many classes
+    topk: int = 5, # how many classes; a `Classifier` keeps its own
     **options, # views, average, timeout: see `Classifier`
 ) -> Answer | dict[str, Answer]: # (class, probability), most probable first; for several tasks: task → list
     "Classify a video file."

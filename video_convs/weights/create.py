@@ -79,7 +79,8 @@ def create_model(
     "A video network by name, with random weights or with trained ones."
     if features_only: return FeatureMaps(create_model(name, pretrained, num_classes or 0, in_chans, **options), out_indices)
     if out_indices is not None: raise ValueError("out_indices chooses maps: it needs features_only=True")
-    name, _, tag = name.partition('.') if isinstance(name, str) else (name, '', '')
+    tag = ''
+    if isinstance(name, str) and ':' not in name: name, _, tag = name.partition('.')  # timm's tags are timm's
     find_model(name)
     source = _source(name, tag, pretrained)
     if in_chans is not None: options['input_spec'] = _fields(options.get('input_spec')) | {'in_chans': in_chans}
