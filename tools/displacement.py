@@ -1,0 +1,146 @@
+"""Train the networks of nbs/results/64_displacement.ipynb: `.venv/bin/python tools/displacement.py [tune|grid|control …] [--share K/N]`.
+
+One operator in one place (video_convs.nets.single_operator) on a square that drifts over a torus (video_convs.data.drift).
+Each run is one line of data/results/displacement.jsonl; runs that are in the file already are not repeated, and `--share 1/2`
+and `--share 2/2` divide the work between two processes.
+
+Predictions, written before the first run. d is the displacement, s the side of the square, L the number of convolutions behind.
+1. From `reach` pixels on, accuracy is that of guessing (25 %), after any training: no term of the scores knows the direction.
+2. Below the reach every operator gets above 95 %, but for the last one or two pixels, where what meets is faint.
+3. So the hourglass is ahead of the plain temporal convolution (by more than 10 points) only where d comes close to
+   s + 2 (1 + L): for s = 3 from d = 4 on at L = 0 and from d = 6 on at L = 1. At L ≥ 2 and for s = 8 nothing up to d = 8 tells them apart.
+4. Slopes with holes (conv, p ≥ 6) need more steps than p = 2 at d ≤ 2. With time to train they lose less than 5 points there.
+5. The mean (avg) is behind the convolution of the same slope near the reach, since it can weigh no side of its window.
+6. The shift reaches as far as the temporal convolution and needs more steps, since only a quarter of its channels move.
+7. The number of steps needed grows with d and falls with L, in every operator."""
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from video_convs.data.drift import Drift, drift_clips
+from video_convs.nets.single_operator import SINGLE_OPERATORS, SingleOperatorNet, reach
+from video_convs.progress import progress_bar
+
+root = Path(__file__).resolve().parent.parent
+results = root/'data/results/displacement.jsonl'
+displacements, sides, afters = (.5, 1., 2., 3., 4., 6., 8.), (3, 8), (0, 1, 2, 4, 8)
+multiples = 1., 3., 10.  # of the learning rate, for the operator
+batch, lr = 16, 1e-2
+window, patience, most, last = 50, 600, 3000, 50  # steps
+tuned_on = (4., 3, 1), (2., 3, 0)  # (d, s, L)
+
+def visible(operator, d, side, after):
+    "Can training help?"
+    return d < reach(operator, side, after)
+
+def learn(net, config, generator, multiple):
+    "Train until nothing more is gained: (what ended it, [(loss, accuracy) of each window])."
+    taps = list(net.op.parameters())
+    others = [p for name, p in net.named_parameters() if not name.startswith('op.')]
+    groups = [dict(params=others, lr=lr)] + [dict(params=taps, lr=lr * multiple)] * bool(taps)
+    optimizer = torch.optim.Adam(groups)
+    rates = [group['lr'] for group in optimizer.param_groups]
+    windows, best, since, left, ended = [], float('inf'), 0, None, 'limit'
+    sums = torch.zeros(2)
+    for step in range(1, most + last + 1):
+        labels = torch.randint(config.directions, (batch,), generator=generator)
+        scores = net(drift_clips(config, labels, generator))
+        loss = F.cross_entropy(scores, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        sums += torch.stack([loss.detach(), (scores.argmax(1) == labels).float().mean()])
+        if left is not None:  # the rate falls to zero
+            left -= 1
+            for group, rate in zip(optimizer.param_groups, rates):
+                group['lr'] = rate * left / last
+        if step % window == 0:
+            windows.append([round(v, 4) for v in (sums / window).tolist()])
+            sums.zero_()
+            if left is None:
+                mean, accuracy = windows[-1]
+                since = 0 if mean < .98 * best else since + window
+                best = min(best, mean)
+                if accuracy >= .995:
+                    ended, left = 'learned', last
+                elif since >= patience:
+                    ended, left = 'plateau', last
+                elif step >= most:
+                    left = last
+        if left == 0:
+            return ended, windows
+
+@torch.no_grad()
+def accuracy(net, config, generator, clips=1024):
+    "Share of fresh clips whose direction is named, by BatchNorm's running statistics."
+    net.eval()
+    labels = torch.arange(clips) % config.directions
+    parts = [net(drift_clips(config, part, generator)).argmax(1) == part for part in labels.split(128)]
+    return torch.cat(parts).float().mean().item()
+
+def run(job):
+    "One training, one line."
+    torch.manual_seed(job['seed'])
+    start = time.time()
+    config = Drift(job['d'], side=job['side'])
+    net = SingleOperatorNet(job['operator'], job['after'])
+    generator = torch.Generator().manual_seed(1000 + job['seed'])
+    ended, windows = learn(net, config, generator, job['multiple'])
+    line = job | dict(accuracy=round(accuracy(net, config, generator), 4), ended=ended, windows=windows,
+                      seconds=round(time.time() - start, 1), torch=torch.__version__, python=platform.python_version())
+    with open(results, 'a') as f:
+        f.write(json.dumps(line) + '\n')
+
+def lines():
+    "What is in the file."
+    return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+
+def best_multiple(operator, done):
+    "The multiple with the highest mean accuracy in tuning; of equal ones that with the fewest steps."
+    def merit(multiple):
+        found = [r for r in done if (r['part'], r['operator'], r['multiple']) == ('tune', operator, multiple)]
+        return (round(sum(r['accuracy'] for r in found) / len(found), 2), -sum(len(r['windows']) for r in found))
+    return max(multiples, key=merit) if has_weights(operator) else 1.
+
+def has_weights(operator):
+    "Is there anything that a learning rate of its own could be chosen for?"
+    return any(True for _ in SINGLE_OPERATORS[operator].make(16).parameters())
+
+def tune():
+    "The jobs of tuning, on a seed of their own."
+    return [dict(part='tune', operator=o, d=d, side=s, after=L, seed=100, multiple=m)
+            for d, s, L in tuned_on for o in SINGLE_OPERATORS
+            if has_weights(o) for m in multiples]
+
+def grid(seeds=3):
+    "The jobs of the grid, what decides most first; where training cannot help there is none."
+    done = lines()
+    chosen = {o: best_multiple(o, done) for o in SINGLE_OPERATORS}
+    return [dict(part='grid', operator=o, d=d, side=s, after=L, seed=seed, multiple=chosen[o])
+            for s in sides for L in sorted(afters, key=lambda L: (L > 2, abs(L - 1))) for seed in range(seeds)
+            for d in sorted(displacements, reverse=True) for o in SINGLE_OPERATORS if visible(o, d, s, L)]
+
+def control():
+    "Training where the theorem says that it cannot help."
+    names = 'none', 'conv1d', 'shift', 'hgc_conv2', 'hgc_conv8'
+    return [dict(part='control', operator=o, d=max(float(reach(o, 3, 0)), 2.), side=3, after=0, seed=seed, multiple=3.)
+            for o in names for seed in range(2)]
+
+if __name__ == '__main__':
+    torch.set_num_threads(1)
+    names = sys.argv[1:]
+    share = (1, 1)
+    if '--share' in names:
+        at = names.index('--share')
+        share = tuple(map(int, names[at + 1].split('/')))
+        del names[at:at + 2]
+    keys = 'part', 'operator', 'd', 'side', 'after', 'seed', 'multiple'
+    for part in names or ('tune', 'control', 'grid'):
+        jobs = {'tune': tune, 'grid': grid, 'control': control}[part]()[share[0] - 1::share[1]]
+        done = {tuple(r[k] for k in keys) for r in lines()}
+        for job in progress_bar([j for j in jobs if tuple(j[k] for k in keys) not in done], desc=part):
+            run(job)
