@@ -1,0 +1,71 @@
+"The instrument of the displacement study: clips, network and the formula for what can be seen."
+import pytest
+import torch
+
+from video_convs.data.drift import Drift, coverage, drift_clips
+from video_convs.nets.single_operator import SINGLE_OPERATORS, SingleOperatorNet, reach
+from video_convs.testing import randomised
+
+
+def clip(config, labels, seed=0):
+    return drift_clips(config, torch.tensor(labels), torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize('directions', [2, 4, 8])
+def test_the_square_moves_its_displacement_towards_its_label(directions):
+    config = Drift(4., side=5, directions=directions, noise=0.)
+    for label in range(directions):
+        frames = clip(config, [label])[0, 0]
+        angle = torch.tensor(2 * torch.pi * label / directions)
+        ring = torch.exp(2j * torch.pi * torch.arange(32) / 32)
+        for axis, expected in (1, angle.cos()), (0, angle.sin()):
+            centre = (frames.sum(1 if axis else 2) * ring).sum(1).angle()  # of mass, on the ring
+            moved = (centre.diff() + torch.pi) % (2 * torch.pi) - torch.pi
+            assert torch.allclose(moved * 32 / (2 * torch.pi), 4 * expected.expand(3), atol=.05)
+
+
+def test_columns_cover_their_width_everywhere_on_the_ring():
+    start = torch.linspace(-20, 50, 141)
+    assert torch.allclose(coverage(start, 3, 16).sum(2), torch.ones(141, 3), atol=1e-4)
+
+
+def test_same_seed_same_clips_and_noise_is_new_in_each_frame():
+    config = Drift(2., texture=.4, ground=.2)
+    assert torch.equal(clip(config, [0, 1], 5), clip(config, [0, 1], 5))
+    ground = Drift(0., ground=.2, noise=0.)
+    still, noisy = clip(ground, [0])[0, 0], clip(Drift(0.), [0])[0, 0]
+    assert torch.equal(still[0], still[3])
+    assert not torch.equal(noisy[0], noisy[3])
+
+
+@pytest.mark.parametrize('wrong, named', [
+    (dict(side=32), 'side=32'), (dict(frames=0), 'frames=0'), (dict(directions=3), 'directions=3'),
+    (dict(displacement=float('nan')), 'displacement=nan'), (dict(noise=-1.), 'noise=-1')])
+def test_knobs_that_make_no_sense_are_named(wrong, named):
+    with pytest.raises(ValueError, match=named):
+        Drift(**wrong)
+
+
+def test_an_unknown_operator_names_what_is_near():
+    with pytest.raises(ValueError, match='hgc_conv2'):
+        SingleOperatorNet('hgc_conv3')
+
+
+@pytest.mark.parametrize('operator', SINGLE_OPERATORS)
+def test_the_network_knows_no_place(operator):
+    net = randomised(SingleOperatorNet(operator).double())
+    x = torch.randn(1, 1, 4, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.allclose(net(x), net(x.roll((3, 7), (3, 4))), rtol=1e-10)
+
+
+@pytest.mark.parametrize('operator', SINGLE_OPERATORS)
+def test_the_directions_are_told_apart_below_the_reach_only(operator):
+    net = randomised(SingleOperatorNet(operator, after=2).double())
+    limit = reach(operator, 3, 2)
+    for d in limit - 2, limit:
+        config = Drift(float(max(d, 1)), size=64, frames=3, noise=0.)
+        with torch.no_grad():
+            scores = torch.cat([net(clip(config, [label]).double()) for label in range(4)])
+        difference = (scores - scores[0]).abs().max() / scores.abs().max()
+        assert (difference > 1e-13) == (0 < d < limit)
