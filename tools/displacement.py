@@ -121,7 +121,8 @@ def grid(seeds=3):
     done = lines()
     chosen = {o: best_multiple(o, done) for o in SINGLE_OPERATORS}
     return [dict(part='grid', operator=o, d=d, side=s, after=L, seed=seed, multiple=chosen[o])
-            for s in sides for L in sorted(afters, key=lambda L: (L > 2, abs(L - 1))) for seed in range(seeds)
+            for s in sides for late in (False, True) for seed in range(seeds)
+            for L in sorted(afters, key=lambda L: abs(L - 1)) if (L > 2) == late
             for d in sorted(displacements, reverse=True) for o in SINGLE_OPERATORS if visible(o, d, s, L)]
 
 def control():
