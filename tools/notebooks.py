@@ -4,7 +4,7 @@ from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
 nbs = root/'nbs'
-rooms = {'': 'Start here', 'ops': 'Operators', 'nets': 'Networks', 'weights': 'Weights', 'data': 'Data', 'train': 'Training',
+rooms = {'story': 'The story', '': 'Start here', 'ops': 'Operators', 'nets': 'Networks', 'weights': 'Weights', 'data': 'Data', 'train': 'Training',
          'explain': 'Explaining', 'use': 'Using a network', 'cli': 'Commands', 'results': 'Results'}
 
 def number(path):
