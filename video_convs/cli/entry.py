@@ -12,7 +12,9 @@ import sys
 import warnings
 from importlib import import_module
 
-from .arguments import add_arguments
+from .arguments import ARGUMENTS, add_command
+from .fields import fields_of
+from .run_file import AUGMENT, read_run_file
 from .values import OutOfRange
 from ..command import command_line
 from ..guards import check_path, printable
@@ -40,22 +42,39 @@ COMMANDS = { # command → the module that has it, which is loaded when it is as
 
 def _function(name): return getattr(import_module(f'video_convs.cli.{COMMANDS[name]}'), name)
 
-def parser() -> argparse.ArgumentParser:
-    "The whole command line."
+# %% ../../nbs/cli/70g_entry.ipynb #a2bd759a
+def parser(
+    asked: str | None = None, # the only command whose arguments are needed; None: all
+) -> argparse.ArgumentParser:
+    "The command line."
     p = _Parser('video_convs', description='Efficient video convolutions: train, evaluate, classify.')
     commands = p.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    def command(name, help, commands=commands):
-        c = commands.add_parser(name, help=help, description=help,
-                                formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-        c.set_defaults(function=name, flags=c)
-        return c
-    add_arguments(command, commands)
+    for name, (about, arguments) in ARGUMENTS.items():
+        c = add_command(commands, name, about)
+        if asked in (None, name): arguments(c)
     return p
 
 def _refuse(word: str, command: argparse.ArgumentParser) -> None:
     "A misspelt flag, and those that it resembles."
     flags = [flag for action in command._actions for flag in action.option_strings if flag.startswith('--')]
     raise ValueError(f"there is no {word.partition('=')[0]}; {suggest(word.partition('=')[0], flags)}")
+
+# %% ../../nbs/cli/70g_entry.ipynb #570b2e0f
+def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    "The arguments, and the words that are none."
+    p = parser(argv[0] if argv else '')
+    args, unknown = p.parse_known_args(argv)
+    if getattr(args, 'config', None) is None: return args, unknown
+    values = read_run_file(args.config, args.flags)
+    if args.no_augment: values = {k: v for k, v in values.items() if k not in fields_of(*AUGMENT)}
+    args.flags.set_defaults(**values)
+    return p.parse_known_args(argv)
+
+def _check_needed(args: argparse.Namespace) -> None:
+    "Refuse a run without its data or its folder."
+    if args.command != 'train': return
+    missing = [f'--{name}' for name in ('data', 'out') if getattr(args, name) is None]
+    if missing: args.flags.error(f"the following arguments are required: {', '.join(missing)}")
 
 def main(
     argv: list[str] | None = None, # arguments; those of the process if left out
@@ -67,9 +86,10 @@ def main(
     def warn(message, *about, **more):
         print(f"video_convs {args.command}: {printable(str(message))}", file=sys.stderr)
     try:
-        args, unknown = parser().parse_known_args(argv)
+        args, unknown = _parse(argv)
         args.typed = shlex.join(['video_convs', *argv])  # kept with the weights, for other machines: the plain name
         if unknown: _refuse(unknown[0], args.flags)
+        _check_needed(args)
         check_paths(args)
         with warnings.catch_warnings():
             warnings.showwarning = warn

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-from .values import name_value_pairs
 from ..data.check import check_dataset, check_table
 from ..data.prepare import prepare_dataset
 from ..nets import bench as of_nets
@@ -21,15 +20,11 @@ from ..ops import bench as of_ops
 from ..utils import write_atomic
 
 # %% ../../nbs/cli/70f_looking_after.ipynb #828b41ab
-# arguments that are no options of a data set
-_CHECK = 'report', 'deep', 'workers', 'limit', 'progress'
-_PREPARE = 'root', 'out', 'short', 'gop', 'crf', 'workers', 'limit', 'progress'
-
 def check(args: argparse.Namespace) -> int:
     "Find what of a data set is missing or broken."
     report = args.out or f'runs/check_{args.name}.jsonl'
     counts = check_dataset(args.name, args.root, report, args.deep, args.workers, args.limit,
-                           **name_value_pairs(args.option, '--option', _CHECK))
+                           **args.option)
     print(check_table(counts, report))
     print(f"Written to {report}")
     return int(any(row['missing'] or row['broken'] or row.get('state') == 'bad list' for row in counts.values()))
@@ -37,7 +32,7 @@ def check(args: argparse.Namespace) -> int:
 def prepare(args: argparse.Namespace) -> int:
     "Copy a data set with small frames and many key frames."
     made = prepare_dataset(args.name, args.root, args.out, args.short, args.gop, args.crf, args.workers, args.limit,
-                           **name_value_pairs(args.option, '--option', _PREPARE))
+                           **args.option)
     print(f"{made['done']:,} videos are in {args.out}, {made['new']:,} of them new; {made['missing']:,} are listed but missing")
     for path, why in made['failed'].items(): print(f"  {'' if path in why else path + ' '}{why}")
     return int(bool(made['failed']))

@@ -11,7 +11,6 @@ import json
 import re
 from pathlib import Path
 
-from .values import name_value_pairs, size_of
 from ..command import command_line
 from ..data.catalogue import open_dataset
 from ..data.clip_dataset import Clips
@@ -61,12 +60,11 @@ def make_room(out: str) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     "Score a checkpoint on a split of a data set; several checkpoints, each on its own split, and the mean."
-    options = name_value_pairs(args.option, '--option', ('split', 'allow_missing', 'root'))
     device = find_device(args.device)
-    _check_evaluate(args, options)
-    if args.root and args.dataset: options['root'] = args.root
+    _check_evaluate(args)
+    options = args.option | ({'root': args.root} if args.root and args.dataset else {})
     views = parse_views(args.views, rule=args.rule, random=args.random, official=args.official,
-                        resize=args.resize and size_of(args.resize), size=args.crop_size)
+                        resize=args.resize, size=args.crop_size)
     reports = {} # task → a report for each checkpoint
     secret = []  # files of scores of splits without labels
     n = len(args.checkpoint)
@@ -81,13 +79,13 @@ def evaluate(args: argparse.Namespace) -> None:
             print(f"mean over {n} splits, {what}: {r['accuracy']:.1%} of",
                   ', '.join(f'{accuracy:.1%}' for accuracy in r['each']))
 
-def _check_evaluate(args: argparse.Namespace, options: dict) -> None:
+def _check_evaluate(args: argparse.Namespace) -> None:
     "Refuse flags that do not go together."
     n = len(args.checkpoint)
     if args.out and n > 1:
         raise ValueError("--out names the file of one checkpoint: leave it out for several")
     if args.out: make_room(args.out)  # if there is none, better now than later
-    if args.folds and 'fold' in options:
+    if args.folds and 'fold' in args.option:
         raise ValueError("--fold and --option fold= are the same: give one of them")
     if args.folds and not args.dataset:
         raise ValueError("--fold chooses a split of --dataset: name it, or use --split")
@@ -96,6 +94,7 @@ def _check_evaluate(args: argparse.Namespace, options: dict) -> None:
         raise ValueError(f"{n} checkpoints need {n} folds (--fold 1 2 3) or {n} splits (--split …), one"
                          f" for each, got {given[1]} and {given[0]}")
 
+# %% ../../nbs/cli/70d_scoring.ipynb #9e2b9632
 def _evaluate_one(args: argparse.Namespace, k: int, where: str, options: dict, views, device):
     "Score the k-th checkpoint: (task, its report or None where labels are secret, file of scores)."
     n, folder, split = len(args.checkpoint), checkpoint_folder(where), args.split[k % len(args.split)]

@@ -13,7 +13,6 @@ import sys
 
 from .. import hub
 from ..checkpoint import read_config
-from .values import size_of
 from ..command import python_line
 from ..data.views import parse_views
 from ..guards import printable
@@ -24,7 +23,7 @@ from ..use.space import push_space, write_space
 # %% ../../nbs/cli/70e_using.ipynb #f97f2d13
 def predict(args: argparse.Namespace) -> None:
     "Classify videos."
-    views, n = parse_views(args.views, rule=args.rule, resize=args.resize and size_of(args.resize)), len(args.video)
+    views, n = parse_views(args.views, rule=args.rule, resize=args.resize), len(args.video)
     answers, failed = predict_many(args.video, args.checkpoint, args.topk, views=views, average=args.average, timeout=args.timeout,
                                    batch_size=args.batch_size)
     answers = {video: answer if isinstance(answer, dict) else {'': answer} for video, answer in answers.items()}
