@@ -11,4 +11,5 @@ import sys
 from .cli import main
 
 # %% ../nbs/71_main.ipynb #2329b166
-if __name__ == '__main__' and __package__: sys.exit(main())  # a notebook is __main__ too, but has no package
+if __name__ == '__main__' and __package__:  # a notebook is __main__ too, but has no package
+    sys.exit(main())

@@ -8,9 +8,8 @@ __all__ = ['ARGUMENTS', 'add_field', 'Help', 'add_command']
 # %% ../../nbs/cli/70b_arguments.ipynb #bb730be0
 import argparse
 import re
-from collections.abc import Callable
 
-from .fields import Field, constant_of, fields_of
+from .fields import AUGMENT, RECIPE, RUN, Field, constant_of, fields_of
 from .values import Pairs, Read, add_number, fold_of, one_of, size_of
 from ..command import command_line
 
@@ -67,7 +66,7 @@ def add_command(
 # %% ../../nbs/cli/70b_arguments.ipynb #b73c8a75
 def _config(name: str) -> Field:
     "A field of a training run, which other commands have as well."
-    return fields_of('train.scale_out', 'TrainConfig')[name]
+    return fields_of(*RUN)[name]
 
 def _rule_argument(c) -> None:
     "Where the frames of a clip lie."
@@ -100,7 +99,7 @@ def _score_arguments(c) -> None:
 # %% ../../nbs/cli/70b_arguments.ipynb #fb7822e5
 def _demo_arguments(c) -> None:
     "The arguments of `video_convs demo`."
-    demo, recipe = fields_of('demo', 'run_demo'), fields_of('train.recipes', 'Recipe')
+    demo, recipe = fields_of('demo', 'run_demo'), fields_of(*RECIPE)
     add_field(c, demo['out'])
     add_field(c, demo['networks'], help='names of networks', nargs='+',
               default=list(demo['networks'].value))
@@ -140,9 +139,10 @@ def _recipe_arguments(c, options: dict[str, dict]) -> None:
     "The values of a recipe."
     recipe = c.add_argument_group('recipe', "Each value is the recipe's own if left out; in"
                                             " brackets is the one that no paper gives.")
-    fields = {**fields_of('train.recipes', 'Recipe'), **fields_of('data.transforms', 'Augment')}
+    fields = {**fields_of(*RECIPE), **fields_of(*AUGMENT)}
     for name, field in fields.items():
-        if name != 'augment': add_field(recipe, field, own=True, **options.get(name, {}))
+        if name != 'augment':
+            add_field(recipe, field, own=True, **options.get(name, {}))
     recipe.add_argument('--no-augment', action='store_true', help='train on the plain clips')
     recipe.add_argument('--with', action=Pairs, metavar='NAME=VALUE', dest='changes',
                         help='any value of the recipe by its name, such as augment.crop=corners')
@@ -154,8 +154,9 @@ def _train_arguments(c) -> None:
     c.add_argument('--print-config', action='store_true',
                    help='do not train, but write the file that stands for this command')
     options = _spelled()
-    for name, field in fields_of('train.scale_out', 'TrainConfig').items():
-        if name != 'changes': add_field(c, field, **options.get(name, {}))
+    for name, field in fields_of(*RUN).items():
+        if name != 'changes':
+            add_field(c, field, **options.get(name, {}))
     _recipe_arguments(c, options | _words())
 
 # %% ../../nbs/cli/70b_arguments.ipynb #6878762d
@@ -247,7 +248,8 @@ def _set_arguments(c, fields: dict[str, Field], taken: tuple[str, ...]) -> None:
     c.add_argument('name', help="'something-v1', 'ucf101', … or 'folder'; to check, also"
                                 " 'csv' (--option root=DIR)")
     c.add_argument('root', help='its folder')
-    if 'out' in fields: c.add_argument('out', help='folder of the copy')
+    if 'out' in fields:
+        c.add_argument('out', help='folder of the copy')
     c.add_argument('--option', action=Pairs, metavar='NAME=VALUE', taken=taken,
                    help='options of the data set, such as fold=2')
     add_field(c, fields['workers'], limit='processes')

@@ -28,16 +28,18 @@ from ..utils import write_atomic
 def demo(args: argparse.Namespace) -> None:
     "Render, train two networks, compare."
     recipe = replace(DEMO_RECIPE, seed=args.seed, epochs=args.epochs or DEMO_RECIPE.epochs)
-    print(f"Rendering {args.train_videos + args.test_videos} videos, then training {' and '.join(args.networks)}"
-          f" for {recipe.epochs} epochs each. Files go to {args.out}.", flush=True)
-    results = run_demo(args.out, args.train_videos, args.test_videos, recipe, tuple(args.networks), on_epoch=_epoch)
+    print(f"Rendering {args.train_videos + args.test_videos} videos, then training "
+          f"{' and '.join(args.networks)} for {recipe.epochs} epochs each. Files go to {args.out}.",
+          flush=True)
+    results = run_demo(args.out, args.train_videos, args.test_videos, recipe, tuple(args.networks),
+                       on_epoch=_epoch)
     print('\n' + demo_table(results) + '\n')
     print(_after_demo(args))
 
 def _epoch(name: str, epochs: int, log: list[dict]) -> None:
     e = log[-1]
-    print(f"{name} epoch {e['epoch']}/{epochs}: loss {e['loss']:.3f}, {e['top1']:.1%} on training videos,"
-          f" {e['test_top1']:.1%} on unseen ones", flush=True)
+    print(f"{name} epoch {e['epoch']}/{epochs}: loss {e['loss']:.3f}, {e['top1']:.1%} on training "
+          f"videos, {e['test_top1']:.1%} on unseen ones", flush=True)
 
 def _after_demo(args: argparse.Namespace) -> str:
     "What was written, and commands that go on from there: they work as they stand."
@@ -45,7 +47,8 @@ def _after_demo(args: argparse.Namespace) -> str:
     video = min((out/'data/test').rglob('*.mp4'))
     mine = command_line('train', '--data', out/'data', '--model', name, '--frames', 8, '--size', 48,
                         '--epochs', 2, '--out', out/'mine')
-    learn = 'make lab' if Path('Makefile').is_file() and Path('nbs').is_dir() else 'https://video-convs.github.io/video_convs'
+    checkout = Path('Makefile').is_file() and Path('nbs').is_dir()
+    learn = 'make lab' if checkout else 'https://video-convs.github.io/video_convs'
     return f"""Written to {out}: a checkpoint and a log.jsonl for each network, results.json,
 curves.png, confusion.png, contact_sheet.png, and the videos under data/.
 
@@ -65,7 +68,8 @@ def recipe_changes(
     given = {f.name: getattr(args, f.name) for f in fields(Recipe) if f.name != 'augment'}
     given |= {f'augment.{f.name}': getattr(args, f.name) for f in fields(Augment)}
     scale = args.scale
-    if isinstance(scale, list) and len(scale) == 1: given['augment.scale'] = (*scale, 1)
+    if isinstance(scale, list) and len(scale) == 1:
+        given['augment.scale'] = (*scale, 1)
     if args.no_augment:
         drawn = [key for key in _plain() if given[key] is not None and given[key] is not False]
         if drawn:
@@ -73,7 +77,8 @@ def recipe_changes(
             raise ValueError(f"--no-augment leaves nothing for {flags}: choose")
         given |= _plain()
     changes = {key: value for key, value in given.items() if value is not None}
-    return {key: None if value is NULL else value for key, value in (changes | args.changes).items()}
+    return {key: None if value is NULL else value
+            for key, value in (changes | args.changes).items()}
 
 def _plain() -> dict:
     "A recipe that leaves clips as they are."
@@ -96,7 +101,8 @@ def train(
     "Train a network, alone or as one of several processes."
     config = _checked_config(args)
     page = run_text(config, _recipe_of(config))
-    if args.print_config: return print(page, end='')
+    if args.print_config:
+        return print(page, end='')
     with processes():
         run_training(config, extra={'command': args.typed})
         if rank() == 0:
@@ -106,7 +112,8 @@ def train(
 def _next(args: argparse.Namespace) -> str:
     "The command that tests a run on the whole split as its training did, where there is one."
     tested = read_config(args.out).get('tested')
-    if not tested or args.fold: return ''
+    if not tested or args.fold:
+        return ''
     options = [f'{k}={json.dumps(v).strip(chr(34))}' for k, v in tested['options'].items()]
     resize = tested['resize']
     flags = {'--data': [args.data], '--root': [args.root],
@@ -125,10 +132,13 @@ def recipes(args: argparse.Namespace) -> None:
 def plot(args: argparse.Namespace) -> None:
     "Draw the curves of runs over each other."
     names = [Path(run).name for run in args.run]
-    logs = {name if names.count(name) == 1 else run.rstrip('/'): read_log(run) for name, run in zip(names, args.run)}
+    logs = {name if names.count(name) == 1 else run.rstrip('/'): read_log(run)
+            for name, run in zip(names, args.run)}
     plot_runs(logs).savefig(args.out, dpi=110)
     for name, log in logs.items():
         best = max((e['test_top1'] for e in log if 'test_top1' in e), default=None)
-        print(f"{name}: {len(log)} epochs, loss {log[-1]['loss']:.3f}, {log[-1]['top1']:.1%} on training videos"
-              + (f", {log[-1]['test_top1']:.1%} on unseen ones (best {best:.1%})" if best is not None else ''))
+        e = log[-1]
+        tested = '' if best is None else f", {e['test_top1']:.1%} on unseen ones (best {best:.1%})"
+        print(f"{name}: {len(log)} epochs, loss {e['loss']:.3f}, {e['top1']:.1%} on training"
+              f" videos{tested}")
     print(f"Written to {args.out}")

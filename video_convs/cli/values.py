@@ -43,9 +43,11 @@ def name_value_pairs(
     "NAME=VALUE pairs; of a name that is given twice, the last value."
     pairs = [item.partition('=') for item in items]
     for name, equals, _ in pairs:
-        if not equals: raise ValueError(f"{flag} takes NAME=VALUE, got {name!r}")
+        if not equals:
+            raise ValueError(f"{flag} takes NAME=VALUE, got {name!r}")
     return checked_pairs({name: value_of(text) for name, _, text in pairs}, flag, taken)
 
+# %% ../../nbs/cli/70a_values.ipynb #0723d3f5
 def fold_of(
     text: str, # such as '2/3'
     flag: str = '--fold', # for the message
@@ -95,6 +97,7 @@ class Read(argparse.Action):
         "Keep what the text stands for."
         setattr(namespace, self.dest, self.read(values, self.option_strings[0]))
 
+# %% ../../nbs/cli/70a_values.ipynb #3374eda7
 class Pairs(argparse.Action):
     "A flag that takes NAME=VALUE pairs."
     def __init__(self,
@@ -121,7 +124,8 @@ def one_of(
 ) -> Callable[[str, str], str]: # a reader
     "A reader of words."
     def read(text: str, flag: str) -> str:
-        if text in choices: return text
+        if text in choices:
+            return text
         raise ValueError(f"{flag} is one of {', '.join(choices)}, not {text!r}")
     return read
 
