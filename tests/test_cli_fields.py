@@ -47,7 +47,8 @@ def test_every_field_has_its_comment(made, field):
 
 def test_help_shows_the_comments():
     shown = ' '.join(parser('train').parse_args(['train']).flags.format_help().split())
-    other = {'recipe', 'pretrained', 'variant', 'options', 'fold', 'changes', 'augment'}
+    other = {'recipe', 'pretrained', 'variant', 'options', 'fold', 'tasks', 'test_resize', 'resize',
+             'changes', 'augment'}
     for made, field in EACH:
         if field.name in other:
             continue
@@ -56,6 +57,20 @@ def test_help_shows_the_comments():
     assert "peak learning rate; a number above 0 to 1,000,000 [0.003]" in shown
     assert '0 is plain cross-entropy; a number from 0 to below 1 [0.0]' in shown
     assert 'default: None' not in shown and '(default: 50)' in shown
+
+
+def test_every_argument_is_explained():
+    def walk(p):
+        for action in p._actions:
+            if hasattr(action, '_name_parser_map'):
+                for inner in action.choices.values():
+                    yield from walk(inner)
+            else:
+                yield p.prog, action
+    found = list(walk(parser()))
+    assert len(found) > 130
+    for command, action in found:
+        assert action.help and 'None' not in action.help, (command, action.dest)
 
 
 @pytest.mark.parametrize('words', [[], ['train'], ['evaluate'], ['data', 'prepare']])

@@ -68,6 +68,8 @@ def _config(name: str) -> Field:
     "A field of a training run, which other commands have as well."
     return fields_of(*RUN)[name]
 
+_SIZE = 'before the crop: the short side, or HEIGHTxWIDTH'
+
 def _rule_argument(c) -> None:
     "Where the frames of a clip lie."
     add_field(c, _config('rule'), choices=['segments', 'dense'])
@@ -81,7 +83,8 @@ def _view_arguments(c) -> None:
     "What is looked at of a video."
     c.add_argument('--views', default='1x1', metavar='CLIPSxCROPS',
                    help='what is looked at of a video, such as 2x1 or 10x3')
-    add_field(c, fields_of('data.views', 'Views')['resize'])
+    add_field(c, fields_of('data.views', 'Views')['resize'],
+              help=f'{_SIZE}; needed for 3 crops of square videos')
     _rule_argument(c)
     _average_argument(c)
 
@@ -105,14 +108,15 @@ def _demo_arguments(c) -> None:
               default=list(demo['networks'].value))
     for name in ('train_videos', 'test_videos'):
         add_field(c, demo[name], limit='videos')
-    add_field(c, recipe['epochs'], default=None)
+    add_field(c, recipe['epochs'], default=None,
+              help="passes over the videos; the demo's recipe if left out")
     add_field(c, recipe['seed'])
 
 # %% ../../nbs/cli/70b_arguments.ipynb #ff4b3281
 def _spelled() -> dict[str, dict]: # field → options of `add_field`
     "What the shell spells differently from Python."
     return dict(
-        root=dict(metavar='DIR'), tasks=dict(metavar='TASK'), freeze=dict(metavar='PATTERN'),
+        root=dict(metavar='DIR'), freeze=dict(metavar='PATTERN'),
         save_every=dict(metavar='STEPS'), log_every=dict(metavar='STEPS'),
         milestones=dict(metavar='EPOCH', limit='epochs'), lr_scale=dict(metavar='PATTERN=FACTOR'),
         fit=dict(choices=['crop', 'squash']), rule=dict(choices=['segments', 'dense']),
@@ -125,6 +129,12 @@ def _spelled() -> dict[str, dict]: # field → options of `add_field`
                              " public name or an id on the Hub; 'none' for random ones"),
         fold=dict(help='cross-validate: hold out part K (1 … N) of the groups of the training'
                        ' split, and test on it'),
+        test_resize=dict(help=f"of test videos {_SIZE}; the recipe's if left out, in proportion to"
+                              " --size"),
+        resize=dict(help=f'of clips {_SIZE}'),
+        tasks=dict(metavar='TASK',
+                   help="labels that are learned together, such as verb noun action; the recipe's"
+                        " if left out, and without a name those of one task"),
     )
 
 def _words() -> dict[str, dict]: # field → options of `add_field`
