@@ -1,12 +1,13 @@
 "A run as a YAML file: what is read, what is refused, and the way back."
 import json
+import random
 from dataclasses import replace
 
 import pytest
 import yaml
 
-from video_convs.cli import learning, main
-from video_convs.cli.run_file import LARGEST_RUN_FILE, run_text
+from video_convs.cli import learning, main, parser
+from video_convs.cli.run_file import LARGEST_RUN_FILE, read_run_file, run_text
 from video_convs.data.transforms import Augment
 from video_convs.train.recipes import Recipe, find_recipe
 from video_convs.train.scale_out import TrainConfig
@@ -240,3 +241,23 @@ def test_the_recipe_of_a_checkpoint_is_read(asked):
     "As its `config.json` has it, under the key that it has there."
     own = replace(find_recipe('stc.diving48').recipe, lr_scale={'**.op.*': 10.})
     assert recipe(asked, 'recipe: ' + json.dumps(own.to_dict())) == own
+
+
+WHOLE = ('data: d\nlr: 1e-3\nset:\n  slope: 4\n  a: [1, {b: "x"}]\naugment:\n  hflip: true\n'
+         '  resize: 240x320\nmilestones: [3, 6]\nfold: 2/3\ntasks:\n- verb\n- noun\n')
+SIGNS = [*'{}[]:,-?!&*#|>@`"\'%\n\t ~<.0aé\u2028\x00\x85', 'null', '&a ', '*a', '<<',
+         '---', '\ufeff']
+
+
+def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path):
+    command = parser('train').parse_args(['train']).flags
+    page, draw, refused = tmp_path/'run.yaml', random.Random(0), 0
+    for _ in range(300):
+        k, n = draw.randrange(len(WHOLE)), draw.randrange(3)
+        page.write_text(WHOLE[:k] + draw.choice(SIGNS) + WHOLE[k + n:], encoding='utf-8')
+        try:
+            assert read_run_file(page, command)
+        except ValueError as error:
+            refused += 1
+            assert str(page) in str(error) and len(str(error).splitlines()) == 1
+    assert 50 < refused < 290
