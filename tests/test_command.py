@@ -14,7 +14,8 @@ def program(path, says=''):
 
 def pasted(line):
     "What the shell says to a line."
-    return subprocess.run(line, shell=True, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(line, shell=True, capture_output=True, text=True,
+                          check=True).stdout.strip()
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
@@ -30,11 +31,13 @@ def test_outside_the_path(place):
 
 def test_on_the_path(place, monkeypatch):
     monkeypatch.setenv('PATH', str(place/'.venv/bin'), prepend=os.pathsep)
-    assert command_line('models') == 'video_convs models' and pasted(command_line('models')) == 'ours models'
+    assert (command_line('models') == 'video_convs models'
+            and pasted(command_line('models')) == 'ours models')
 
 def test_another_one_comes_first(place, monkeypatch):
     program(place/'other/video_convs', 'theirs')
-    monkeypatch.setenv('PATH', f"{place/'other'}{os.pathsep}{place/'.venv/bin'}", prepend=os.pathsep)
+    monkeypatch.setenv('PATH', f"{place/'other'}{os.pathsep}{place/'.venv/bin'}",
+                       prepend=os.pathsep)
     assert pasted(command_line('models')) == 'ours models'
 
 def test_an_absolute_path_where_that_is_shorter(place, monkeypatch):
@@ -89,7 +92,8 @@ def test_messages_take_their_commands_from_here(place, capsys):
     assert '.venv/bin/video_convs recipes' in ' '.join(capsys.readouterr().out.split())
 
 @pytest.mark.parametrize('server, files', [('jester', ['evaluate_test.safetensors']),
-                                           ('epic55', [f'evaluate_s1_{task}.safetensors' for task in ('verb', 'noun')])])
+                                           ('epic55', [f'evaluate_s1_{task}.safetensors'
+                                                       for task in ('verb', 'noun')])])
 def test_what_to_hand_in(place, server, files):
     from video_convs.cli import parser
     from video_convs.cli.scoring import submit_line

@@ -12,7 +12,8 @@ import shutil
 import sys
 
 # %% ../nbs/03_command.ipynb #c87d65c9
-def _place(path: str) -> tuple[str, str]: return os.path.realpath(os.path.dirname(path)), os.path.basename(path)
+def _place(path: str) -> tuple[str, str]:
+    return os.path.realpath(os.path.dirname(path)), os.path.basename(path)
 
 def spelled(
     program: str | os.PathLike, # path of a program
@@ -44,6 +45,8 @@ def command_line(
     started = os.path.basename(script) == 'video_convs'
     if 'IPython' in sys.modules and sys.modules['IPython'].get_ipython():
         beside = os.path.join(os.path.dirname(sys.executable), 'video_convs')
-        line = ['!video_convs'] if spelled(beside) == 'video_convs' else ['%run', '-m', 'video_convs', '--']
-        return f"{' '.join(line)} {shlex.join(words)}"
-    return shlex.join([spelled(script), *words]) if started else python_line('-m', 'video_convs', *words)
+        line = '!video_convs' if spelled(beside) == 'video_convs' else '%run -m video_convs --'
+        return f"{line} {shlex.join(words)}"
+    if started:
+        return shlex.join([spelled(script), *words])
+    return python_line('-m', 'video_convs', *words)

@@ -12,7 +12,9 @@ import sys
 import warnings
 from importlib import import_module
 
-from .arguments import add_arguments
+from .arguments import ARGUMENTS, add_command
+from .fields import AUGMENT, fields_of
+from .run_file import read_run_file
 from .values import OutOfRange
 from ..command import command_line
 from ..guards import check_path, printable
@@ -21,7 +23,8 @@ from ..utils import suggest
 # %% ../../nbs/cli/70g_entry.ipynb #0a042018
 class _Parser(argparse.ArgumentParser):
     def error(self, message):  # one line, no usage
-        self.exit(2, f"{self.prog}: {message}; see {command_line(*self.prog.split()[1:], '--help')}\n")
+        more = command_line(*self.prog.split()[1:], '--help')
+        self.exit(2, f"{self.prog}: {message}; see {more}\n")
 
 PATHS = 'out', 'data', 'checkpoint', 'root', 'run', 'scores', 'to', 'pretrained'
 
@@ -29,37 +32,66 @@ def check_paths(args: argparse.Namespace) -> None:
     "Refuse empty and endless paths."
     for name in PATHS:
         given = getattr(args, name, None)
-        for path in given if isinstance(given, list) else [given] if given is not None else []: check_path(path, name)
+        paths = given if isinstance(given, list) else [given]
+        for path in paths if given is not None else ():
+            check_path(path, name)
 
-COMMANDS = { # command → the module that has it, which is loaded when it is asked for: torch alone takes seconds
+COMMANDS = { # command → its module, which is loaded when it is asked for: torch takes seconds
     **dict.fromkeys(['demo', 'train', 'recipes', 'plot'], 'learning'),
     **dict.fromkeys(['evaluate', 'ensemble', 'submit'], 'scoring'),
     **dict.fromkeys(['predict', 'publish', 'pull'], 'using'),
     **dict.fromkeys(['check', 'prepare', 'models', 'bench'], 'looking_after'),
 }
 
-def _function(name): return getattr(import_module(f'video_convs.cli.{COMMANDS[name]}'), name)
+def _function(name):
+    return getattr(import_module(f'video_convs.cli.{COMMANDS[name]}'), name)
 
-def parser() -> argparse.ArgumentParser:
-    "The whole command line."
-    p = _Parser('video_convs', description='Efficient video convolutions: train, evaluate, classify.')
+# %% ../../nbs/cli/70g_entry.ipynb #a2bd759a
+def parser(
+    asked: str | None = None, # the only command whose arguments are needed; None: all
+) -> argparse.ArgumentParser:
+    "The command line."
+    p = _Parser('video_convs',
+                description='Efficient video convolutions: train, evaluate, classify.')
     commands = p.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    def command(name, help, commands=commands):
-        c = commands.add_parser(name, help=help, description=help,
-                                formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-        c.set_defaults(function=name, flags=c)
-        return c
-    add_arguments(command, commands)
+    for name, (about, arguments) in ARGUMENTS.items():
+        c = add_command(commands, name, about)
+        if asked in (None, name):
+            arguments(c)
     return p
 
 def _refuse(word: str, command: argparse.ArgumentParser) -> None:
     "A misspelt flag, and those that it resembles."
-    flags = [flag for action in command._actions for flag in action.option_strings if flag.startswith('--')]
-    raise ValueError(f"there is no {word.partition('=')[0]}; {suggest(word.partition('=')[0], flags)}")
+    flags = [flag for action in command._actions
+             for flag in action.option_strings if flag.startswith('--')]
+    name = word.partition('=')[0]
+    raise ValueError(f"there is no {name}; {suggest(name, flags)}")
 
+# %% ../../nbs/cli/70g_entry.ipynb #570b2e0f
+def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    "The arguments, and the words that are none."
+    p = parser(argv[0] if argv else '')
+    args, unknown = p.parse_known_args(argv)
+    if getattr(args, 'config', None) is None:
+        return args, unknown
+    values = read_run_file(args.config, args.flags)
+    if args.no_augment:
+        values = {k: v for k, v in values.items() if k not in fields_of(*AUGMENT)}
+    args.flags.set_defaults(**values)
+    return p.parse_known_args(argv)
+
+def _check_needed(args: argparse.Namespace) -> None:
+    "Refuse a run without its data or its folder."
+    if args.command != 'train':
+        return
+    missing = [f'--{name}' for name in ('data', 'out') if getattr(args, name) is None]
+    if missing:
+        args.flags.error(f"the following arguments are required: {', '.join(missing)}")
+
+# %% ../../nbs/cli/70g_entry.ipynb #f266be99
 def main(
     argv: list[str] | None = None, # arguments; those of the process if left out
-) -> int: # exit code: 0 done, 1 the data are not whole, 2 a mistake that the message explains, 130 Ctrl-C
+) -> int: # 0 done, 1 the data are not whole, 2 a mistake that is explained, 130 Ctrl-C
     "The command `video_convs`."
     argv = sys.argv[1:] if argv is None else argv
     if hasattr(sys.stdout, 'reconfigure'):
@@ -67,9 +99,12 @@ def main(
     def warn(message, *about, **more):
         print(f"video_convs {args.command}: {printable(str(message))}", file=sys.stderr)
     try:
-        args, unknown = parser().parse_known_args(argv)
-        args.typed = shlex.join(['video_convs', *argv])  # kept with the weights, for other machines: the plain name
-        if unknown: _refuse(unknown[0], args.flags)
+        args, unknown = _parse(argv)
+        # kept with the weights, for other machines: the plain name
+        args.typed = shlex.join(['video_convs', *argv])
+        if unknown:
+            _refuse(unknown[0], args.flags)
+        _check_needed(args)
         check_paths(args)
         with warnings.catch_warnings():
             warnings.showwarning = warn

@@ -12,30 +12,34 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from ..checkpoint import read_config
-from .values import fold_of, name_value_pairs, size_of
+from .run_file import run_text
+from .values import NULL
 from ..command import command_line
 from ..data.transforms import Augment
 from ..demo import DEMO_RECIPE, demo_table, run_demo
 from ..train.distributed import processes, rank
 from ..train.plots import plot_runs
-from ..train.recipes import Recipe, recipe_table
+from ..train.recipes import Recipe, find_recipe, override, recipe_table
 from ..train.run_folder import read_log
 from ..train.scale_out import TrainConfig, run_training
+from ..utils import write_atomic
 
 # %% ../../nbs/cli/70c_learning.ipynb #31bd2796
 def demo(args: argparse.Namespace) -> None:
     "Render, train two networks, compare."
     recipe = replace(DEMO_RECIPE, seed=args.seed, epochs=args.epochs or DEMO_RECIPE.epochs)
-    print(f"Rendering {args.train_videos + args.test_videos} videos, then training {' and '.join(args.networks)}"
-          f" for {recipe.epochs} epochs each. Files go to {args.out}.", flush=True)
-    results = run_demo(args.out, args.train_videos, args.test_videos, recipe, tuple(args.networks), on_epoch=_epoch)
+    print(f"Rendering {args.train_videos + args.test_videos} videos, then training "
+          f"{' and '.join(args.networks)} for {recipe.epochs} epochs each. Files go to {args.out}.",
+          flush=True)
+    results = run_demo(args.out, args.train_videos, args.test_videos, recipe, tuple(args.networks),
+                       on_epoch=_epoch)
     print('\n' + demo_table(results) + '\n')
     print(_after_demo(args))
 
 def _epoch(name: str, epochs: int, log: list[dict]) -> None:
     e = log[-1]
-    print(f"{name} epoch {e['epoch']}/{epochs}: loss {e['loss']:.3f}, {e['top1']:.1%} on training videos,"
-          f" {e['test_top1']:.1%} on unseen ones", flush=True)
+    print(f"{name} epoch {e['epoch']}/{epochs}: loss {e['loss']:.3f}, {e['top1']:.1%} on training "
+          f"videos, {e['test_top1']:.1%} on unseen ones", flush=True)
 
 def _after_demo(args: argparse.Namespace) -> str:
     "What was written, and commands that go on from there: they work as they stand."
@@ -43,7 +47,8 @@ def _after_demo(args: argparse.Namespace) -> str:
     video = min((out/'data/test').rglob('*.mp4'))
     mine = command_line('train', '--data', out/'data', '--model', name, '--frames', 8, '--size', 48,
                         '--epochs', 2, '--out', out/'mine')
-    learn = 'make lab' if Path('Makefile').is_file() and Path('nbs').is_dir() else 'https://video-convs.github.io/video_convs'
+    checkout = Path('Makefile').is_file() and Path('nbs').is_dir()
+    learn = 'make lab' if checkout else 'https://video-convs.github.io/video_convs'
     return f"""Written to {out}: a checkpoint and a log.jsonl for each network, results.json,
 curves.png, confusion.png, contact_sheet.png, and the videos under data/.
 
@@ -56,37 +61,67 @@ What to do next:
 In place of {out/'data'}, name a folder that holds train/CLASS/VIDEO and test/CLASS/VIDEO."""
 
 # %% ../../nbs/cli/70c_learning.ipynb #b26caa33
-def recipe_changes(args: argparse.Namespace) -> dict:
+def recipe_changes(
+    args: argparse.Namespace, # of `train`
+) -> dict: # field → value, see `override`
     "What the flags change in a recipe; --with has the last word."
-    values = {f.name: getattr(args, f.name, None) for f in fields(Recipe)} | {'lr_scale': name_value_pairs(args.lr_scale, '--lr-scale') or None}
-    plain = {f'augment.{f.name}': getattr(Augment.none(), f.name) for f in fields(Augment)} if args.no_augment else {}
-    if plain and (args.hflip or any(n is not None for n in (args.scale, args.ratio, args.jitter))):
-        raise ValueError("--no-augment leaves nothing for --scale, --ratio, --jitter and --hflip: choose")
-    values |= plain or {'augment.scale': None if args.scale is None else (args.scale, 1), 'augment.ratio': args.ratio, 'augment.jitter': args.jitter,
-                        'augment.hflip': args.hflip or None}
-    return {key: value for key, value in values.items() if value is not None} | name_value_pairs(args.changes, '--with')
+    given = {f.name: getattr(args, f.name) for f in fields(Recipe) if f.name != 'augment'}
+    given |= {f'augment.{f.name}': getattr(args, f.name) for f in fields(Augment)}
+    scale = args.scale
+    if isinstance(scale, list) and len(scale) == 1:
+        given['augment.scale'] = (*scale, 1)
+    if args.no_augment:
+        drawn = [key for key in _plain() if given[key] is not None and given[key] is not False]
+        if drawn:
+            flags = ', '.join(key.replace('augment.', '--') for key in drawn)
+            raise ValueError(f"--no-augment leaves nothing for {flags}: choose")
+        given |= _plain()
+    changes = {key: value for key, value in given.items() if value is not None}
+    return {key: None if value is NULL else value
+            for key, value in (changes | args.changes).items()}
 
-def train(args: argparse.Namespace) -> None:
+def _plain() -> dict:
+    "A recipe that leaves clips as they are."
+    return {f'augment.{f.name}': getattr(Augment.none(), f.name) for f in fields(Augment)}
+
+# %% ../../nbs/cli/70c_learning.ipynb #618174cf
+def _checked_config(args: argparse.Namespace) -> TrainConfig:
+    "What `train` is asked to do."
+    given = {f.name: getattr(args, f.name) for f in fields(TrainConfig) if f.name != 'changes'}
+    return TrainConfig(**given, changes=recipe_changes(args))
+
+def _recipe_of(config: TrainConfig) -> Recipe:
+    "The recipe that a run comes to."
+    own = Recipe() if config.recipe is None else find_recipe(config.recipe).recipe
+    return override(own, config.changes)
+
+def train(
+    args: argparse.Namespace,
+) -> None:
     "Train a network, alone or as one of several processes."
-    same = {f.name for f in fields(TrainConfig)} & set(vars(args))
-    config = {name: getattr(args, name) for name in same} | dict(
-        changes=recipe_changes(args), variant=name_value_pairs(args.set, '--set'),
-        options=name_value_pairs(args.option, '--option', ('split',)), fold=args.fold and fold_of(args.fold),
-        test_resize=args.test_resize and size_of(args.test_resize))
+    config = _checked_config(args)
+    page = run_text(config, _recipe_of(config))
+    if args.print_config:
+        return print(page, end='')
     with processes():
-        run_training(TrainConfig(**config), extra={'command': args.typed})
-        if rank() == 0: print(f"The checkpoint is in {args.out}.{_next(args)}")
+        run_training(config, extra={'command': args.typed})
+        if rank() == 0:
+            write_atomic(Path(args.out)/'run.yaml', page.encode())
+            print(f"The checkpoint is in {args.out}.{_next(args)}")
 
 def _next(args: argparse.Namespace) -> str:
     "The command that tests a run on the whole split as its training did, where there is one."
     tested = read_config(args.out).get('tested')
-    if not tested or args.fold: return ''
-    options, resize = [f'{k}={json.dumps(v).strip(chr(34))}' for k, v in tested['options'].items()], tested['resize']
+    if not tested or args.fold:
+        return ''
+    options = [f'{k}={json.dumps(v).strip(chr(34))}' for k, v in tested['options'].items()]
+    resize = tested['resize']
     flags = {'--data': [args.data], '--root': [args.root],
              '--dataset': [tested['dataset']], '--option': options, '--split': [tested['split']],
              '--resize': ['x'.join(map(str, resize)) if isinstance(resize, list) else resize],
              '--rule': ['dense'] if tested.get('rule') == 'dense' else []}
-    words = [str(w) for flag, values in flags.items() if values not in ([], [None]) for w in (flag, *values)]
+    words = [str(w) for flag, values in flags.items() if values not in ([], [None])
+             for w in (flag, *values)]
     return f" Next: {command_line('evaluate', args.out, *words)}"
 
 # %% ../../nbs/cli/70c_learning.ipynb #275848b5
@@ -97,10 +132,13 @@ def recipes(args: argparse.Namespace) -> None:
 def plot(args: argparse.Namespace) -> None:
     "Draw the curves of runs over each other."
     names = [Path(run).name for run in args.run]
-    logs = {name if names.count(name) == 1 else run.rstrip('/'): read_log(run) for name, run in zip(names, args.run)}
+    logs = {name if names.count(name) == 1 else run.rstrip('/'): read_log(run)
+            for name, run in zip(names, args.run)}
     plot_runs(logs).savefig(args.out, dpi=110)
     for name, log in logs.items():
         best = max((e['test_top1'] for e in log if 'test_top1' in e), default=None)
-        print(f"{name}: {len(log)} epochs, loss {log[-1]['loss']:.3f}, {log[-1]['top1']:.1%} on training videos"
-              + (f", {log[-1]['test_top1']:.1%} on unseen ones (best {best:.1%})" if best is not None else ''))
+        e = log[-1]
+        tested = '' if best is None else f", {e['test_top1']:.1%} on unseen ones (best {best:.1%})"
+        print(f"{name}: {len(log)} epochs, loss {e['loss']:.3f}, {e['top1']:.1%} on training"
+              f" videos{tested}")
     print(f"Written to {args.out}")

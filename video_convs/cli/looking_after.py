@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-from .values import name_value_pairs
 from ..data.check import check_dataset, check_table
 from ..data.prepare import prepare_dataset
 from ..nets import bench as of_nets
@@ -21,37 +20,38 @@ from ..ops import bench as of_ops
 from ..utils import write_atomic
 
 # %% ../../nbs/cli/70f_looking_after.ipynb #828b41ab
-# arguments that are no options of a data set
-_CHECK = 'report', 'deep', 'workers', 'limit', 'progress'
-_PREPARE = 'root', 'out', 'short', 'gop', 'crf', 'workers', 'limit', 'progress'
-
 def check(args: argparse.Namespace) -> int:
     "Find what of a data set is missing or broken."
     report = args.out or f'runs/check_{args.name}.jsonl'
     counts = check_dataset(args.name, args.root, report, args.deep, args.workers, args.limit,
-                           **name_value_pairs(args.option, '--option', _CHECK))
+                           **args.option)
     print(check_table(counts, report))
     print(f"Written to {report}")
-    return int(any(row['missing'] or row['broken'] or row.get('state') == 'bad list' for row in counts.values()))
+    return int(any(row['missing'] or row['broken'] or row.get('state') == 'bad list'
+                   for row in counts.values()))
 
 def prepare(args: argparse.Namespace) -> int:
     "Copy a data set with small frames and many key frames."
-    made = prepare_dataset(args.name, args.root, args.out, args.short, args.gop, args.crf, args.workers, args.limit,
-                           **name_value_pairs(args.option, '--option', _PREPARE))
-    print(f"{made['done']:,} videos are in {args.out}, {made['new']:,} of them new; {made['missing']:,} are listed but missing")
-    for path, why in made['failed'].items(): print(f"  {'' if path in why else path + ' '}{why}")
+    made = prepare_dataset(args.name, args.root, args.out, args.short, args.gop, args.crf,
+                           args.workers, args.limit, **args.option)
+    print(f"{made['done']:,} videos are in {args.out}, {made['new']:,} of them new; "
+          f"{made['missing']:,} are listed but missing")
+    for path, why in made['failed'].items():
+        print(f"  {'' if path in why else path + ' '}{why}")
     return int(bool(made['failed']))
 
 # %% ../../nbs/cli/70f_looking_after.ipynb #7fc6b570
 def models(args: argparse.Namespace) -> None:
     "List networks, one line each."
-    for name in list_models(args.pattern): print(f'{name:22} {find_model(name).summary}')
+    for name in list_models(args.pattern):
+        print(f'{name:22} {find_model(name).summary}')
 
 def bench(args: argparse.Namespace) -> None:
     "Time what the project's speed depends on, on this machine."
-    home, run = (of_nets, of_nets.bench_networks) if args.what == 'nets' else (of_ops, of_ops.bench_operators)
-    result = run(args.only, device=args.device, dtype=getattr(torch, args.dtype), memory_format=args.memory_format,
-                 form=args.form, rounds=args.rounds)
+    home, run = ((of_nets, of_nets.bench_networks) if args.what == 'nets'
+                 else (of_ops, of_ops.bench_operators))
+    result = run(args.only, device=args.device, dtype=getattr(torch, args.dtype),
+                 memory_format=args.memory_format, form=args.form, rounds=args.rounds)
     print(home.bench_table(result))
     if args.out:
         write_atomic(Path(args.out), json.dumps(result, indent=1).encode())

@@ -11,7 +11,6 @@ import json
 import re
 from pathlib import Path
 
-from .values import name_value_pairs, size_of
 from ..command import command_line
 from ..data.catalogue import open_dataset
 from ..data.clip_dataset import Clips
@@ -32,9 +31,11 @@ from ..utils import write_atomic
 def print_report(result: dict, per_class: bool = True) -> None:
     "A report as text."
     def line(name, r):
-        (lo, hi), how = (r['bootstrap'], 'bootstrap') if 'bootstrap' in r else (r['interval'], 'Wilson')
+        (lo, hi), how = ((r['bootstrap'], 'bootstrap') if 'bootstrap' in r
+                         else (r['interval'], 'Wilson'))
         count = f"   {r['right']} of {r['videos']}" if 'right' in r else ''
-        return f"{name:24s} {r['accuracy']:6.1%}   95 % interval {lo:6.1%} to {hi:6.1%} ({how}){count}"
+        return (f"{name:24s} {r['accuracy']:6.1%}   95 % interval {lo:6.1%} to {hi:6.1%} "
+                f"({how}){count}")
     if seen := result['about'].get('learned from'):
         print(f"The network has learned from {seen} of these {result['top1']['videos']} videos: the"
               " accuracies are not those of unseen ones.")
@@ -43,62 +44,74 @@ def print_report(result: dict, per_class: bool = True) -> None:
         print(f"The data hold {n - len(extra)} of the network's {n} classes; an answer that is one"
               f" of the others ({first}) counts as wrong.")
     print(f"{result['average']} averaged over {result['views']} views (clips x crops)")
-    for name, key in (('top-1', 'top1'), ('top-5', 'top5'), ('mean over classes', 'mean_class')): print(line(name, result[key]))
+    for name, key in (('top-1', 'top1'), ('top-5', 'top5'), ('mean over classes', 'mean_class')):
+        print(line(name, result[key]))
     few = f"   over {n} many-shot classes" if (n := result['many_shot']) else ''
-    print(f"{'mean precision, recall':24s} {result['mean_precision']:6.1%}, {result['mean_recall']:6.1%}{few}")
+    print(f"{'mean precision, recall':24s} {result['mean_precision']:6.1%}, "
+          f"{result['mean_recall']:6.1%}{few}")
     if per_class:
         print('per class:')
-        for name, r in result['per_class'].items(): print(line(f'  {printable(name)}', r))
+        for name, r in result['per_class'].items():
+            print(line(f'  {printable(name)}', r))
     if result['missing']:
-        print(f"{len(result['missing'])} of {len(result['missing']) + len(result['ids'])} videos could not be read and are not"
-              f" counted; the first: {printable(next(iter(result['missing'].values())))}")
+        print(f"{len(result['missing'])} of {len(result['missing']) + len(result['ids'])} videos "
+              "could not be read and are not counted; the first: "
+              f"{printable(next(iter(result['missing'].values())))}")
 
 # %% ../../nbs/cli/70d_scoring.ipynb #42924c4d
 def make_room(out: str) -> None:
     "A place for a report, and for the scores beside it."
-    if Path(out).suffix != '.json': raise ValueError(f"--out names a .json file, the scores go beside it as .safetensors; got {out!r}")
+    if Path(out).suffix != '.json':
+        raise ValueError("--out names a .json file, the scores go beside it as .safetensors; "
+                         f"got {out!r}")
     Path(out).parent.mkdir(parents=True, exist_ok=True)
 
 def evaluate(args: argparse.Namespace) -> None:
-    "Score a checkpoint on a split of a data set; several checkpoints, each on its own split, and the mean."
-    options = name_value_pairs(args.option, '--option', ('split', 'allow_missing', 'root'))
+    "Score checkpoints, each on a split of a data set, and print the mean of several."
     device = find_device(args.device)
-    _check_evaluate(args, options)
-    if args.root and args.dataset: options['root'] = args.root
+    _check_evaluate(args)
+    options = args.option | ({'root': args.root} if args.root and args.dataset else {})
     views = parse_views(args.views, rule=args.rule, random=args.random, official=args.official,
-                        resize=args.resize and size_of(args.resize), size=args.crop_size)
+                        resize=args.resize, size=args.crop_size)
     reports = {} # task → a report for each checkpoint
     secret = []  # files of scores of splits without labels
     n = len(args.checkpoint)
     for k, where in enumerate(args.checkpoint):
         for task, result, file in _evaluate_one(args, k, where, options, views, device):
-            if result is None: secret.append(file)
-            else: reports.setdefault(task, []).append(result)
-    if secret: print(submit_line(secret, args.dataset))
+            if result is None:
+                secret.append(file)
+            else:
+                reports.setdefault(task, []).append(result)
+    if secret:
+        print(submit_line(secret, args.dataset))
     for task, each in reports.items() if n > 1 else ():
         for key, r in mean_over_splits(each).items():
             what = ' '.join(filter(None, (task, key)))
             print(f"mean over {n} splits, {what}: {r['accuracy']:.1%} of",
                   ', '.join(f'{accuracy:.1%}' for accuracy in r['each']))
 
-def _check_evaluate(args: argparse.Namespace, options: dict) -> None:
+# %% ../../nbs/cli/70d_scoring.ipynb #34902c06
+def _check_evaluate(args: argparse.Namespace) -> None:
     "Refuse flags that do not go together."
     n = len(args.checkpoint)
     if args.out and n > 1:
         raise ValueError("--out names the file of one checkpoint: leave it out for several")
-    if args.out: make_room(args.out)  # if there is none, better now than later
-    if args.folds and 'fold' in options:
+    if args.out:  # if there is none, better now than later
+        make_room(args.out)
+    if args.folds and 'fold' in args.option:
         raise ValueError("--fold and --option fold= are the same: give one of them")
     if args.folds and not args.dataset:
         raise ValueError("--fold chooses a split of --dataset: name it, or use --split")
     given = len(args.split), len(args.folds)
     if n > 1 and n not in given or set(given) - {0, 1, n}:
-        raise ValueError(f"{n} checkpoints need {n} folds (--fold 1 2 3) or {n} splits (--split …), one"
-                         f" for each, got {given[1]} and {given[0]}")
+        raise ValueError(f"{n} checkpoints need {n} folds (--fold 1 2 3) or {n} splits (--split "
+                         f"…), one for each, got {given[1]} and {given[0]}")
 
+# %% ../../nbs/cli/70d_scoring.ipynb #9e2b9632
 def _evaluate_one(args: argparse.Namespace, k: int, where: str, options: dict, views, device):
     "Score the k-th checkpoint: (task, its report or None where labels are secret, file of scores)."
-    n, folder, split = len(args.checkpoint), checkpoint_folder(where), args.split[k % len(args.split)]
+    n, folder = len(args.checkpoint), checkpoint_folder(where)
+    split = args.split[k % len(args.split)]
     model, pulled = load(folder, device), not Path(where).is_dir()
     fold = {'fold': args.folds[k % len(args.folds)]} if args.folds else {}
     videos = _open_split(args, split, options | fold)
@@ -113,16 +126,20 @@ def _evaluate_one(args: argparse.Namespace, k: int, where: str, options: dict, v
     scores = score(model, clips, batch_size=args.batch_size, workers=workers)
     for task, s in (scores if isinstance(scores, dict) else {'': scores}).items():
         name = '_'.join(filter(None, (f'evaluate_{split}', fold and f"fold{fold['fold']}", task)))
-        if pulled and n > 1: name = f"{where.replace('/', '.')}_{name}"
+        if pulled and n > 1:
+            name = f"{where.replace('/', '.')}_{name}"
         # the Hub's cache is no place to write to
         out = Path(args.out or (Path() if pulled else folder)/f'{name}.json')
-        if args.out and task: out = out.with_stem(f'{out.stem}_{task}')
+        if args.out and task:
+            out = out.with_stem(f'{out.stem}_{task}')
         refuse_missing(s, args.allow_missing)
-        if seen: s.about['learned from'] = len(seen)
+        if seen:
+            s.about['learned from'] = len(seen)
         written = [save_scores(s, out.with_suffix('.safetensors'))]
         several = (where, split) if n > 1 else ()
         title = ' '.join(filter(None, (*several, fold and f"fold {fold['fold']}", task)))
-        if title: print(f'{title}:')
+        if title:
+            print(f'{title}:')
         result = None if (s.labels < 0).any() else report(s, args.average)
         if result:
             print_report(result, per_class=n == 1)
@@ -132,7 +149,8 @@ def _evaluate_one(args: argparse.Namespace, k: int, where: str, options: dict, v
 
 def _open_split(args: argparse.Namespace, split: str, options: dict):
     "The videos of a split, of a public data set or of one's own."
-    if not args.dataset: return open_data(args.data, split, args.allow_missing, args.root)
+    if not args.dataset:
+        return open_data(args.data, split, args.allow_missing, args.root)
     return open_dataset(args.dataset, args.data, split, allow_missing=args.allow_missing, **options)
 
 # %% ../../nbs/cli/70d_scoring.ipynb #16c61871
@@ -144,7 +162,9 @@ def ensemble(args: argparse.Namespace) -> None:
         make_room(args.out)
         file = save_scores(scores, Path(args.out).with_suffix('.safetensors'))
     if (scores.labels < 0).any():
-        if not args.out: raise ValueError("the labels of this split are secret: give --out, for a file of scores that can be submitted")
+        if not args.out:
+            raise ValueError("the labels of this split are secret: give --out, for a file of "
+                             "scores that can be submitted")
         return print(submit_line([file], scores.about.get('data')))
     result = report(scores, args.average)
     print_report(result)
@@ -154,19 +174,26 @@ def ensemble(args: argparse.Namespace) -> None:
 
 def submit_line(files: list, server: str | None) -> str:
     "The command that makes the file for a server, where its name is known."
-    if server not in SERVERS: return "The labels of this split are secret: there is no accuracy to print."
+    if server not in SERVERS:
+        return "The labels of this split are secret: there is no accuracy to print."
     out, then = Path(files[0]).with_suffix('.zip' if server == 'epic55' else '.csv'), 'Next'
     if server == 'epic55':  # one file for both test splits
-        files = [re.sub('_s[12]_', f'_{split}_', str(file)) for split in ('s1', 's2') for file in files]
+        files = [re.sub('_s[12]_', f'_{split}_', str(file)) for split in ('s1', 's2')
+                 for file in files]
         then = 'When s1 and s2 are both scored'
-    return f"The labels of this split are secret. {then}: {command_line('submit', *files, '--server', server, '--out', out)}"
+    return (f"The labels of this split are secret. {then}: "
+            f"{command_line('submit', *files, '--server', server, '--out', out)}")
 
 def submit(args: argparse.Namespace) -> None:
     "Files of scores as the file that a test server takes."
     scores = [load_scores(path) for path in args.scores]
     if args.server == 'epic55':
         splits = {}
-        for s in scores: splits.setdefault(s.about.get('split'), {})[s.about.get('task')] = s
-    elif len(scores) > 1: raise ValueError(f"{args.server} takes one file of scores, got {len(scores)}")
-    path = write_submission(splits if args.server == 'epic55' else scores[0], args.out, args.server, args.average, args.allow_missing)
-    print(f"Written to {path}. Its format is from memory: compare it with the server's own example before you hand it in")
+        for s in scores:
+            splits.setdefault(s.about.get('split'), {})[s.about.get('task')] = s
+    elif len(scores) > 1:
+        raise ValueError(f"{args.server} takes one file of scores, got {len(scores)}")
+    path = write_submission(splits if args.server == 'epic55' else scores[0], args.out, args.server,
+                            args.average, args.allow_missing)
+    print(f"Written to {path}. Its format is from memory: compare it with the server's own example "
+          "before you hand it in")

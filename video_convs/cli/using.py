@@ -13,7 +13,6 @@ import sys
 
 from .. import hub
 from ..checkpoint import read_config
-from .values import size_of
 from ..command import python_line
 from ..data.views import parse_views
 from ..guards import printable
@@ -24,33 +23,46 @@ from ..use.space import push_space, write_space
 # %% ../../nbs/cli/70e_using.ipynb #f97f2d13
 def predict(args: argparse.Namespace) -> None:
     "Classify videos."
-    views, n = parse_views(args.views, rule=args.rule, resize=args.resize and size_of(args.resize)), len(args.video)
-    answers, failed = predict_many(args.video, args.checkpoint, args.topk, views=views, average=args.average, timeout=args.timeout,
+    views, n = parse_views(args.views, rule=args.rule, resize=args.resize), len(args.video)
+    answers, failed = predict_many(args.video, args.checkpoint, args.topk, views=views,
+                                   average=args.average, timeout=args.timeout,
                                    batch_size=args.batch_size)
-    answers = {video: answer if isinstance(answer, dict) else {'': answer} for video, answer in answers.items()}
-    if args.csv: _write_answers(answers)
+    answers = {video: answer if isinstance(answer, dict) else {'': answer}
+               for video, answer in answers.items()}
+    if args.csv:
+        _write_answers(answers)
     for video, tasks in answers.items() if not args.csv else ():
-        if n > 1: print(video)
+        if n > 1:
+            print(video)
         for task, best in tasks.items():
-            if task: print(f'{printable(task)}:')
-            for name, probability in best: print(f"{probability:6.1%}  {printable(name)}")
-    if failed: raise ValueError(f"{len(failed)} of {n} videos could not be read: " * (n > 1) + '; '.join(failed.values()))
+            if task:
+                print(f'{printable(task)}:')
+            for name, probability in best:
+                print(f"{probability:6.1%}  {printable(name)}")
+    if failed:
+        raise ValueError(f"{len(failed)} of {n} videos could not be read: " * (n > 1)
+                         + '; '.join(failed.values()))
 
 def _write_answers(answers: dict[str, dict]) -> None:
     "A table of the answers, with a column for the task where there are several."
-    table, several = csv.writer(sys.stdout, lineterminator='\n'), any('' not in tasks for tasks in answers.values())
+    table = csv.writer(sys.stdout, lineterminator='\n')
+    several = any('' not in tasks for tasks in answers.values())
     table.writerow(['video', *['task'] * several, 'rank', 'class', 'probability'])
     for video, tasks in answers.items():
         for task, best in tasks.items():
-            table.writerows([video, *[printable(task)] * several, k, printable(name), f'{p:.6f}'] for k, (name, p) in enumerate(best, 1))
+            table.writerows([video, *[printable(task)] * several, k, printable(name), f'{p:.6f}']
+                            for k, (name, p) in enumerate(best, 1))
 
 # %% ../../nbs/cli/70e_using.ipynb #6ef778ca
 def publish(args: argparse.Namespace) -> None:
     "Put a checkpoint on the Hugging Face Hub."
     print(f"Published: {push(args.checkpoint, args.repo_id, args.private)}")
     space = write_space(args.checkpoint, args.repo_id)
-    if args.space: print(f"Published: {push_space(space, args.space, args.private)}")
-    else: print(f"A Space that shows it is in {space}: try it with `{python_line(space/'app.py')}` (needs gradio), publish it with --space")
+    if args.space:
+        print(f"Published: {push_space(space, args.space, args.private)}")
+    else:
+        print(f"A Space that shows it is in {space}: try it with `{python_line(space/'app.py')}` "
+              "(needs gradio), publish it with --space")
 
 def pull(args: argparse.Namespace) -> None:
     "Fetch a checkpoint from the Hugging Face Hub."
