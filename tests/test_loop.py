@@ -8,6 +8,7 @@ import shutil
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from video_convs.data.custom import open_data
 from video_convs.data.motion import MotionConfig
 from video_convs.data.motion_files import render_task
 from video_convs.checkpoint import read_config
+from video_convs.messages import show_messages
 from video_convs.nets.video_net import load
 from video_convs.nets.registry import list_models
 from video_convs.nets.spec import InputSpec
@@ -337,9 +339,20 @@ def test_two_runs_on_one_folder(videos, undisturbed, tmp_path):
 def test_a_third_start_adds_nothing(videos, undisturbed, tmp_path, capsys):
     shutil.copytree(undisturbed[1], tmp_path/'run')
     before = {p: p.read_bytes() for p in (tmp_path/'run').iterdir()}
-    run(videos, tmp_path/'run')
-    assert 'run holds all 3 epochs of this run already: nothing is added' in capsys.readouterr().out
+    with show_messages():
+        run(videos, tmp_path/'run')
+    said = f"{tmp_path/'run'} holds all 3 epochs of this run already: nothing is added\n"
+    assert capsys.readouterr().out == said
     assert {p: p.read_bytes() for p in (tmp_path/'run').iterdir()} == before
+
+def test_ctrl_c_says_what_is_kept(videos, tmp_path, capsys):
+    def stop(model): raise KeyboardInterrupt
+    for shown in (False, True):
+        out, show = tmp_path/str(shown), show_messages if shown else nullcontext
+        with pytest.raises(KeyboardInterrupt), show():
+            run(videos, out, test=stop)
+        said = '\nStopped in epoch 1 of 3: there is no checkpoint yet. The same command goes on.\n'
+        assert capsys.readouterr() == (said * shown, '')
 
 def test_locks(tmp_path):
     with run_folder.locked(tmp_path/'a'), run_folder.locked(tmp_path/'a'), run_folder.locked(tmp_path/'b'):  # a block inside a block

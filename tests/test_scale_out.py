@@ -25,6 +25,7 @@ from video_convs.data.motion_files import render_task
 from video_convs.data.transforms import Augment
 from video_convs.data.views import Views
 from video_convs.checkpoint import read_config, save
+from video_convs.messages import show_messages
 from video_convs.nets.video_net import load
 from video_convs.weights.convert import to_official
 from video_convs.nets.spec import InputSpec
@@ -165,11 +166,12 @@ def test_several_tasks_start(root):
 # one call
 
 def one_call(root, tmp_path):
-    run_training(root, tmp_path/('run' if rank() == 0 else 'other'), model='tsn_tiny', frames=4, size=32,
-                 changes=dict(epochs=2, batch_size=8), progress=False)
+    with show_messages():
+        run_training(root, tmp_path/('run' if rank() == 0 else 'other'), model='tsn_tiny', frames=4,
+                     size=32, changes=dict(epochs=2, batch_size=8), progress=False)
 
 def test_one_call_in_two_processes(root, tmp_path):
-    "It prints once, and its report is left to `evaluate`."
+    "It speaks once, and its report is left to `evaluate`."
     assert together(2, tmp_path/'said', one_call, root, tmp_path) == [0, 0]
     said = (tmp_path/'said').read_text()
     assert said.count('epoch   2/2') == 1 and 'on 2 processes' in said and (tmp_path/'run/best/config.json').is_file()
@@ -208,7 +210,13 @@ def test_sizes_before_the_test_crop(root, tmp_path):
 def test_the_next_command_tests_what_training_tested(root, tmp_path, capsys):
     typed = '--recipe sth.something-v1 --dataset folder --pretrained none --model tsn_tiny --frames 4 --size 32 --epochs 2 --milestones 1'
     assert main(['train', '--data', str(root), '--out', str(tmp_path/'a run'), *typed.split(), '--with', 'augment.hflip=false']) == 0
-    command = shlex.split(capsys.readouterr().out.partition('Next: ')[2])
+    said, _, following = capsys.readouterr().out.partition('Next: ')
+    lines, epoch = said.splitlines(), r'epoch +{}/2: loss .* on training videos, .* on test, .* clips/s'
+    assert re.match("tsn_tiny: .* parameters, .* videos of 3 classes for training", lines[0])
+    assert lines[1] == 'starts from random weights' and lines[2].startswith('recipe: epochs=2, ')
+    for k, line in enumerate(lines[-3:-1], 1): assert re.fullmatch(epoch.format(k), line)
+    assert lines[-1].startswith('The checkpoint is in ')
+    command = shlex.split(following)
     assert command[-4:] == ['--split', 'test', '--resize', '37x49'] and main(command[command.index('evaluate'):]) == 0
     accuracy = json.loads((tmp_path/'a run/evaluate_test.json').read_text())['top1']['accuracy']
     assert accuracy == read_log(tmp_path/'a run')[-1]['test_top1']
