@@ -212,7 +212,7 @@ def test_the_next_command_tests_what_training_tested(root, tmp_path, capsys):
     assert main(['train', '--data', str(root), '--out', str(tmp_path/'a run'), *typed.split(), '--with', 'augment.hflip=false']) == 0
     said, _, following = capsys.readouterr().out.partition('Next: ')
     lines, epoch = said.splitlines(), r'epoch +{}/2: loss .* on training videos, .* on test, .* clips/s'
-    assert re.match("tsn_tiny: .* parameters, .* videos of 3 classes for training", lines[0])
+    assert re.match("tsn_tiny: .* parameters, .* videos of 8 classes for training", lines[0])
     assert lines[1] == 'starts from random weights' and lines[2].startswith('recipe: epochs=2, ')
     for k, line in enumerate(lines[-3:-1], 1): assert re.fullmatch(epoch.format(k), line)
     assert lines[-1].startswith('The checkpoint is in ')
