@@ -12,6 +12,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..nets.video_net import VideoNet
 from .device import autocast_type
@@ -99,8 +100,12 @@ def update_average(
 ) -> None:
     "Pull the mean of the weights, and of the norms' statistics, towards the weights."
     d = min(decay, (k + 1) / (k + 10))
-    for mean, value in zip(average.state_dict().values(), model.state_dict().values()):
-        mean.lerp_(value, 1 - d) if mean.is_floating_point() else mean.copy_(value)
+    pairs = list(zip(average.state_dict().values(), model.state_dict().values()))
+    floats = [pair for pair in pairs if pair[0].is_floating_point()]
+    get_ema_multi_avg_fn(d)(*map(list, zip(*floats)), None)
+    for mean, value in pairs:
+        if not mean.is_floating_point():
+            mean.copy_(value)  # a counter
 
 # %% ../../nbs/train/41d_step.ipynb #322f9ced
 def out_of_memory(
