@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
+from torchvision.transforms.v2 import functional as F
 
 from video_convs.data.motion import MotionConfig, render_batch
 from video_convs.data.transforms import (CROPS, FLIPS, PLACES, Augment, area_box, check_flips,
@@ -107,6 +108,42 @@ def test_jitter_in_any_size_and_order(H, W):
     want = 1.2*(.8*(1.3*x - .3*g) + .2*m)
     assert torch.allclose(out.double(), want.clamp(0, 255), atol=1e-3)
     assert torch.equal(normalise(clip, replace(plain, channel_order='bgr'), jitter), out.flip(0))
+
+def theirs(clip, spec, jitter=None):
+    "Colours and normalisation by torchvision."
+    x = F.to_dtype(clip.transpose(0, 1), torch.float32, scale=True)
+    if jitter is not None:
+        brightness, contrast, saturation = jitter
+        x = F.adjust_contrast(F.adjust_brightness(x, brightness), contrast)
+        x = F.adjust_saturation(x, saturation)
+    return F.normalize(x, list(spec.mean), list(spec.std)).transpose(0, 1)
+
+def test_torchvision_normalises_to_the_same_numbers():
+    clip = frames()
+    assert torch.allclose(normalise(clip, Spec()), theirs(clip, Spec()), atol=1e-5)
+
+@pytest.mark.parametrize('jitter', [(1.2, 1, 1), (1, .8, 1), (1, 1, .5), (1.1, .9, 1.15)])
+def test_torchvision_jitters_a_still_clip_to_the_same_colours(jitter):
+    "Within 1/255; of a moving clip each frame would have a mean of its own."
+    still = (frames(1)//2 + 40).expand(-1, 6, -1, -1)  # nothing is clipped at 0 or 255
+    std = torch.tensor(Spec().std).view(3, 1, 1, 1)
+    difference = (normalise(still, Spec(), jitter) - theirs(still, Spec(), jitter)) * std
+    assert difference.abs().max() < .1/255
+    assert (normalise(still, Spec(), jitter) - normalise(still, Spec())).abs().max() > .1
+
+def test_torchvision_flips_pictures_alike():
+    clip = frames()
+    assert torch.equal(flip(clip, 'hflip'), F.horizontal_flip(clip))
+    assert torch.equal(flip(clip, 'vflip'), F.vertical_flip(clip))
+
+@given(sides, sides, seeds, st.integers(1, 40), st.integers(1, 40))
+@settings(max_examples=25, deadline=None)
+def test_a_box_is_cut_out_and_then_resized(H, W, seed, height, width):
+    clip = frames(2, H, W, seed=seed % 1000)
+    top, left, h, w = area_box(H, W, np.random.default_rng(seed))
+    cut = clip[..., top:top + h, left:left + w].transpose(0, 1)
+    want = F.resize(cut, [height, width], antialias=True).transpose(0, 1)
+    assert torch.equal(crop_resize(clip, (top, left, h, w), (height, width)), want)
 
 def test_nothing_drawn_is_the_test_transform():
     clip = frames(5, 33, 47)

@@ -39,11 +39,9 @@ def crop_resize(
     size: int | tuple[int, int], # height and width of the result; one number: a square
 ) -> Tensor: # (…, C, T, size, size), same type
     "Cut out a box from every frame and resize it."
-    top, left, h, w = box
-    clip = clip[..., top:top + h, left:left + w].transpose(-4, -3)  # (…, T, C, h, w): torchvision's order
     height, width = (size, size) if isinstance(size, int) else size
-    if (h, w) != (height, width): clip = F.resize(clip, [height, width])
-    return clip.transpose(-4, -3)
+    clip = clip.transpose(-4, -3)  # (…, T, C, H, W): torchvision's order
+    return F.resized_crop(clip, *box, [height, width]).transpose(-4, -3)
 
 def resize(
     clip: Tensor, # (…, C, T, H, W)
