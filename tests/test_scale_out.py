@@ -6,7 +6,7 @@ import shlex
 import shutil
 import socket
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import children
@@ -19,7 +19,8 @@ from video_convs.cli.learning import recipe_changes
 from video_convs.data.catalogue import official_list
 from video_convs.data.clip_dataset import Clips
 from video_convs.data.custom import open_data
-from video_convs.data.frames import write_flow, write_frames
+from video_convs.data.dataset import VideoFiles
+from video_convs.data.frames import FlowFolders, write_flow, write_frames
 from video_convs.data.motion import MotionConfig
 from video_convs.data.motion_files import render_task
 from video_convs.data.transforms import Augment
@@ -199,6 +200,26 @@ def test_other_weights_at_the_start_are_another_run(root, tmp_path):
     start(shutil.move(tmp_path/'a/best', tmp_path/'c/best'))
     assert len(read_log(tmp_path/'run')) == 1
 
+@dataclass(frozen=True)
+class GreyFiles(VideoFiles):
+    "A reader of one's own: the mean of the colours."
+    channels = 1
+    def read(self, *args, **kw):
+        return super().read(*args, **kw).float().mean(0, keepdim=True).to(torch.uint8)
+
+def test_a_new_network_takes_the_channels_of_the_data(root, tmp_path, monkeypatch):
+    def opened(*args, **kw): return replace(open_data(*args, **kw), reader=GreyFiles())
+    monkeypatch.setattr(scale_out, 'open_data', opened)
+    log = run_training(root, tmp_path, model='tsn_tiny', frames=4, size=32, progress=False,
+                       changes=dict(epochs=1))
+    spec = load(tmp_path).input_spec
+    assert (spec.in_chans, spec.modality, len(spec.mean)) == (1, 'rgb', 1) and log[0]['loss'] > 0
+
+@pytest.mark.parametrize('reader, said', [
+    (VideoFiles(), {}), (FlowFolders(), {'modality': 'flow'}), (GreyFiles(), {'in_chans': 1}),
+    (FlowFolders(stack=2), {'modality': 'flow', 'in_chans': 4})])
+def test_channels_of_a_reader(reader, said): assert scale_out._channels(reader) == said
+
 def test_sizes_before_the_test_crop(root, tmp_path):
     "A recipe's, in proportion to the crop; or what is given."
     assert [in_proportion(r, 28, 224) for r in (256, (240, 320), None)] == [32, (30, 40), None] and in_proportion(256, 28, None) == 256
@@ -315,6 +336,7 @@ def test_flags_reach_the_recipe():
     (['--device', 'gpu', '--model', 'tsn_tiny'], "there is no device 'gpu'"),
     (['--dataset', 'ucf11'], "'ucf11'"),
     (['--tasks', 'verb'], "has no task 'verb'"),
+    (['--set', 'in_chans=3'], 'in_chans is no variant of a network: it has an argument of its own, or follows'),
     (['--test-resize', '240x'], "or HEIGHTxWIDTH, such as 240x320, got '240x'"),
 ])
 def test_sentences(root, tmp_path, capsys, typed, says):

@@ -160,7 +160,7 @@ class Augment:
     "What training may change about a clip, by one draw for all its frames."
     scale: tuple[float, ...] = (.7, 1.) # smallest and largest share, of sides or area; corners: all shares
     ratio: float = 4/3 # height : width varies from 1/ratio to ratio; not for corners
-    jitter: float = .2 # brightness, contrast and saturation vary by up to this share; flow has none
+    jitter: float = .2 # brightness, contrast and saturation vary by up to this share; only of RGB
     hflip: bool = False # mirror left and right, every other time
     vflip: bool = False # turn upside down, every other time
     reverse: bool = False # play backwards, every other time
@@ -239,7 +239,7 @@ def _transform_one(clip, rng, label, spec, augment, flip_map):
     clip = crop_resize(clip, augment.box(*clip.shape[-2:], rng, spec.fit), spec.size)
     flips = [f for f in augment.flips if rng.random() < .5]
     for f in flips: clip = flip(clip, f, spec.modality)
-    jitters = augment.jitter > 0 and spec.modality == 'rgb'
+    jitters = augment.jitter > 0 and (spec.modality, spec.channels) == ('rgb', 3)
     jitter = rng.uniform(1 - augment.jitter, 1 + augment.jitter, 3) if jitters else None
     return normalise(clip, spec, jitter), relabel(label, flips, flip_map)
 

@@ -21,6 +21,7 @@ from ..data.catalogue import DATASETS, open_dataset
 from ..data.clip_dataset import Clips
 from ..data.custom import open_data, split_names
 from ..data.dataset import VideoDataset
+from ..data.frames import FlowFolders
 from ..data.paths import name_hash
 from ..data.splits import group_fold
 from ..data.views import Views
@@ -269,6 +270,13 @@ def _starting_weights(config, paper):
                          " 'imagenet' or 'none' to go without")
     return None if pretrained == 'none' else pretrained
 
+def _channels(reader):
+    "What a new network's input spec says about the channels that a data set gives."
+    spec = {'modality': 'flow'} if isinstance(reader, FlowFolders) else {}
+    if reader.channels != InputSpec(mean=(0,), std=(1,), **spec).channels:
+        spec['in_chans'] = reader.channels
+    return spec
+
 def _start_network(config, setup, recipe, pretrained, videos):
     "The network for these videos, and in words what it starts from."
     whole = pretrained not in (None, 'imagenet')
@@ -284,9 +292,9 @@ def _start_network(config, setup, recipe, pretrained, videos):
     spec = {key: choice[key] for key in ('frames', 'size', 'fit') if key in choice}
     if (config.stride, config.seconds) != (None, None):
         spec |= dict(stride=config.stride, seconds=config.seconds)
-    if videos.reader.channels == 10 and not whole: spec['modality'] = 'flow'
+    if not whole: spec |= _channels(videos.reader)
     torch.manual_seed(recipe.seed)
-    own = {'name', 'classes', 'pretrained', 'dropout', 'input_spec'}
+    own = {'name', 'classes', 'pretrained', 'dropout', 'input_spec', 'in_chans'}
     if clash := sorted(own & set(config.variant)):
         raise ValueError(f"{clash[0]} is no variant of a network: it has an argument of its own, or"
                          " follows from the data")
