@@ -2,7 +2,6 @@
 import ast
 import io
 import logging
-import re
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -39,7 +38,8 @@ def test_only_the_command_line_prints():
 @pytest.mark.parametrize('source', [
     'print(1)', 'def f():\n    say = print', 'import sys\nsys.stdout.write("")',
     'import builtins\nbuiltins.print(1)', 'from sys import stdout'])
-def test_the_rule_can_fail(source): assert list(prints(source))
+def test_the_rule_can_fail(source):
+    assert list(prints(source))
 
 
 @pytest.mark.parametrize('name', ['train.loop', 'train.scale_out'])
@@ -109,7 +109,8 @@ def test_where_standard_output_is_now():
 
 def test_a_closed_pipe_ends_the_command():
     class Closed(io.StringIO):
-        def write(self, text): raise BrokenPipeError
+        def write(self, text):
+            raise BrokenPipeError
     with pytest.raises(BrokenPipeError), redirect_stdout(Closed()), show_messages():
         logger.info('line')
 

@@ -62,11 +62,13 @@ class _Run:
             with writing(self.out):
                 append_line(self.out/'steps.jsonl', entry)
             self.show('steps', entry, self.state.epoch * steps + self.state.step)
-        if self.save_every and self.state.step % self.save_every == 0: self.write_state()
+        if self.save_every and self.state.step % self.save_every == 0:
+            self.write_state()
 
     def write_epoch(self) -> None:
         "The checkpoints and the epoch's line."
-        if rank() > 0: return
+        if rank() > 0:
+            return
         page = self.page | {key: self.about[key] for key in ('recipe', 'data')}
         page['epoch'] = self.state.epoch
         with writing(self.out):
@@ -79,7 +81,8 @@ class _Run:
 
     def show(self, group: str, entry: dict, at: int) -> None:
         "Numbers for TensorBoard."
-        if not self.board: return
+        if not self.board:
+            return
         for key, value in entry.items():
             if isinstance(value, (int, float)) and key not in ('epoch', 'step'):
                 self.board.add_scalar(f'{group}/{key}', value, at)
@@ -132,23 +135,28 @@ def train(
     page = {**about_code(), 'hardware': hardware_name(device), **extra}
     _synchronise_norms(model.to(device), recipe, device)
     with locked(out), frozen_parts(model, recipe) as still:
-        if rank() == 0: check_writable(out)
+        if rank() == 0:
+            check_writable(out)
         state = _first_state(model, recipe, device)
         log = resume(out, state, recipe, about)
         run = _Run(out, state, recipe, about, page, learned_page(train_clips.dataset, learned), log,
                    keep, save_every, log_every)
         forward = _forward(model, recipe, device)
-        if tensorboard and rank() == 0: run.board = _tensorboard(out)
+        if tensorboard and rank() == 0:
+            run.board = _tensorboard(out)
         reader = _reader(run, train_clips, still, workers, device, progress)
         try:
             _train_epochs(run, train_clips, forward, still, reader, test, on_epoch,
                           max_skipped=max_skipped, progress=progress)
         except KeyboardInterrupt:
-            if rank() == 0: logger.info(_stopped_message(run))
+            if rank() == 0:
+                logger.info(_stopped_message(run))
             raise
         finally:
-            if run.board: run.board.close()
-    if state.average is not None: model.load_state_dict(state.average.state_dict())
+            if run.board:
+                run.board.close()
+    if state.average is not None:
+        model.load_state_dict(state.average.state_dict())
     model.eval()
     return log
 
@@ -162,10 +170,12 @@ def _reader(run, clips, still, workers, device, progress):
                         " nothing is added")
         return None
     state.model.train()
-    for norm in still: norm.eval()
+    for norm in still:
+        norm.eval()
     check_norms(state.model, clips, recipe)
     reader = clip_reader(clips, workers, device, progress)
-    if rank() == 0: run.write_start()
+    if rank() == 0:
+        run.write_start()
     return reader
 
 def _train_epochs(run, clips, forward, still, reader, test, on_epoch, **reading):
@@ -174,22 +184,27 @@ def _train_epochs(run, clips, forward, still, reader, test, on_epoch, **reading)
     device = next(state.model.parameters()).device
     steps = -(-len(clips) // recipe.batch_size)
     while state.epoch < recipe.epochs:
-        if state.step == 0: state.seed(recipe)
+        if state.step == 0:
+            state.seed(recipe)
         for entry in train_epoch(state, clips, recipe, forward, still, reader=reader, **reading,
                                  log_every=run.log_every, save_every=run.save_every):
             run.write_step(entry, steps)
-        if state.epoch == 0: run.write_state()  # a checkpoint never stands without its state
+        if state.epoch == 0:  # a checkpoint never stands without its state
+            run.write_state()
         log.append(_end_epoch(state, recipe, device, test))
         run.write_epoch()
         run.write_state()
-        if on_epoch is not None and rank() == 0: on_epoch(log)
+        if on_epoch is not None and rank() == 0:
+            on_epoch(log)
 
 def _end_epoch(state, recipe, device, test):
     "Test what the epoch has made; its line in the log."
     entry = _epoch_entry(state, recipe, device)
     if grouped():
-        for statistic in state.best.buffers(): dist.broadcast(statistic, 0)
-    if test is not None: entry |= {f'test_{key}': value for key, value in test(state.best).items()}
+        for statistic in state.best.buffers():
+            dist.broadcast(statistic, 0)
+    if test is not None:
+        entry |= {f'test_{key}': value for key, value in test(state.best).items()}
     state.epoch, state.step, state.sums = state.epoch + 1, 0, empty_sums()
     return entry
 
@@ -198,12 +213,14 @@ def _identity(model, data, recipe, extra):
     about = dict(name=model.name, variant=model.variant, input_spec=asdict(model.input_spec),
                  classes=model.classes, data=data.name, recipe=recipe.to_dict())
     about['training set'] = videos_checksum(data)
-    if 'start' in extra: about['start'] = extra['start']
+    if 'start' in extra:
+        about['start'] = extra['start']
     return about
 
 def _synchronise_norms(model, recipe, device):
     "Norms that take their mean over all processes, where the recipe asks for them."
-    if not recipe.sync_bn or world() == 1: return
+    if not recipe.sync_bn or world() == 1:
+        return
     if device.type != 'cuda':
         raise ValueError("recipe: sync_bn is for GPUs; on a CPU turn it off, or use bn='frozen'")
     nn.SyncBatchNorm.convert_sync_batchnorm(model)
@@ -225,6 +242,7 @@ def _forward(model, recipe, device):
 def _stopped_message(run):
     "What Ctrl-C leaves behind."
     done, kept = len(run.log), "there is no checkpoint yet"
-    if done: kept = f"the checkpoint of epoch {done} is in {run.out}"
+    if done:
+        kept = f"the checkpoint of epoch {done} is in {run.out}"
     return (f"\nStopped in epoch {done + 1} of {run.recipe.epochs}: {kept}."
             " The same command goes on.")

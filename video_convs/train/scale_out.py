@@ -83,23 +83,28 @@ def start_model(
     classes = {t: list(names) for t, names in classes.items()} if several else list(classes)
     n = {t: len(names) for t, names in classes.items()} if several else len(classes)
     def new(weights):
-        return create_model(name, num_classes=n, pretrained=weights, classes=classes, dropout=dropout,
-                            input_spec=input_spec, **variant)
-    if pretrained is None: return new(None), 'random weights'
-    if pretrained == 'imagenet': return new('imagenet'), 'ImageNet weights'
-    if checkpoint_around(pretrained).is_dir(): pretrained = checkpoint_around(pretrained)
+        return create_model(name, num_classes=n, pretrained=weights, classes=classes,
+                            dropout=dropout, input_spec=input_spec, **variant)
+    if pretrained is None:
+        return new(None), 'random weights'
+    if pretrained == 'imagenet':
+        return new('imagenet'), 'ImageNet weights'
+    if checkpoint_around(pretrained).is_dir():
+        pretrained = checkpoint_around(pretrained)
     title = _weights_title(pretrained)
     if os.path.isfile(pretrained):
         try:
             model = from_official(pretrained, name)
         except ValueError as whole:
-            if name is None: raise
+            if name is None:
+                raise
             try:
                 return new(pretrained), f'a trunk from {title}'
             except ValueError as part:
                 raise ValueError(f"{pretrained} is no checkpoint of {name} ({whole}), and no"
                                  f" weights of its trunk ({part})") from None
-    else: model = pretrained_model(pretrained, name)
+    else:
+        model = pretrained_model(pretrained, name)
     _check_start(model, name, pretrained, input_spec, variant)
     had = model.num_classes
     model.input_spec, model.dropout = replace(model.input_spec, **input_spec), dropout
@@ -126,8 +131,10 @@ def _check_start(model, name, pretrained, input_spec, variant):
 def _weights_title(pretrained):
     "The name of weights, and for a file its checksum: they are the same wherever they lie."
     file = Path(pretrained)
-    if file.is_dir(): file /= 'model.safetensors'
-    if not file.is_file(): return str(pretrained)
+    if file.is_dir():
+        file /= 'model.safetensors'
+    if not file.is_file():
+        return str(pretrained)
     return f'{Path(pretrained).resolve().name} (checksum {zlib.crc32(file.read_bytes()):08x})'
 
 # %% ../../nbs/train/43_scale_out.ipynb #450104cd
@@ -148,10 +155,12 @@ def open_splits(
     if root is not None and not own:
         raise ValueError(f"root is for the paths in a list, {dataset} has its own: leave it out")
     def split(name):
-        if own: return open_data(data, name, root=root)
+        if own:
+            return open_data(data, name, root=root)
         return open_dataset(dataset, data, name, **options)
     videos = split(train_split)
-    if fold: return *group_fold(videos, *fold), f'fold {fold[0]}/{fold[1]}'
+    if fold:
+        return *group_fold(videos, *fold), f'fold {fold[0]}/{fold[1]}'
     names = split_names(data) if own else DATASETS[dataset].parts(options)
     name = test_split or next((s for s in ('val', 'test') if s in names), 'none')
     return (videos, None, '') if name == 'none' else (videos, split(name), name)
@@ -162,8 +171,10 @@ def in_proportion(
     usual: int | None, # of the crop that `resize` was meant for
 ) -> int | tuple[int, int] | None: # what shows the crop the same part of the frame
     "A recipe's size of frames for crops of another size."
-    if resize is None or usual is None: return resize
-    if isinstance(resize, tuple): return tuple(in_proportion(side, size, usual) for side in resize)
+    if resize is None or usual is None:
+        return resize
+    if isinstance(resize, tuple):
+        return tuple(in_proportion(side, size, usual) for side in resize)
     return round(resize * size / usual)
 
 # %% ../../nbs/train/43_scale_out.ipynb #005079b8
@@ -208,7 +219,8 @@ class TrainConfig:
         for name in ('frames', 'size', 'stride', 'seconds', 'workers', 'keep', 'save_every',
                      'log_every', 'max_skipped'):
             value, left_out = getattr(self, name), getattr(type(self), name)
-            if value is not None or left_out is not None: check_number(name, value)
+            if value is not None or left_out is not None:
+                check_number(name, value)
 
     @property
     def readers(self) -> int:
@@ -257,7 +269,8 @@ def run_training(
                     log_every=c.log_every, max_skipped=c.max_skipped, tensorboard=c.tensorboard,
                     learned=_learned_before(pretrained), extra=page)
         test_clips = unseen and Clips(unseen, spec, train=False, views=views, cache=c.cache)
-        if rank() == 0: _finish(net, log, c.out, test_clips, workers=c.readers, progress=progress)
+        if rank() == 0:
+            _finish(net, log, c.out, test_clips, workers=c.readers, progress=progress)
     return log
 
 def _starting_weights(config, paper):
@@ -292,7 +305,8 @@ def _start_network(config, setup, recipe, pretrained, videos):
     spec = {key: choice[key] for key in ('frames', 'size', 'fit') if key in choice}
     if (config.stride, config.seconds) != (None, None):
         spec |= dict(stride=config.stride, seconds=config.seconds)
-    if not whole: spec |= _channels(videos.reader)
+    if not whole:
+        spec |= _channels(videos.reader)
     torch.manual_seed(recipe.seed)
     own = {'name', 'classes', 'pretrained', 'dropout', 'input_spec', 'in_chans'}
     if clash := sorted(own & set(config.variant)):
@@ -304,7 +318,8 @@ def _start_network(config, setup, recipe, pretrained, videos):
 # %% ../../nbs/train/43_scale_out.ipynb #f2331412
 def _say(message):
     "A message of the first process."
-    if rank() == 0: logger.info(message)
+    if rank() == 0:
+        logger.info(message)
 
 def _announce(net, start, recipe, videos, unseen, where):
     "What is trained on what, and how."
@@ -330,10 +345,13 @@ def _epoch_line(recipe, where):
 
 def _learned_before(pretrained):
     "What the starting weights have learned from; () where that is not recorded."
-    if pretrained in (None, 'imagenet'): return ()
+    if pretrained in (None, 'imagenet'):
+        return ()
     try:
-        if os.path.isfile(pretrained): folder = Path(pretrained).parent
-        else: folder = checkpoint_folder(str(pretrained), local_files_only=True)
+        if os.path.isfile(pretrained):
+            folder = Path(pretrained).parent
+        else:
+            folder = checkpoint_folder(str(pretrained), local_files_only=True)
         return trained_on(folder) or ()
     except ValueError:
         return ()  # public weights, which come without a page of ours
@@ -349,4 +367,5 @@ def _finish(net, log, out, test_clips, **reading):
         write_atomic(Path(out)/'report.json', report.encode())
     if skipped := skipped_videos(log):
         _say(f"{len(skipped)} videos could not be read and were left out:")
-        for why in skipped.values(): _say(f"  {why}")
+        for why in skipped.values():
+            _say(f"  {why}")

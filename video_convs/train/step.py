@@ -44,7 +44,8 @@ def update(
 ) -> Tensor: # (3,): sum of losses, clips classified right, norm of gradients; not waited for
     "Forward and backward in one or several parts, one update."
     device, kind = clip.device, autocast_type(recipe, clip.device)
-    if forward is None: forward = model
+    if forward is None:
+        forward = model
     scaler = scaler or torch.amp.GradScaler(device.type, enabled=False)
     total = total or len(clip)
     size = -(-len(clip) // recipe.accumulate)
@@ -62,7 +63,8 @@ def update(
     norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
     scaler.step(optimizer)
     scaler.update()
-    if scaler.is_enabled(): norm = torch.zeros_like(norm)  # an infinite one is its business
+    if scaler.is_enabled():  # an infinite one is its business
+        norm = torch.zeros_like(norm)
     return torch.stack([loss_sum, torch.as_tensor(right, device=device).double(), norm.double()])
 
 def check_finite(
@@ -138,13 +140,15 @@ def _largest_part(model, clip, label, recipe, part):
     kind = autocast_type(recipe, clip.device)
     while part := part // 2:
         model.zero_grad(set_to_none=True)
-        if clip.is_cuda: torch.cuda.empty_cache()
+        if clip.is_cuda:
+            torch.cuda.empty_cache()
         try:
             with torch.autocast(clip.device.type, kind, enabled=kind != torch.float32):
                 loss, _ = clip_loss(model(clip[:part]), label[:part], recipe)
             loss.backward()
             break
         except RuntimeError as error:
-            if not out_of_memory(error): raise
+            if not out_of_memory(error):
+                raise
     model.zero_grad(set_to_none=True)
     return part
