@@ -102,10 +102,8 @@ def _client(api, token=None):
 
 # %% ../nbs/45a_hub.ipynb #ca6d757d
 # all that is pushed or pulled; not the files of scores, which `evaluate` makes again
-FILES = (
-    'config.json', 'model.safetensors', 'trained_on.txt', 'README.md', 'report.json',
-    'evaluate_*.json', 'log.jsonl',
-    'curves.png')
+FILES = ('config.json', 'model.safetensors', 'trained_on.txt', 'README.md', 'report.json',
+         'evaluate_*.json', 'log.jsonl', 'curves.png')
 _BRANCH = re.compile(r'(?!.*(\.\.|//|/\.|\.lock(/|$)))[A-Za-z0-9_][A-Za-z0-9_./+-]{0,249}(?<![/.])')
 _PICKLES = '.bin', '.ckpt', '.dill', '.joblib', '.pickle', '.pkl', '.pt', '.pth'
 # what other libraries call code in a repository
@@ -210,8 +208,8 @@ def checkpoint_folder(
         raise ValueError(f"{where!r} is no folder here; as a name on the Hub: {error}") from None
 
 # %% ../nbs/45a_hub.ipynb #3e9efd82
-_FOLDERS = re.compile(r'(?<![\w./])(?:(?:~|\.\.)?/(?=[^\s/])|[A-Za-z]:[/\\]|\\\\(?=\w))(?:(?! '
-                      r'--?\w).)*[/\\]')
+_FOLDERS = re.compile(r'(?<![\w./])(?:(?:~|\.\.)?/(?=[^\s/])|[A-Za-z]:[/\\]|\\\\(?=\w))'
+                      r'(?:(?! --?\w).)*[/\\]')
 
 def without_folders(
     value: object, # what JSON can hold

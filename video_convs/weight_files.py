@@ -63,8 +63,9 @@ def _stand_in(name):
     "Takes the place of a class: a dictionary's where the file will put items into it."
     if name == 'collections.defaultdict':
         return _as_dict
-    return OrderedDict if re.search(r'(\.|Easy|Config|Attribute|Attr)Dict$|CfgNode$',
-                                    name) else _Inert
+    if re.search(r'(\.|Easy|Config|Attribute|Attr)Dict$|CfgNode$', name):
+        return OrderedDict
+    return _Inert
 
 _BOOKKEEPING = (
     'mmengine.logging.history_buffer.HistoryBuffer', 'builtins.getattr', '__builtin__.getattr',
@@ -151,8 +152,8 @@ def unwrap(
         if (content and all(isinstance(value, Tensor) for value in content.values())
                 and part is None):
             return {str(key): value for key, value in content.items()}, beside
-        inner = [key
-                 for key in ([part] if part else CONTAINERS) if isinstance(content.get(key), dict)]
+        names = [part] if part else CONTAINERS
+        inner = [key for key in names if isinstance(content.get(key), dict)]
         if not inner:
             break
         beside += [str(key) for key in content if key != inner[0]]
@@ -165,6 +166,7 @@ def unwrap(
 
 # %% ../nbs/19_weight_files.ipynb #59e06701
 _FLOATS = torch.float16, torch.bfloat16, torch.float32, torch.float64
+_INTEGERS = torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64
 
 def check_numbers(
     weights: dict[str, Tensor], # by the names of the network
@@ -177,8 +179,7 @@ def check_numbers(
         if value.layout != torch.strided or value.is_quantized or value.is_meta:
             raise ValueError(f"{where}: {printable(key)} is sparse, quantised or empty: save it as "
                              "an ordinary tensor")
-        allowed = _FLOATS if kind.is_floating_point else (torch.uint8, torch.int8, torch.int16,
-                                                          torch.int32, torch.int64)
+        allowed = _FLOATS if kind.is_floating_point else _INTEGERS
         if value.dtype not in (*allowed, *_FLOATS * counter):
             raise ValueError(f"{where}: {printable(key)} is of "
                              f"{str(value.dtype).removeprefix('torch.')}, the network computes "

@@ -149,8 +149,8 @@ def normalise(
         x = (pixels.flip(-1) if bgr else pixels).float()
     else:
         # whole numbers add up alike in any order, on any number of threads
-        grey = pixels.view(-1, W*C).sum(0,
-                                        dtype=torch.int32).view(W, C).sum(0) / (pixels.numel() // 3)
+        columns = pixels.view(-1, W*C).sum(0, dtype=torch.int32)
+        grey = columns.view(W, C).sum(0) / (pixels.numel() // 3)
         A, a = (m.to(clip.device) for m in jitter_matrix(*jitter, (grey.cpu() @ GREY).item()))
         if bgr:
             A = A.flip(0)

@@ -140,8 +140,8 @@ class Views:
             if self.crops > 1:
                 raise ValueError("fit='squash' looks at the whole frame: there is one crop of it")
             return [eval_box(H, W, 'squash')]
-        return crop_boxes(H, W,
-                          min(H, W) if self.resize is None else self.size or spec.size, self.crops)
+        side = min(H, W) if self.resize is None else self.size or spec.size
+        return crop_boxes(H, W, side, self.crops)
 
     def check(self,
         spec: InputSpec, # has size and fit (an InputSpec)

@@ -77,8 +77,7 @@ class Recipe:
                              f"{suggest(unknown[0], [f.name for f in fields(cls)])}")
         try:
             return cls(**{**d, 'augment': Augment(**d.get('augment', {}))})
-        # a value of another kind, or an entry of `augment` that is unknown
-        except TypeError as error:
+        except TypeError as error:  # a value of another kind, or an unknown entry of `augment`
             raise ValueError(f"recipe: its values are of another kind ({error})") from None
 
 # %% ../../nbs/train/40_recipes.ipynb #01161c66
@@ -109,8 +108,8 @@ def check_values(self: Recipe) -> None:
     m = self.milestones
     if self.schedule == 'cosine' and m:
         raise ValueError(f"recipe: milestones {m} are for schedule='step', not for a cosine")
-    if (any(not isinstance(e, int) for e in m) or list(m) != sorted(set(m)) or m
-            and not 0 < m[0] <= m[-1] < self.epochs):
+    if (any(not isinstance(e, int) for e in m) or list(m) != sorted(set(m))
+            or m and not 0 < m[0] <= m[-1] < self.epochs):
         raise ValueError("recipe: milestones must be rising numbers of epochs from 1 to "
                          f"{self.epochs - 1}, got {m}")
 
@@ -240,9 +239,8 @@ _H2CN = {"H2CN's released train.py": dict(_SGD, weight_decay=5e-4, clip_norm=20.
 def _h2cn(data, section, resize, epochs=60, milestones=(30, 45, 55), frames=8):
     _publish(f'h2cn.{data}', {section: dict(
         model='h2cn_resnet50', frames=frames, lr=.01, lr_batch=64, batch_size=64, epochs=epochs,
-        milestones=milestones,
-        dropout=.5, augment=Augment.corners(hflip=True,
-                                            resize=resize), test_resize=resize, **_INPUT)} | _H2CN)
+        milestones=milestones, dropout=.5, augment=Augment.corners(hflip=True, resize=resize),
+        test_resize=resize, **_INPUT)} | _H2CN)
 
 _h2cn('something-v1', 'Sec. 4.2', (240, 320))
 _h2cn('something-v2', 'Sec. 4.2', (240, 320))
@@ -257,9 +255,8 @@ _LIKE_TSM = dict(lr=.01, lr_batch=64, batch_size=64, milestones=(20, 40), clip_n
 def _sth(data, said, gaps, frames):
     _publish(f'sth.{data}', {'Sec. 4.2 and its tables': dict(
         model='sth_resnet50', frames=frames, size=224, optimizer='sgd', momentum=.9,
-        weight_decay=5e-4,
-        augment=Augment.corners(hflip=True, resize=(256, 340)), test_resize=(256, 340), **said)},
-             gaps)
+        weight_decay=5e-4, augment=Augment.corners(hflip=True, resize=(256, 340)),
+        test_resize=(256, 340), **said)}, gaps)
 
 for data in ('something-v1', 'something-v2', 'jester'):
     _sth(data, dict(epochs=50, pretrained='imagenet'), {"TSM's code": _LIKE_TSM}, frames=8)
@@ -267,10 +264,9 @@ _sth('kinetics400', dict(pretrained='imagenet'), {
     "TSM's code": _LIKE_TSM | dict(epochs=50), }, frames=16)
 for data in ('ucf101', 'hmdb51'):
     own = ('optimizer', 'momentum', 'weight_decay')
-    _sth(data, dict(after='sth.kinetics400'), {
-        place: {k: v for k, v in values.items() if k not in own}
-        for place, values in _SMALL.items()} | {
-        "TSM's code": dict(dropout=.8)}, frames=16)
+    gaps = {place: {k: v for k, v in values.items() if k not in own}
+            for place, values in _SMALL.items()}
+    _sth(data, dict(after='sth.kinetics400'), gaps | {"TSM's code": dict(dropout=.8)}, frames=16)
 
 # %% ../../nbs/train/40_recipes.ipynb #01dfaefa
 _HF = {'Sec. IV-B': dict(optimizer='sgd', schedule='step', epochs=60, batch_size=32, lr=.001,
@@ -300,9 +296,8 @@ _GC = {'the code of GC and AIA, by the same group': dict(
 def _stc(data, resize, **said):
     _publish(f'stc.{data}', {'Sec. IV-B': dict(
         model='stc_resnet50', frames=8, optimizer='sgd', lr=.01, lr_batch=40, batch_size=40,
-        epochs=50, milestones=(30, 40),
-        dropout=.5, augment=Augment.corners(hflip=True, resize=resize), test_resize=resize,
-        **_INPUT, **said)}, _GC)
+        epochs=50, milestones=(30, 40), dropout=.5, test_resize=resize,
+        augment=Augment.corners(hflip=True, resize=resize), **_INPUT, **said)}, _GC)
 
 _stc('something-v1', 240)
 _stc('something-v2', 240)

@@ -200,8 +200,8 @@ def recognise(
     w: dict[str, Tensor], # in plain spelling
 ) -> tuple[Family, str]: # the family, and the name of the trunk
     "Whose weights these are."
-    family = next(family
-                  for family in FAMILIES if any(_regex(family.sign).fullmatch(key) for key in w))
+    family = next(family for family in FAMILIES
+                  if any(_regex(family.sign).fullmatch(key) for key in w))
     trunk = 'res2net50' if family.operator == 'tea' else _trunk(w)
     if trunk is None:
         known = ', '.join(family.operator for family in FAMILIES)
@@ -220,9 +220,9 @@ def _open(checkpoint, part=None):
 
 def _rules(family, trunk):
     "From plain spelling to ours; in blocks of two convolutions the shift is before the first."
-    two = (('layer*.*.conv1.op.*',
-            'layer*.*.conv1.host.*'),) if trunk in ('resnet18', 'resnet34') else ()
-    return *family.rules, *two, ('new_fc.*', 'head.fc.*')
+    two = trunk in ('resnet18', 'resnet34')
+    first = [('layer*.*.conv1.op.*', 'layer*.*.conv1.host.*')] if two else []
+    return *family.rules, *first, ('new_fc.*', 'head.fc.*')
 
 def _ours(key, rules):
     key = rename(key, rules)
@@ -275,8 +275,8 @@ def from_official(
     "The network of somebody else's checkpoint; it computes what the original computes."
     w, beside = _open(checkpoint, part)
     made = not isinstance(model, VideoNet)
-    name, family, trunk, told = _network_of(w, (model or published_as(checkpoint)) if made
-                                            else model.name)
+    asked = (model or published_as(checkpoint)) if made else model.name
+    name, family, trunk, told = _network_of(w, asked)
     dropped = [key for key in w
                if any(_regex(p).fullmatch(key) for p in (*family.unused, 'data_preprocessor.**'))]
     if dropped or beside:
@@ -305,8 +305,8 @@ def to_official(
 ) -> dict[str, Tensor]: # a state dict for the authors' code
     "The weights of a network under its authors' names."
     operator, _, trunk = model.name.partition('_')
-    if (operator not in ('h2cn', 'tsm') or not trunk.startswith('resnet') or operator == 'h2cn'
-            and trunk != 'resnet50'):
+    if (operator not in ('h2cn', 'tsm') or not trunk.startswith('resnet')
+            or operator == 'h2cn' and trunk != 'resnet50'):
         raise ValueError(f"to_official writes h2cn_resnet50 and tsm_resnet…, not {model.name}")
     if model.variant != variants(model.name):
         raise ValueError(f"the authors' network is {model.name} with {variants(model.name)}, not "

@@ -46,9 +46,9 @@ def pretrained_model(
     rows = [row for row in list_pretrained() if row.model and name in (None, row.model)]
     known = {row.weights: row for row in rows}
     if weights not in known:
-        raise ValueError("there are no public weights "
-                         f"{weights!r}{f' for {name}' if name else ''}; "
-                         + (suggest(weights, known) if known else "there are none at all"))
+        whose = f' for {name}' if name else ''
+        near = suggest(weights, known) if known else "there are none at all"
+        raise ValueError(f"there are no public weights {weights!r}{whose}; {near}")
     if len(names := [row.model for row in rows if row.weights == weights]) > 1:
         raise ValueError(f"{weights} are weights of {', '.join(names)}: say which with name=")
     row, cache = known[weights], Path(torch.hub.get_dir())/'checkpoints'
