@@ -6,7 +6,9 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent/'video_convs'
 LAYERS = [  # from the ground up: rooms, and modules that stand in none
-    {'', '_modidx', 'utils', 'clips', 'guards', 'progress', 'command', 'stimuli', 'animate'}, {'hub', 'checkpoint', 'weight_files'},
+    {'', '_modidx', 'utils', 'clips', 'guards', 'progress', 'messages', 'command'},
+    {'stimuli', 'animate'},
+    {'hub', 'checkpoint', 'weight_files'},
     {'ops'}, {'testing'}, {'nets'}, {'weights'}, {'data'}, {'train'}, {'explain'}, {'use', 'demo'},
     {'cli'}, {'__main__'},
 ]

@@ -1,4 +1,4 @@
-"Progress: a bar at a terminal or in a notebook, lines where nobody watches, and silence on request."
+"Progress: a bar at a terminal or in a notebook, lines elsewhere, and silence on request."
 import fcntl, io, os, re, struct, subprocess, sys, termios, time
 from contextlib import redirect_stderr
 from pathlib import Path
@@ -35,7 +35,8 @@ def test_a_short_loop_says_nothing(monkeypatch):
     monkeypatch.setenv('TQDM_MININTERVAL', '10')
     assert said(io.StringIO(), 0).getvalue() == ''
 
-@pytest.mark.parametrize('change, kw', [({}, dict(show=False)), ({'RANK': '1'}, {}), ({}, dict(total=0))])
+@pytest.mark.parametrize('change, kw',
+                         [({}, dict(show=False)), ({'RANK': '1'}, {}), ({}, dict(total=0))])
 def test_silence(monkeypatch, change, kw):
     for name, value in change.items():
         monkeypatch.setenv(name, value)
@@ -64,7 +65,8 @@ def test_show_asks_for_a_bar_everywhere():
 def test_one_replaced_output_in_a_notebook(monkeypatch):
     shown = []
     class Handle:
-        def update(self, text, raw): shown.append(text['text/plain'])
+        def update(self, text, raw):
+            shown.append(text['text/plain'])
     def display(text, raw, display_id):
         shown.append(text['text/plain'])
         return Handle()
@@ -89,7 +91,8 @@ def test_a_loop_of_the_package(monkeypatch, tmp_path):
     file = io.StringIO()
     for progress, n in ((None, 6), (False, 0)):
         with redirect_stderr(file):
-            render_task('reversal', tmp_path/str(n), 6, 0, MotionConfig(size=32, frames=4), progress=progress)
+            render_task('reversal', tmp_path/str(n), 6, 0, MotionConfig(size=32, frames=4),
+                        progress=progress)
     assert re.findall('render reversal: ([1-6]) of 6', file.getvalue()) == list('123456')
 
 def test_one_place_knows_tqdm():

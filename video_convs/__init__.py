@@ -1,6 +1,9 @@
 __version__ = "0.1.0"
 
 from importlib import import_module
+from logging import NullHandler, getLogger
+
+getLogger(__name__).addHandler(NullHandler())  # what the modules say is shown where it is asked for
 
 # Loaded on first use, so that `import video_convs` costs nothing.
 _home = {

@@ -24,25 +24,30 @@ FORMAT = 1 # of config.json; a reader refuses any other
 FIELDS = ('format', 'name', 'num_classes', 'classes', 'input_spec', 'dropout', 'variant')
 
 def save(
-    model: nn.Module, # with a name, a `variant` and a `config()` of what JSON can hold, as a `VideoNet` has
+    model: nn.Module, # with a name, a `variant` and a `config()` for JSON, as a `VideoNet` has
     folder: str | os.PathLike, # made if it is not there; an older checkpoint in it is replaced
-    **extra, # recipe, data, metrics …: anything that JSON can hold, stored under these names in config.json
+    **extra, # recipe, data, metrics …: what JSON can hold, stored in config.json
 ) -> Path: # the folder
     "Write a checkpoint: model.safetensors and config.json, each whole or not at all."
     clash = sorted(set(extra) & {*FIELDS, 'sha256'})
     if clash:
-        raise ValueError(f"{', '.join(clash)} cannot be stored with a checkpoint: save writes that itself")
+        raise ValueError(f"{', '.join(clash)} cannot be stored with a checkpoint: save writes "
+                         "that itself")
     arguments = {key: value for key, value in model.config().items() if key not in model.variant}
     def page(sha256):
-        return json.dumps({'format': FORMAT, **arguments, 'variant': model.variant, 'sha256': sha256, **extra}, indent=1)
-    try: page('')
+        return json.dumps({'format': FORMAT, **arguments, 'variant': model.variant,
+                           'sha256': sha256, **extra}, indent=1)
+    try:
+        page('')
     except TypeError as error:
         raise ValueError(f"what is stored with a checkpoint must fit into JSON: {error}") from error
-    weights = {key: v.clone(memory_format=torch.contiguous_format) for key, v in model.state_dict().items()}
+    weights = {key: v.clone(memory_format=torch.contiguous_format)
+               for key, v in model.state_dict().items()}
     folder = check_path(folder, 'the folder of a checkpoint')
     folder.mkdir(parents=True, exist_ok=True)
     file = write_atomic(folder/'model.safetensors', lambda path: save_file(weights, path))
-    write_atomic(folder/'config.json', page(file_sha256(file)).encode())  # the page names the weights that it belongs to
+    # the page names the weights that it belongs to
+    write_atomic(folder/'config.json', page(file_sha256(file)).encode())
     return folder
 
 # %% ../nbs/27_checkpoint.ipynb #af864126
@@ -51,7 +56,8 @@ def checkpoint_around(
 ) -> Path: # the folder, where the file is one of a checkpoint
     "The folder of a checkpoint, for its model.safetensors too."
     path = check_path(where, 'the name of a checkpoint')
-    inside = path.name in ('model.safetensors', 'config.json') and (path.parent/'config.json').is_file()
+    inside = (path.name in ('model.safetensors', 'config.json')
+              and (path.parent/'config.json').is_file())
     return path.parent if inside else path
 
 def read_config(
@@ -60,17 +66,21 @@ def read_config(
     "The page of JSON of a checkpoint."
     folder = check_path(folder, 'the name of a checkpoint')
     if not folder.is_dir():
-        raise ValueError(f"there is no folder {str(folder)!r}: a checkpoint is a folder that `save` has made")
+        raise ValueError(f"there is no folder {str(folder)!r}: a checkpoint is a folder that "
+                         "`save` has made")
     path = folder/'config.json'
-    if not path.is_file(): raise ValueError(f"{folder} is no checkpoint: it has no config.json")
-    try: config = read_page(path)
+    if not path.is_file():
+        raise ValueError(f"{folder} is no checkpoint: it has no config.json")
+    try:
+        config = read_page(path)
     except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error}): copy the checkpoint again") from error
     missing = [key for key in FIELDS if not isinstance(config, dict) or key not in config]
-    if missing: raise ValueError(f"{path} is not the page of a checkpoint: it lacks {', '.join(missing)}")
+    if missing:
+        raise ValueError(f"{path} is not the page of a checkpoint: it lacks {', '.join(missing)}")
     if config['format'] != FORMAT:
-        raise ValueError(f"{path} has format {config['format']!r}, this version of video_convs reads {FORMAT}:"
-                         " use the version that wrote it")
+        raise ValueError(f"{path} has format {config['format']!r}, this version of video_convs "
+                         f"reads {FORMAT}: use the version that wrote it")
     return config
 
 def load_weights(
@@ -88,36 +98,46 @@ def read_weights(
 ) -> dict[str, Tensor]:
     "The weights in a folder, if they are those of the network, and of the page that was read."
     path = Path(folder)/'model.safetensors'
-    if not path.is_file(): raise ValueError(f"{folder} is no checkpoint: it has no model.safetensors")
+    if not path.is_file():
+        raise ValueError(f"{folder} is no checkpoint: it has no model.safetensors")
     try:
         with safe_open(path, 'pt') as file:
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
             _check_fit(model, shapes, path, page is not None)  # before anything is read
             weights = {key: file.get_tensor(key) for key in shapes}
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or cut short ({error}): copy the checkpoint again") from error
+        raise ValueError(f"{path} is damaged or cut short ({error}): copy the "
+                         "checkpoint again") from error
     page = page or (read_config(folder) if (Path(folder)/'config.json').is_file() else {})
     if page.get('sha256') is not None and (found := file_sha256(path)) != page['sha256']:
-        raise ValueError(f"{path} is not the file that its config.json was written with (its sha256 begins with"
-                         f" {found[:8]}, not with {printable(str(page['sha256'])[:8])}): they are of two checkpoints, or a"
-                         " run was stopped between the two. Copy both again, or let the run go on")
+        raise ValueError(f"{path} is not the file that its config.json was written with (its "
+                         f"sha256 begins with {found[:8]}, not with "
+                         f"{printable(str(page['sha256'])[:8])}): they are of two checkpoints, or "
+                         "a run was stopped between the two. Copy both again, or let "
+                         "the run go on")
     check_numbers(weights, model.state_dict(), str(path))
     return weights
 
 def _check_fit(model, shapes, path, by_page):
     "Say the first difference between a file of weights and a network."
     own = model.state_dict()
-    missing, left = [key for key in own if key not in shapes], [key for key in shapes if key not in own]
+    missing = [key for key in own if key not in shapes]
+    left = [key for key in shapes if key not in own]
     if missing or left:
-        what = f"it lacks {missing[0]}" if missing else f"it has {printable(left[0][:200])}, which the network has not"
+        what = (f"it lacks {missing[0]}" if missing
+                else f"it has {printable(left[0][:200])}, which the network has not")
         raise ValueError(f"{path} holds weights of another network than {model.name}: {what}"
                          f" ({len(missing)} missing, {len(left)} unexpected)")
     for key, value in own.items():
         theirs = shapes[key]
-        if value.shape == theirs: continue
-        if key.startswith('head.') and len(value) == model.num_classes and value.shape[1:] == theirs[1:]:
+        if value.shape == theirs:
+            continue
+        if (key.startswith('head.') and len(value) == model.num_classes
+                and value.shape[1:] == theirs[1:]):
             how = ("its config.json is of another checkpoint: copy both files again" if by_page else
-                   f"load it with {theirs[0]} classes, then call model.swap_head({model.num_classes})")
-            raise ValueError(f"{path} knows {theirs[0]} classes, the network has {model.num_classes}: {how}")
+                   f"load it with {theirs[0]} classes, then call "
+                   f"model.swap_head({model.num_classes})")
+            raise ValueError(f"{path} knows {theirs[0]} classes, the network has "
+                             f"{model.num_classes}: {how}")
         raise ValueError(f"{path} holds weights of another network than {model.name}: {key} is"
                          f" {theirs} in the file, {tuple(value.shape)} in the network")

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
-from huggingface_hub.errors import (GatedRepoError, HfHubHTTPError, HFValidationError, HTTPError, LocalEntryNotFoundError,
-                                    OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError)
+from huggingface_hub.errors import (GatedRepoError, HfHubHTTPError, HFValidationError, HTTPError,
+                                    LocalEntryNotFoundError, OfflineModeIsEnabled,
+                                    RepositoryNotFoundError, RevisionNotFoundError)
 
 from .checkpoint import checkpoint_around, read_config
 from .guards import looks_local, printable, read_lines, read_page
@@ -24,10 +25,12 @@ from .utils import write_atomic
 # %% ../nbs/45a_hub.ipynb #1bc5d61f
 def _origin(error):
     "What the client met, behind what it says about it."
-    wrapped = isinstance(error, (LocalEntryNotFoundError, RuntimeError)) and isinstance(error.__cause__, Exception)
+    wrapped = (isinstance(error, (LocalEntryNotFoundError, RuntimeError))
+               and isinstance(error.__cause__, Exception))
     return error.__cause__ if wrapped else error
 
-def _status(error): return getattr(getattr(_origin(error), 'response', None), 'status_code', None)
+def _status(error):
+    return getattr(getattr(_origin(error), 'response', None), 'status_code', None)
 
 def _away(error):
     "Is it the network or the Hub that fails, and not the question?"
@@ -41,32 +44,42 @@ def _sentence(error, repo_id, revision, writing):
     message = error.response.headers.get('X-Error-Message', '') if status else ''
     pulled = '' if writing else f", and {repo_id} has not been pulled to this machine before"
     if isinstance(error, HFValidationError):
-        return f"{repo_id!r} is no name of a repository: it has the form user/name, of letters, digits, '-', '_' and '.'"
+        return (f"{repo_id!r} is no name of a repository: it has the form user/name, of letters, "
+                "digits, '-', '_' and '.'")
     if status == 401 and 'Invalid credentials' in message:
-        return f"the Hub does not know this token (any more): make a new one on its settings page, then {_LOG_IN}"
+        return ("the Hub does not know this token (any more): make a new one on its settings "
+                f"page, then {_LOG_IN}")
     if isinstance(error, GatedRepoError):
         return f"{repo_id} is open to those whom its owner lets in: ask on its page, then {_LOG_IN}"
     if isinstance(error, RevisionNotFoundError):
-        return f"{repo_id} has no revision {revision!r}: its branches, tags and commits are listed on its page"
+        return (f"{repo_id} has no revision {revision!r}: its branches, tags and commits are "
+                "listed on its page")
     if status == 403 or writing and status in (401, 404):
-        return (f"this token may not write to {repo_id}: use one with write permission, and a name that starts with"
-                " your own or your organisation's")
+        return (f"this token may not write to {repo_id}: use one with write permission, and a name "
+                "that starts with your own or your organisation's")
     if isinstance(error, RepositoryNotFoundError):
-        return f"the Hub has no model {repo_id} that you may read: check the name; if it is private, {_LOG_IN}"
-    if status == 429: return f"the Hub asks to wait (too many requests){pulled}: try again in some minutes"
-    if status: return f"the Hub answers {status} for {repo_id}{pulled}: try again later"
+        return (f"the Hub has no model {repo_id} that you may read: check the name; if it is "
+                f"private, {_LOG_IN}")
+    if status == 429:
+        return f"the Hub asks to wait (too many requests){pulled}: try again in some minutes"
+    if status:
+        return f"the Hub answers {status} for {repo_id}{pulled}: try again later"
     if isinstance(error, OfflineModeIsEnabled):
         return f"HF_HUB_OFFLINE forbids the network{pulled}: unset it once"
     if isinstance(error, LocalEntryNotFoundError):
-        return f"{revision or 'the newest revision'} of {repo_id} is not on this machine: pull it once, with a network"
-    if isinstance(error, RuntimeError): return f"the Hub's client failed with {repo_id}: {str(error).splitlines()[0]}"
+        return (f"{revision or 'the newest revision'} of {repo_id} is not on this machine: pull it "
+                "once, with a network")
+    if isinstance(error, RuntimeError):
+        return f"the Hub's client failed with {repo_id}: {str(error).splitlines()[0]}"
     return f"the Hub cannot be reached ({type(error).__name__}){pulled}: check the network"
 
 @contextmanager
 def _plainly(repo_id, revision=None, writing=False):
     "What the Hub's client raises, as a `ValueError` of one sentence."
-    try: yield
-    except (HTTPError, LocalEntryNotFoundError, ConnectionError, HFValidationError, RuntimeError) as error:
+    try:
+        yield
+    except (HTTPError, LocalEntryNotFoundError, ConnectionError, HFValidationError,
+            RuntimeError) as error:
         raise ValueError(_sentence(error, repo_id, revision, writing)) from None
 
 # %% ../nbs/45a_hub.ipynb #782c9b07
@@ -75,36 +88,43 @@ _WAITS = 1, 2, 4 # seconds
 def _patiently(call, *args, **options):
     "Ask again, after a pause, when the Hub asks to wait or stumbles."
     for wait in (*_WAITS, None):
-        try: return call(*args, **options)
+        try:
+            return call(*args, **options)
         except (HfHubHTTPError, LocalEntryNotFoundError, RuntimeError) as error:
-            if wait is None or _status(error) not in (429, 502, 503, 504): raise
+            if wait is None or _status(error) not in (429, 502, 503, 504):
+                raise
             asked = _origin(error).response.headers.get('Retry-After', '')
             time.sleep(min(int(asked), 60) if asked.isdigit() else wait)
 
 # %% ../nbs/45a_hub.ipynb #71339e43
-def _client(api, token=None): return api or HfApi(token=token, library_name='video_convs')
+def _client(api, token=None):
+    return api or HfApi(token=token, library_name='video_convs')
 
 # %% ../nbs/45a_hub.ipynb #ca6d757d
-FILES = ('config.json', 'model.safetensors', 'trained_on.txt', 'README.md', 'report.json', 'evaluate_*.json', 'log.jsonl',
-         'curves.png') # all that is pushed or pulled; not the files of scores, which `evaluate` makes again
+# all that is pushed or pulled; not the files of scores, which `evaluate` makes again
+FILES = ('config.json', 'model.safetensors', 'trained_on.txt', 'README.md', 'report.json',
+         'evaluate_*.json', 'log.jsonl', 'curves.png')
 _BRANCH = re.compile(r'(?!.*(\.\.|//|/\.|\.lock(/|$)))[A-Za-z0-9_][A-Za-z0-9_./+-]{0,249}(?<![/.])')
 _PICKLES = '.bin', '.ckpt', '.dill', '.joblib', '.pickle', '.pkl', '.pt', '.pth'
-_CODE = 'auto_map', 'custom_pipelines', 'trust_remote_code' # what other libraries call code in a repository
+# what other libraries call code in a repository
+_CODE = 'auto_map', 'custom_pipelines', 'trust_remote_code'
 
 def _check_revision(repo_id, revision):
     "A branch, a tag or a commit, as git allows them: nothing else may become part of an address."
     if revision is not None and not (isinstance(revision, str) and _BRANCH.fullmatch(revision)):
-        raise ValueError(f"{revision!r:.99} is no revision of {repo_id}: it is a branch, a tag or a commit, of letters, digits,"
-                         " '-', '_', '.' and '/'")
+        raise ValueError(f"{revision!r:.99} is no revision of {repo_id}: it is a branch, a tag or "
+                         "a commit, of letters, digits, '-', '_', '.' and '/'")
 
 def _check_names(repo_id, names):
     for name in names:
         shown = printable(name[:200])
         if name.startswith('/') or '\\' in name or '..' in PurePosixPath(name).parts:
-            raise ValueError(f"{repo_id} names a file outside its folder ({shown}): nothing is fetched from it")
+            raise ValueError(f"{repo_id} names a file outside its folder ({shown}): nothing is "
+                             "fetched from it")
         if name.lower().endswith(_PICKLES):
-            raise ValueError(f"{repo_id} holds {shown}, by its name a pickle, which can run any program when it is opened:"
-                             " nothing is fetched from it; ask its owner for a repository without")
+            raise ValueError(f"{repo_id} holds {shown}, by its name a pickle, which can run any "
+                             "program when it is opened: nothing is fetched from it; ask its "
+                             "owner for a repository without")
     for name in ('config.json', 'model.safetensors'):
         if name not in names:
             raise ValueError(f"{repo_id} is no checkpoint of video_convs: it has no {name}")
@@ -112,47 +132,57 @@ def _check_names(repo_id, names):
 def _check_config(repo_id, config):
     for key in _CODE:
         if key in config:
-            raise ValueError(f"{repo_id} asks for code of its own ({key}): video_convs builds its own networks only")
+            raise ValueError(f"{repo_id} asks for code of its own ({key}): video_convs builds its "
+                             "own networks only")
 
 # %% ../nbs/45a_hub.ipynb #85bc2e58
 def pull(
     repo_id: str, # 'user/name'
     revision: str | None = None, # branch, tag or commit; None: the newest
     local_files_only: bool = False, # take what was pulled before, ask nobody
-    to: str | Path | None = None, # folder to put it into; None: the Hub's cache, which all programs share
+    to: str | Path | None = None, # folder to put it into; None: the Hub's shared cache
     token: str | bool | None = None, # of the Hub; None: of HF_TOKEN or `hf auth login`, False: none
     cache_dir: str | Path | None = None, # instead of the Hub's own cache
     force_download: bool = False, # fetch it although it was fetched before
     api: HfApi | None = None, # client; None: of HF_ENDPOINT, with that token
 ) -> Path: # the folder of the checkpoint
     "Fetch a checkpoint from the Hub, once; a bar shows how far it is."
-    if to and (Path(to)/'config.json').exists() and not (Path(to)/'.cache/huggingface').exists():  # the client's mark
+    # the client's mark
+    if to and (Path(to)/'config.json').exists() and not (Path(to)/'.cache/huggingface').exists():
         raise ValueError(f"{to} holds a checkpoint that was not pulled: choose another folder")
     _check_revision(repo_id, revision)
     api, away, commit = _client(api, token), None, revision
     with _plainly(repo_id, revision):
         if not local_files_only:
-            try: info = _patiently(api.model_info, repo_id, revision=revision, timeout=10)
+            try:
+                info = _patiently(api.model_info, repo_id, revision=revision, timeout=10)
             except (HTTPError, ConnectionError) as error:
-                if not _away(error): raise
+                if not _away(error):
+                    raise
                 away = error
             else:
                 _check_names(repo_id, [file.rfilename for file in info.siblings])
                 commit = info.sha  # what was looked at, and not what a branch has become since
-        try: folder = _patiently(api.snapshot_download, repo_id, revision=commit, allow_patterns=list(FILES), local_dir=to,
-                                 cache_dir=cache_dir, force_download=force_download and away is None,
-                                 local_files_only=local_files_only or away is not None)
-        except LocalEntryNotFoundError as error: raise error from away or error.__cause__
+        try:
+            folder = _patiently(api.snapshot_download, repo_id, revision=commit,
+                                allow_patterns=list(FILES), local_dir=to, cache_dir=cache_dir,
+                                force_download=force_download and away is None,
+                                local_files_only=local_files_only or away is not None)
+        except LocalEntryNotFoundError as error:
+            raise error from away or error.__cause__
         except OSError as error:
-            if isinstance(error, (HTTPError, ConnectionError)): raise
-            raise ValueError(f"{to or 'the cache of the Hub'} could not be written to ({error.strerror or error}): make room,"
-                             " or choose another folder") from error
-    if commit != revision and not to: _remember(Path(folder), revision or 'main')
+            if isinstance(error, (HTTPError, ConnectionError)):
+                raise
+            raise ValueError(f"{to or 'the cache of the Hub'} could not be written to "
+                             f"({error.strerror or error}): make room, or choose another "
+                             "folder") from error
+    if commit != revision and not to:
+        _remember(Path(folder), revision or 'main')
     _check_config(repo_id, read_config(folder))
     return Path(folder)
 
 def _remember(folder, branch):
-    "Note in the Hub's cache which commit a branch or tag was, so that it is found without a network."
+    "Note in the Hub's cache which commit a branch or tag was, to find it without a network."
     file = folder.parents[1].joinpath('refs', branch)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(file, folder.name.encode())
@@ -161,32 +191,41 @@ def _remember(folder, branch):
 _REPO = re.compile(r'(?:hf[-_]hub:)?(\w[\w.-]*/\w[\w.-]*)(?:@(.*))?', re.DOTALL)
 
 def checkpoint_folder(
-    where: str | Path, # folder of a checkpoint, or 'user/name' on the Hub, also as 'user/name@revision' or 'hf-hub:user/name'
+    where: str | Path, # folder, or a name on the Hub: '[hf-hub:]user/name[@revision]'
     revision: str | None = None, # branch, tag or commit, if it is on the Hub
     **options, # local_files_only, token, cache_dir, force_download, api: see `pull`
 ) -> Path: # a folder on this machine
     "The folder of a checkpoint; it is pulled if it is a name on the Hub and no folder here."
     path = checkpoint_around(where)
-    match = _REPO.fullmatch(where) if isinstance(where, str) and not (path.exists() or looks_local(where)) else None
-    if match is None: return path
+    match = (_REPO.fullmatch(where) if isinstance(where, str)
+             and not (path.exists() or looks_local(where)) else None)
+    if match is None:
+        return path
     _check_revision(match[1], match[2])
-    try: return pull(match[1], match[2] if revision is None else revision, **options)
-    except ValueError as error: raise ValueError(f"{where!r} is no folder here; as a name on the Hub: {error}") from None
+    try:
+        return pull(match[1], match[2] if revision is None else revision, **options)
+    except ValueError as error:
+        raise ValueError(f"{where!r} is no folder here; as a name on the Hub: {error}") from None
 
 # %% ../nbs/45a_hub.ipynb #3e9efd82
-_FOLDERS = re.compile(r'(?<![\w./])(?:(?:~|\.\.)?/(?=[^\s/])|[A-Za-z]:[/\\]|\\\\(?=\w))(?:(?! --?\w).)*[/\\]')
+_FOLDERS = re.compile(r'(?<![\w./])(?:(?:~|\.\.)?/(?=[^\s/])|[A-Za-z]:[/\\]|\\\\(?=\w))'
+                      r'(?:(?! --?\w).)*[/\\]')
 
 def without_folders(
     value: object, # what JSON can hold
 ) -> object:
     "JSON without the folders of this machine: '/media/disk/clips/a.mp4' → 'a.mp4'."
-    if isinstance(value, str): return _FOLDERS.sub('', value)
-    if isinstance(value, list): return [without_folders(item) for item in value]
-    if not isinstance(value, dict): return value
+    if isinstance(value, str):
+        return _FOLDERS.sub('', value)
+    if isinstance(value, list):
+        return [without_folders(item) for item in value]
+    if not isinstance(value, dict):
+        return value
     public = {}
     for key, item in value.items():
         short = without_folders(key)
-        while short in public: short += '+'  # two folders hold such a file
+        while short in public:  # two folders hold such a file
+            short += '+'
         public[short] = item if key in ('classes', 'per_class') else without_folders(item)
     return public
 
@@ -196,10 +235,13 @@ def read_report(
     *wanted: str, # keys that it must have
 ) -> dict:
     "A page of JSON of a run, such as a report."
-    try: page = read_page(file)
-    except ValueError as error: raise ValueError(f"{file} is not JSON ({error}): write it again, or remove it") from None
+    try:
+        page = read_page(file)
+    except ValueError as error:
+        raise ValueError(f"{file} is not JSON ({error}): write it again, or remove it") from None
     if not isinstance(page, dict) or any(key not in page for key in wanted):
-        raise ValueError(f"{file} lacks {', '.join(wanted)}: evaluate the checkpoint again, which writes it anew, or remove it")
+        raise ValueError(f"{file} lacks {', '.join(wanted)}: evaluate the checkpoint again, which "
+                         "writes it anew, or remove it")
     return page
 
 # %% ../nbs/45a_hub.ipynb #399632c1
@@ -208,35 +250,39 @@ _LARGE = '.safetensors', '.png'
 
 def _outgoing(file):
     "A file as it is sent: pages of JSON without the folders of this machine."
-    if file.suffix == '.json': return json.dumps(without_folders(read_report(file)), indent=1).encode()
-    if file.suffix == '.jsonl': return ''.join(json.dumps(without_folders(e)) + '\n' for e in read_lines(file)).encode()
+    if file.suffix == '.json':
+        return json.dumps(without_folders(read_report(file)), indent=1).encode()
+    if file.suffix == '.jsonl':
+        return ''.join(json.dumps(without_folders(e)) + '\n' for e in read_lines(file)).encode()
     return file
 
 def push(
     folder: str | Path, # some of its files are sent
     repo_id: str, # 'user/name'; made if it is not there
     files: Sequence[str] = FILES, # their names, or patterns
-    made: dict[str, bytes] = {}, # name → content of files that are not in the folder; one of the folder counts more
+    made: dict[str, bytes] = {}, # name → content of further files; the folder's count more
     private: bool | None = None, # for nobody but you; counts when the repository is made
     commit_message: str = 'Publish with video_convs',
     revision: str | None = None, # the branch to write to; None: main
     create_pr: bool = False, # propose the change instead of making it
-    token: str | None = None, # of the Hub, with write permission; None: of HF_TOKEN or `hf auth login`
+    token: str | None = None, # with write permission; None: of HF_TOKEN or `hf auth login`
     api: HfApi | None = None, # client; None: of HF_ENDPOINT, with that token
     **kind, # repo_type, space_sdk
 ) -> str: # address of its page
     "Send files to a repository in one commit."
     folder, api = Path(folder), _client(api, token)
     if not (api.token or api.token is None and get_token()):
-        raise ValueError(f"there is no token to write to the Hub with: {_LOG_IN} (a token with write permission)")
+        raise ValueError(f"there is no token to write to the Hub with: {_LOG_IN} (a token with "
+                         "write permission)")
     found = [file for name in files for file in sorted(folder.glob(name))]
     for file in found:
         if file.suffix not in _LARGE and _TOKEN.search(file.read_bytes()):
-            raise ValueError(f"{file.name} holds an access token of the Hub: remove it there, and make a new token")
+            raise ValueError(f"{file.name} holds an access token of the Hub: remove it there, and "
+                             "make a new token")
     content = made | {file.name: _outgoing(file) for file in found}
     sent = [CommitOperationAdd(*item) for item in content.items()]
     with _plainly(repo_id, writing=True):
         page = _patiently(api.create_repo, repo_id, private=private, exist_ok=True, **kind)
-        _patiently(api.create_commit, repo_id, sent, commit_message=commit_message, revision=revision, create_pr=create_pr,
-                   repo_type=kind.get('repo_type'))
+        _patiently(api.create_commit, repo_id, sent, commit_message=commit_message,
+                   revision=revision, create_pr=create_pr, repo_type=kind.get('repo_type'))
     return str(page)

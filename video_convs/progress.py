@@ -54,7 +54,8 @@ def progress_bar(
     if show is False or stream is None or total == 0 or _process() > 0:
         return tqdm(iterable, total=total, disable=True, **kw)
     if type(stream).__module__.startswith('ipykernel'):
-        return _NotebookBar(iterable, total=total, leave=False, delay=NOTEBOOK_DELAY, ncols=88, **kw)
+        return _NotebookBar(iterable, total=total, leave=False, delay=NOTEBOOK_DELAY,
+                            ncols=88, **kw)
     if show or stream.isatty():
         return tqdm(iterable, total=total, leave=leave, **kw)
     seconds = float(os.environ.get('TQDM_MININTERVAL', 30))

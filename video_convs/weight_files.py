@@ -34,39 +34,54 @@ def check_unpacked(
     size = whole = path.stat().st_size
     with suppress(zipfile.BadZipFile, NotImplementedError):  # torch says what is wrong with it
         if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive: whole = sum(item.file_size for item in archive.infolist())
+            with zipfile.ZipFile(path) as archive:
+                whole = sum(item.file_size for item in archive.infolist())
     if whole > 2*size + 2**20:
-        raise ValueError(f"{path} has {size:,} bytes and would unpack to {whole:,}: torch.save does not pack its files,"
-                         " so this is none of them, and it was not read")
+        raise ValueError(f"{path} has {size:,} bytes and would unpack to {whole:,}: torch.save "
+                         "does not pack its files, so this is none of them, and it was not read")
     if whole > LARGEST_FILE:
-        raise ValueError(f"{path} holds {whole:,} bytes, more than the {LARGEST_FILE:,} that are read")
+        raise ValueError(f"{path} holds {whole:,} bytes, more than the {LARGEST_FILE:,} "
+                         "that are read")
 
 # %% ../nbs/19_weight_files.ipynb #9d33a816
 class _Inert:
     "Stands in for an object that a file describes and nobody needs: takes anything, does nothing."
-    def __new__(cls, *args, **kwargs): return super().__new__(cls)
-    def __init__(self, *args, **kwargs): pass
-    def __setstate__(self, state): pass
 
-def _as_dict(*args): return OrderedDict()
+    def __new__(cls, *args, **kwargs):
+        return super().__new__(cls)
+
+    def __init__(self, *args, **kwargs):
+        pass
+
+    def __setstate__(self, state):
+        pass
+
+def _as_dict(*args):
+    return OrderedDict()
 
 def _stand_in(name):
     "Takes the place of a class: a dictionary's where the file will put items into it."
-    if name == 'collections.defaultdict': return _as_dict
-    return OrderedDict if re.search(r'(\.|Easy|Config|Attribute|Attr)Dict$|CfgNode$', name) else _Inert
+    if name == 'collections.defaultdict':
+        return _as_dict
+    if re.search(r'(\.|Easy|Config|Attribute|Attr)Dict$|CfgNode$', name):
+        return OrderedDict
+    return _Inert
 
 _BOOKKEEPING = (
     'mmengine.logging.history_buffer.HistoryBuffer', 'builtins.getattr', '__builtin__.getattr',
-    *(f'{builtins}.{kind}' for builtins in ('builtins', '__builtin__') for kind in ('dict', 'float', 'int', 'list', 'str')),
-    'numpy.ndarray', 'numpy.dtype', 'numpy.core.multiarray._reconstruct', 'numpy.core.multiarray.scalar',
+    *(f'{builtins}.{kind}' for builtins in ('builtins', '__builtin__')
+      for kind in ('dict', 'float', 'int', 'list', 'str')),
+    'numpy.ndarray', 'numpy.dtype', 'numpy.core.multiarray._reconstruct',
+    'numpy.core.multiarray.scalar',
     'numpy._core.multiarray._reconstruct', 'numpy._core.multiarray.scalar')
-_CONFIGS = ('addict', 'argparse', 'collections', 'datetime', 'easydict', 'fvcore', 'lightning', 'lightning_fabric', 'mmcv',
-            'mmengine', 'ml_collections', 'numpy', 'omegaconf', 'pathlib', 'pytorch_lightning', 'types', 'typing', 'yacs')
+_CONFIGS = ('addict', 'argparse', 'collections', 'datetime', 'easydict', 'fvcore', 'lightning',
+            'lightning_fabric', 'mmcv', 'mmengine', 'ml_collections', 'numpy', 'omegaconf',
+            'pathlib', 'pytorch_lightning', 'types', 'typing', 'yacs')
 
 _NAME = re.compile(r'(?:GLOBAL|class|global) ([\w]+\.[\w.]+)')
 
 def _unpickle(path):
-    "What is in a pickle; objects of the libraries of `_CONFIGS` become stand-ins, as torch asks for them."
+    "What is in a pickle; objects of the libraries in `_CONFIGS` become stand-ins."
     names = list(_BOOKKEEPING)
     while True:
         try:
@@ -74,7 +89,9 @@ def _unpickle(path):
                 return torch.load(path, map_location='cpu', weights_only=True)
         except Exception as error:
             name = _NAME.search(str(error))
-            if not name or name[1] in names or len(names) > 99 or name[1].partition('.')[0] not in _CONFIGS: raise
+            if (not name or name[1] in names or len(names) > 99
+                    or name[1].partition('.')[0] not in _CONFIGS):
+                raise
             names.append(name[1])
 
 def read_checkpoint(
@@ -82,36 +99,47 @@ def read_checkpoint(
 ) -> dict: # what is in the file; tensors on the CPU
     "Read somebody's checkpoint without running code from it."
     path = check_path(path, 'the name of a checkpoint')
-    if not path.is_file(): raise ValueError(f"there is no file {str(path)!r}")
-    with open(path, 'rb') as file: start = file.read(1000).lstrip()
+    if not path.is_file():
+        raise ValueError(f"there is no file {str(path)!r}")
+    with open(path, 'rb') as file:
+        start = file.read(1000).lstrip()
     if start.startswith(b'<'):
-        raise ValueError(f"{path} is a web page that was saved under this name, not a checkpoint: download the file again")
+        raise ValueError(f"{path} is a web page that was saved under this name, not a checkpoint: "
+                         "download the file again")
     check_unpacked(path)
-    try: content = load_file(path) if path.suffix == '.safetensors' else _unpickle(path)
+    try:
+        content = load_file(path) if path.suffix == '.safetensors' else _unpickle(path)
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged or cut short ({error}): download it again") from error
     except Exception as error:
         if code := _NAME.search(str(error)):
-            raise ValueError(f"{path} holds more than weights: it asks for {code[1]}, which could run any program, so it was"
-                             " not read; if you trust it, load it with its own code and save its state_dict()") from error
+            raise ValueError(f"{path} holds more than weights: it asks for {code[1]}, which could "
+                             "run any program, so it was not read; if you trust it, load it with "
+                             "its own code and save its state_dict()") from error
         reason = re.split(r'[.:] |\n', str(error))[0]
-        raise ValueError(f"{path} is damaged, cut short or no checkpoint at all ({reason}): download it again") from error
-    if not isinstance(content, dict): raise ValueError(f"{path} holds a {type(content).__name__}, not a state dict")
+        raise ValueError(f"{path} is damaged, cut short or no checkpoint at all ({reason}): "
+                         "download it again") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, not a state dict")
     return content
 
 # %% ../nbs/19_weight_files.ipynb #67cc25bd
-CONTAINERS = 'state_dict', 'model_state_dict', 'model_state', 'model', 'net', 'network', 'module' # names of a state dict
-_OF_NETWORKS = re.compile(r'\d+|(layer|stage|block|conv|bn|norm|inception|res)\w*|features|classifier|(new_)?fc|head|trunk'
-                          r'|backbone|cls_head|stem')
+# names of a state dict
+CONTAINERS = 'state_dict', 'model_state_dict', 'model_state', 'model', 'net', 'network', 'module'
+_OF_NETWORKS = re.compile(
+    r'\d+|(layer|stage|block|conv|bn|norm|inception|res)\w*|features|classifier|(new_)?fc|head'
+    r'|trunk|backbone|cls_head|stem')
 
 def without_prefix(
     keys: Iterable[str], # of a state dict
 ) -> dict[str, str]: # key → the same without what all of them begin with
-    "Take off the prefixes that all keys share: `module.`, `_orig_mod.`, `model.`, several in a row."
+    "Take off the prefixes that all keys share: `module.`, `_orig_mod.`, `model.` …"
     short = {key: key for key in keys}
     while True:
         first = {key.partition('.')[0] for key in short.values()}
-        if len(first) != 1 or _OF_NETWORKS.fullmatch(min(first)) or not all('.' in key for key in short.values()): return short
+        if (len(first) != 1 or _OF_NETWORKS.fullmatch(min(first))
+                or not all('.' in key for key in short.values())):
+            return short
         short = {key: rest.partition('.')[2] for key, rest in short.items()}
 
 def unwrap(
@@ -121,19 +149,24 @@ def unwrap(
     "The tensors of a checkpoint, out of the dictionaries around them."
     beside = []
     while True:
-        if content and all(isinstance(value, Tensor) for value in content.values()) and part is None:
+        if (content and all(isinstance(value, Tensor) for value in content.values())
+                and part is None):
             return {str(key): value for key, value in content.items()}, beside
-        inner = [key for key in ([part] if part else CONTAINERS) if isinstance(content.get(key), dict)]
-        if not inner: break
+        names = [part] if part else CONTAINERS
+        inner = [key for key in names if isinstance(content.get(key), dict)]
+        if not inner:
+            break
         beside += [str(key) for key in content if key != inner[0]]
         content, part = content[inner[0]], None
     has = printable(', '.join(map(str, content))[:400]) or 'nothing'
-    if part: raise ValueError(f"the checkpoint has no weights called {part!r}; it has {has}")
-    raise ValueError(f"a checkpoint is a dictionary of names and tensors, or holds one as {', '.join(map(repr, CONTAINERS))};"
-                     f" this one has {has}")
+    if part:
+        raise ValueError(f"the checkpoint has no weights called {part!r}; it has {has}")
+    raise ValueError("a checkpoint is a dictionary of names and tensors, or holds one as "
+                     f"{', '.join(map(repr, CONTAINERS))}; this one has {has}")
 
 # %% ../nbs/19_weight_files.ipynb #59e06701
 _FLOATS = torch.float16, torch.bfloat16, torch.float32, torch.float64
+_INTEGERS = torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64
 
 def check_numbers(
     weights: dict[str, Tensor], # by the names of the network
@@ -144,18 +177,22 @@ def check_numbers(
     for key in own.keys() & weights.keys():
         value, kind, counter = weights[key], own[key].dtype, key.endswith('num_batches_tracked')
         if value.layout != torch.strided or value.is_quantized or value.is_meta:
-            raise ValueError(f"{where}: {printable(key)} is sparse, quantised or empty: save it as an ordinary tensor")
-        allowed = _FLOATS if kind.is_floating_point else (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+            raise ValueError(f"{where}: {printable(key)} is sparse, quantised or empty: save it as "
+                             "an ordinary tensor")
+        allowed = _FLOATS if kind.is_floating_point else _INTEGERS
         if value.dtype not in (*allowed, *_FLOATS * counter):
-            raise ValueError(f"{where}: {printable(key)} is of {str(value.dtype).removeprefix('torch.')}, the network computes"
-                             f" with {str(kind).removeprefix('torch.')}: these are weights of something else")
+            raise ValueError(f"{where}: {printable(key)} is of "
+                             f"{str(value.dtype).removeprefix('torch.')}, the network computes "
+                             f"with {str(kind).removeprefix('torch.')}: these are weights of "
+                             "something else")
         if value.numel() * value.element_size() > max(value.untyped_storage().nbytes(), 2**30):
             raise ValueError(f"{where}: {printable(key)} is larger than what the file holds of it")
         if bad := int((~torch.isfinite(value.to(kind))).sum()):
-            raise ValueError(f"{where}: {printable(key)} holds {bad} numbers that are NaN or infinite: the training that wrote"
-                             " it has failed")
+            raise ValueError(f"{where}: {printable(key)} holds {bad} numbers that are NaN or "
+                             "infinite: the training that wrote it has failed")
         if key.endswith('running_var') and value.numel() and value.min() < 0:
-            raise ValueError(f"{where}: {printable(key)} is a variance and holds a negative number, {value.min().item():g}")
+            raise ValueError(f"{where}: {printable(key)} is a variance and holds a negative "
+                             f"number, {value.min().item():g}")
 
 # %% ../nbs/19_weight_files.ipynb #21b679ff
 def file_sha256(
@@ -164,7 +201,8 @@ def file_sha256(
     "The sha256 of a file."
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
-        for chunk in iter(lambda: file.read(1 << 20), b''): digest.update(chunk)
+        for chunk in iter(lambda: file.read(1 << 20), b''):
+            digest.update(chunk)
     return digest.hexdigest()
 
 def check_https(
@@ -172,7 +210,8 @@ def check_https(
 ) -> str: # `url`
     "Refuse an address from which anyone on the way could send something else."
     parts = urlsplit(url)
-    if parts.scheme not in ('https', 'file') and parts.hostname not in ('127.0.0.1', '::1', 'localhost'):
+    if (parts.scheme not in ('https', 'file')
+            and parts.hostname not in ('127.0.0.1', '::1', 'localhost')):
         raise ValueError(f"{printable(url)} is not fetched: weights come over https only")
     return url
 
@@ -191,9 +230,12 @@ def pin(
     "Write down the sha256 of a file's first download; refuse another one later."
     with suppress(PermissionError):  # a cache that is read only
         try:
-            with open(note_beside(path, '.sha256'), 'x') as file: file.write(sha256)
+            with open(note_beside(path, '.sha256'), 'x') as file:
+                file.write(sha256)
         except FileExistsError:
-            if (first := note_beside(path, '.sha256').read_text().strip()) in ('', sha256): return
-            raise ValueError(f"{path.name} is another file than the one that was fetched first: its sha256 begins with"
-                             f" {sha256[:16]} instead of {first[:16]}; if its publisher has replaced it and you trust"
-                             f" that, delete {note_beside(path, '.sha256')}") from None
+            if (first := note_beside(path, '.sha256').read_text().strip()) in ('', sha256):
+                return
+            raise ValueError(f"{path.name} is another file than the one that was fetched first: "
+                             f"its sha256 begins with {sha256[:16]} instead of {first[:16]}; if "
+                             "its publisher has replaced it and you trust that, delete "
+                             f"{note_beside(path, '.sha256')}") from None

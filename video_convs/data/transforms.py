@@ -37,7 +37,8 @@ def random_box(
     return int(rng.integers(H - h + 1)), int(rng.integers(W - w + 1)), h, w
 
 # %% ../../nbs/data/33b_transforms.ipynb #62fbd9ad
-PLACES = [(a, b) for a, b in product(range(5), repeat=2) if (a + b) % 2 == 0]  # 13 of 5×5, in quarters of the room
+# 13 of 5×5, in quarters of the room
+PLACES = [(a, b) for a, b in product(range(5), repeat=2) if (a + b) % 2 == 0]
 
 def corner_box(
     H: int, # height of the frame
@@ -49,7 +50,8 @@ def corner_box(
     "One of 13 fixed places for a box of a few fixed sizes: TSN's multi-scale corner crop."
     _, _, h0, w0 = eval_box(H, W, fit)
     steps = range(len(scale))
-    pairs = [(scale[i], scale[j]) for i, j in product(steps, steps) if abs(i - j) <= 1]  # max_distort = 1
+    # max_distort = 1
+    pairs = [(scale[i], scale[j]) for i, j in product(steps, steps) if abs(i - j) <= 1]
     (s_h, s_w), (a, b) = pairs[rng.integers(len(pairs))], PLACES[rng.integers(len(PLACES))]
     h, w = max(int(s_h*h0), 1), max(int(s_w*w0), 1)
     return (H - h)*a//4, (W - w)*b//4, h, w
@@ -66,11 +68,13 @@ def area_box(
     for _ in range(10):
         area, r = H*W*rng.uniform(*scale), math.exp(rng.uniform(-1, 1)*math.log(ratio))
         h, w = round(math.sqrt(area*r)), round(math.sqrt(area/r))
-        if 1 <= h <= H and 1 <= w <= W: return int(rng.integers(H - h + 1)), int(rng.integers(W - w + 1)), h, w
+        if 1 <= h <= H and 1 <= w <= W:
+            return int(rng.integers(H - h + 1)), int(rng.integers(W - w + 1)), h, w
     return eval_box(H, W)  # a frame too long and thin for any
 
 # %% ../../nbs/data/33b_transforms.ipynb #223d9c6a
-FLIPS = {'hflip': -1, 'vflip': -2, 'reverse': -3}  # name → the axis of (C, T, H, W) that is turned round
+# name → the axis of (C, T, H, W) that is turned round
+FLIPS = {'hflip': -1, 'vflip': -2, 'reverse': -3}
 
 def flip(
     clip: Tensor, # (…, C, T, H, W) uint8
@@ -79,7 +83,8 @@ def flip(
 ) -> Tensor: # same shape
     "Turn a clip round; mirrored optical flow also changes its sign, 0 … 255 becomes 255 … 0."
     clip = clip.flip(FLIPS[name])
-    if modality == 'rgb': return clip
+    if modality == 'rgb':
+        return clip
     across = torch.arange(clip.shape[-4], device=clip.device) % 2 == ('hflip', 'vflip').index(name)
     return torch.where(across.view(-1, 1, 1, 1), 255 - clip, clip)
 
@@ -89,7 +94,8 @@ def relabel(
     flip_map: dict[str, dict[int, int]] | None, # flip → class → class that it becomes
 ) -> int:
     "The class of a clip after it has been flipped."
-    for name in flips: label = (flip_map or {}).get(name, {}).get(label, label)
+    for name in flips:
+        label = (flip_map or {}).get(name, {}).get(label, label)
     return label
 
 def check_flips(
@@ -102,21 +108,23 @@ def check_flips(
     "Refuse a flip whose effect on the labels is not known."
     for f in flips:
         if f == 'reverse' and spec.modality == 'flow':
-            raise ValueError("optical flow cannot be reversed: the way back is not the way there, seen from another"
-                             " pixel; turn reverse off")
+            raise ValueError("optical flow cannot be reversed: the way back is not the way there, "
+                             "seen from another pixel; turn reverse off")
         swaps = (flip_map or {}).get(f)
         if f not in label_preserving and swaps is None:
             known = ', '.join(sorted({*label_preserving, *(flip_map or {})})) or 'none'
-            raise ValueError(f"{name} does not say that {f!r} keeps its classes (declared: {known}):"
-                             f" turn {f} off, or, if it does, add it to label_preserving in the data set's"
-                             " dataset.json")
+            raise ValueError(f"{name} does not say that {f!r} keeps its classes (declared: "
+                             f"{known}): turn {f} off, or, if it does, add it to label_preserving "
+                             "in the data set's dataset.json")
         for a, b in (swaps or {}).items():
             if swaps.get(b) != a:
-                raise ValueError(f"{name}: its flip_map for {f!r} turns class {a} into {b}, but {b} into"
-                                 f" {swaps.get(b, b)}: a flip done twice is no flip, so list both ways")
+                raise ValueError(f"{name}: its flip_map for {f!r} turns class {a} into {b}, but "
+                                 f"{b} into {swaps.get(b, b)}: a flip done twice is no flip, so "
+                                 "list both ways")
 
 # %% ../../nbs/data/33b_transforms.ipynb #1fee5dd0
-GREY = torch.tensor([.2989, .587, .114])/.9999  # w: how bright red, green and blue look; made to sum to 1
+# w: how bright red, green and blue look; made to sum to 1
+GREY = torch.tensor([.2989, .587, .114])/.9999
 
 def jitter_matrix(
     brightness: float, # b: 1 keeps it
@@ -134,21 +142,26 @@ def normalise(
     spec: InputSpec, # has mean, std, channel_order and value_range (an InputSpec)
     jitter: Sequence[float] | None = None, # brightness, contrast, saturation: see `jitter_matrix`
 ) -> Tensor: # float32, same shape, channels last in memory
-    "Bytes to float32 around zero, in the order and range that the weights expect, recoloured on the way."
+    "Bytes to float32 around zero, in the order and range that the weights expect."
     pixels, bgr = clip.movedim(-4, -1).contiguous(), spec.channel_order == 'bgr'  # (…, T, H, W, C)
     W, C = pixels.shape[-2:]
-    if jitter is None: x = (pixels.flip(-1) if bgr else pixels).float()
+    if jitter is None:
+        x = (pixels.flip(-1) if bgr else pixels).float()
     else:
         # whole numbers add up alike in any order, on any number of threads
-        grey = pixels.view(-1, W*C).sum(0, dtype=torch.int32).view(W, C).sum(0) / (pixels.numel() // 3)
+        columns = pixels.view(-1, W*C).sum(0, dtype=torch.int32)
+        grey = columns.view(W, C).sum(0) / (pixels.numel() // 3)
         A, a = (m.to(clip.device) for m in jitter_matrix(*jitter, (grey.cpu() @ GREY).item()))
-        if bgr: A = A.flip(0)
-        n = math.gcd(pixels.numel() // 3, 8)  # pixels at a time: a product with a matrix as small as A is slow
-        x = torch.addmm(a.repeat(n), pixels.float().view(-1, 3*n), torch.block_diag(*[A.T]*n)).clamp_(0, 255)
+        if bgr:
+            A = A.flip(0)
+        # pixels at a time: a product with a matrix as small as A is slow
+        n = math.gcd(pixels.numel() // 3, 8)
+        x = torch.addmm(a.repeat(n), pixels.float().view(-1, 3*n),
+                        torch.block_diag(*[A.T]*n)).clamp_(0, 255)
         x = x.view(pixels.shape)
     # a row of the picture at a time, for the same reason
-    mean, std = ((torch.tensor(v, dtype=torch.float32, device=x.device)*(255/spec.value_range)).expand(C).repeat(W)
-                 for v in (spec.mean, spec.std))
+    mean, std = ((torch.tensor(v, dtype=torch.float32, device=x.device)*(255/spec.value_range))
+                 .expand(C).repeat(W) for v in (spec.mean, spec.std))
     x.flatten(-2).sub_(mean).div_(std)  # (…, T, H, W·C)
     return x.movedim(-1, -4)
 
@@ -158,28 +171,33 @@ CROPS = 'sides', 'corners', 'area'  # see `random_box`, `corner_box`, `area_box`
 @dataclass(frozen=True)
 class Augment:
     "What training may change about a clip, by one draw for all its frames."
-    scale: tuple[float, ...] = (.7, 1.) # smallest and largest share, of sides or area; corners: all shares
+    scale: tuple[float, ...] = (.7, 1.) # smallest and largest share of sides or area; corners: all
     ratio: float = 4/3 # height : width varies from 1/ratio to ratio; not for corners
-    jitter: float = .2 # brightness, contrast and saturation vary by up to this share; flow has none
+    jitter: float = .2 # brightness, contrast and saturation vary by up to this share; only of RGB
     hflip: bool = False # mirror left and right, every other time
     vflip: bool = False # turn upside down, every other time
     reverse: bool = False # play backwards, every other time
     crop: str = 'sides' # how the box is drawn: 'sides', 'corners' or 'area'
-    resize: int | tuple[int, int] | None = None # before the crop: short side, or (height, width); None: not
+    resize: int | tuple[int, int] | None = None # before the crop: short side, or (height, width)
 
     def __post_init__(self):
-        object.__setattr__(self, 'scale', tuple(map(float, self.scale)))  # JSON turns tuples into lists
+        # JSON turns tuples into lists
+        object.__setattr__(self, 'scale', tuple(map(float, self.scale)))
         object.__setattr__(self, 'resize', checked_resize(self.resize, 'augment: resize'))
-        if self.crop not in CROPS: raise ValueError(f"augment: crop is one of {', '.join(CROPS)}, not {self.crop!r}")
+        if self.crop not in CROPS:
+            raise ValueError(f"augment: crop is one of {', '.join(CROPS)}, not {self.crop!r}")
         if self.crop == 'corners':
             if not self.scale or not all(0 < s <= 1 for s in self.scale):
-                raise ValueError(f"augment: each scale of the corner crop needs 0 < scale ≤ 1, got {self.scale}")
+                raise ValueError("augment: each scale of the corner crop needs 0 < scale ≤ 1, got "
+                                 f"{self.scale}")
         elif len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise ValueError(f"augment: scale needs 0 < smallest ≤ largest ≤ 1, got {self.scale}")
-        for name in ('ratio', 'jitter'): check_number(name, getattr(self, name), f'augment: {name}')
+        for name in ('ratio', 'jitter'):
+            check_number(name, getattr(self, name), f'augment: {name}')
         for name in FLIPS:
             if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"augment: {name} must be true or false, got {getattr(self, name)!r}")
+                raise ValueError(f"augment: {name} must be true or false, got "
+                                 f"{getattr(self, name)!r}")
 
     @classmethod
     def none(cls) -> 'Augment':
@@ -189,7 +207,8 @@ class Augment:
     @classmethod
     def corners(cls, **options) -> 'Augment':
         "TSN's: one of 13 places, sides of 1, 0.875, 0.75 or 0.66, colours as they are."
-        return cls(**{**dict(crop='corners', scale=(1, .875, .75, .66), ratio=1., jitter=0.), **options})
+        return cls(**{**dict(crop='corners', scale=(1, .875, .75, .66), ratio=1., jitter=0.),
+                      **options})
 
     @classmethod
     def area(cls, **options) -> 'Augment':
@@ -208,48 +227,58 @@ class Augment:
         fit: str = 'crop', # see `eval_box`
     ) -> Box:
         "Draw the part of the frame that is kept."
-        if self.crop == 'corners': return corner_box(H, W, rng, self.scale, fit)
-        if self.crop == 'area': return area_box(H, W, rng, self.scale, self.ratio)
-        if self.scale == (1., 1.) and self.ratio == 1: return eval_box(H, W, fit)
+        if self.crop == 'corners':
+            return corner_box(H, W, rng, self.scale, fit)
+        if self.crop == 'area':
+            return area_box(H, W, rng, self.scale, self.ratio)
+        if self.scale == (1., 1.) and self.ratio == 1:
+            return eval_box(H, W, fit)
         return random_box(H, W, rng, self.scale, self.ratio, fit)
 
 # %% ../../nbs/data/33b_transforms.ipynb #f11a4205
 def _check(clip, spec):
     C = spec.channels
-    if clip.dtype != torch.uint8 or clip.ndim not in (4, 5) or clip.shape[-4] != C or 0 in clip.shape:
-        raise ValueError(f"expected decoded frames ({C}, T, H, W), or a batch of them, of torch.uint8,"
-                         f" got {tuple(clip.shape)} of {clip.dtype}")
+    if (clip.dtype != torch.uint8 or clip.ndim not in (4, 5) or clip.shape[-4] != C
+            or 0 in clip.shape):
+        raise ValueError(f"expected decoded frames ({C}, T, H, W), or a batch of them, of "
+                         f"torch.uint8, got {tuple(clip.shape)} of {clip.dtype}")
 
 def eval_transform(
     spec: InputSpec, # what the weights expect (an InputSpec)
     views: Views = Views(), # which clips and crops
-) -> Callable: # (…, C, clips · F, H, W) uint8 → float32, (…, V, C, F, size, size) or (…, C, F, size, size)
+) -> Callable: # (…, C, clips · F, H, W) uint8 → (…, V, C, F, size, size) float32; one view: no V
     "The fixed transform of testing."
     views.check(spec)
     def transform(frames):
         _check(frames, spec)
         if (F := frames.shape[-3]) % views.clips:
-            raise ValueError(f"{F} frames are not {views.clips} clips: read those that views.indices names")
+            raise ValueError(f"{F} frames are not {views.clips} clips: read those that "
+                             "views.indices names")
         return normalise(views.cut(frames, spec), spec)
     return transform
 
 def _transform_one(clip, rng, label, spec, augment, flip_map):
     "One clip, cropped, flipped, jittered and normalised, and its label."
-    if augment.resize is not None: clip = resize(clip, augment.resize)
+    if augment.resize is not None:
+        clip = resize(clip, augment.resize)
     clip = crop_resize(clip, augment.box(*clip.shape[-2:], rng, spec.fit), spec.size)
     flips = [f for f in augment.flips if rng.random() < .5]
-    for f in flips: clip = flip(clip, f, spec.modality)
-    jitters = augment.jitter > 0 and spec.modality == 'rgb'
+    for f in flips:
+        clip = flip(clip, f, spec.modality)
+    jitters = augment.jitter > 0 and (spec.modality, spec.channels) == ('rgb', 3)
     jitter = rng.uniform(1 - augment.jitter, 1 + augment.jitter, 3) if jitters else None
     return normalise(clip, spec, jitter), relabel(label, flips, flip_map)
 
 def _transform(clip, rng, label, spec, augment, flip_map):
     "A clip and its label, or a batch of both."
     _check(clip, spec)
-    if clip.ndim == 4: return _transform_one(clip, rng, label, spec, augment, flip_map)
-    rngs = rng if isinstance(rng, Sequence) else [rng]*len(clip)  # one for each clip, or one for all in turn
+    if clip.ndim == 4:
+        return _transform_one(clip, rng, label, spec, augment, flip_map)
+    # one for each clip, or one for all in turn
+    rngs = rng if isinstance(rng, Sequence) else [rng]*len(clip)
     if not len(rngs) == len(label) == len(clip):
-        raise ValueError(f"{len(clip)} clips need as many labels and generators, got {len(label)} and {len(rngs)}")
+        raise ValueError(f"{len(clip)} clips need as many labels and generators, got {len(label)} "
+                         f"and {len(rngs)}")
     each = zip(clip, rngs, torch.as_tensor(label).tolist())
     clips, labels = zip(*(_transform_one(*one, spec, augment, flip_map) for one in each))
     clips = torch.stack([c.movedim(-4, -1) for c in clips]).movedim(-1, -4)  # stays channels last
@@ -258,10 +287,11 @@ def _transform(clip, rng, label, spec, augment, flip_map):
 def train_transform(
     spec: InputSpec, # what the weights expect (an InputSpec)
     augment: Augment = Augment(), # what may be changed
-    label_preserving: frozenset[str] = frozenset(), # flips that keep the classes, as the data set declares them
+    label_preserving: frozenset[str] = frozenset(), # flips that keep the classes
     name: str = 'this data set', # for the error message
     flip_map: dict[str, dict[int, int]] | None = None, # flip → class → class that it becomes
-) -> Callable: # (clip (C, F, H, W) uint8, rng, label) → clip (C, F, size, size) float32, label; or batches of these
+) -> Callable: # (clip (C, F, H, W) uint8, rng, label) → clip float32, label; or batches
     "The random transform of training; a flip that the data set does not declare is a `ValueError`."
     check_flips(augment.flips, spec, label_preserving, flip_map, name)
-    return partial(_transform, spec=spec, augment=augment, flip_map=flip_map)  # which other processes can be handed
+    # which other processes can be handed
+    return partial(_transform, spec=spec, augment=augment, flip_map=flip_map)

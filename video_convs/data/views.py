@@ -27,8 +27,10 @@ def eval_box(
     fit: str = 'crop', # 'crop': the largest square in the middle; 'squash': the whole frame
 ) -> Box:
     "The part of a frame that is looked at in testing."
-    if fit not in ('crop', 'squash'): raise ValueError(f"fit is 'crop' or 'squash', not {fit!r}")
-    if fit == 'squash': return 0, 0, H, W
+    if fit not in ('crop', 'squash'):
+        raise ValueError(f"fit is 'crop' or 'squash', not {fit!r}")
+    if fit == 'squash':
+        return 0, 0, H, W
     side = min(H, W)
     return (H - side)//2, (W - side)//2, side, side
 
@@ -39,11 +41,9 @@ def crop_resize(
     size: int | tuple[int, int], # height and width of the result; one number: a square
 ) -> Tensor: # (…, C, T, size, size), same type
     "Cut out a box from every frame and resize it."
-    top, left, h, w = box
-    clip = clip[..., top:top + h, left:left + w].transpose(-4, -3)  # (…, T, C, h, w): torchvision's order
     height, width = (size, size) if isinstance(size, int) else size
-    if (h, w) != (height, width): clip = F.resize(clip, [height, width])
-    return clip.transpose(-4, -3)
+    clip = clip.transpose(-4, -3)  # (…, T, C, H, W): torchvision's order
+    return F.resized_crop(clip, *box, [height, width]).transpose(-4, -3)
 
 def resize(
     clip: Tensor, # (…, C, T, H, W)
@@ -51,7 +51,8 @@ def resize(
 ) -> Tensor: # same type
     "Resize every frame: the papers' 256 on the short side, or 240 × 320."
     H, W = clip.shape[-2:]
-    if isinstance(size, int): size = tuple(max(round(n*size/min(H, W)), 1) for n in (H, W))
+    if isinstance(size, int):
+        size = tuple(max(round(n*size/min(H, W)), 1) for n in (H, W))
     return crop_resize(clip, (0, 0, H, W), size)
 
 # %% ../../nbs/data/33a_views.ipynb #e9c52c19
@@ -59,14 +60,15 @@ def crop_boxes(
     H: int, # height of the frame
     W: int, # width of the frame
     side: int, # of the square crops, in pixels
-    crops: int = 1, # 1: the middle; 3: the two ends of the longer side and the middle, in the order of the axis
+    crops: int = 1, # 1: the middle; 3: both ends of the longer side and the middle, in order
 ) -> list[Box]:
     "Squares along the longer side of a frame."
     if side > min(H, W):
-        raise ValueError(f"a crop of {side} pixels does not fit into a frame of {H}×{W}: resize its short side to"
-                         f" {side} or more")
+        raise ValueError(f"a crop of {side} pixels does not fit into a frame of {H}×{W}: resize "
+                         f"its short side to {side} or more")
     halves = (1,) if crops == 1 else (0, 1, 2)  # of the room around the square
-    return [((H - side)*(a if H > W else 1)//2, (W - side)*(1 if H > W else a)//2, side, side) for a in halves]
+    return [((H - side)*(a if H > W else 1)//2, (W - side)*(1 if H > W else a)//2, side, side)
+            for a in halves]
 
 # %% ../../nbs/data/33a_views.ipynb #e60fcc01
 def checked_resize(
@@ -77,8 +79,8 @@ def checked_resize(
     size = tuple(size) if isinstance(size, list) else size
     sides = size if isinstance(size, tuple) and len(size) == 2 else (size,)
     if size is not None and not all(n in LIMITS['resize'] for n in sides):
-        raise ValueError(f"{name} is a side, or (height, width), of 1 pixel or more, each {LIMITS['resize']},"
-                         f" got {size!r}")
+        raise ValueError(f"{name} is a side, or (height, width), of 1 pixel or more, each "
+                         f"{LIMITS['resize']}, got {size!r}")
     return size
 
 @dataclass(frozen=True)
@@ -90,14 +92,17 @@ class Views:
     random: bool = False # testing draws its clips as training does, the same ones for the same seed
     micro: str = 'start' # for networks that read neighbouring frames, see `micro_clips`
     official: bool = False # to the frame what the authors' released code takes
-    resize: int | tuple[int, int] | None = None # before the crop: short side, or (height, width); None: not
+    resize: int | tuple[int, int] | None = None # before the crop: short side, or (height, width)
     size: int | None = None # of a crop, in pixels; None: the size that the weights expect
 
     def __post_init__(self):
-        object.__setattr__(self, 'resize', checked_resize(self.resize, 'resize, before the crop of a view,'))
-        if self.size is not None: check_number('size', self.size, 'size of a crop')
+        object.__setattr__(self, 'resize',
+                           checked_resize(self.resize, 'resize, before the crop of a view,'))
+        if self.size is not None:
+            check_number('size', self.size, 'size of a crop')
         check_number('clips', self.clips, 'clips of a video')
-        if self.crops not in (1, 3): raise ValueError(f"views have 1 or 3 crops, not {self.crops}")
+        if self.crops not in (1, 3):
+            raise ValueError(f"views have 1 or 3 crops, not {self.crops}")
 
     @property
     def count(self) -> int: # V
@@ -107,18 +112,21 @@ class Views:
     def indices(self,
         video: int | np.ndarray, # N, frames of the video, or the seconds at which they are shown
         spec: InputSpec, # has frames and per_segment (an InputSpec)
-        rng: np.random.Generator | None = None, # draws the clips: in training, and where `random` says so
+        rng: np.random.Generator | None = None, # draws the clips, in training or if `random`
     ) -> np.ndarray: # (clips · F,) frame numbers, F = frames · per_segment, clip after clip
         "The frames to decode."
-        if self.random and rng is None: raise ValueError("views that are drawn at random need an rng")
-        return clip_indices(video, spec, self.rule, self.clips, rng, self.micro, self.official).reshape(-1)
+        if self.random and rng is None:
+            raise ValueError("views that are drawn at random need an rng")
+        return clip_indices(video, spec, self.rule, self.clips, rng, self.micro,
+                            self.official).reshape(-1)
 
     def pick(self,
         spec: InputSpec, # has frames and per_segment (an InputSpec)
         rng: np.random.Generator | None = None, # see `indices`
-    ) -> Callable: # for `read_frames`: the seconds at which the frames are shown → the frames to decode
+    ) -> Callable: # for `read_frames`: the times of the frames → those to decode
         "A function that chooses by time."
-        def chosen(video): return self.indices(video, spec, rng)
+        def chosen(video):
+            return self.indices(video, spec, rng)
         chosen.timed = True
         return chosen
 
@@ -129,9 +137,11 @@ class Views:
     ) -> list[Box]: # one for each crop
         "What each crop looks at."
         if spec.fit == 'squash':
-            if self.crops > 1: raise ValueError("fit='squash' looks at the whole frame: there is one crop of it")
+            if self.crops > 1:
+                raise ValueError("fit='squash' looks at the whole frame: there is one crop of it")
             return [eval_box(H, W, 'squash')]
-        return crop_boxes(H, W, min(H, W) if self.resize is None else self.size or spec.size, self.crops)
+        side = min(H, W) if self.resize is None else self.size or spec.size
+        return crop_boxes(H, W, side, self.crops)
 
     def check(self,
         spec: InputSpec, # has size and fit (an InputSpec)
@@ -144,14 +154,17 @@ class Views:
     def cut(self,
         frames: Tensor, # (…, C, clips · F, H, W) uint8, as `indices` orders them
         spec: InputSpec, # has size and fit (an InputSpec)
-    ) -> Tensor: # (…, V, C, F, size, size) uint8, clip after clip; for one view (…, C, F, size, size)
+    ) -> Tensor: # (…, V, C, F, size, size) uint8, clip after clip; one view: no V
         "The views, ready to be normalised."
-        if self.resize is not None: frames = resize(frames, self.resize)
+        if self.resize is not None:
+            frames = resize(frames, self.resize)
         boxes, size = self.boxes(*frames.shape[-2:], spec), self.size or spec.size
-        if self.count == 1: return crop_resize(frames, boxes[0], size)
+        if self.count == 1:
+            return crop_resize(frames, boxes[0], size)
         clips = frames.unflatten(-3, (self.clips, -1)).movedim(-4, -5)  # (…, clips, C, F, H, W)
         views = [crop_resize(clips, box, size) for box in boxes]
-        return torch.stack(views, -5).flatten(-6, -5)  # (…, clips, crops, C, F, size, size) → (…, V, C, …)
+        # (…, clips, crops, C, F, size, size) → (…, V, C, …)
+        return torch.stack(views, -5).flatten(-6, -5)
 
 # %% ../../nbs/data/33a_views.ipynb #298ebac2
 def parse_views(

@@ -65,7 +65,8 @@ def first_difference(
         key = next(k for k in {**have, **want} if have.get(k) != want.get(k))
         return f"{key} is {have.get(key)!r}, not {want.get(key)!r}"
     if isinstance(have, list) and isinstance(want, list):
-        if len(have) != len(want): return f"there are {len(have)}, not {len(want)}"
+        if len(have) != len(want):
+            return f"there are {len(have)}, not {len(want)}"
         i = next(i for i, (a, b) in enumerate(zip(have, want)) if a != b)
         return f"number {i} is {have[i]!r}, not {want[i]!r}"
     return f"{have!r}, not {want!r}"
@@ -95,7 +96,8 @@ def part_sizes(
     parts, W = set(), world()
     for n in {min(batch_size, videos), videos % batch_size}:  # clips of a step, and of the last one
         shares = {n*(r + 1) // W - n*r // W for r in range(W)}
-        if 0 in shares: continue  # nobody takes part in it
+        if 0 in shares:  # nobody takes part in it
+            continue
         sizes = {(share, -(-share // recipe.accumulate)) for share in shares}
         parts |= {part for share, size in sizes for part in (size, share % size or size)}
     return parts
@@ -106,7 +108,8 @@ def check_norms(
     recipe: Recipe,
 ) -> None:
     "Refuse, before the first epoch, a part of a batch that is too small for a norm."
-    if recipe.sync_bn and world() > 1: return
+    if recipe.sync_bn and world() > 1:
+        return
     spec = clips.spec
     shape = spec.channels, spec.frames * spec.per_segment, spec.size, spec.size
     named = (*model.named_parameters(), *model.named_buffers())
@@ -121,7 +124,8 @@ def check_norms(
         return True
     videos, B = len(clips), recipe.batch_size
     part = min(part_sizes(videos, recipe, B), default=0)
-    if not part or fits(part): return
+    if not part or fits(part):
+        return
     why = one_value_message(model, (part, *shape))
     better = _better_batch(videos, recipe, part, fits)
     if part == max(part_sizes(videos, recipe, B)) or better is None:

@@ -24,7 +24,8 @@ def find_device(
         found = torch.device(device or ('cuda' if there else 'cpu'))
     except RuntimeError:
         raise ValueError(f"there is no device {device!r}: choose 'cpu' or 'cuda'") from None
-    if found.type != 'cuda': return found
+    if found.type != 'cuda':
+        return found
     if not there:
         no_cuda = torch.version.cuda is None
         no_gpu = "torch finds no GPU (does nvidia-smi?)"
@@ -62,13 +63,15 @@ def autocast_type(recipe: Recipe, device: torch.device) -> torch.dtype:
         raise ValueError("recipe: precision='bfloat16' needs a GPU of compute capability 8.0 or"
                          f" higher for convolutions, and {torch.cuda.get_device_name(device)} has"
                          f" {major}.{minor}: choose 'float16', or leave it 'auto'")
-    if recipe.precision != 'auto': return getattr(torch, recipe.precision)
+    if recipe.precision != 'auto':
+        return getattr(torch, recipe.precision)
     return torch.bfloat16 if able else torch.float16
 
 # %% ../../nbs/train/41b_device.ipynb #015d1f9d
 def memory_gb(device: torch.device) -> float:
     "The most memory that was in use so far: of the GPU, or of this process."
-    if device.type == 'cuda': return torch.cuda.max_memory_allocated(device) / 1e9
+    if device.type == 'cuda':
+        return torch.cuda.max_memory_allocated(device) / 1e9
     try:
         import resource
     except ImportError:

@@ -50,7 +50,8 @@ def gathered(
     value: object, # that pickle can hold
 ) -> list: # one for each process
     "The values of all processes."
-    if not grouped(): return [value]
+    if not grouped():
+        return [value]
     values = [None] * world()
     dist.all_gather_object(values, value)
     return values
@@ -65,7 +66,8 @@ def first_value(
     value: object, # of this process, that pickle can hold
 ) -> object: # of the first process
     "What the first process has, in all processes."
-    if not grouped(): return value
+    if not grouped():
+        return value
     box = [value]
     dist.broadcast_object_list(box)
     return box[0]
@@ -82,7 +84,8 @@ def summed(
     device: torch.device, # on which the processes meet
 ) -> list[float]: # of all
     "Each number summed over all processes."
-    if not grouped(): return list(numbers)
+    if not grouped():
+        return list(numbers)
     total = torch.tensor(numbers, dtype=torch.float64, device=device)
     dist.all_reduce(total)
     return total.tolist()

@@ -44,7 +44,8 @@ class _ClipsByEpoch(Dataset):
     def __init__(self, clips):
         self.clips, self.lost, self.dataset = clips, clips.lost, clips.dataset
 
-    def __len__(self): return len(self.clips)
+    def __len__(self):
+        return len(self.clips)
 
     def __getitem__(self, where):
         epoch, index = where
@@ -82,8 +83,10 @@ def train_epoch(
     shares = epoch_batches(len(clips), recipe.batch_size, recipe.seed, state.epoch, rank(), world())
     steps, tasks = len(shares), _task_labels(model, clips.dataset)
     model.train()
-    for norm in still: norm.eval()
-    if reader is None: reader = clip_reader(clips, workers, device, progress)
+    for norm in still:
+        norm.eval()
+    if reader is None:
+        reader = clip_reader(clips, workers, device, progress)
     left = shares[state.step:]
     reader.batch_sampler.batches = [[(state.epoch, i) for i in share] for share in left]
     bar = progress_bar(reader, progress, steps, initial=state.step, unit='batch',
@@ -97,11 +100,13 @@ def train_epoch(
         k = state.epoch * steps + state.step
         rate = learning_rate(recipe, k, recipe.epochs * steps)
         if not empty:  # a process without a clip cannot take part in a step, so nobody does
-            for group in state.optimizer.param_groups: group['lr'] = group['scale'] * rate
+            for group in state.optimizer.param_groups:
+                group['lr'] = group['scale'] * rate
             label = batch.labels if tasks is None else tasks[batch.indices]
             numbers = _update_or_explain(state, batch.clips, label, recipe, forward, total)
             pending.append((numbers, total))
-            if state.average is not None: update_average(state.average, model, recipe.ema, k)
+            if state.average is not None:
+                update_average(state.average, model, recipe.ema, k)
         state.step += 1
         due = any(n and state.step % n == 0 for n in (log_every, save_every, steps))
         fetch = due or not is_asynchronous(device)
@@ -110,16 +115,19 @@ def train_epoch(
         mark = time.perf_counter()
         speed = dict(clips_per_s=sums['seen'] / sums['seconds'],
                      wait_share=sums['waited'] / sums['seconds'])
-        if entry: bar.set_postfix_str(_postfix(sums, speed), refresh=False)
+        if entry:
+            bar.set_postfix_str(_postfix(sums, speed), refresh=False)
         yield dict(epoch=state.epoch + 1, step=state.step, **entry, lr=rate, **speed,
                    memory_gb=memory_gb(device))
     sums['skipped'] = gathered_dict(sums['skipped'])
-    if not sums['seen']: raise ValueError(_too_many_skipped(sums, clips, max_skipped))
+    if not sums['seen']:
+        raise ValueError(_too_many_skipped(sums, clips, max_skipped))
 
 # %% ../../nbs/train/41g_epoch.ipynb #44a37a7b
 def _task_labels(model, data):
     "(videos, tasks) class numbers for a network with several tasks; None for one."
-    if not isinstance(model.num_classes, dict): return None
+    if not isinstance(model.num_classes, dict):
+        return None
     return torch.tensor([data.tasks[task][1] for task in model.num_classes]).T
 
 def _count_videos(batch, sums, device):
@@ -150,12 +158,14 @@ def _update_or_explain(state, clip, label, recipe, forward, total):
     try:
         numbers = update(model, state.optimizer, clip, label, recipe, state.scaler, forward, total)
     except ValueError as error:
-        if not is_one_value_error(error): raise
+        if not is_one_value_error(error):
+            raise
         raise ValueError(f"{one_value_message(model, clip.shape)}: other videos of this step could"
                          " not be read. The last checkpoint is kept: repair them, or choose a"
                          " larger batch_size") from error
     except RuntimeError as error:
-        if not out_of_memory(error): raise
+        if not out_of_memory(error):
+            raise
     if numbers is None:  # outside: the error holds memory
         raise ValueError(explain_memory(model, clip, label, recipe))
     return numbers
@@ -166,7 +176,8 @@ def _fetch_numbers(
     recipe: Recipe,
 ) -> dict: # loss and top1 of the last step
     "Fetch what the last steps have given: the one place where training waits for its device."
-    if not pending: return {}
+    if not pending:
+        return {}
     rows = torch.stack([numbers for numbers, _ in pending])  # (steps, 3)
     losses, rights, norms = zip(*rows.tolist())
     both = summed([*losses, *rights], counting_device(rows.device))

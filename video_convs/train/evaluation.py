@@ -28,7 +28,8 @@ def wilson_interval(
 ) -> tuple[float, float]: # lowest and highest accuracy that fit
     "The 95 % interval of an accuracy, from Wilson's score test."
     if total < 1 or not 0 <= right <= total:
-        raise ValueError(f"an accuracy needs 0 ≤ right ≤ total and total ≥ 1, got {right} of {total}")
+        raise ValueError(f"an accuracy needs 0 ≤ right ≤ total and total ≥ 1, got {right} "
+                         f"of {total}")
     p, n = right / total, total
     centre = p + z*z / (2*n)
     half = z * math.sqrt(p * (1 - p) / n + z*z / (4*n*n))
@@ -43,7 +44,8 @@ def bootstrap_interval(
 ) -> tuple[float, float]: # lower and upper end
     "The 95 % interval of a mean, or of a mean over classes, from videos drawn with replacement."
     right, rng, n = np.asarray(right, float), np.random.default_rng(seed), len(right)
-    if not n: raise ValueError("a bootstrap needs one video or more")
+    if not n:
+        raise ValueError("a bootstrap needs one video or more")
     # how often each video is drawn
     weights = (np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(draws))
     if groups is None:
@@ -70,8 +72,10 @@ def _top_accuracy(hits: Tensor) -> dict: # of (N,) right answers
 def _views_in_words(views: dict) -> str:
     "'1x1', '10x3 dense'."
     words = [f"{views.get('clips', 1)}x{views.get('crops', 1)}"]
-    if views.get('rule', 'segments') != 'segments': words.append(views['rule'])
-    if views.get('random'): words.append('random')
+    if views.get('rule', 'segments') != 'segments':
+        words.append(views['rule'])
+    if views.get('random'):
+        words.append('random')
     return ' '.join(words)
 
 LARGEST_CONFUSION = 1000 # classes; of more, a report has no matrix, only labels and answers
@@ -118,11 +122,13 @@ def report(
 def _check_report(scores, many_shot):
     "Refuse scores without labels; the many-shot classes, as numbers."
     labels, n = scores.labels, len(scores.classes)
-    if not len(labels): raise ValueError("a report needs one video or more, got none")
+    if not len(labels):
+        raise ValueError("a report needs one video or more, got none")
     if secret := int((labels < 0).sum()):
         raise ValueError(f"{secret} of {len(labels)} labels are secret: there is nothing to compare"
                          " with; see write_submission for what the server wants")
-    if many_shot is None: many_shot = scores.about.get('many_shot')
+    if many_shot is None:
+        many_shot = scores.about.get('many_shot')
     if not set(many_shot or ()) <= set(range(n)):
         raise ValueError(f"many_shot names classes from 0 to {n - 1}, got {list(many_shot)[:5]}")
     return many_shot or ()
@@ -138,7 +144,8 @@ def evaluate(
     "The report of a network on unseen videos; a `ValueError` if some of them cannot be read."
     scores = score(model, clips, **kw)
     tasks = scores if isinstance(scores, dict) else {'': scores}
-    for s in tasks.values(): refuse_missing(s, allow_missing)
+    for s in tasks.values():
+        refuse_missing(s, allow_missing)
     reports = {task: report(s, average) for task, s in tasks.items()}
     return reports if isinstance(scores, dict) else reports['']
 
@@ -180,7 +187,8 @@ def mean_over_splits(
     reports: Sequence[dict], # of `report`, one per split
 ) -> dict: # top1, top5, mean_class → mean, and the value of each split
     "The mean of reports over splits."
-    if not reports: raise ValueError("a mean over splits needs one report or more, got none")
+    if not reports:
+        raise ValueError("a mean over splits needs one report or more, got none")
     first = reports[0]
     if any(r['classes'] != first['classes'] or r['average'] != first['average'] for r in reports):
         raise ValueError("the reports differ in their classes or in what was averaged:"

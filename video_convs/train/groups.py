@@ -83,10 +83,12 @@ def frozen_parts(
     names = match_names(params, recipe.freeze, 'parameter') if recipe.freeze else []
     frozen = [*(params[name] for name in names), *(p for m in still for p in m.parameters())]
     frozen = [p for p in frozen if p.requires_grad]
-    for p in frozen: p.requires_grad_(False)
+    for p in frozen:
+        p.requires_grad_(False)
     def learns(norm):
         return any(p.requires_grad for p in norm.parameters()) or not norm.affine
     try:
         yield [m for m in norms if m in still or not learns(m)]
     finally:
-        for p in frozen: p.requires_grad_(True)
+        for p in frozen:
+            p.requires_grad_(True)

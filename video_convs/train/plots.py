@@ -14,7 +14,8 @@ import numpy as np
 
 from .evaluation import LARGEST_CONFUSION
 
-if TYPE_CHECKING: from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # %% ../../nbs/train/42d_plots.ipynb #06e7df8e
 def plot_runs(
@@ -23,11 +24,13 @@ def plot_runs(
     "Loss and accuracy by epoch, all runs in the same axes; dashes are the test videos, if any."
     import matplotlib.pyplot as plt
     for name, log in logs.items():
-        if not log: raise ValueError(f"{name} has no whole epoch yet: there is nothing to draw")
+        if not log:
+            raise ValueError(f"{name} has no whole epoch yet: there is nothing to draw")
     fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout='constrained')
     for name, log in logs.items():
         x = [e['epoch'] for e in log]
-        def percent(key): return [100 * e[key] for e in log]
+        def percent(key):
+            return [100 * e[key] for e in log]
         dot = dict(marker='o' if len(x) == 1 else None)  # a line needs two points
         line, = left.plot(x, [e['loss'] for e in log], **dot, label=fill(name, 30))
         same = dict(dot, color=line.get_color())
@@ -36,7 +39,8 @@ def plot_runs(
             right.plot(x, percent('test_top1'), '--', **same, label=fill(f'{name}, unseen', 30))
     left.set(xlabel='epoch', ylabel='training loss', ylim=(0, None))
     right.set(xlabel='epoch', ylabel='top-1 accuracy (%)', ylim=(0, 102))
-    for ax in (left, right): ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    for ax in (left, right):
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     _place_legends(fig, left, right)
     return fig
 
@@ -44,7 +48,8 @@ def _place_legends(fig, left, right):
     "In the axes as long as there is room, else one below them for both."
     lines = [text.count('\n') + 1 for text in right.get_legend_handles_labels()[1]]
     if sum(lines) <= 12:
-        for ax in (left, right): ax.legend(fontsize=8)
+        for ax in (left, right):
+            ax.legend(fontsize=8)
         return
     handles, names = left.get_legend_handles_labels()
     right.set_ylabel('top-1 (%), dashes: unseen')

@@ -17,7 +17,8 @@ from ..guards import LIMITS, check_number
 from ..utils import suggest
 
 # %% ../../nbs/train/40_recipes.ipynb #779fe27f
-CHOICES = dict(optimizer=('adamw', 'sgd'), schedule=('cosine', 'step'), bn=('full', 'partial', 'frozen'),
+CHOICES = dict(optimizer=('adamw', 'sgd'), schedule=('cosine', 'step'),
+               bn=('full', 'partial', 'frozen'),
                precision=('auto', 'float32', 'bfloat16', 'float16'))
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Recipe:
     batch_size: int = 16 # clips per step of the weights, over all processes
     lr: float = 3e-3 # peak learning rate
     warmup: float = 0.1 # share of all steps in which the learning rate climbs to its peak
-    lr_scale: dict[str, float] = field(default_factory=dict) # pattern of parameter names → factor, e.g. {'**.op.*': 10.}
+    lr_scale: dict[str, float] = field(default_factory=dict) # {'**.op.*': 10.}: factors by name
     weight_decay: float = 0.05 # of weights, not of biases and norms
     label_smoothing: float = 0.0 # 0 is plain cross-entropy
     clip_norm: float = 5.0 # gradients of a larger norm are scaled down to it
@@ -37,22 +38,23 @@ class Recipe:
     optimizer: str = 'adamw' # or 'sgd'
     momentum: float = 0.9 # of SGD
     schedule: str = 'cosine' # or 'step'
-    milestones: tuple[int, ...] = () # epochs after which 'step' multiplies the learning rate by gamma
+    milestones: tuple[int, ...] = () # epochs after which 'step' multiplies lr by gamma
     gamma: float = 0.1
-    lr_batch: int | None = None # the batch that lr is meant for, another one scales it; None: lr as it is
+    lr_batch: int | None = None # batch that lr is meant for, another scales it; None: lr as it is
     bias_lr: float = 1.0 # factor for the biases of convolutions and linear layers
     head_lr: float = 1.0 # factor for the head
     first_lr: float = 1.0 # factor for the first convolution
-    bn: str = 'full' # which norms learn: 'full' all, 'partial' the first and those of operators, 'frozen' none
+    bn: str = 'full' # which norms learn: 'full', 'partial' (the first, operators'), 'frozen' (none)
     sync_bn: bool = False # batch statistics over all GPUs
     freeze: tuple[str, ...] = () # patterns of names of parameters that stay as they are
     accumulate: int = 1 # parts that a batch goes through the network in
     ema: float = 0.0 # decay of the running mean of weights that is tested and kept; 0: none
-    precision: str = 'auto' # of activations: 'float32', 'bfloat16', 'float16'; 'auto': on a GPU bfloat16, or float16 where it is older than that
+    precision: str = 'auto' # or 'float32', 'bfloat16', 'float16'; 'auto' suits the device
     compile: bool = False # torch.compile
 
     def __post_init__(self):
-        for name in ('milestones', 'freeze'): object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON has lists
+        for name in ('milestones', 'freeze'):  # JSON has lists
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         check_values(self)
 
     @property
@@ -70,33 +72,46 @@ class Recipe:
     ) -> 'Recipe':
         "The recipe back from plain data."
         unknown = sorted(set(d) - {f.name for f in fields(cls)})
-        if unknown: raise ValueError(f"recipe: unknown entries {unknown}; {suggest(unknown[0], [f.name for f in fields(cls)])}")
-        try: return cls(**{**d, 'augment': Augment(**d.get('augment', {}))})
-        except TypeError as error:  # a value of another kind, or an entry of `augment` that is unknown
+        if unknown:
+            raise ValueError(f"recipe: unknown entries {unknown}; "
+                             f"{suggest(unknown[0], [f.name for f in fields(cls)])}")
+        try:
+            return cls(**{**d, 'augment': Augment(**d.get('augment', {}))})
+        except TypeError as error:  # a value of another kind, or an unknown entry of `augment`
             raise ValueError(f"recipe: its values are of another kind ({error})") from None
 
 # %% ../../nbs/train/40_recipes.ipynb #01161c66
 def check_values(self: Recipe) -> None:
-    "Raise a `ValueError` for the first value that makes no sense; values may come from a command line."
-    kinds = {bool: ('true or false', bool), str: ('a word', str), dict: ('a table of names and factors', dict)}
+    "Raise a `ValueError` for the first value that makes no sense; a user may have typed it."
+    kinds = {bool: ('true or false', bool), str: ('a word', str),
+             dict: ('a table of names and factors', dict)}
     for f in fields(self):
-        value, default = getattr(self, f.name), f.default if f.default_factory is MISSING else f.default_factory()
+        value = getattr(self, f.name)
+        default = f.default if f.default_factory is MISSING else f.default_factory()
         if f.name in LIMITS and not isinstance(default, dict):
-            if value is not None or default is not None: check_number(f.name, value, f'recipe: {f.name}')
+            if value is not None or default is not None:
+                check_number(f.name, value, f'recipe: {f.name}')
             continue
         what, kind = kinds.get(type(default), ('', object))
-        if not isinstance(value, kind): raise ValueError(f"recipe: {f.name} must be {what}, got {value!r}")
+        if not isinstance(value, kind):
+            raise ValueError(f"recipe: {f.name} must be {what}, got {value!r}")
     for name, known in CHOICES.items():
         if getattr(self, name) not in known:
-            raise ValueError(f"recipe: {name} is one of {', '.join(known)}, not {getattr(self, name)!r}")
-    for pattern, factor in self.lr_scale.items(): check_number('lr_scale', factor, f'recipe: lr_scale of {pattern!r}')
+            raise ValueError(f"recipe: {name} is one of {', '.join(known)}, not "
+                             f"{getattr(self, name)!r}")
+    for pattern, factor in self.lr_scale.items():
+        check_number('lr_scale', factor, f'recipe: lr_scale of {pattern!r}')
     if self.batch_size % self.accumulate:
-        raise ValueError(f"recipe: a batch of {self.batch_size} cannot go through in {self.accumulate} equal parts:"
-                         " choose an accumulate that divides batch_size")
+        raise ValueError(f"recipe: a batch of {self.batch_size} cannot go through in "
+                         f"{self.accumulate} equal parts: choose an accumulate that divides "
+                         "batch_size")
     m = self.milestones
-    if self.schedule == 'cosine' and m: raise ValueError(f"recipe: milestones {m} are for schedule='step', not for a cosine")
-    if any(not isinstance(e, int) for e in m) or list(m) != sorted(set(m)) or m and not 0 < m[0] <= m[-1] < self.epochs:
-        raise ValueError(f"recipe: milestones must be rising numbers of epochs from 1 to {self.epochs - 1}, got {m}")
+    if self.schedule == 'cosine' and m:
+        raise ValueError(f"recipe: milestones {m} are for schedule='step', not for a cosine")
+    if (any(not isinstance(e, int) for e in m) or list(m) != sorted(set(m))
+            or m and not 0 < m[0] <= m[-1] < self.epochs):
+        raise ValueError("recipe: milestones must be rising numbers of epochs from 1 to "
+                         f"{self.epochs - 1}, got {m}")
 
 # %% ../../nbs/train/40_recipes.ipynb #9f698394
 def override(
@@ -104,14 +119,19 @@ def override(
     changes: dict, # field → value; 'augment.hflip' is a field of `augment`
 ) -> Recipe: # another one
     "A recipe with other values."
-    known = [f.name for f in fields(Recipe) if f.name != 'augment'] + [f'augment.{f.name}' for f in fields(Augment)]
+    known = ([f.name for f in fields(Recipe) if f.name != 'augment']
+             + [f'augment.{f.name}' for f in fields(Augment)])
     for key in changes:
-        if key not in known: raise ValueError(f"a recipe has no {key!r}; {suggest(key, known)}")
-    inner = {key.removeprefix('augment.'): value for key, value in changes.items() if key.startswith('augment.')}
+        if key not in known:
+            raise ValueError(f"a recipe has no {key!r}; {suggest(key, known)}")
+    inner = {key.removeprefix('augment.'): value
+             for key, value in changes.items() if key.startswith('augment.')}
     outer = {key: value for key, value in changes.items() if not key.startswith('augment.')}
-    try: return replace(recipe, **outer, augment=replace(recipe.augment, **inner))
+    try:
+        return replace(recipe, **outer, augment=replace(recipe.augment, **inner))
     except TypeError as error:  # a value of another kind
-        raise ValueError(f"recipe: {', '.join(changes)} cannot be {', '.join(map(repr, changes.values()))}: {error}") from None
+        raise ValueError(f"recipe: {', '.join(changes)} cannot be "
+                         f"{', '.join(map(repr, changes.values()))}: {error}") from None
 
 # %% ../../nbs/train/40_recipes.ipynb #7b0cacf1
 def learning_rate(
@@ -121,9 +141,11 @@ def learning_rate(
 ) -> float: # η of this step
     "Linear warm-up, then a cosine down to zero, or steps down."
     w = math.ceil(recipe.warmup * steps)
-    if step < w: return recipe.peak * (step + 1) / w
+    if step < w:
+        return recipe.peak * (step + 1) / w
     if recipe.schedule == 'step':
-        return recipe.peak * recipe.gamma ** sum(step * recipe.epochs >= m * steps for m in recipe.milestones)
+        return recipe.peak * recipe.gamma ** sum(step * recipe.epochs >= m * steps
+                                                 for m in recipe.milestones)
     return recipe.peak * (1 + math.cos(math.pi * (step - w) / (steps - w))) / 2
 
 # %% ../../nbs/train/40_recipes.ipynb #f4dd4bd4
@@ -142,7 +164,8 @@ class Published:
     @property
     def values(self) -> dict:
         "All values: `SETUP` and fields of `Recipe`."
-        return {key: value for values in (*self.stated.values(), *self.gaps.values()) for key, value in values.items()}
+        return {key: value for values in (*self.stated.values(), *self.gaps.values())
+                for key, value in values.items()}
 
     @property
     def setup(self) -> dict:
@@ -159,22 +182,25 @@ class Published:
         return [(key, value, place, gap) for part, gap in ((self.stated, False), (self.gaps, True))
                 for place, values in part.items() for key, value in values.items()]
 
-SETUP = dict(model='name of the network', frames='points in time', size='pixels', pretrained="'imagenet'",
-             after='the recipe whose weights it starts from', test_resize='short side, or (height, width), before the test crop',
+SETUP = dict(model='name of the network', frames='points in time', size='pixels',
+             pretrained="'imagenet'", after='the recipe whose weights it starts from',
+             test_resize='short side, or (height, width), before the test crop',
              tasks='labels that are learned together', data_options='of `open_dataset`')
 _PUBLISHED = {}
 
 def _publish(name, stated, gaps=None):
     "A value stands in one place, and none is lost."
     new = Published(name, stated, gaps or {})
-    if len(new.rows()) != len(new.values): raise ValueError(f"{name}: a value is given twice")
+    if len(new.rows()) != len(new.values):
+        raise ValueError(f"{name}: a value is given twice")
     _PUBLISHED[name] = new
 
 def find_recipe(
     name: str, # one of `list_recipes()`
 ) -> Published:
     "A paper's recipe; an unknown name is a ValueError with near matches."
-    if name not in _PUBLISHED: raise ValueError(f"there is no recipe {name!r}; {suggest(name, _PUBLISHED)}")
+    if name not in _PUBLISHED:
+        raise ValueError(f"there is no recipe {name!r}; {suggest(name, _PUBLISHED)}")
     return _PUBLISHED[name]
 
 def list_recipes(
@@ -184,10 +210,12 @@ def list_recipes(
     return sorted(name for name in _PUBLISHED if fnmatchcase(name, pattern))
 
 # %% ../../nbs/train/40_recipes.ipynb #f2b24f73
-_SGD = dict(optimizer='sgd', momentum=.9, schedule='step', bias_lr=2., bn='full', warmup=0., label_smoothing=0.)
+_SGD = dict(optimizer='sgd', momentum=.9, schedule='step', bias_lr=2., bn='full', warmup=0.,
+            label_smoothing=0.)
 _INPUT = dict(size=224, pretrained='imagenet')
-_TSM = {"TSM's code": dict(_SGD, clip_norm=20., dropout=.5, head_lr=5., epochs=50, milestones=(20, 40), frames=8,
-                           model='tsm_resnet50', test_resize=256, **_INPUT)}
+_TSM = {"TSM's code": dict(_SGD, clip_norm=20., dropout=.5, head_lr=5., epochs=50,
+                           milestones=(20, 40), frames=8, model='tsm_resnet50',
+                           test_resize=256, **_INPUT)}
 
 _publish('tsm.kinetics400', _TSM | {"TSM's command for Kinetics": dict(
     lr=.02, lr_batch=128, batch_size=128, weight_decay=1e-4, augment=Augment.corners(hflip=True))})
@@ -198,18 +226,21 @@ for data in ('something-v2', 'jester'):
         'as on Something V1': dict(lr=.01, lr_batch=64, batch_size=64, weight_decay=5e-4)})
 
 _SMALL = {'the usual fine-tuning of TSM-like networks': dict(
-    _SGD, lr=.001, lr_batch=64, batch_size=64, epochs=25, milestones=(10, 20), weight_decay=5e-4, clip_norm=20., head_lr=5.)}
+    _SGD, lr=.001, lr_batch=64, batch_size=64, epochs=25, milestones=(10, 20), weight_decay=5e-4,
+    clip_norm=20., head_lr=5.)}
 for data in ('ucf101', 'hmdb51'):
     _publish(f'tsm.{data}', {"TSM's code": dict(
-        model='tsm_resnet50', frames=8, size=224, test_resize=256, dropout=.8, augment=Augment.corners(hflip=True),
+        model='tsm_resnet50', frames=8, size=224, test_resize=256, dropout=.8,
+        augment=Augment.corners(hflip=True),
         after='tsm.kinetics400')}, _SMALL)
 
 # %% ../../nbs/train/40_recipes.ipynb #f4afc6a0
 _H2CN = {"H2CN's released train.py": dict(_SGD, weight_decay=5e-4, clip_norm=20., head_lr=1.)}
 def _h2cn(data, section, resize, epochs=60, milestones=(30, 45, 55), frames=8):
     _publish(f'h2cn.{data}', {section: dict(
-        model='h2cn_resnet50', frames=frames, lr=.01, lr_batch=64, batch_size=64, epochs=epochs, milestones=milestones,
-        dropout=.5, augment=Augment.corners(hflip=True, resize=resize), test_resize=resize, **_INPUT)} | _H2CN)
+        model='h2cn_resnet50', frames=frames, lr=.01, lr_batch=64, batch_size=64, epochs=epochs,
+        milestones=milestones, dropout=.5, augment=Augment.corners(hflip=True, resize=resize),
+        test_resize=resize, **_INPUT)} | _H2CN)
 
 _h2cn('something-v1', 'Sec. 4.2', (240, 320))
 _h2cn('something-v2', 'Sec. 4.2', (240, 320))
@@ -218,12 +249,14 @@ _h2cn('diving48', 'Sec. 4.2 and Table 6', 256, frames=16)
 _h2cn('egtea', 'Sec. 4.2 and Table 7', 256)
 
 # %% ../../nbs/train/40_recipes.ipynb #3071823a
-_LIKE_TSM = dict(lr=.01, lr_batch=64, batch_size=64, milestones=(20, 40), clip_norm=20., dropout=.5, head_lr=5.,
+_LIKE_TSM = dict(lr=.01, lr_batch=64, batch_size=64, milestones=(20, 40), clip_norm=20., dropout=.5,
+                 head_lr=5.,
                  **{k: v for k, v in _SGD.items() if k not in ('optimizer', 'momentum')})
 def _sth(data, said, gaps, frames):
     _publish(f'sth.{data}', {'Sec. 4.2 and its tables': dict(
-        model='sth_resnet50', frames=frames, size=224, optimizer='sgd', momentum=.9, weight_decay=5e-4,
-        augment=Augment.corners(hflip=True, resize=(256, 340)), test_resize=(256, 340), **said)}, gaps)
+        model='sth_resnet50', frames=frames, size=224, optimizer='sgd', momentum=.9,
+        weight_decay=5e-4, augment=Augment.corners(hflip=True, resize=(256, 340)),
+        test_resize=(256, 340), **said)}, gaps)
 
 for data in ('something-v1', 'something-v2', 'jester'):
     _sth(data, dict(epochs=50, pretrained='imagenet'), {"TSM's code": _LIKE_TSM}, frames=8)
@@ -231,38 +264,47 @@ _sth('kinetics400', dict(pretrained='imagenet'), {
     "TSM's code": _LIKE_TSM | dict(epochs=50), }, frames=16)
 for data in ('ucf101', 'hmdb51'):
     own = ('optimizer', 'momentum', 'weight_decay')
-    _sth(data, dict(after='sth.kinetics400'), {
-        place: {k: v for k, v in values.items() if k not in own} for place, values in _SMALL.items()} | {
-        "TSM's code": dict(dropout=.8)}, frames=16)
+    gaps = {place: {k: v for k, v in values.items() if k not in own}
+            for place, values in _SMALL.items()}
+    _sth(data, dict(after='sth.kinetics400'), gaps | {"TSM's code": dict(dropout=.8)}, frames=16)
 
 # %% ../../nbs/train/40_recipes.ipynb #01dfaefa
-_HF = {'Sec. IV-B': dict(optimizer='sgd', schedule='step', epochs=60, batch_size=32, lr=.001, milestones=(25, 40),
-                         dropout=.5, bn='full', frames=16, size=224, augment=Augment.corners())}
-_TRN = {"TRN's code": dict(momentum=.9, weight_decay=5e-4, clip_norm=20., bias_lr=2., head_lr=1., lr_batch=32,
-                           warmup=0., label_smoothing=0., test_resize=256)}
-def _hf(name, where, **said): _publish(name, _HF | {where: said}, _TRN)
+_HF = {'Sec. IV-B': dict(optimizer='sgd', schedule='step', epochs=60, batch_size=32, lr=.001,
+                         milestones=(25, 40), dropout=.5, bn='full', frames=16, size=224,
+                         augment=Augment.corners())}
+_TRN = {"TRN's code": dict(momentum=.9, weight_decay=5e-4, clip_norm=20., bias_lr=2., head_lr=1.,
+                           lr_batch=32, warmup=0., label_smoothing=0., test_resize=256)}
+
+def _hf(name, where, **said):
+    _publish(name, _HF | {where: said}, _TRN)
 
 _hf('hf_tsn.something-v1', 'Table II', model='hf_tsn_bninception', pretrained='imagenet')
 _hf('hf_trn.something-v1', 'Table II', model='hf_trn_bninception', pretrained='imagenet')
 _hf('hf_tsn.hmdb51', 'Table II', model='hf_tsn_bninception', pretrained='imagenet')
 _hf('hf_trn.hmdb51', 'Table II', model='hf_trn_bninception', pretrained='imagenet')
-_hf('hf_tsn.epic55', 'Table III', model='hf_tsn_bninception', pretrained='imagenet', tasks=('verb', 'noun', 'action'))
+_hf('hf_tsn.epic55', 'Table III', model='hf_tsn_bninception', pretrained='imagenet',
+    tasks=('verb', 'noun', 'action'))
 _hf('hf_eco.hmdb51', 'Table II', model='hf_eco_lite', after='hf_eco.kinetics400')
+# the paper does not say how this stage was done
 _publish('hf_eco.kinetics400', {'Table II': dict(model='hf_eco_lite', pretrained='imagenet')},
-         {'as on the other data sets': _HF['Sec. IV-B']} | _TRN)  # the paper does not say how this stage was done
+         {'as on the other data sets': _HF['Sec. IV-B']} | _TRN)
 
 # %% ../../nbs/train/40_recipes.ipynb #02dd952e
 _GC = {'the code of GC and AIA, by the same group': dict(
-    weight_decay=1e-4, clip_norm=20., head_lr=1., **{k: v for k, v in _SGD.items() if k != 'optimizer'})}
+    weight_decay=1e-4, clip_norm=20., head_lr=1.,
+    **{k: v for k, v in _SGD.items() if k != 'optimizer'})}
 def _stc(data, resize, **said):
     _publish(f'stc.{data}', {'Sec. IV-B': dict(
-        model='stc_resnet50', frames=8, optimizer='sgd', lr=.01, lr_batch=40, batch_size=40, epochs=50, milestones=(30, 40),
-        dropout=.5, augment=Augment.corners(hflip=True, resize=resize), test_resize=resize, **_INPUT, **said)}, _GC)
+        model='stc_resnet50', frames=8, optimizer='sgd', lr=.01, lr_batch=40, batch_size=40,
+        epochs=50, milestones=(30, 40), dropout=.5, test_resize=resize,
+        augment=Augment.corners(hflip=True, resize=resize), **_INPUT, **said)}, _GC)
 
 _stc('something-v1', 240)
 _stc('something-v2', 240)
-for data in ('diving48', 'egtea'): _stc(data, 256)
-_stc('epic55', 256, data_options=dict(protocol='stc', task='verb'))  # verbs and nouns are scored separately: task='noun'
+for data in ('diving48', 'egtea'):
+    _stc(data, 256)
+# verbs and nouns are scored separately: task='noun'
+_stc('epic55', 256, data_options=dict(protocol='stc', task='verb'))
 
 # %% ../../nbs/train/40_recipes.ipynb #7d1d5a9a
 def recipe_table(
@@ -274,21 +316,26 @@ def recipe_table(
         for name in list_recipes():
             p = find_recipe(name)
             r, gaps = p.recipe, sum(len(values) for values in p.gaps.values())
-            rows.append((name, p.setup['model'], p.setup['frames'], r.epochs, r.batch_size, r.lr, gaps))
+            rows.append((name, p.setup['model'], p.setup['frames'], r.epochs,
+                         r.batch_size, r.lr, gaps))
         return _columns(rows)
     names = list_recipes(pattern)
-    if not names: find_recipe(pattern)  # says what there is
-    tables = [(name, [('?' * gap, key, _short(value), place) for key, value, place, gap in find_recipe(name).rows()])
-              for name in names]
+    if not names:  # says what there is
+        find_recipe(pattern)
+    tables = [(name, [('?' * gap, key, _short(value), place)
+                      for key, value, place, gap in find_recipe(name).rows()]) for name in names]
     return '\n\n'.join(f'{name}\n{_columns(rows)}' for name, rows in tables)
 
 def _short(value):
     "A value as it is typed; of an augmentation, what differs from none."
-    if not isinstance(value, Augment): return str(value)
-    changed = [f.name for f in fields(Augment) if getattr(value, f.name) != getattr(Augment.none(), f.name)]
+    if not isinstance(value, Augment):
+        return str(value)
+    changed = [f.name for f in fields(Augment)
+               if getattr(value, f.name) != getattr(Augment.none(), f.name)]
     return ', '.join(f'{name}={getattr(value, name)}' for name in changed)
 
 def _columns(rows: Sequence[Sequence]) -> str:
     rows = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows)]
-    return '\n'.join('  '.join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows)
+    return '\n'.join('  '.join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip()
+                     for row in rows)

@@ -74,7 +74,8 @@ class State:
     def unpack(self, packed: dict, recipe: Recipe) -> None:
         "Go back to what `pack` gave; random numbers too, if there are as many processes."
         for key, part in self.parts().items():
-            if packed.get(key): part.load_state_dict(packed[key])
+            if packed.get(key):
+                part.load_state_dict(packed[key])
         self.epoch = packed['epoch']
         self.step = packed.get('step', 0)
         self.sums = packed.get('sums', empty_sums())
@@ -136,7 +137,8 @@ def _lock(file: Path) -> int: # file descriptor
             os.close(fd)
             raise ValueError(f"{file.parent} is being written by {holder}: wait for it, stop it, or"
                              " choose another folder") from None
-        if file.exists() and os.fstat(fd).st_ino == file.stat().st_ino: break
+        if file.exists() and os.fstat(fd).st_ino == file.stat().st_ino:
+            break
         os.close(fd)  # who held it has just removed it
     os.ftruncate(fd, 0)
     now = time.strftime('%Y-%m-%d %H:%M:%S')
@@ -167,7 +169,8 @@ def locked(
             fd = _make_and_lock(out)
         except ValueError as error:
             busy = str(error)
-    if busy := gathered(busy)[0]: raise ValueError(busy)
+    if busy := gathered(busy)[0]:
+        raise ValueError(busy)
     _HELD[key] = me
     try:
         yield
@@ -220,9 +223,11 @@ def trained_on(
 ) -> frozenset[str] | None: # hashes of names, see `name_hash`; None: it is not recorded
     "Which videos a checkpoint has learned from."
     stored, file = read_config(folder).get('trained_on'), Path(folder)/TRAINED_ON
-    if not isinstance(stored, dict) or not file.is_file(): return None
+    if not isinstance(stored, dict) or not file.is_file():
+        return None
     data = file.read_bytes()
-    if stored != _page_summary(data): return None  # the file of another checkpoint
+    if stored != _page_summary(data):  # the file of another checkpoint
+        return None
     return frozenset(data.decode('ascii').split())
 
 def _page_summary(page: bytes) -> dict:
@@ -242,7 +247,8 @@ def read_log(
 ) -> list[dict]: # one entry per epoch; a last line that was cut short is left out
     "The log of a run."
     file = Path(folder)/'log.jsonl' if Path(folder).is_dir() else Path(folder)
-    if not file.is_file(): raise ValueError(f"{folder} is no run: there is no {file.name}")
+    if not file.is_file():
+        raise ValueError(f"{folder} is no run: there is no {file.name}")
     return read_lines(file)
 
 def skipped_videos(
@@ -257,7 +263,8 @@ def _cut_logs(out: Path, state: State) -> list[dict]:
                 log=lambda e: e['epoch'] <= state.epoch)
     kept = {}
     for name, is_seen in seen.items():
-        if not (path := out/f'{name}.jsonl').exists(): continue
+        if not (path := out/f'{name}.jsonl').exists():
+            continue
         kept[name] = list(filter(is_seen, read_log(path)))
         write_atomic(path, ''.join(json.dumps(e) + '\n' for e in kept[name]).encode())
     return kept.get('log', [])
@@ -271,7 +278,8 @@ def resume(
 ) -> list[dict]: # the log so far
     "Go on from what the folder holds: the first process reads it, all get it."
     packed = first_value(_read_state(out, about) if rank() == 0 else None)
-    if packed is None: return []
+    if packed is None:
+        return []
     state.unpack(packed, recipe)
     return gathered(_cut_logs(out, state) if rank() == 0 else None)[0]
 
@@ -322,9 +330,11 @@ def keep_checkpoint(
         write_atomic(folder/TRAINED_ON, learned)
         save(state.best, folder, **extra, trained_on=_page_summary(learned))
     keep_in(out)
-    if keep > 1: keep_in(out/f'epoch_{state.epoch:04d}')
+    if keep > 1:
+        keep_in(out/f'epoch_{state.epoch:04d}')
     old = sorted(out.glob('epoch_[0-9]*'))
-    for folder in old[:max(len(old) - keep, 0)]: shutil.rmtree(folder)
+    for folder in old[:max(len(old) - keep, 0)]:
+        shutil.rmtree(folder)
     scores = [e.get('test_top1') for e in log]
     if None not in scores and scores[-1] > max(scores[:-1], default=-1):
         keep_in(out/'best')

@@ -50,14 +50,15 @@ class Scores:
             raise ValueError(f"there is no average of {average!r}: choose {' or '.join(AVERAGES)}")
         scores = getattr(self, average)
         if len(bad := scores.isnan().any(1).nonzero()):
-            raise ValueError(f"{len(bad)} of {len(scores)} videos have scores that are no numbers"
-                             f" (NaN), the first is {self.ids[bad[0]]}: the network is broken, look at its"
-                             " training")
+            raise ValueError(f"{len(bad)} of {len(scores)} videos have scores that are no numbers "
+                             f"(NaN), the first is {self.ids[bad[0]]}: the network is broken, look "
+                             "at its training")
         return scores
 
 def _video_names(data):
     "A name for each video that does not depend on where the data set lies."
-    if data.ids: return list(data.ids)
+    if data.ids:
+        return list(data.ids)
     common = os.path.commonpath([os.path.dirname(os.path.abspath(p)) for p in data.paths])
     return [os.path.relpath(data.where(i), common).replace(os.sep, '/') for i in range(len(data))]
 
@@ -113,9 +114,11 @@ def _origin(model, clips, task, classes):
     about = json.loads(json.dumps(about))
     named = {tuple(c): t for t, (c, _) in data.tasks.items()}  # of a network for one of several
     about['task'] = task or named.get(tuple(classes), '')
-    if task in data.many_shot: about['many_shot'] = list(data.many_shot[task])
+    if task in data.many_shot:
+        about['many_shot'] = list(data.many_shot[task])
     extra = list(classes[len(data.tasks[task][0] if task else data.classes):])
-    if extra: about['not in data'] = extra
+    if extra:
+        about['not in data'] = extra
     return about
 
 def _task_columns(model, data):
@@ -156,12 +159,14 @@ def load_scores(
     path: str | os.PathLike, # a file that `save_scores` wrote
 ) -> Scores:
     "Read scores."
-    if not Path(path).is_file(): raise ValueError(f"there is no file {path}: check the path")
+    if not Path(path).is_file():
+        raise ValueError(f"there is no file {path}: check the path")
     try:
         with safe_open(path, 'pt') as file:
             page = read_json((file.metadata() or {})['scores'])
             tensors = {key: file.get_tensor(key) for key in _TENSORS}
-        if page.pop('format') != _FORMAT: raise ValueError("its format is of another version")
+        if page.pop('format') != _FORMAT:
+            raise ValueError("its format is of another version")
         scores = Scores(**tensors, ids=tuple(page['ids']), classes=tuple(page['classes']),
                         missing=page['missing'], about=page['about'])
         n, classes = len(scores.ids), len(scores.classes)
@@ -180,7 +185,8 @@ def ensemble(
 ) -> Scores:
     "The weighted mean of the scores of several networks."
     weights = list(weights if weights is not None else [1]*len(scores))
-    for weight in weights: check_number('weights', weight, 'a weight of an ensemble')
+    for weight in weights:
+        check_number('weights', weight, 'a weight of an ensemble')
     total = sum(weights)
     one_each = len(scores) == len(weights) >= 2
     if not one_each or min(weights) < 0 or not 0 < total < math.inf:

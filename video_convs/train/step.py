@@ -12,6 +12,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..nets.video_net import VideoNet
 from .device import autocast_type
@@ -43,7 +44,8 @@ def update(
 ) -> Tensor: # (3,): sum of losses, clips classified right, norm of gradients; not waited for
     "Forward and backward in one or several parts, one update."
     device, kind = clip.device, autocast_type(recipe, clip.device)
-    if forward is None: forward = model
+    if forward is None:
+        forward = model
     scaler = scaler or torch.amp.GradScaler(device.type, enabled=False)
     total = total or len(clip)
     size = -(-len(clip) // recipe.accumulate)
@@ -61,7 +63,8 @@ def update(
     norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
     scaler.step(optimizer)
     scaler.update()
-    if scaler.is_enabled(): norm = torch.zeros_like(norm)  # an infinite one is its business
+    if scaler.is_enabled():  # an infinite one is its business
+        norm = torch.zeros_like(norm)
     return torch.stack([loss_sum, torch.as_tensor(right, device=device).double(), norm.double()])
 
 def check_finite(
@@ -99,8 +102,12 @@ def update_average(
 ) -> None:
     "Pull the mean of the weights, and of the norms' statistics, towards the weights."
     d = min(decay, (k + 1) / (k + 10))
-    for mean, value in zip(average.state_dict().values(), model.state_dict().values()):
-        mean.lerp_(value, 1 - d) if mean.is_floating_point() else mean.copy_(value)
+    pairs = list(zip(average.state_dict().values(), model.state_dict().values()))
+    floats = [pair for pair in pairs if pair[0].is_floating_point()]
+    get_ema_multi_avg_fn(d)(*map(list, zip(*floats)), None)
+    for mean, value in pairs:
+        if not mean.is_floating_point():
+            mean.copy_(value)  # a counter
 
 # %% ../../nbs/train/41d_step.ipynb #322f9ced
 def out_of_memory(
@@ -133,13 +140,15 @@ def _largest_part(model, clip, label, recipe, part):
     kind = autocast_type(recipe, clip.device)
     while part := part // 2:
         model.zero_grad(set_to_none=True)
-        if clip.is_cuda: torch.cuda.empty_cache()
+        if clip.is_cuda:
+            torch.cuda.empty_cache()
         try:
             with torch.autocast(clip.device.type, kind, enabled=kind != torch.float32):
                 loss, _ = clip_loss(model(clip[:part]), label[:part], recipe)
             loss.backward()
             break
         except RuntimeError as error:
-            if not out_of_memory(error): raise
+            if not out_of_memory(error):
+                raise
     model.zero_grad(set_to_none=True)
     return part

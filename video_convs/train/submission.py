@@ -30,8 +30,10 @@ def write_submission(
     if server not in SERVERS:
         raise ValueError(f"there is no server {server!r}: choose one of {', '.join(SERVERS)}")
     ending = '.zip' if server == 'epic55' else '.csv'
-    if path.suffix != ending: raise ValueError(f"{server} takes a {ending} file, not {path.name}")
-    if server == 'epic55': return _write_epic(scores, path, average, allow_missing)
+    if path.suffix != ending:
+        raise ValueError(f"{server} takes a {ending} file, not {path.name}")
+    if server == 'epic55':
+        return _write_epic(scores, path, average, allow_missing)
     refuse_missing(scores, allow_missing)
     numbers = server == 'something-v2'  # of the five best classes; else the name of the best one
     best = scores.by(average).topk(min(5, len(scores.classes)) if numbers else 1).indices.tolist()
@@ -53,7 +55,8 @@ def _write_epic(splits, path, average, allow_missing):
     def write(part):
         with zipfile.ZipFile(part, 'w', zipfile.ZIP_DEFLATED) as archive:
             for split, name in names.items():
-                for s in splits[split].values(): refuse_missing(s, allow_missing)
+                for s in splits[split].values():
+                    refuse_missing(s, allow_missing)
                 page = dict(version='0.1', challenge='action_recognition',
                             results=_epic_results(splits[split], average))
                 archive.writestr(name, json.dumps(page))
@@ -67,14 +70,17 @@ def _epic_results(tasks, average):
                          " one run")
     pairs = _action_pairs(verb.classes, noun.classes, action)
     def logp(s):
-        if average == 'logits': return s.logits.log_softmax(1)
+        if average == 'logits':
+            return s.logits.log_softmax(1)
         return s.probabilities.clamp(min=1e-30).log()  # JSON has no −∞
     def listed(kind, i):
         return {str(k): round(x, 5) for k, x in enumerate(tasks[kind].by(average)[i].tolist())}
     results = {}
     for i, video in enumerate(verb.ids):
-        if action is not None: every = logp(action)[i]
-        else: every = (logp(verb)[i][:, None] + logp(noun)[i]).flatten()
+        if action is not None:
+            every = logp(action)[i]
+        else:
+            every = (logp(verb)[i][:, None] + logp(noun)[i]).flatten()
         top = every.topk(min(100, len(pairs)))
         best = zip(top.indices.tolist(), top.values.tolist())
         results[video] = {kind: listed(kind, i) for kind in ('verb', 'noun')}
@@ -84,7 +90,8 @@ def _epic_results(tasks, average):
 def _action_pairs(verbs, nouns, action):
     "The numbers of verb and noun of each action; of all pairs where a network has no actions."
     pairs = [(v, n) for v in range(len(verbs)) for n in range(len(nouns))]
-    if action is None: return pairs
+    if action is None:
+        return pairs
     number = {f'{verbs[v]} {nouns[n]}': (v, n) for v, n in pairs}
     if unknown := [c for c in action.classes if c not in number]:
         raise ValueError(f"the action {unknown[0]!r} is no 'verb noun' of the classes")

@@ -29,7 +29,8 @@ Rules = tuple[tuple[str, str], ...]
 @cache
 def _regex(pattern):
     signs = {'**': '(.*)', '*': '([^.]*)', '?': '([^.])'}
-    return re.compile(''.join(signs.get(piece) or re.escape(piece) for piece in re.split(r'(\*\*|\*|\?)', pattern)))
+    return re.compile(''.join(signs.get(piece) or re.escape(piece)
+                              for piece in re.split(r'(\*\*|\*|\?)', pattern)))
 
 def rename(
     key: str,
@@ -49,7 +50,8 @@ def backwards(
     return tuple((target, source) for source, target in reversed(rules))
 
 # %% ../../nbs/weights/28b_convert.ipynb #74abd413
-AUTHORS = (('module.**', '**'), ('base_model.**', '**'), ('fc.*', 'new_fc.*'), ('last_linear.*', 'new_fc.*'))
+AUTHORS = (('module.**', '**'), ('base_model.**', '**'), ('fc.*', 'new_fc.*'),
+           ('last_linear.*', 'new_fc.*'))
 MMACTION2 = (
     ('cls_head.fc_cls.*', 'new_fc.*'),
     ('cls_head.consensus.**', 'consensus.**'),
@@ -76,14 +78,15 @@ class Family:
     operator: str # our name of the network is <operator>_<trunk>
     sign: str # a pattern; weights are of the first family in `FAMILIES` whose sign fits a key
     rules: Rules = () # from their spelling to ours, without `trunk.`
-    shapes: Callable[[dict[str, Tensor]], dict] = lambda w: {} # what shapes tell: operator, frames, variants
+    shapes: Callable[[dict[str, Tensor]], dict] = lambda w: {} # operator, frames, variants
     unused: tuple[str, ...] = () # patterns of entries that take no part in the function
-    keys_of: str = '' # the operator whose keys it has, if it cannot be told apart: it must be asked for
+    keys_of: str = '' # operator with the same keys: the network must be asked for
 
 # %% ../../nbs/weights/28b_convert.ipynb #479607b0
 BNINCEPTION = (
     ('conv?_*_bn.*', 'conv?_*.bn.*'), ('inception_*_bn.*', 'inception_*.bn.*'),
-    ('conv?_*.*', 'conv?_*.conv.*'), ('inception_*.*', 'inception_*.conv.*'), ('inception_??_**', 'inception_??.**'),
+    ('conv?_*.*', 'conv?_*.conv.*'), ('inception_*.*', 'inception_*.conv.*'),
+    ('inception_??_**', 'inception_??.**'),
 )
 
 def _gst(w):
@@ -93,9 +96,11 @@ def _gst(w):
 
 def _trn(w):
     multi = 'consensus.fc_fusion_scales.0.1.weight'
-    (hidden, wide), bottleneck = w[multi if multi in w else 'consensus.classifier.1.weight'].shape, len(w['new_fc.weight'])
+    (hidden, wide) = w[multi if multi in w else 'consensus.classifier.1.weight'].shape
+    bottleneck = len(w['new_fc.weight'])
     scales = 'multi' if multi in w else 'single'
-    return {'frames': wide // bottleneck, 'scales': scales, 'bottleneck': bottleneck, 'hidden': hidden}
+    return {'frames': wide // bottleneck, 'scales': scales, 'bottleneck': bottleneck,
+            'hidden': hidden}
 
 FAMILIES = (
     Family('h2cn', '**.convt.weight', (
@@ -109,12 +114,14 @@ FAMILIES = (
         ('layer*.*.mtdin.conv3.*', 'layer*.*.conv2.before.op.expand.*'),
         ('layer*.*.mtdin.bn3.*', 'layer*.*.conv2.before.op.expand_norm.*'),
         ('conv1.*', 'conv1.stem.conv1.*'), ('bn1.*', 'conv1.stem.bn1.*'),
-        ('fhgc*.0.spaAgg.weight', 'conv1.fmcb.hgc*.spatial'), ('fhgc*.0.convt.weight', 'conv1.fmcb.hgc*.taps'),
+        ('fhgc*.0.spaAgg.weight', 'conv1.fmcb.hgc*.spatial'),
+        ('fhgc*.0.convt.weight', 'conv1.fmcb.hgc*.taps'),
         ('fhgc*.1.*', 'conv1.fmcb.norm*.*'),
         ('conv_fhgc.0.*', 'conv1.fmcb.conv.*'), ('conv_fhgc.1.*', 'conv1.fmcb.norm.*'),
     ), unused=('conv1_temp.*',)),
     Family('gst', '**.Tconv.weight', (
-        ('layer*.*.conv2.weight', 'layer*.*.conv2.op.spatial'), ('layer*.*.Tconv.weight', 'layer*.*.conv2.op.temporal'),
+        ('layer*.*.conv2.weight', 'layer*.*.conv2.op.spatial'),
+        ('layer*.*.Tconv.weight', 'layer*.*.conv2.op.temporal'),
     ), _gst),
     Family('tin', '**.conv1.net1.**', (
         ('layer*.*.conv1.net1.biasnet.net.conv.*', 'layer*.*.conv1.before.op.offset.0.*'),
@@ -126,15 +133,18 @@ FAMILIES = (
     Family('tea', '**.me.conv1.weight', (
         ('layer*.*.me.**', 'layer*.*.scales.before.op.**'),
         ('layer*.*.shifts.*.conv.weight', 'layer*.*.scales.host.op.shifts.*.taps'),
-        ('layer*.*.convs.**', 'layer*.*.scales.host.op.convs.**'), ('layer*.*.bns.**', 'layer*.*.scales.host.op.bns.**'),
+        ('layer*.*.convs.**', 'layer*.*.scales.host.op.convs.**'),
+        ('layer*.*.bns.**', 'layer*.*.scales.host.op.bns.**'),
     )),
     Family('tam', '**.tam.G.**', (
         ('layer*.*.net.**', 'layer*.*.**'),
-        ('layer*.*.conv2.*', 'layer*.*.conv2.host.*'), ('layer*.*.tam.**', 'layer*.*.conv2.before.op.**'),
+        ('layer*.*.conv2.*', 'layer*.*.conv2.host.*'),
+        ('layer*.*.tam.**', 'layer*.*.conv2.before.op.**'),
     ), lambda w: {'frames': w['layer1.0.tam.G.0.weight'].shape[1]}),
     Family('eco_lite', 'res3a_2.weight', (('res*.*', 'eco3d.op.res*.*'), *BNINCEPTION)),
     Family('trn', 'consensus.**', (
-        ('consensus.fc_fusion_scales.**', 'head.relations.**'), ('consensus.classifier.**', 'head.relations.0.**'),
+        ('consensus.fc_fusion_scales.**', 'head.relations.**'),
+        ('consensus.classifier.**', 'head.relations.0.**'),
         *BNINCEPTION,
     ), _trn),
     Family('tsm', '**.conv1.net.weight', (('layer*.*.conv1.net.*', 'layer*.*.conv1.op.*'),)),
@@ -153,18 +163,22 @@ def fold_biases(
     w = dict(w)
     for key in list(w):
         mean = rename(key, FOLDS)
-        if mean != key and mean in w: w[mean] = w[mean] - w.pop(key)
+        if mean != key and mean in w:
+            w[mean] = w[mean] - w.pop(key)
     return w
 
-def _size(shape): return [n for n in shape if n != 1]
+def _size(shape):
+    return [n for n in shape if n != 1]
 
 # %% ../../nbs/weights/28b_convert.ipynb #7049c29b
 _STAGES = {(2, 2, 2, 2): 'resnet18', (3, 4, 6, 3): 'resnet50', (3, 4, 23, 3): 'resnet101'}
 
 def _trunk(w):
     "The image network, by the number of blocks in its stages."
-    if 'conv1_7x7_s2.weight' in w: return 'bninception'
-    blocks = {found.groups() for found in map(re.compile(r'layer(\d)(?:_bak)?\.(\d+)\.').match, w) if found}
+    if 'conv1_7x7_s2.weight' in w:
+        return 'bninception'
+    blocks = {found.groups()
+              for found in map(re.compile(r'layer(\d)(?:_bak)?\.(\d+)\.').match, w) if found}
     name = _STAGES.get(tuple(n for _, n in sorted(Counter(stage for stage, _ in blocks).items())))
     three = any(_regex('layer1*.0.**conv3.*').fullmatch(key) for key in w)
     return 'resnet34' if name == 'resnet50' and not three else name
@@ -174,35 +188,41 @@ def key_list(
 ) -> str: # keys that differ in numbers only are one, with their count
     "Many keys in few words."
     alike = {}
-    for key in keys: alike.setdefault(re.sub(r'(?<![^.])\d+(?![^.])|(?<=layer)\d', '*', key), []).append(key)
+    for key in keys:
+        alike.setdefault(re.sub(r'(?<![^.])\d+(?![^.])|(?<=layer)\d', '*', key), []).append(key)
     words = [some[0] if len(some) == 1 else f'{name} ({len(some)})' for name, some in alike.items()]
     return ', '.join(words[:20]) + (f' and {len(words) - 20} more kinds' if len(words) > 20 else '')
 
-def _name(operator, trunk): return operator if operator == 'eco_lite' else f'{operator}_{trunk}'
+def _name(operator, trunk):
+    return operator if operator == 'eco_lite' else f'{operator}_{trunk}'
 
 def recognise(
     w: dict[str, Tensor], # in plain spelling
 ) -> tuple[Family, str]: # the family, and the name of the trunk
     "Whose weights these are."
-    family = next(family for family in FAMILIES if any(_regex(family.sign).fullmatch(key) for key in w))
+    family = next(family for family in FAMILIES
+                  if any(_regex(family.sign).fullmatch(key) for key in w))
     trunk = 'res2net50' if family.operator == 'tea' else _trunk(w)
     if trunk is None:
         known = ', '.join(family.operator for family in FAMILIES)
-        raise ValueError(f"these keys belong to none of the networks known here ({known}): {key_list(w)}")
+        raise ValueError(f"these keys belong to none of the networks known here ({known}): "
+                         f"{key_list(w)}")
     return family, trunk
 
 # %% ../../nbs/weights/28b_convert.ipynb #45eaf493
 def _open(checkpoint, part=None):
     "The tensors of a checkpoint in plain spelling, and the names of what lies beside them."
-    content = read_checkpoint(checkpoint) if isinstance(checkpoint, (str, os.PathLike)) else checkpoint
+    content = (read_checkpoint(checkpoint) if isinstance(checkpoint, (str, os.PathLike))
+               else checkpoint)
     state, beside = unwrap(content, part)
     names = plain_spelling(state)
     return {names[key]: value for key, value in state.items()}, beside
 
 def _rules(family, trunk):
-    "From plain spelling to ours. In blocks of two convolutions the shift stands before the first; in others they are one."
-    two = (('layer*.*.conv1.op.*', 'layer*.*.conv1.host.*'),) if trunk in ('resnet18', 'resnet34') else ()
-    return *family.rules, *two, ('new_fc.*', 'head.fc.*')
+    "From plain spelling to ours; in blocks of two convolutions the shift is before the first."
+    two = trunk in ('resnet18', 'resnet34')
+    first = [('layer*.*.conv1.op.*', 'layer*.*.conv1.host.*')] if two else []
+    return *family.rules, *first, ('new_fc.*', 'head.fc.*')
 
 def _ours(key, rules):
     key = rename(key, rules)
@@ -216,83 +236,107 @@ def _modality(w):
 def _fill(net, weights):
     "Load weights that fit up to axes of length one; say all that does not."
     own = net.state_dict()
-    shapes = [f'{key} {tuple(weights[key].shape)} for {tuple(value.shape)}' for key, value in own.items()
-              if key in weights and _size(weights[key].shape) != _size(value.shape)]
-    faults = {'it lacks': [key for key in own if key not in weights and not key.endswith('num_batches_tracked')],
-              'the network has no': [key for key in weights if key not in own], 'other shapes have': shapes}
+    shapes = [f'{key} {tuple(weights[key].shape)} for {tuple(value.shape)}'
+              for key, value in own.items() if key in weights
+              and _size(weights[key].shape) != _size(value.shape)]
+    faults = {'it lacks': [key for key in own if key not in weights
+                           and not key.endswith('num_batches_tracked')],
+              'the network has no': [key for key in weights if key not in own],
+              'other shapes have': shapes}
     if any(faults.values()):
         raise ValueError(f"the checkpoint does not fit {net.name}: "
-                         + '; '.join(f'{what} {key_list(keys)}' for what, keys in faults.items() if keys))
+                         + '; '.join(f'{what} {key_list(keys)}'
+                                     for what, keys in faults.items() if keys))
     weights = {key: value.reshape(own[key].shape) for key, value in weights.items()}
     check_numbers(weights, own, 'the checkpoint')
     net.load_state_dict(weights)
 
 def _network_of(w, asked):
-    "Name of our network, family, trunk, and arguments of the network, for weights in plain spelling."
+    "Our network's name, family, trunk and arguments, for weights in plain spelling."
     family, trunk = recognise(w)
-    try: told = family.shapes(w)
+    try:
+        told = family.shapes(w)
     except (KeyError, IndexError, ValueError) as error:
-        raise ValueError(f"these look like weights of {family.operator}, but not all are there or have its shapes"
-                         f" ({error}): {key_list(w)}") from error
+        raise ValueError(f"these look like weights of {family.operator}, but not all are there or "
+                         f"have its shapes ({error}): {key_list(w)}") from error
     families = {_name(told.pop('operator', family.operator), trunk): family}
     families |= {_name(f.operator, trunk): f for f in FAMILIES if f.keys_of == family.operator}
     name = asked or next(iter(families))
-    if name not in families: raise ValueError(f"these are weights of {' or '.join(families)}, not of {name}")
+    if name not in families:
+        raise ValueError(f"these are weights of {' or '.join(families)}, not of {name}")
     return name, families[name], trunk, {**_modality(w), **told}
 
 def from_official(
     checkpoint: dict | str | os.PathLike, # a state dict, a dictionary that holds one, or a file
-    model: VideoNet | str | None = None, # network to fill, or name of the one to make; None: what file name or keys say
+    model: VideoNet | str | None = None, # to fill, or its name; None: as file name or keys say
     part: str | None = None, # the name of the weights in a file that holds several, such as 'ema'
     **options, # of the network to make: `classes`, `input_spec`, `dropout`, …
 ) -> VideoNet: # in eval mode
     "The network of somebody else's checkpoint; it computes what the original computes."
     w, beside = _open(checkpoint, part)
     made = not isinstance(model, VideoNet)
-    name, family, trunk, told = _network_of(w, (model or published_as(checkpoint)) if made else model.name)
-    dropped = [key for key in w if any(_regex(p).fullmatch(key) for p in (*family.unused, 'data_preprocessor.**'))]
-    if dropped or beside: warnings.warn(f"not used: {key_list(beside + dropped)}", stacklevel=2)
+    asked = (model or published_as(checkpoint)) if made else model.name
+    name, family, trunk, told = _network_of(w, asked)
+    dropped = [key for key in w
+               if any(_regex(p).fullmatch(key) for p in (*family.unused, 'data_preprocessor.**'))]
+    if dropped or beside:
+        warnings.warn(f"not used: {key_list(beside + dropped)}", stacklevel=2)
     w = {key: value for key, value in w.items() if key not in dropped}
     check_numbers(w, w, 'the checkpoint')
     w = fold_biases(w)
     weights = {_ours(key, _rules(family, trunk)): value for key, value in w.items()}
     n = len(weights.get('head.relations.0.3.bias', weights.get('head.fc.bias', ())))
-    if not n: raise ValueError(f"the checkpoint has no classifier, such as new_fc or cls_head.fc_cls: {key_list(w)}")
+    if not n:
+        raise ValueError("the checkpoint has no classifier, such as new_fc or cls_head.fc_cls: "
+                         f"{key_list(w)}")
     net = VideoNet(name, n, **{**told, **options}) if made else model
     if net.num_classes != n:
-        raise ValueError(f"the checkpoint has {n} classes, the network {net.num_classes}: fill one with {n} classes,"
-                         f" then call model.swap_head({net.num_classes})")
-    if made: net = net.to(torch.promote_types(next(iter(weights.values())).dtype, torch.float32))
+        raise ValueError(f"the checkpoint has {n} classes, the network {net.num_classes}: fill one "
+                         f"with {n} classes, then call model.swap_head({net.num_classes})")
+    if made:
+        net = net.to(torch.promote_types(next(iter(weights.values())).dtype, torch.float32))
     _fill(net, weights)
     return net.eval()
 
 # %% ../../nbs/weights/28b_convert.ipynb #91862a12
 def to_official(
     model: VideoNet, # an H2CN or a TSM on a ResNet
-    like: Iterable[str] | None = None, # names of a file of theirs, where releases differ; None: the usual ones
+    like: Iterable[str] | None = None, # names in their file, where releases differ; None: the usual
 ) -> dict[str, Tensor]: # a state dict for the authors' code
     "The weights of a network under its authors' names."
     operator, _, trunk = model.name.partition('_')
-    if operator not in ('h2cn', 'tsm') or not trunk.startswith('resnet') or operator == 'h2cn' and trunk != 'resnet50':
+    if (operator not in ('h2cn', 'tsm') or not trunk.startswith('resnet')
+            or operator == 'h2cn' and trunk != 'resnet50'):
         raise ValueError(f"to_official writes h2cn_resnet50 and tsm_resnet…, not {model.name}")
     if model.variant != variants(model.name):
-        raise ValueError(f"the authors' network is {model.name} with {variants(model.name)}, not with {model.variant}")
+        raise ValueError(f"the authors' network is {model.name} with {variants(model.name)}, not "
+                         f"with {model.variant}")
     family = next(family for family in FAMILIES if family.operator == operator)
     rules = backwards(_rules(family, trunk))
-    w = {rename(key.removeprefix('trunk.'), rules): value.clone() for key, value in model.state_dict().items()}
+    w = {rename(key.removeprefix('trunk.'), rules): value.clone()
+         for key, value in model.state_dict().items()}
     extra = {}
     if operator == 'h2cn':
-        w = {key: value.squeeze(0) if value.ndim == 5 and len(value) == 1 else value for key, value in w.items()}
-        conv, shortcuts = w['conv1.weight'], [key for key in w if key.endswith('downsample.0.weight')]
-        extra = {key.replace('weight', 'bias'): w[key].new_zeros(len(w[key])) for key in ('conv1.weight', *shortcuts)}
+        w = {key: value.squeeze(0) if value.ndim == 5 and len(value) == 1 else value
+             for key, value in w.items()}
+        conv = w['conv1.weight']
+        shortcuts = [key for key in w if key.endswith('downsample.0.weight')]
+        extra = {key.replace('weight', 'bias'): w[key].new_zeros(len(w[key]))
+                 for key in ('conv1.weight', *shortcuts)}
         extra |= {'conv1_temp.weight': conv.clone(), 'conv1_temp.bias': conv.new_zeros(len(conv))}
-    named = lambda w: {key if key.startswith('new_fc.') else f'base_model.{key}': value for key, value in w.items()}
+    named = lambda w: {key if key.startswith('new_fc.') else f'base_model.{key}': value
+                       for key, value in w.items()}
     w, extra = named(w), named(extra)
-    if like is None: return w | extra
+    if like is None:
+        return w | extra
     plain = lambda key: re.sub(r'^module\.|(?<=conv1)\.net(?=\.)', '', key)
-    theirs, have = {plain(key): key for key in like}, {plain(key): value for key, value in (w | extra).items()}
+    theirs = {plain(key): key for key in like}
+    have = {plain(key): value for key, value in (w | extra).items()}
     for key in theirs.keys() - have.keys():
-        if (mean := rename(key, FOLDS)) in have: have[key] = torch.zeros_like(have[mean])  # more biases
+        if (mean := rename(key, FOLDS)) in have:  # more biases
+            have[key] = torch.zeros_like(have[mean])
     faults = [*(theirs.keys() - have.keys()), *({plain(key) for key in w} - theirs.keys())]
-    if faults: raise ValueError(f"{model.name} and those names do not belong together: {key_list(sorted(faults))}")
+    if faults:
+        raise ValueError(f"{model.name} and those names do not belong together: "
+                         f"{key_list(sorted(faults))}")
     return {key: have[plain(key)] for key in theirs.values()}

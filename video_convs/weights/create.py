@@ -29,70 +29,88 @@ from .public import fetch_classes, fetch_weights, list_pretrained
 
 # %% ../../nbs/weights/28c_create.ipynb #23f736a1
 def pretrained_model(
-    weights: str | os.PathLike, # of `list_pretrained`, e.g. 'mmaction2/sthv2_8f'; a folder that `save` made; or a Hub id
-    name: str | None = None, # of the network, e.g. 'tsm_resnet50'; None: there is but one with these weights
+    weights: str | os.PathLike, # a name of `list_pretrained`, a folder of `save`, or a Hub id
+    name: str | None = None, # of the network, e.g. 'tsm_resnet50'; None: the only one with these
 ) -> VideoNet: # in eval mode, with class names and input spec
-    "A trained network: public weights come from the network the first time, from the cache afterwards."
+    "A trained network; public weights are downloaded once and then come from the cache."
     folder = checkpoint_around(weights)
-    if folder.is_dir(): return load(folder)
+    if folder.is_dir():
+        return load(folder)
     weights, public = str(weights), {row.weights for row in list_pretrained()}
     if weights not in public and looks_local(weights):
-        raise ValueError(f"there is no folder {weights!r}: a checkpoint is a folder that `save` has made")
-    if weights.count('/') == 1 and weights.partition('/')[0] not in {name.partition('/')[0] for name in public}:
+        raise ValueError(f"there is no folder {weights!r}: a checkpoint is a folder that "
+                         "`save` has made")
+    if (weights.count('/') == 1
+            and weights.partition('/')[0] not in {name.partition('/')[0] for name in public}):
         return VideoNet.from_pretrained(weights)
     rows = [row for row in list_pretrained() if row.model and name in (None, row.model)]
     known = {row.weights: row for row in rows}
     if weights not in known:
-        raise ValueError(f"there are no public weights {weights!r}{f' for {name}' if name else ''}; "
-                         + (suggest(weights, known) if known else "there are none at all"))
+        whose = f' for {name}' if name else ''
+        near = suggest(weights, known) if known else "there are none at all"
+        raise ValueError(f"there are no public weights {weights!r}{whose}; {near}")
     if len(names := [row.model for row in rows if row.weights == weights]) > 1:
         raise ValueError(f"{weights} are weights of {', '.join(names)}: say which with name=")
     row, cache = known[weights], Path(torch.hub.get_dir())/'checkpoints'
     folder = cache/f"{row.model}.{weights.replace('/', '.')}"
-    with FileLock(note_beside(folder, '.lock')): return _converted(row, folder)
+    with FileLock(note_beside(folder, '.lock')):
+        return _converted(row, folder)
 
 def _converted(row, folder):
-    "The checkpoint of a line of the table, in the cache; it is made if it is not there. One process at a time."
+    "The checkpoint of a row, made in the cache if it is not there, by one process at a time."
     cache = folder.parent
     if (folder/'config.json').is_file():
-        try: return load(folder)
-        except ValueError: shutil.rmtree(folder)  # damaged: make it again
+        try:
+            return load(folder)
+        except ValueError:  # damaged: make it again
+            shutil.rmtree(folder)
     placed = (cache/row.url.rpartition('/')[2]).is_file()
     classes, file = fetch_classes(row.data, cache), fetch_weights(row, cache)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # what is not used of a file that is known
         net = from_official(file, row.model, classes=classes, frames=row.frames)
-    save(net, folder, source=row.url, source_sha256=file_sha256(file), metrics={'top1': row.top1, 'top5': row.top5})
-    if not placed: file.unlink()  # what is needed of it has been converted
+    save(net, folder, source=row.url, source_sha256=file_sha256(file),
+         metrics={'top1': row.top1, 'top5': row.top5})
+    if not placed:  # what is needed of it has been converted
+        file.unlink()
     return load(folder)
 
 # %% ../../nbs/weights/28c_create.ipynb #9ead2519
 def create_model(
     name: str, # one of `list_models()`, also with a tag: 'tsm_resnet50.mmaction2_sthv2_8f'
-    pretrained: bool | str | os.PathLike | None = False, # True: the tag's weights, or the first that are public; or 'imagenet', a file, a folder, a name
-    num_classes: int | dict[str, int] | None = None, # 0: features instead of scores; None: as many as the pretrained network has
+    pretrained: bool | str | os.PathLike | None = False, # True: public; 'imagenet', a file …
+    num_classes: int | dict[str, int] | None = None, # 0: features; None: of the weights
     in_chans: int | None = None, # channels of a frame; None: 3, or as many as the weights take
     features_only: bool = False, # maps of its stages instead of scores
     out_indices: Sequence[int] | None = None, # stages of these maps, with features_only; None: all
     **options, # `classes`, `input_spec`, `frames`, `dropout`, and the network's `variants`
 ) -> VideoNet | FeatureMaps:
     "A video network by name, with random weights or with trained ones."
-    if features_only: return FeatureMaps(create_model(name, pretrained, num_classes or 0, in_chans, **options), out_indices)
-    if out_indices is not None: raise ValueError("out_indices chooses maps: it needs features_only=True")
+    if features_only:
+        return FeatureMaps(create_model(name, pretrained, num_classes or 0, in_chans, **options),
+                           out_indices)
+    if out_indices is not None:
+        raise ValueError("out_indices chooses maps: it needs features_only=True")
     tag = ''
-    if isinstance(name, str) and ':' not in name: name, _, tag = name.partition('.')  # timm's tags are timm's
+    if isinstance(name, str) and ':' not in name:  # timm's tags are timm's
+        name, _, tag = name.partition('.')
     find_model(name)
     source = _source(name, tag, pretrained)
-    if in_chans is not None: options['input_spec'] = _fields(options.get('input_spec')) | {'in_chans': in_chans}
+    if in_chans is not None:
+        options['input_spec'] = _fields(options.get('input_spec')) | {'in_chans': in_chans}
     if source in (None, 'imagenet') or os.path.isfile(source):
-        if num_classes is None: raise ValueError("num_classes is missing: only a pretrained network knows its own")
+        if num_classes is None:
+            raise ValueError("num_classes is missing: only a pretrained network knows its own")
         return VideoNet(name, num_classes, pretrained=source, **options)
-    if str(source).endswith(('.pth', '.pt', '.safetensors')): raise ValueError(f"there is no file {str(source)!r}")
+    if str(source).endswith(('.pth', '.pt', '.safetensors')):
+        raise ValueError(f"there is no file {str(source)!r}")
     classes, spec = options.pop('classes', None), _fields(options.pop('input_spec', None))
     model = pretrained_model(source, name)
-    if num_classes is None and classes is not None and classes != model.classes: num_classes = len(classes)
+    if num_classes is None and classes is not None and classes != model.classes:
+        num_classes = len(classes)
     _check_same(source, model, dict(name=name, **options) | spec)
-    if num_classes is None or num_classes == model.num_classes and classes in (None, model.classes): return model
+    if num_classes is None or num_classes == model.num_classes and classes in (None, model.classes):
+        return model
     return model.reset_classifier(num_classes, classes)
 
 def _source(name, tag, pretrained):
@@ -100,15 +118,24 @@ def _source(name, tag, pretrained):
     if isinstance(pretrained, bool) or tag and pretrained is None:
         rows = list_pretrained(f'{name}/*')
         tags = {row.tag: row.weights for row in rows}
-        if tag and tag not in tags: raise ValueError(f"{name} has no weights {tag!r}; {suggest(tag, tags)}")
-        if not pretrained: return None
-        if not rows: raise ValueError(f"there are no public weights of {name}: its trunk may start from 'imagenet'")
+        if tag and tag not in tags:
+            raise ValueError(f"{name} has no weights {tag!r}; {suggest(tag, tags)}")
+        if not pretrained:
+            return None
+        if not rows:
+            raise ValueError(f"there are no public weights of {name}: its trunk may start from "
+                             "'imagenet'")
         return tags[tag] if tag else rows[0].weights
-    if tag: raise ValueError(f"the tag {tag!r} and pretrained={pretrained!r} both name weights: leave one of them out")
-    if pretrained is not None and not (isinstance(pretrained, (str, os.PathLike)) and os.fspath(pretrained)):
-        raise ValueError("pretrained is True, False, 'imagenet', a file, a folder, a name of list_pretrained() or an id on"
-                         f" the Hub, got {pretrained!r}" + _by_name(pretrained))
-    if pretrained in (None, 'imagenet'): return pretrained
+    if tag:
+        raise ValueError(f"the tag {tag!r} and pretrained={pretrained!r} both name weights: leave "
+                         "one of them out")
+    if pretrained is not None and not (isinstance(pretrained, (str, os.PathLike))
+                                       and os.fspath(pretrained)):
+        raise ValueError("pretrained is True, False, 'imagenet', a file, a folder, a name of "
+                         f"list_pretrained() or an id on the Hub, got {pretrained!r}"
+                         + _by_name(pretrained))
+    if pretrained in (None, 'imagenet'):
+        return pretrained
     return around if (around := checkpoint_around(pretrained)).is_dir() else pretrained
 
 def _by_name(pretrained):
@@ -121,13 +148,18 @@ def _fields(spec):
 
 def _check_same(source, model, asked):
     "Refuse what a trained network cannot be."
-    def plain(value): return list(value) if isinstance(value, tuple) else value
+    def plain(value):
+        return list(value) if isinstance(value, tuple) else value
     has = model.config()
     has |= has.pop('input_spec')
     for key, value in asked.items():
-        if key not in has: raise ValueError(f"{model.name} has no option {key!r}; {suggest(key, has)}")
-        if plain(value) == plain(has[key]): continue
+        if key not in has:
+            raise ValueError(f"{model.name} has no option {key!r}; {suggest(key, has)}")
+        if plain(value) == plain(has[key]):
+            continue
         how = "ask for what it is"
-        if key == 'frames' and not has['fixed']: how = "load it as it is, it runs with any number of frames"
-        if key == 'name': raise ValueError(f"{source} is {has['name']}, not {value!r}: {how}")
+        if key == 'frames' and not has['fixed']:
+            how = "load it as it is, it runs with any number of frames"
+        if key == 'name':
+            raise ValueError(f"{source} is {has['name']}, not {value!r}: {how}")
         raise ValueError(f"{source} is {has['name']} with {key}={has[key]!r}, not {value!r}: {how}")

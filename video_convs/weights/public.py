@@ -58,51 +58,66 @@ class Pretrained:
         return known if self.converted == 'yes' else f'{self.config}: {self.why_not}'
 
 @cache
-def _rows(): return tuple(Pretrained(**row) for row in packaged_table('pretrained.csv'))
+def _rows():
+    return tuple(Pretrained(**row) for row in packaged_table('pretrained.csv'))
 
 def published_as(
     checkpoint: object, # a file; anything else has no name
 ) -> str | None: # our network
     "What a file is by the name under which it is published."
-    if not isinstance(checkpoint, (str, os.PathLike)): return None
-    return next((row.model for row in _rows() if row.model and row.url.endswith(f'/{Path(checkpoint).name}')), None)
+    if not isinstance(checkpoint, (str, os.PathLike)):
+        return None
+    return next((row.model for row in _rows() if row.model
+                 and row.url.endswith(f'/{Path(checkpoint).name}')), None)
 
 def list_pretrained(
-    pattern: str = '*', # shell pattern for <network>/<weights>, e.g. 'tsm_*sthv2*'; not converted: for the config
+    pattern: str = '*', # for <network>/<weights>, e.g. 'tsm_*sthv2*', else for the config
 ) -> list[Pretrained]:
     "The public weights."
-    return [row for row in _rows() if fnmatchcase(f'{row.model}/{row.weights}' if row.model else row.config, pattern)]
+    return [row for row in _rows()
+            if fnmatchcase(f'{row.model}/{row.weights}' if row.model else row.config, pattern)]
 
 # %% ../../nbs/weights/28a_public.ipynb #5e9489d4
-_LABELS = 'https://raw.githubusercontent.com/open-mmlab/mmaction2/4d6c93474730cad2f25e51109adcf96824efc7a3/tools/data/'
-LABEL_MAPS = { # data set: file with the names of its classes, in the order of the scores; how the sha256 of the names begins
+_LABELS = ('https://raw.githubusercontent.com/open-mmlab/mmaction2/'
+           '4d6c93474730cad2f25e51109adcf96824efc7a3/tools/data/')
+# data set: file of its classes, in the order of the scores; how the sha256 of the names begins
+LABEL_MAPS = {
     'kinetics400': ('kinetics/label_map_k400.txt', 'a8dafb93a1204d4e'),
     'sthv1': ('sthv1/label_map.txt', '28d842f1129a9320'),
     'sthv2': ('sthv2/label_map.txt', 'a31a2ad624a558d6'),
 }
 
-def _names(path): return [line.strip() for line in Path(path).read_text('utf-8').splitlines() if line.strip()]
-def _sha256_of_names(path): return hashlib.sha256('\n'.join(_names(path)).encode()).hexdigest()
+def _names(path):
+    return [line.strip() for line in Path(path).read_text('utf-8').splitlines() if line.strip()]
+
+def _sha256_of_names(path):
+    return hashlib.sha256('\n'.join(_names(path)).encode()).hexdigest()
 
 def _fetch(url, path, sha256, digest=file_sha256):
     "A verified file, from the cache or the network; what was fetched first is what counts."
     check_https(url)
     def verify(file):
         if not (got := digest(file)).startswith(sha256):
-            raise ValueError(f"{path.name} is not the file it should be: its sha256 begins with {got[:8]} instead of {sha256},"
-                             " it was cut short or is another and was deleted: try again, or fetch"
-                             f" {url} yourself and put it into {path.parent}")
+            raise ValueError(f"{path.name} is not the file it should be: its sha256 begins with "
+                             f"{got[:8]} instead of {sha256}, it was cut short or is another and "
+                             f"was deleted: try again, or fetch {url} yourself and put it into "
+                             f"{path.parent}")
         pin(path, got)
     if path.is_file():
-        try: verify(path)
-        except ValueError: path.unlink(); raise
+        try:
+            verify(path)
+        except ValueError:
+            path.unlink()
+            raise
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     def download(file):
-        try: torch.hub.download_url_to_file(url, file)
+        try:
+            torch.hub.download_url_to_file(url, file)
         except (OSError, HTTPException) as error:
-            raise ValueError(f"{path.name} could not be downloaded ({error}): fetch {url} on a machine with a network"
-                             f" and put the file into {path.parent} as {path.name}") from error
+            raise ValueError(f"{path.name} could not be downloaded ({error}): fetch {url} on a "
+                             f"machine with a network and put the file into {path.parent} as "
+                             f"{path.name}") from error
         verify(file)
     return write_atomic(path, download)
 
