@@ -37,10 +37,7 @@ def test_the_source_says_what_the_class_has(made, field):
         assert said.default == '4 / 3'
 
 
-@pytest.mark.parametrize('made, field', [
-    pytest.param(made, field, marks=[pytest.mark.xfail(strict=True, reason='it has no comment')]
-                 if field.name == 'gamma' else [])
-    for made, field in EACH], ids=NAMES)
+@pytest.mark.parametrize('made, field', EACH, ids=NAMES)
 def test_every_field_has_its_comment(made, field):
     assert len(fields_of(*HOMES[made])[field.name].help.split()) > 1 or field.name == 'compile'
 

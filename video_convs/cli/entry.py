@@ -18,6 +18,7 @@ from .run_file import read_run_file
 from .values import OutOfRange
 from ..command import command_line
 from ..guards import check_path, printable
+from ..messages import show_messages
 from ..utils import suggest
 
 # %% ../../nbs/cli/70g_entry.ipynb #0a042018
@@ -106,7 +107,7 @@ def main(
             _refuse(unknown[0], args.flags)
         _check_needed(args)
         check_paths(args)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), show_messages():
             warnings.showwarning = warn
             return _function(args.function)(args) or 0
     except (OutOfRange, ValueError, OSError) as e:

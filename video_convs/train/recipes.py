@@ -35,11 +35,11 @@ class Recipe:
     dropout: float = 0.5 # before the classifier
     seed: int = 0 # of initial weights, order, sampling and augmentation
     augment: Augment = field(default_factory=Augment) # random scale, position and colour of a clip
-    optimizer: str = 'adamw' # or 'sgd'
+    optimizer: str = 'adamw' # 'adamw' or 'sgd'
     momentum: float = 0.9 # of SGD
-    schedule: str = 'cosine' # or 'step'
+    schedule: str = 'cosine' # 'cosine' or 'step'
     milestones: tuple[int, ...] = () # epochs after which 'step' multiplies lr by gamma
-    gamma: float = 0.1
+    gamma: float = 0.1 # factor of the learning rate at each milestone
     lr_batch: int | None = None # batch that lr is meant for, another scales it; None: lr as it is
     bias_lr: float = 1.0 # factor for the biases of convolutions and linear layers
     head_lr: float = 1.0 # factor for the head

@@ -184,7 +184,7 @@ class TrainConfig:
     data: str | Path # folder or CSV; for a public data set the folder of its owners' files
     out: str | Path # the run's folder; an interrupted run that is there goes on
     # the network and its clips
-    model: str | None = None # name of a network; None: the recipe's, or that of the weights
+    model: str | None = None # a network; None: the recipe's, that of the weights, or hgc_resnet18
     recipe: str | Recipe | None = None # name of a paper's, or one's own; None: `Recipe()`
     changes: dict = field(default_factory=dict) # of the recipe: {'lr': .02, 'augment.hflip': True}
     frames: int | None = None # points in time; None: the recipe's, or the weights', or 8
@@ -200,15 +200,15 @@ class TrainConfig:
     options: dict = field(default_factory=dict) # of `open_dataset`: {'fold': 1}
     root: str | Path | None = None # folder that the paths in a CSV are relative to; None: its own
     train_split: str = 'train' # split to learn from
-    test_split: str | None = None # None: val or test, if there is one; 'none': no test
+    test_split: str | None = None # split to test on after each epoch; None: val or test, if there is one; 'none': no test
     test_resize: int | tuple[int, int] | None = None # before the crop: side or (height, width)
     fold: tuple[int, int] | None = None # (k, n): hold out the k-th of n parts of the training split
     tasks: Sequence[str] | None = None # learned together, () for one label; None: the recipe's
     # the run
     cache: bool = False # keep decoded videos in memory
-    workers: int | None = None # that read videos, for each process; None: 1, or 0 with a cache
+    workers: int | None = None # processes that read videos; 0: the main one; None: 1, or 0 with a cache
     device: str | None = None # 'cuda', 'cpu'; None: a GPU if there is one
-    keep: int = 1 # how many of the newest checkpoints
+    keep: int = 1 # how many of the newest checkpoints; the best is kept anyway
     save_every: int = 0 # steps after which the state is written within an epoch too; 0: never
     log_every: int = 50 # steps from line to line in steps.jsonl
     max_skipped: float = .05 # share of the videos that may be unreadable
