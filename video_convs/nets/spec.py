@@ -29,28 +29,36 @@ class InputSpec:
     in_chans: int | None = None # channels of a frame; None: 3, or 10 of flow
 
     def __post_init__(self):
-        for key in ('frames', 'per_segment', 'size'): check_number(key, getattr(self, key), f"InputSpec's {key}")
+        for key in ('frames', 'per_segment', 'size'):
+            check_number(key, getattr(self, key), f"InputSpec's {key}")
         self._check_duration()
-        if self.in_chans is not None: check_number('in_chans', self.in_chans, "InputSpec's in_chans")
+        if self.in_chans is not None:
+            check_number('in_chans', self.in_chans, "InputSpec's in_chans")
         for key, known in _CHOICES.items():
             if getattr(self, key) not in known:
-                raise ValueError(f"InputSpec's {key} is {' or '.join(map(repr, known))}, got {getattr(self, key)!r}")
+                raise ValueError(f"InputSpec's {key} is {' or '.join(map(repr, known))}, got "
+                                 f"{getattr(self, key)!r}")
         for key in ('mean', 'std'):  # JSON turns tuples into lists
             value = getattr(self, key)
             if not isinstance(value, (list, tuple)) or len(value) not in (1, self.channels):
-                raise ValueError(f"InputSpec needs one {key} for each of {self.channels} channels, or one for all,"
-                                 f" got {getattr(self, key)!r}")
-            object.__setattr__(self, key, tuple(float(check_number(key, n, f"InputSpec's {key}")) for n in value))
+                raise ValueError(f"InputSpec needs one {key} for each of {self.channels} channels, "
+                                 f"or one for all, got {getattr(self, key)!r}")
+            object.__setattr__(self, key, tuple(float(check_number(key, n, f"InputSpec's {key}"))
+                                                for n in value))
         if (n := self.frames * self.per_segment * self.channels * self.size**2) > LARGEST_CLIP:
-            raise ValueError(f"InputSpec asks for clips of {n:,} numbers, {self.frames} · {self.per_segment} frames of"
-                             f" {self.size}×{self.size}: {LARGEST_CLIP:,} are allowed, 1 GiB")
-        if self.channels != 3: object.__setattr__(self, 'channel_order', 'rgb')  # there is no other order of them
+            raise ValueError(f"InputSpec asks for clips of {n:,} numbers, {self.frames} · "
+                             f"{self.per_segment} frames of {self.size}×{self.size}: "
+                             f"{LARGEST_CLIP:,} are allowed, 1 GiB")
+        if self.channels != 3:  # there is no other order of them
+            object.__setattr__(self, 'channel_order', 'rgb')
 
     def _check_duration(self):
         for key in ('stride', 'seconds'):
-            if getattr(self, key) is not None: check_number(key, getattr(self, key), f"InputSpec's {key}")
+            if getattr(self, key) is not None:
+                check_number(key, getattr(self, key), f"InputSpec's {key}")
         if self.stride is not None and self.seconds is not None:
-            raise ValueError(f"a clip has a stride or a duration in seconds, got {self.stride} and {self.seconds:g}: choose one")
+            raise ValueError(f"a clip has a stride or a duration in seconds, got {self.stride} and "
+                             f"{self.seconds:g}: choose one")
 
     @property
     def channels(self) -> int:
@@ -58,4 +66,5 @@ class InputSpec:
         return self.in_chans or {'rgb': 3, 'flow': 10}[self.modality]
 
 LARGEST_CLIP = 2**28 # numbers
-_CHOICES = dict(fit=('crop', 'squash'), channel_order=('rgb', 'bgr'), value_range=(1, 255), modality=('rgb', 'flow'))
+_CHOICES = dict(fit=('crop', 'squash'), channel_order=('rgb', 'bgr'), value_range=(1, 255),
+                modality=('rgb', 'flow'))

@@ -26,4 +26,5 @@ def sth(
 ) -> nn.Module:
     "Hybrid 3×1×1 and 1×3×3 kernels in the place of the first 3×3 of each block; of each but the first in VGG."
     reach = cycle((1, 2, 3)) if dilated else cycle((None,))
-    return replace(net, card.conv3x3, lambda conv: STHConv.from_conv2d(conv, p, arrangement, attention, next(reach)))
+    return replace(net, card.conv3x3,
+                   lambda conv: STHConv.from_conv2d(conv, p, arrangement, attention, next(reach)))

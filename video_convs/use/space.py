@@ -80,7 +80,9 @@ def write_space(
     space.mkdir(exist_ok=True)
     write_atomic(space/'app.py', _APP.format(**about).encode())
     write_atomic(space/'README.md', _SPACE.format(**about).encode())
-    write_atomic(space/'requirements.txt', f'video_convs @ git+https://github.com/video-convs/video_convs@{_version()}\n'.encode())
+    write_atomic(space/'requirements.txt',
+                 'video_convs @ '
+                 f'git+https://github.com/video-convs/video_convs@{_version()}\n'.encode())
     return space
 
 def push_space(
@@ -91,4 +93,5 @@ def push_space(
 ) -> str: # address of its page
     "Publish a Space."
     files = 'app.py', 'README.md', 'requirements.txt'
-    return push(space, space_id, files, private=private, api=api, repo_type='space', space_sdk='gradio')
+    return push(space, space_id, files, private=private, api=api, repo_type='space',
+                space_sdk='gradio')
