@@ -4,7 +4,8 @@ from functools import partial as _partial
 from video_convs import create_model as _create_model, list_models as _list_models
 from video_convs.nets.registry import find_model as _find_model
 
-dependencies = ['torch', 'torchvision', 'numpy', 'safetensors', 'huggingface_hub', 'filelock', 'tqdm']
+dependencies = ['torch', 'torchvision', 'numpy', 'safetensors', 'huggingface_hub',
+                'filelock', 'tqdm']
 
 
 def _entry(name):

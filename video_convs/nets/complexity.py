@@ -43,8 +43,8 @@ RULES = {  # kinds of layers: what one has, from what went in and what came out
     NORMS: lambda m, x, y: dict(norm=y.numel()),
     (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU): lambda m, x, y: dict(relu=y.numel()),
     (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, Halve): lambda m, x, y: dict(pooled=x.numel()),
-    (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d): lambda m, x, y:
-    dict(pooled=x.numel(), averages=y.numel()),
+    (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d): lambda m, x, y: dict(pooled=x.numel(),
+                                                                     averages=y.numel()),
     (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d):
         lambda m, x, y: dict(pooled=x.numel(), means=x.numel() + y.numel()),
 }

@@ -101,7 +101,7 @@ _TERMS = {  # start of a data set's name → its terms
     'jester': "Crowd-sourced videos, published by Qualcomm under a licence of its own; see its "
               "page before any use beyond research.",
     'kinetics':
-    "The list of clips is CC BY 4.0; the videos belong to those who put them on YouTube.",
+        "The list of clips is CC BY 4.0; the videos belong to those who put them on YouTube.",
     'hmdb': "CC BY 4.0; the clips come from films and from the web, and belong to their makers.",
     'epic': "CC BY-NC 4.0: not for commercial use.",
 }

@@ -90,7 +90,8 @@ def timm_card(
     return Backbone(f'timm:{name}', build, net.head_hidden_size, '', conv3x3=tuple(places),
                     block_input=tuple(places), block_output=stages[1:], stages=(*stages, 'maps'),
                     pool=_pooled, input=dict(mean=tuple(cfg['mean']), std=tuple(cfg['std'])),
-                    weights=lambda: build(pretrained=True).state_dict(), convert=lambda file:
-                    {key if key.startswith('net.') else f'net.{key}': v for key, v in file.items()})
+                    weights=lambda: build(pretrained=True).state_dict(),
+                    convert=lambda file: {key if key.startswith('net.') else f'net.{key}': v
+                                          for key, v in file.items()})
 
 OTHERS['timm'] = timm_card

@@ -93,9 +93,9 @@ OPERATORS = {
     'CMCB': Operator(lambda C, T: CMCB(C), _cmcb, _before),
     'STHConv 1/4': Operator(lambda C, T: STHConv(C, C),
                             lambda op, x: plain_sth(x, op.temporal, op.spatial), _instead),
-    'STHConv merge':
-    Operator(lambda C, T: STHConv(C, C, arrangement='merge'),
-             lambda op, x: plain_sth(x, op.temporal, op.spatial, arrangement='merge'), _instead),
+    'STHConv merge': Operator(lambda C, T: STHConv(C, C, arrangement='merge'),
+                              lambda op, x: plain_sth(x, op.temporal, op.spatial,
+                                                      arrangement='merge'), _instead),
     'HFModule': Operator(lambda C, T: HFModule(C), lambda op, x: plain_hf(x, op.weight, op.bias),
                          'after the block', shapes=INCEPTION),
     'STCConv 3/4': Operator(lambda C, T: STCConv(C, C), _stc, _instead),
