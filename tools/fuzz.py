@@ -176,9 +176,9 @@ def run(
     files: int, # how many to damage
     seed: int = 0,
     only: int | None = None, # the number of one file
-    folder: str | Path | None = None, # where files stay that something was wrong with; None: nowhere
+    folder: str | Path | None = None, # where files with faults stay; None: nowhere
     seconds: float = 60, # for one file
-) -> tuple[Counter, list[dict]]: # kind → how often; what was found: number, film, damage, kind, what
+) -> tuple[Counter, list[dict]]: # kind → how often; finds: number, film, damage, kind, what
     "Damage files, read them, count."
     counts, findings, reader = Counter(dict.fromkeys(BAD, 0)), [], Reader()
     with tempfile.TemporaryDirectory() as temporary:

@@ -52,7 +52,7 @@ def check_clip(
     channels: int | None = None, # how many channels it must have; None: any number
     op: nn.Module | None = None, # the operator, whose weights must be on the same device
 ) -> None:
-    "Raise a `ValueError` that says what is wrong unless `x` is a floating-point clip (B, C, T, H, W)."
+    "Raise a `ValueError` that says what is wrong unless `x` is a floating clip (B, C, T, H, W)."
     if x.ndim != 5:
         raise ValueError(f"expected a clip (B, C, T, H, W), got {x.ndim} axes: {tuple(x.shape)}; "
                          "add the batch with x[None], or wrap the operator in Clipwise if these "
@@ -76,17 +76,17 @@ def wants_gradient(
     op: nn.Module, # operator
     x: Tensor, # what it was given
 ) -> bool:
-    "Will the output of `op` on `x` be differentiated? Decided by modes and flags, never by numbers."
+    "Will the output of `op` on `x` be differentiated? Modes and flags decide, never numbers."
     return torch.is_grad_enabled() and any(t.requires_grad for t in (x, *op.parameters()))
 
 def is_traced() -> bool:
-    "Is the forward pass compiled, exported or traced? Then no choice may rest on the sizes of this clip."
+    "Is the pass compiled, exported or traced? Then no choice may rest on the sizes of this clip."
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 def channels_last(
     x: Tensor, # (B, C, T, H, W) or (N, C, H, W)
 ) -> Tensor: # the same values, channels-last in memory; a view if they are already
-    "Put the channels of a pixel side by side. A trace keeps what comes: its exporter knows no layouts."
+    "Put the channels of a pixel side by side. A trace keeps its layout: exporters know none."
     if torch.jit.is_tracing():
         return x
     return x.contiguous(memory_format=torch.channels_last if x.ndim == 4
@@ -155,7 +155,7 @@ def recompute(
     block: nn.Module, # part of a network; edited in place
     on: bool = True, # False: keep the activations again
 ) -> nn.Module: # `block`
-    "Activation checkpointing: forget what is inside a block, and compute it again in the backward pass."
+    "Activation checkpointing: forget what is inside a block, compute it again going backwards."
     if on:  # of this instance; names and weights stay as they are
         block.forward = partial(_run_twice, block)
     else:

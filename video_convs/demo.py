@@ -54,7 +54,7 @@ def contact_sheet(
     spec: InputSpec,
     per_class: int = 1, # videos of each class
 ) -> 'Figure':
-    "Unseen videos as rows of frames, with the true class and every network's answer: green is right, red is wrong."
+    "Unseen videos as rows of frames, the class and each network's answer: green right, red wrong."
     import matplotlib.pyplot as plt
     of_class = [[i for i, label in enumerate(videos.labels) if label == c]
                 for c in range(len(videos.classes))]
@@ -94,7 +94,7 @@ def run_demo(
     test_videos: int = 600, # rendered for testing
     recipe: Recipe = DEMO_RECIPE,
     networks: tuple[str, ...] = ('tsn_tiny', 'hgc_tiny'),
-    on_epoch: Callable[[str, int, list[dict]], None] | None = None, # called with a network's name, the number of epochs, its log
+    on_epoch: Callable[[str, int, list[dict]], None] | None = None, # name, number of epochs, log
     progress: bool | None = None, # True: bars, False: silence, None: bars or a line now and then
 ) -> dict: # network → its line of the table, as data
     "Render, read, train, compare, draw."

@@ -186,7 +186,7 @@ def check_path(
 def looks_local(
     where: str, # the name of a checkpoint
 ) -> bool:
-    "Is it a path of this machine, whether something is there or not, rather than a name on the Hub?"
+    "Is it a path of this machine, present or not, rather than a name on the Hub?"
     first, slash, _ = where.partition('/')
     return (where.startswith(('.', '/', '~', 'runs/')) or '\\' in where or bool(slash)
             and Path(first).is_dir())

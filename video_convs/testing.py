@@ -31,7 +31,7 @@ def randomised(
     op: nn.Module, # operator whose parameters are overwritten
     seed: int = 0,
 ) -> nn.Module: # the same operator in eval mode
-    "Overwrite all parameters with normal random numbers: a fresh operator is often the identity and proves nothing."
+    "Overwrite all parameters with normal random numbers: a fresh operator is often the identity."
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for p in op.parameters():
@@ -43,7 +43,7 @@ def stirred(
     net: nn.Module, # network whose batch norms and biases are overwritten; all other weights stay
     seed: int = 0,
 ) -> nn.Module: # the same network in eval mode
-    "Batch norms as they are after training, with statistics, scale and shift, and biases that are not zero."
+    "Batch norms as after training: with statistics, scale and shift, and biases other than zero."
     generator = torch.Generator().manual_seed(seed)
     def stir(t, mean):
         t.copy_(mean + 0.1 * torch.randn(t.shape, generator=generator, dtype=torch.float64))
@@ -61,9 +61,9 @@ def stirred(
 def check_operator(
     op: nn.Module, # operator with random weights, in eval mode
     x: Tensor, # contiguous float32 clip with B = 2; exported with free B and T ≥ 4
-    free_time: bool = True, # False: the operator is made for clips of T frames, with `op.frames` = T
+    free_time: bool = True, # False: made for clips of T frames, as `op.frames` says
 ) -> None:
-    "Assert the promises that all operators share: gradients, layout, batch, types, saving, compiling, exporting."
+    "Assert what operators promise: gradients, layout, batch, types, saving, compiling, export."
     y = op(x)
     close = (lambda a, b, tolerance=1e-5: a.shape == b.shape
              and torch.allclose(a.double(), b.double(), tolerance, tolerance))
@@ -105,7 +105,8 @@ def _refuses_length(op, x):
     try:
         op(x)
     except ValueError as error:
-        assert all(f'{name} = {n}' in str(error) for name, n in (('frames', op.frames), ('T', x.shape[2]))), \
+        reasons = f'frames = {op.frames}', f'T = {x.shape[2]}'
+        assert all(reason in str(error) for reason in reasons), \
             f"a wrong length is refused without a reason: {error}"
     else:
         raise AssertionError("a clip of another length was accepted")

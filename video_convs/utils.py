@@ -25,7 +25,7 @@ from .guards import check_path
 # %% ../nbs/04_utils.ipynb #1ac4c5d7
 def write_atomic(
     path: str | os.PathLike, # final name; its folder must exist
-    content: bytes | Callable[[Path], object], # the bytes, or a function that writes the file at a path
+    content: bytes | Callable[[Path], object], # the bytes, or a function that writes a file
 ) -> Path: # `path`
     "Write a file so that nothing unfinished ever stands under its name."
     path = check_path(path, 'the name of a file')

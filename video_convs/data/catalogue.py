@@ -69,7 +69,7 @@ def official_list(
     root: str | Path, # folder of the data set
     split: str, # 'train', 'val', 'test', …
     /,
-    partial: bool = False, # the lists were shortened on purpose: do not compare counts with the official ones
+    partial: bool = False, # lists were shortened on purpose: do not compare official counts
     **options, # of the data set
 ) -> Listing:
     "A split of a public data set, as its owners list it."
@@ -157,8 +157,8 @@ def find_videos(
     root: str | Path, # folder of the data set
     split: str,
     /,
-    frames: str | Path | None = None, # read RGB from folders of frames in here, `<frames>/<video>/*.jpg`
-    flow: str | Path | None = None, # read optical flow from here, `<flow>/<video>/flow_x_*.jpg`, `flow_y_*.jpg`
+    frames: str | Path | None = None, # read RGB from folders of frames, `<frames>/<video>/*.jpg`
+    flow: str | Path | None = None, # read flow, `<flow>/<video>/flow_x_*.jpg` and `flow_y_*.jpg`
     template: str | tuple[str, str] | None = None, # of their file names; None: the usual one
     partial: bool = False, # see `official_list`
     **options, # of the data set
@@ -216,7 +216,7 @@ def open_dataset(
     /, # 'csv' has an option root, the folder that the paths in the list are relative to
     split: str | None = None, # 'train', 'val', 'test', …
     allow_missing: bool = False, # go on although some videos are not on the disk
-    **options, # frames, flow, template, partial (see `find_videos`), and those of the data set: order, fold, task …
+    **options, # frames, flow, template, partial (see `find_videos`); order, fold, task …
 ) -> VideoDataset:
     "A split of a data set, from its owners' files as they were downloaded."
     if name in _OWN:

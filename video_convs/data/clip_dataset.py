@@ -33,7 +33,7 @@ class Broken(NamedTuple):
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    "One clip is too little work to be shared among processors: they would only wait for each other."
+    "One clip is too little work to be shared among processors: they would wait for each other."
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -73,7 +73,7 @@ def _whole_bytes(dataset, spec) -> int:
 
 # %% ../../nbs/data/34f_clip_dataset.ipynb #9534bf8a
 class Clips(Dataset):
-    "The clips of a data set for a network: item → (clip (C, F, H, W) float32 or `Broken`, label, index)."
+    "A data set's clips for a network: item → (clip (C, F, H, W) float32 or `Broken`, label, item)."
     def __init__(
         self,
         dataset: VideoDataset,
@@ -147,7 +147,7 @@ class Clips(Dataset):
         return sample_rng(self.seed, self.epoch if self.train else 0, index)
 
     def _frames(self, index, rng):
-        "What a clip is made of, uint8, from the file or from the cache: sampled frames, or finished views."
+        "What a clip is made of, uint8, from file or cache: sampled frames, or finished views."
         if not self.cache:
             return self._read(index, rng)
         if index not in self._kept:
@@ -160,7 +160,7 @@ class Clips(Dataset):
         return kept[:, self.views.indices(self._times[index], self.spec, rng)]
 
     def _read(self, index, rng):
-        "Training: the sampled frames (C, F, H, W). Testing: the views, complete except for the normalisation."
+        "Training: the sampled frames (C, F, H, W). Testing: the views, not yet normalised."
         draw = rng if self.train or self.views.random else None
         frames = self.dataset.read(index, self.views.pick(self.spec, draw))
         return frames if self.train else self.views.cut(frames, self.spec)
@@ -186,7 +186,7 @@ class Clips(Dataset):
         return len(self)*self.views.count*frames*side**2*self.dataset.reader.channels
 
     def fill_cache(self,
-        progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
+        progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line at times
     ) -> 'Clips':
         "Decode everything that is not cached yet, on all processors; `loader` calls it."
         todo = [i for i in range(len(self)) if i not in self._kept] if self.cache else []

@@ -55,7 +55,7 @@ def mp4_torn(
     path: str | Path, # an MP4 file
     held: int, # bytes in the packets that were found
 ) -> bool:
-    "Whether an MP4 file ends inside a box or, if it comes in fragments, has bytes of film that no packet holds."
+    "Whether an MP4 file ends inside a box or, in fragments, has bytes of film outside of packets."
     size, end, film, names = os.path.getsize(path), 0, 0, set()
     for name, at, head, length in mp4_boxes(path):
         # 0: up to the end, as only film may be
@@ -81,7 +81,7 @@ def matroska_torn(
     packets: int, # of the main video stream that were found
     streams: int, # that were found
 ) -> bool:
-    "Whether the boxes of a Matroska file do not fill their parents exactly, or it has more packets than were found."
+    "Whether boxes of a Matroska file do not fill their parents, or it has more packets than found."
     with open(path, 'rb') as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as data:
         size, at, parents, tracks = len(data), 0, [(None, None)], Counter()
         def number(at, marked):  # its length is the position of the first 1 in its first byte

@@ -24,7 +24,7 @@ from .transforms import FLIPS
 
 # %% ../../nbs/data/34e_custom.ipynb #a926e141
 def _about(folder: Path) -> dict:
-    "The content of `dataset.json` and `classes.txt` in a folder, checked; empty where they are not there."
+    "The content of `dataset.json` and `classes.txt` in a folder, checked; empty if there are none."
     about, file = {}, folder/'dataset.json'
     if file.is_file():
         about = list_json(file, dict)

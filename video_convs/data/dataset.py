@@ -61,7 +61,7 @@ def _rate(path):
 @dataclass(frozen=True)
 class VideoFiles:
     "Reads items that are video files or spans of them."
-    counted: float | None = None # frames per second in which spans are counted; None: those of the file
+    counted: float | None = None # frames per second in which spans are counted; None: the file's
     channels = 3 # of what `read` gives
 
     def in_file(self,
@@ -105,16 +105,16 @@ class VideoDataset:
     labels: tuple[int, ...] # number of its class; −1 if the owners keep it secret
     groups: tuple[str, ...] = () # who or where it was filmed, for cross-validation; () if unknown
     split: str | None = None # which part of the data set this is; None: all of it
-    label_preserving: frozenset[str] = frozenset() # flips that keep every class: 'hflip', 'vflip', 'reverse'
-    pairs: tuple[tuple[str, ...], ...] = () # classes that are each other in reverse, where the data set says so
+    label_preserving: frozenset[str] = frozenset() # flips that keep every class: 'hflip', …
+    pairs: tuple[tuple[str, ...], ...] = () # classes that reverse each other, if so said
     description: str = '' # where the split comes from
-    flip_map: dict[str, dict[int, int]] | None = None # flip → class → class that it turns into, for those it changes
+    flip_map: dict[str, dict[int, int]] | None = None # flip → class → what it turns into
     ids: tuple[str, ...] = () # the owners' names of the videos; () if they have none
     spans: tuple[Span, ...] = () # which frames of its file each item is; (): whole files
     reader: Any = VideoFiles() # what reads an item: has probe, read, channels
     absent: tuple[str, ...] = () # videos that the split's list names and the disk does not hold
-    tasks: dict[str, tuple] = field(default_factory=dict) # task → (classes, labels), where a video has several labels
-    many_shot: dict[str, tuple[int, ...]] = field(default_factory=dict) # task, '' for `labels` → the only classes in EPIC's means
+    tasks: dict[str, tuple] = field(default_factory=dict) # task → (classes, labels), of several
+    many_shot: dict[str, tuple[int, ...]] = field(default_factory=dict) # task → EPIC's classes
     root: str | None = None # folder that the videos' names are relative to; None: there is none
 
     def __len__(self) -> int:

@@ -79,7 +79,7 @@ class _Process:
         return self._process
 
     def _call(self, seconds, function, *args):
-        "The result of a function that waits for the process, or (None, None) if that took too long."
+        "The result of a function that waits for the process; (None, None) if it took too long."
         process, late = args[0], threading.Event()
         def kill():
             late.set()
@@ -99,7 +99,7 @@ class _Process:
         return (None, None) if late.is_set() else result
 
     def _talk(self, process, question, pick=None):
-        "Ask, answer what is asked back, and return the answer (a dict) and its frames (bytes, or None)."
+        "Ask, answer what is asked back, return the answer (a dict) and its frames (bytes or None)."
         def say(message):
             process.stdin.write(json.dumps(message).encode() + b'\n')
             process.stdin.flush()
@@ -136,7 +136,7 @@ class Decoder(_Process):
     def read(
         self,
         path: str | Path, # a video file
-        indices: Sequence[int] | Callable[[int], Sequence[int]], # as for `read_frames`; a function is called here
+        indices: Sequence[int] | Callable[[int], Sequence[int]], # as for `read_frames`, called here
         reader: str = 'pyav', # the current FFmpeg: it notices more of what is wrong with a file
         **options, # size, threads: see `read_frames`
     ) -> 'Tensor': # (3, T, H, W) uint8
@@ -194,7 +194,7 @@ class Decoder(_Process):
 
 # %% ../../nbs/data/31e_decoder.ipynb #b9514801
 def serve() -> None:
-    "What the process of a `Decoder` runs: questions from standard input, answers to standard output."
+    "What the process of a `Decoder` runs: questions from stdin, answers to stdout."
     # Ctrl-C is for the caller, who then closes the pipe
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ask, out = sys.stdin.buffer, os.fdopen(os.dup(1), 'wb')

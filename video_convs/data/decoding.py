@@ -69,7 +69,7 @@ _ALL_SHOWN = 'h264', 'hevc', 'mpeg1video', 'mpeg2video'
 _LATE = 16  # frames: the most that a decoder may hold back
 
 class _FrameStream:
-    "Frames in the order shown, from where a container stands on, and the damage on the way to each of them."
+    "Frames in the order shown, from where a container stands, with the damage on the way to each."
     def __init__(self, container, stream, stamped, jumps):
         self.codec, self.stamped, self.jumps = stream.codec_context, stamped, jumps
         self.packets = container.demux(stream)
@@ -140,7 +140,7 @@ class _FrameStream:
         return reach is None or self.shown >= reach[2]
 
     def sound(self, reach):
-        "Whether nothing is damaged from the key frame of a frame up to itself, in the order of decoding."
+        "Whether nothing is damaged from a frame's key frame up to itself, in decoding order."
         if reach is None:
             return False
         first, own, _, leads = reach
@@ -244,7 +244,7 @@ def _refuse_damage(path, size, changed):
         pass
 
 def chosen(
-    pick: Sequence[int] | Callable, # numbers, or a function of how many there are; if it has `timed`, of their times
+    pick: Sequence[int] | Callable, # numbers, or a function of the count; with `timed`, of times
     frames: int, # how many there are
     times: np.ndarray | None = None, # (frames,) seconds at which each is shown; None: unknown
 ) -> Sequence[int]:

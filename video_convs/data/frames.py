@@ -43,7 +43,7 @@ def _listed(folder, changed):
 
 def frame_files(
     folder: str | Path,
-    template: str | None = None, # such as 'img_{:05d}.jpg' or 'u/frame_{:010d}.jpg'; None: the only kind there is
+    template: str | None = None, # 'img_{:05d}.jpg', 'u/frame_{:010d}.jpg' …; None: the only kind
 ) -> list[str]: # paths, in order
     "The frames of a folder; all numbers from the first to the last must be there."
     folder = Path(folder)
@@ -118,7 +118,7 @@ class FrameFolders:
     "Reads items that are folders of frames, or spans of them."
     template: str | None = None # see `frame_files`
     fps: float | None = None # at which the frames were taken, where that is known
-    counted: float | None = None # frames per second in which spans are counted; None: those of the folder
+    counted: float | None = None # frames per second in which spans are counted; None: the folder's
     channels = 3
 
     def probe(self,
@@ -186,7 +186,7 @@ class FlowFolders:
     templates: tuple[str, str] = FLOW # x and y, see `frame_files`
     stack: int = 5 # fields per moment
     fps: float | None = None # fields per second, where that is known
-    counted: float | None = None # frames per second in which spans are counted; None: those of the folder
+    counted: float | None = None # frames per second in which spans are counted; None: the folder's
 
     @property
     def channels(self) -> int:

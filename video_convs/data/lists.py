@@ -52,7 +52,7 @@ def list_text(
 
 def list_lines(
     file: str | Path,
-) -> list[tuple[int, str]]: # (number from 1, text without blanks at its ends); empty lines are left out
+) -> list[tuple[int, str]]: # (number from 1, stripped text) of lines that are not empty
     "The lines of a list; at least one."
     lines = [(n, line.strip())
              for n, line in enumerate(list_text(file).split('\n'), 1) if line.strip()]
@@ -104,7 +104,7 @@ def _separator(text, columns):
 def list_table(
     file: str | Path, # CSV with a header; a comma, semicolon, tab or blank between the values
     columns: Sequence[str], # that must be there
-) -> list[dict[str, str]]: # one per row: column → text without blanks at its ends, and 'line' → its number
+) -> list[dict[str, str]]: # one per row: column → stripped text, and 'line' → its number
     "The rows of a CSV file."
     text = list_text(file)
     separator = _separator(text, columns)
@@ -229,7 +229,7 @@ def _lists(file):
 def table_rows(
     file: Path, # a list of videos
     split: str | None = None, # the split that is wanted: its list must be sound; None: any
-) -> tuple[list[dict], str]: # path, label, split, group, line, file … of each row; the name of the list
+) -> tuple[list[dict], str]: # path, label, split, group, line, file … by row; name of the list
     "The rows of a table in all its splits, and what it is called."
     rows = _rows(file)
     if 'split' in rows[0]:

@@ -24,7 +24,7 @@ from .clip_dataset import Broken, Clips, one_thread
 # %% ../../nbs/data/34g_loader.ipynb #1175bff8
 class Batch(NamedTuple):
     "Clips that were read, and what could not be read."
-    clips: Tensor # (B, C, F, H, W) float32, channels last in memory; V views: (B·V, …), those of a video together
+    clips: Tensor # (B, C, F, H, W) float32, channels last; V views: (B·V, …), grouped by video
     labels: Tensor # (B,)
     indices: Tensor # (B,) numbers of the videos in the data set
     failed: dict[str, str] # path → reason
@@ -83,14 +83,14 @@ def _end_with_parent(worker):
     threading.Thread(target=wait, daemon=True).start()
 
 def _no_alarm():
-    "Torch would raise an error in the middle of anything when a process ends; the loader looks for itself."
+    "Torch would raise an error anywhere when a process ends; the loader looks for itself."
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, 'SIGCHLD'):
         return
     if getattr(signal.getsignal(signal.SIGCHLD), '__module__', '').startswith('torch.'):
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 class SteadyLoader(DataLoader):
-    "A `DataLoader` that outlives its processes: what crashes or hangs one twice, or for long, is left out and named."
+    "A `DataLoader` that outlives its processes: items that crash or hang one twice are left out."
     inner = None  # the loader that has processes; they stay for the next epoch where they may
 
     def __iter__(self) -> Iterator:

@@ -25,7 +25,7 @@ class MotionConfig:
     size: int = 48 # height and width
     frames: int = 24 # length of a video
     displacement: float = 1.0 # how far shapes move from one frame to the next
-    time_scale: str = 'macro' # 'macro': one motion through the video; 'micro': anew every 3 to 5 frames
+    time_scale: str = 'macro' # 'macro': one motion for the video; 'micro': anew every 3 to 5 frames
     texture: float = 0.06 # contrast of the background's waves, 1 is black to white
     distractors: int = 1 # small boxes that sway and mean nothing
     jitter: float = 0.25 # standard deviation of the camera's place in each frame
@@ -57,9 +57,9 @@ class Scene:
     "One video as numbers: K rounded boxes over waves, seen by a camera for T frames."
     label: int # index of the class
     colour: np.ndarray # (3,) of the background, 0..1
-    waves: np.ndarray # (N, 6): radians per pixel in x and y, phase, amplitude in red, green and blue
+    waves: np.ndarray # (N, 6): radians per pixel in x and y, phase, amplitude in red, green, blue
     tile: np.ndarray # (size, size): noise, 0..1
-    boxes: np.ndarray # (K, 6): half width and half height of the core, radius around it, red, green, blue
+    boxes: np.ndarray # (K, 6): half width and height of the core, radius around, red, green, blue
     poses: np.ndarray # (K, T, 5): x, y, angle, scale, opacity
     camera: np.ndarray # (T, 2): how far the picture is moved in x and y, pixels
     grain: np.ndarray # (T, 2): how far the tile of noise is rolled
@@ -133,7 +133,7 @@ def _gather(rng, c, dots=6):
 
 # %% ../../nbs/data/30a_motion.ipynb #2cdb2cda
 def _scene(rng, c, label, draw, sway=True):
-    "What all tasks share: background, camera, noise, distractors; `draw(rng, c)` adds what matters."
+    "What all tasks share: background, camera, noise, distractors; `draw(rng, c)` adds the rest."
     u, ground = c.size/48, rng.uniform(0.15, 0.35) + rng.uniform(-0.08, 0.08, 3)
     way, k = rng.uniform(0, 2*np.pi, _WAVES), rng.uniform(1, 4, _WAVES)*2*np.pi/c.size
     waves = np.column_stack([k*np.cos(way), k*np.sin(way), rng.uniform(0, 2*np.pi, _WAVES),
@@ -158,9 +158,9 @@ class Task:
     classes: tuple[str, ...]
     draw: Callable = field(repr=False) # (rng, config, label) → Scene
     doc: str
-    permutations: tuple[tuple[str, ...], ...] = () # groups of classes with the same frames in other orders
-    ceiling: float | None = None # best expected accuracy when frame scores are averaged; None: not bounded
-    label_preserving: tuple[str, ...] = () # augmentations that keep the class: 'hflip', 'vflip', 'reverse'
+    permutations: tuple[tuple[str, ...], ...] = () # groups that differ in the order of frames
+    ceiling: float | None = None # best expected accuracy of mean frame scores; None: not bounded
+    label_preserving: tuple[str, ...] = () # augmentations that keep the class: 'hflip', 'vflip' …
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -283,7 +283,7 @@ def _background(p, grid):
 
 # %% ../../nbs/data/30a_motion.ipynb #b1e3a54d
 def _local(pose, camera, x_grid, y_grid):
-    "Pixel coordinates as the box sees them, along its width and along its height: two (B, T, S, S)."
+    "Pixel coordinates as the box sees them, along width and along height: two (B, T, S, S)."
     x, y, angle = (pose[..., i, None, None] for i in (0, 1, 2))  # (B, T, 1, 1)
     dx = x_grid[None, :] - (x + camera[..., 0, None, None])  # (B, T, 1, S)
     dy = y_grid[:, None] - (y + camera[..., 1, None, None])  # (B, T, S, 1)
@@ -327,7 +327,7 @@ def _next(a):
     return torch.cat([a[:, 1:], a[:, -1:]], 1)
 
 def _motion(u, v, pose, camera, x_grid, y_grid):
-    "Where a point of the box at (u, v) is in the next frame, less where it is now: (B, T, 2, S, S)."
+    "Where a point of the box at (u, v) is in the next frame, less where it is: (B, T, 2, S, S)."
     later, camera = _next(pose), _next(camera)
     x, y, angle, scale = (later[..., i, None, None] for i in range(4))
     scale = scale/pose[..., 3, None, None]
@@ -360,7 +360,7 @@ def render(
     device: str | torch.device = 'cpu',
     dtype: torch.dtype = torch.uint8, # uint8: 0..255; a floating-point type: 0..1
     flow: bool = False, # also return how far each pixel moves until the next frame, in x and in y
-) -> Tensor | tuple[Tensor, Tensor]: # (B, 3, T, size, size) and, with `flow`, (B, 2, T, size, size), pixels
+) -> Tensor | tuple[Tensor, Tensor]: # (B, 3, T, size, size), and flow (B, 2, T, size, size)
     "Draw scenes as a batch of clips."
     device, clips, flows = torch.device(device), None, []
     step = 1 if device.type == 'cpu' else 256  # one video at a time stays in a CPU's cache

@@ -52,7 +52,7 @@ def render_task(
     workers: int | None = None, # threads that draw and encode; None: one per processor
     fps: float = 12, # frames per second of the files
 ) -> Path: # the folder
-    "Write a task as `root/<split>/<class>/<number>.mp4` and `root/dataset.json`; what is there stays."
+    "Write a task as `root/<split>/<class>/<number>.mp4` and `root/dataset.json`; keep what exists."
     entry, root, counts = motion_task(task), Path(root), dict(train=train, test=test)
     done, part = _claim(root, _manifest(entry, config, seed, counts))
 

@@ -26,7 +26,7 @@ from .video import write_video
 class ListedVideo(NamedTuple):
     "A video that a list names."
     id: str # as its owners call it
-    names: tuple[str, ...] # where it may lie, below the folder of videos, without ending; the first is the official one
+    names: tuple[str, ...] # where it may lie among the videos, without ending; official first
     label: str | None # its class; None: the owners keep it secret
     where: str # file and line that say so
     group: str = '' # who or where it was filmed
@@ -37,8 +37,8 @@ class Listing(NamedTuple):
     classes: tuple[str, ...] # names, in the order of the labels
     videos: list[ListedVideo]
     files: tuple[Path, ...] # that were read
-    tasks: dict[str, tuple] = {} # task → (classes, names of each video's class), where a video has several labels
-    many_shot: dict[str, tuple[int, ...]] = {} # task → the classes over which the owners take means, where these are not all
+    tasks: dict[str, tuple] = {} # task → (classes, each video's class name), of several
+    many_shot: dict[str, tuple[int, ...]] = {} # task → classes in the owners' means, if not all
 
 class MissingList(ValueError):
     "A list of the data set that is not there."
@@ -143,10 +143,10 @@ class Official:
     splits: tuple[str, ...]
     classes: int # how many
     places: tuple[str, ...] = ('.',) # folders where the videos may lie, in order of preference
-    lists: tuple[str, ...] = () # folders where the lists may lie, besides the root, annotations and labels
+    lists: tuple[str, ...] = () # folders with lists, besides the root, annotations and labels
     counts: dict[Any, int] = field(default_factory=dict) # videos of a split, or of (split, option)
-    options: dict[str, tuple] = field(default_factory=dict) # name → values, the first is the default
-    protocols: dict[str, tuple] = field(default_factory=dict) # value of the option protocol → splits
+    options: dict[str, tuple] = field(default_factory=dict) # name → values, default first
+    protocols: dict[str, tuple] = field(default_factory=dict) # value of `protocol` → splits
     frames: bool = False # shipped as folders of frames
     keeps: frozenset[str] = frozenset({'hflip'}) # flips that keep every class
     mirrored: tuple[tuple[str, str], ...] = () # classes that a mirror turns into each other

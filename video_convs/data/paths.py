@@ -123,7 +123,7 @@ class FileFinder:
         return self.listed[folder, key]
 
     def spelled(self, path: str, key: Callable[[str], str]) -> str | None:
-        "The path as the disk spells it: the same except for what `key` does not tell apart; or None."
+        "The path as the disk spells it: the same except for what `key` ignores; or None."
         if (path, key) in self.spelt:
             return self.spelt[path, key]
         head, tail = os.path.split(path)

@@ -23,7 +23,7 @@ def _check(num_frames, T):
 def segments(
     num_frames: int, # N ≥ 1, frames of the video
     T: int, # T ≥ 1, frames to take
-    rng: np.random.Generator | None = None, # draws the moments for training; None: the same one in each segment
+    rng: np.random.Generator | None = None, # draws moments for training; None: always the same
     at: float | Fraction = Fraction(1, 2), # which one: u in [0, 1), ½ is the middle
 ) -> np.ndarray: # (T,) frame numbers, rising
     "One frame from each of T segments of equal duration: i_k = ⌊N/T · (k + u_k)⌋."
@@ -72,7 +72,7 @@ MICRO = 'start', 'centre'  # what is sampled of a micro-clip
 def anchors(
     num_frames: int, # N ≥ 1
     L: int, # frames of a micro-clip
-    micro: str = 'start', # 'start': where its first frame can lie so that all fit in; 'centre': its key frame
+    micro: str = 'start', # 'start': the first frame lies where all fit in; 'centre': its key frame
 ) -> int: # M ≥ 1: an anchor is one of 0 … M − 1
     "How many places there are for a micro-clip."
     if L < 1:
@@ -87,7 +87,7 @@ def neighbours(
     L: int, # frames of a micro-clip
     micro: str = 'start', # what the anchors are, see `anchors`
 ) -> np.ndarray: # (…, T·L) frame numbers, micro-clip after micro-clip
-    "The frames of the micro-clips at the anchors; beyond an end of the video its border frame repeats."
+    "The frames of the micro-clips at the anchors; beyond an end of the video its border repeats."
     j = np.arange(L) - (L//2 if micro == 'centre' else 0)
     i = np.clip(at[..., None] + j, 0, num_frames - 1)  # (…, T, L)
     return i.reshape(*at.shape[:-1], -1)  # (…, T·L)
@@ -132,9 +132,9 @@ def _window(spec, rate):
     return max(round(spec.seconds*rate), 1)
 
 def clip_indices(
-    video: int | np.ndarray, # N ≥ 1, frames of the video; or (N,) the seconds at which they are shown
-    spec: InputSpec, # what the network expects: has frames, per_segment, stride and seconds (an InputSpec)
-    rule: str = 'segments', # 'segments' or 'dense'; a spec with stride or seconds has windows of its own
+    video: int | np.ndarray, # N ≥ 1, frames of the video; or (N,) the seconds at which they show
+    spec: InputSpec, # what the network expects: frames, per_segment, stride and seconds
+    rule: str = 'segments', # 'segments' or 'dense'; stride or seconds in the spec set windows
     clips: int = 1, # C, clips of one video
     rng: np.random.Generator | None = None, # draws each clip; None: the fixed ones of testing
     micro: str = 'start', # for L > 1, see `micro_clips`

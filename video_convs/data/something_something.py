@@ -15,7 +15,7 @@ from .official import (ListedVideo, Listing, Official, distinct_classes,
 
 # %% ../../nbs/data/36b_something_something.ipynb #22ad554f
 def _id_and_class(stem, files, split, order):
-    "`id;class` a line, as 20BN wrote Something-Something V1 and Jester; the test split has ids only."
+    "`id;class` a line, as 20BN wrote Something-Something V1 and Jester; tests have ids only."
     source = files(f'{stem}-labels.csv')
     file = files(f"{stem}-{dict(val='validation').get(split, split)}.csv")
     classes = distinct_classes([text for _, text in list_lines(source)], source)

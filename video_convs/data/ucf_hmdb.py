@@ -40,7 +40,7 @@ UCF101 = Official(
 
 # %% ../../nbs/data/36d_ucf_hmdb.ipynb #c65794bd
 def _hmdb51(files, split, fold):
-    "A file for each class and fold, `video.avi 1` a line: 1 for training, 2 for testing, 0 for neither."
+    "A file for each class and fold, `video.avi 1` a line: 1 for training, 2 for testing, else 0."
     lists, every = ({f.name.rsplit('_test_split', 1)[0]: f
                      for f in files.matching(f'*_test_split{fold}.txt')}
                     for fold in (fold, '[123]'))

@@ -47,14 +47,14 @@ def _checked_frames(frames, pix_fmt):
 
 def write_video(
     path: str | Path, # file to write: .mp4, .mov or .mkv; its folder must exist
-    frames: 'np.ndarray | Tensor | Iterable', # (T, H, W, 3) uint8, numpy or torch, T ≥ 1; or an iterator of (H, W, 3), one by one
+    frames: 'np.ndarray | Tensor | Iterable', # (T, H, W, 3) uint8, T ≥ 1; or an iterator
     fps: float = 25, # frames per second
     crf: int = 18, # quality: 0 lossless, 18 hardly visible loss, 51 worst
-    qp: int | None = None, # constant quantiser instead of crf: with gop=1, a frame's bytes depend on that frame alone
+    qp: int | None = None, # quantiser instead of crf: with gop=1 a frame's bytes are its own
     preset: str = 'veryfast', # x264's speed against file size, 'ultrafast' … 'veryslow'
     gop: int = 12, # at most this many frames from one key frame to the next
-    pix_fmt: str = 'yuv420p', # 'yuv444p' keeps full colour and allows odd sizes, but few players show it
-    times: Sequence[float] | None = None, # (T,) seconds at which each is shown, rising; None: a constant rate
+    pix_fmt: str = 'yuv420p', # 'yuv444p' keeps full colour and odd sizes, but few players show it
+    times: Sequence[float] | None = None, # (T,) rising seconds; None: a constant rate
 ) -> Path: # the file written
     "Write frames as an H.264 video, whole or not at all."
     import av
@@ -111,11 +111,11 @@ def probe(
 def read_frames(
     path: str | Path, # a video file
     indices: Sequence[int] | Callable[[int], Sequence[int]], # frames, from 0; or: see `chosen`
-    size: int | tuple[int, int] | None = None, # of the result: short side, or (height, width); None: as stored
-    reader: str = 'auto', # 'pyav', which 'auto' is too, or 'decord', which first lets PyAV look for damage
+    size: int | tuple[int, int] | None = None, # short side, or (height, width); None: as stored
+    reader: str = 'auto', # 'pyav', as 'auto' is, or 'decord', after PyAV looked for damage
     threads: int = 1, # decoder threads
 ) -> 'Tensor': # (3, T, H, W) uint8, RGB, in memory frame after frame (T, H, W, 3)
-    "Decode the frames asked for, each once; a file with fewer frames than it promises is a `VideoError`."
+    "Decode the frames asked for, each once; fewer frames than promised are a `VideoError`."
     import torch
     return torch.from_numpy(read_array(path, indices, size, reader, threads)).permute(3, 0, 1, 2)
 
@@ -134,7 +134,7 @@ def check_video(
 def copy_video(
     path: str | Path, # a video file
     target: str | Path, # see `write_video`
-    span: tuple[int, int] | None = None, # first frame, from 0, and the one after the last; None: all
+    span: tuple[int, int] | None = None, # first frame, from 0, and one after the last; None: all
     size: int | tuple[int, int] | None = None, # short side, or (height, width); None: as stored
     **options, # crf, gop: see `write_video`
 ) -> VideoInfo: # of the file that was read; `frames` are those written

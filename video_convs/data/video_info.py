@@ -40,14 +40,14 @@ class VideoInfo:
     fps: float # mean frames per second
     height: int # pixels, as shown: after rotation, and square
     width: int
-    rotation: int # degrees counter-clockwise that the decoder must turn the stored picture, from the metadata
+    rotation: int # degrees counter-clockwise that the decoder must turn the stored picture
     codec: str # 'h264', 'mpeg4', …
     pix_fmt: str # pixel format as stored, 'yuv420p' …
     container: str = '' # 'mov' (and MP4), 'matroska' (and WebM), 'avi', …
     hidden: int = 0 # packets that an edit list takes out of the film: they are no frames
-    torn: bool = False # bytes between the packets are missing or overwritten, and packets perhaps with them
-    orderly: bool = field(repr=False, default=True) # nothing is hidden, or shown before its key frame
-    pts: tuple = field(repr=False, default=()) # time stamp of each frame, in the order shown; () if unknown
+    torn: bool = False # bytes between packets are missing or overwritten, packets perhaps too
+    orderly: bool = field(repr=False, default=True) # nothing hidden or shown before its key frame
+    pts: tuple = field(repr=False, default=()) # time stamp of each frame, as shown; () if unknown
     keys: tuple = field(repr=False, default=()) # time stamps of the key frames
     tick: float = field(repr=False, default=0.) # seconds that a step of the time stamps lasts
     pixel: float = 1. # width of a stored pixel over its height; what is read has square ones
@@ -55,7 +55,7 @@ class VideoInfo:
 
     @property
     def times(self) -> np.ndarray:
-        "(frames,) seconds from the first frame on at which each is shown; evenly spaced if that is unknown."
+        "(frames,) seconds from the first frame at which each is shown; evenly spaced if unknown."
         if self.pts:
             return (np.array(self.pts, float) - self.pts[0])*self.tick
         return np.arange(self.frames)/(self.fps or 25)
@@ -63,7 +63,8 @@ class VideoInfo:
 # %% ../../nbs/data/31b_video_info.ipynb #0ba0121b
 # each is one file: no playlist, no series of pictures
 _FORMATS = (
-    'mov,matroska,avi,asf,flv,live_flv,mpeg,mpegts,mpegvideo,ogg,wtv,mxf,nut,rm,dv,gif,apng,ivf,obu,av1,h263,h264,hevc,vvc,m4v,vc1,mjpeg,yuv4mpegpipe,tty')
+    'mov,matroska,avi,asf,flv,live_flv,mpeg,mpegts,mpegvideo,ogg,wtv,mxf,nut,rm,dv,gif,apng,ivf,'
+    'obu,av1,h263,h264,hevc,vvc,m4v,vc1,mjpeg,yuv4mpegpipe,tty')
 
 def open_container(
     path: str | Path, # a video file
@@ -140,24 +141,29 @@ def _notes(codec, pts, pixel):
                      "it to SDR first")
     return tuple(notes)
 
+def _video_stream(path, container):
+    "The stream of pictures that FFmpeg would show."
+    stream = container.streams.best('video')
+    if stream is None and container.streams:
+        raise VideoError(f"{path} holds only sound or subtitles: use another file")
+    if stream is None:
+        raise VideoError(f"{path} has no stream that can be read, so it was cut or is damaged: "
+                         "copy, download or encode it again")
+    if stream.codec_context is None:
+        raise VideoError(f"{path} has video of an unknown kind, or is damaged: use another file")
+    return stream
+
 def scan_packets(
     path: str | Path, # a video file
     container: 'InputContainer', # of it, just opened
 ) -> VideoInfo:
     "Walk over the packets: what is there, and what was promised."
     import av
-    stream, kind = container.streams.best('video'), container.format.name
-    if stream is None:
-        why = "holds only sound or subtitles: use another file" if container.streams else \
-              "has no stream that can be read, so it was cut or is damaged: copy, download or encode it again"
-        raise VideoError(f"{path} {why}")
-    if stream.codec_context is None:
-        raise VideoError(f"{path} has video of an unknown kind, or is damaged: use another file")
+    stream, kind = _video_stream(path, container), container.format.name
     counted, mp4 = stream.frames > 0, 'mp4' in kind
     pts, keys, cut, hidden, held, leading, end, lost, due = [], [], 0, 0, 0, False, 0., 0., None
     try:
-        # without a promise about this stream the whole file's duration counts, so all streams are
-        # walked
+        # without a promise about this stream the file's duration counts: walk all streams
         alone = counted or 'DURATION' in stream.metadata
         for packet in container.demux(stream) if alone else container.demux():
             if not packet.size:  # the end of a stream
@@ -195,8 +201,8 @@ def scan_packets(
         promised = frames + (round(missing) if missing > 1.5 else 0)  # 1.5: time stamps are rounded
     if cut:
         promised = max(promised or 0, frames + cut)
-    # AVI: stamps are guessed
-    known = len(set(pts)) == frames and None not in pts and 'avi' not in kind
+    guessed = 'avi' in kind
+    known = len(set(pts)) == frames and None not in pts and not guessed
     orderly = not hidden and not leading and (known or pts == sorted(pts, key=lambda p: p or 0))
     codec, pixel = stream.codec_context, _pixel(path, stream)
     stamps = (tuple(sorted(pts)), tuple(sorted(keys))) if known else ((), ())

@@ -26,7 +26,7 @@ from ..utils import suggest
 
 # %% ../../nbs/nets/23_backbones.ipynb #740aa8b4
 class Tiny(nn.Module):
-    "A residual network for small frames: a stem and three stages of two blocks, each halving the side."
+    "A residual network for small frames: a stem, then three stages of two blocks halve the side."
     def __init__(
         self,
         widths: tuple[int, int, int] = (24, 48, 96), # channels of the three stages
@@ -81,13 +81,13 @@ class Backbone:
     features: int # width of what enters the classifier
     classifier: str # path of the module that is taken off; '' if it has none
     conv3x3: tuple[str, ...] # patterns: the first 3×3 convolution of each block
-    block_input: tuple[str, ...] # patterns: the first convolution of each block that may be shifted in time
+    block_input: tuple[str, ...] # patterns: first convolution of each block that may be shifted
     block_output: tuple[str, ...] # patterns: the last block of each stage, or each inception block
     stages: tuple[str, ...] # modules that give a map of each size, the last of which is pooled
     input: dict = field(default_factory=dict, hash=False) # what differs from an RGB network's input
-    weights: str | Callable[[], dict] | None = None # URL of ImageNet weights, or what loads them; None: torchvision has them
+    weights: str | Callable[[], dict] | None = None # URL or loader; None: torchvision's
     convert: Callable[[dict], dict] = dict # weights in the names of its usual files → state dict
-    pool: Callable[[nn.Module, Tensor], Tensor] = pooled # trunk, last maps (B, C, T, h, w) → features (B, T, D)
+    pool: Callable[[nn.Module, Tensor], Tensor] = pooled # trunk, maps (B, C, T, h, w) → (B, T, D)
     scratch: str = '' # prefix of what files of image weights do not have: it stays random
 
 def _resnet(name, features, blocks, conv3x3='conv1', every=1, build=None, **more):
@@ -99,12 +99,13 @@ def _resnet(name, features, blocks, conv3x3='conv1', every=1, build=None, **more
                     block_output=tuple(f'layer{k}.{n - 1}' for k, n in stages),
                     stages=tuple(f'layer{k}' for k, _ in stages), **more)
 
+_INCEPTION = 'https://data.lip6.fr/cadene/pretrainedmodels/bn_inception-52deb4733.pth'
+
 def _inception(name, build, features, blocks, stages, convert=from_caffe, **more):
     return Backbone(name, build, features, 'fc', ('inception_*.3x3.conv',), (), blocks, stages,
                     input=dict(channel_order='bgr', value_range=255., mean=(104., 117., 128.),
                                std=(1., 1., 1.)),
-                    weights='https://data.lip6.fr/cadene/pretrainedmodels/bn_inception-52deb4733.pth',
-                    convert=convert, **more)
+                    weights=_INCEPTION, convert=convert, **more)
 
 def _until_3c(file):
     "The layers of BN-Inception that ECO-Lite has, and ECO's 3D half."
@@ -194,9 +195,9 @@ def _load(net, card, file):
 
 def trunk(
     name: str, # a key of `BACKBONES`
-    pretrained: str | os.PathLike | None = None, # None: random; 'imagenet'; or a file in the usual names
-) -> nn.Module: # (N, 3, H, W) → (N, features), channels-last; eco_lite: (B·T, 3, H, W) → (B, features)
-    "A backbone without its classifier. ImageNet weights fill only the 2D half of eco_lite; 3D stays random."
+    pretrained: str | os.PathLike | None = None, # None: random; 'imagenet'; or a file of weights
+) -> nn.Module: # (N, 3, H, W) → (N, features); eco_lite: (B·T, 3, H, W) → (B, features)
+    "A backbone without its classifier. ImageNet fills the 2D half of eco_lite; 3D stays random."
     card = find_backbone(name)
     net = card.build()
     if card.classifier:
@@ -222,7 +223,7 @@ def adapt_first_conv(
     net: nn.Module, # an image network of RGB frames, edited in place
     channels: int, # of the new input; 10 for five flow fields
 ) -> nn.Module: # `net`
-    "Let the first convolution read other channels: each gets the mean of its RGB weights, as TSN starts flow."
+    "Let the first convolution read other channels: each gets the mean RGB weights, as TSN does."
     conv = next((m for m in net.modules() if isinstance(m, nn.Conv2d)), None)
     if conv is None:
         raise ValueError(f"{type(net).__name__} has no Conv2d: nothing to adapt")

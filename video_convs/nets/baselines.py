@@ -57,7 +57,7 @@ def r2plus1d(
     arrangement: str = 'depthwise', # or, with dense taps, 'sequential' or 'parallel'
     kernel_size: int = 3, # frames that an output frame reads, odd
 ) -> nn.Module:
-    "Time beside space: 'depthwise' before the first 3×3 of each block, or dense, 'sequential' or 'parallel' to it."
+    "Time beside space: 'depthwise' before each first 3×3; dense, 'sequential' or 'parallel' to it."
     if arrangement == 'depthwise':
         return insert_before(net, card.conv3x3, lambda C: TemporalConv(C, kernel_size))
     if kernel_size != 3:
@@ -71,7 +71,7 @@ def p3d(
     net: nn.Module, card: Backbone,
     variant: str = 'A', # 'A': time after space; 'B': side by side
 ) -> nn.Module:
-    "1×3×3 and dense 3×1×1 in the place of the first 3×3: 'A' one after the other, 'B' side by side."
+    "1×3×3 and dense 3×1×1 in place of the first 3×3: 'A' one after the other, 'B' side by side."
     return replace(net, card.conv3x3, lambda conv: P3D.from_conv2d(conv, variant=variant))
 
 @register('tiny', 'resnet50')

@@ -36,10 +36,10 @@ def clip_for(
     return torch.randn(shape).contiguous(memory_format=torch.channels_last_3d)
 
 def network_pass(
-    model: VideoNet, # on the setting's device; put into the mode that is asked for, and 'contiguous' turns its weights for good
+    model: VideoNet, # on the setting's device; mode and, if 'contiguous', layout are changed
     clip: Tensor, # on the same device
     training: bool, # backwards too
-    setting: Setting = Setting(), # bfloat16 and float16 are autocast, as in training; 'graph' is up to the caller
+    setting: Setting = Setting(), # bfloat16, float16: autocast; 'graph' is up to the caller
 ) -> Callable[[], object]: # gives back the sum of the scores, in training the gradients
     "What a benchmark times: one pass through a network."
     forward, x = model.train(training), clip
@@ -90,8 +90,8 @@ def peak_memory(
     frames: int = 8, # points in time
     batch: int = 1,
     size: int = 224, # pixels
-) -> dict[str, int]: # bytes in 'inference' and in 'training', beyond weights and libraries; Linux only
-    "The most memory that a network needs at one moment, measured by the operating system in a fresh process."
+) -> dict[str, int]: # bytes in 'inference' and 'training', beyond weights, libraries
+    "The most memory that a network needs at one moment, as the system measures a fresh process."
     context = multiprocessing.get_context('spawn')
     answer = context.SimpleQueue()
     process = context.Process(target=_peaks,
@@ -109,7 +109,7 @@ def bench_networks(
     batch: int = 1,
     size: int = 224, # pixels
     rounds: int = 9, # turns of each network; medians are reported
-    memory: bool = True, # also measure memory; on a CPU in a process per network, and in float32 only
+    memory: bool = True, # also measure memory; on a CPU in processes, float32 only
     progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
     device: str = 'cpu', # or 'cuda'
     dtype: torch.dtype = torch.float32, # or bfloat16, float16: by autocast

@@ -45,7 +45,7 @@ class Halve(nn.Module):
         return F.max_pool2d(x, 3, 2, ceil_mode=True)
 
 class CaffePool(nn.MaxPool2d):
-    "The maximum over 3×3 windows, two pixels apart; the last one may hang over the border by a pixel."
+    "The maximum over 3×3 windows, two pixels apart; the last may hang over the border by a pixel."
 
     def __init__(self):
         super().__init__(3, 2, ceil_mode=True)
@@ -105,7 +105,7 @@ def _until_3b():
         inception_3b=Inception(256, 64, (64, 96), (64, 96), _average(), 64))
 
 class BNInception(nn.Sequential):
-    "BN-Inception: frames (N, 3, H, W), BGR from 0 to 255 less their mean, → scores (N, num_classes)."
+    "BN-Inception: frames (N, 3, H, W), BGR 0 to 255 less their mean → scores (N, num_classes)."
     def __init__(
         self,
         num_classes: int = 1000, # scores per frame
@@ -169,7 +169,7 @@ def _conv3d(c_in, c_out, stride=1):
     return nn.Conv3d(c_in, c_out, 3, stride, 1)
 
 class ECO3D(nn.Module):
-    "The 3D half of ECO (Zolfaghari et al. 2018), blocks 3 to 5 of a 3D ResNet-18: a clip of maps becomes one vector."
+    "The 3D half of ECO (Zolfaghari et al. 2018), blocks 3 to 5 of a 3D ResNet-18: maps → a vector."
     def __init__(
         self,
         channels: int = 96, # C, of the maps that come in
@@ -212,7 +212,7 @@ class ECO3D(nn.Module):
 
 # %% ../../nbs/nets/21_bninception.ipynb #410412d1
 class ECOLite(nn.Sequential):
-    "ECO-Lite: folded frames (B·T, 3, H, W) → scores of clips (B, num_classes), inside `clip_length(T)`."
+    "ECO-Lite: folded frames (B·T, 3, H, W) → scores (B, num_classes), inside `clip_length(T)`."
     def __init__(
         self,
         num_classes: int = 400, # scores per clip

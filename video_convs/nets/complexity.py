@@ -43,14 +43,14 @@ RULES = {  # kinds of layers: what one has, from what went in and what came out
     NORMS: lambda m, x, y: dict(norm=y.numel()),
     (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU): lambda m, x, y: dict(relu=y.numel()),
     (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, Halve): lambda m, x, y: dict(pooled=x.numel()),
-    (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d): lambda m, x, y: dict(pooled=x.numel(),
-                                                                     averages=y.numel()),
+    (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d):
+        lambda m, x, y: dict(pooled=x.numel(), averages=y.numel()),
     (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d):
         lambda m, x, y: dict(pooled=x.numel(), means=x.numel() + y.numel()),
 }
 
 # %% ../../nbs/nets/25_complexity.ipynb #af60c550
-def _over_frames(x, channels): # of a clip (B, C, T, H, W), pooled frame by frame in some number of channels
+def _over_frames(x, channels): # of a clip (B, C, T, H, W), pooled by frame in so many channels
     values = channels * x[:, 0].numel()
     return dict(pooled=values, means=values + channels * x[:, 0, :, 0, 0].numel())
 
@@ -73,7 +73,7 @@ AVERAGES = {  # operators: the averages in their equations
 }
 
 def _operator(op, x, y):
-    "What an operator has, but for the norms, activations and pools that run inside of it as layers."
+    "What an operator has, except for the norms, activations and pools that run inside as layers."
     bias = getattr(op, 'bias', None)
     own = dict(macs=x.shape[0] * op.macs(*x.shape[2:]),  # per clip: (T, H, W)
                bias=0 if bias is None else len(bias) * y[:, 0].numel())
@@ -199,7 +199,7 @@ def _layers(net, prefix='', inside=False):
                            inside or hasattr(net, 'macs'))
 
 def _new_bytes(inputs, outputs):
-    "Memory of the outputs that is not that of an input: none for a view and for what is computed in place."
+    "Memory of the outputs that is not an input's: none for views and what is computed in place."
     old = {x.untyped_storage()._cdata for x in inputs}
     return sum(y.numel() * y.element_size()
                for y in outputs if y.untyped_storage()._cdata not in old)

@@ -20,7 +20,7 @@ class FeatureMaps(nn.Module):
     def __init__(
         self,
         model: VideoNet,
-        out_indices: Sequence[int] | None = None, # stages, counted from 0, or from the end; None: all
+        out_indices: Sequence[int] | None = None, # stages from 0, or from the end; None: all
     ):
         super().__init__()
         stages = find_model(model.name).card.stages

@@ -15,7 +15,7 @@ from ..guards import check_number
 
 # %% ../../nbs/nets/24_heads.ipynb #cc020cbb
 class Head(nn.Module):
-    "What all heads share: features (…, T, D) → scores (…, S, n), with a layer `fc` that can start small."
+    "What heads share: features (…, T, D) → scores (…, S, n), with an `fc` that can start small."
     frames = None # the number of frames that it needs; None: any
     several = False # does it score several tasks, num_classes = {task: n}?
 
@@ -40,9 +40,9 @@ class Head(nn.Module):
 
     def reset_parameters(
         self,
-        std: float | None = None, # `fc` starts as N(0, std) with bias 0; None: as torch starts a linear layer
+        std: float | None = None, # `fc` starts as N(0, std), bias 0; None: as in torch
     ) -> None:
-        "Start again: small behind a trunk that has learned (std=0.001), as torch does behind one that has not."
+        "Start again: small behind a trunk that has learned (std=0.001), else as torch does."
         small = set(self.fc.modules()) if std is not None else ()
         for layer in self.modules():
             if layer in small and isinstance(layer, nn.Linear):
@@ -55,7 +55,7 @@ class Head(nn.Module):
         self,
         x: Tensor, # (…, T, D)
     ) -> None:
-        "Raise a `ValueError` that says what is wrong unless `x` holds features that this head takes."
+        "Raise a `ValueError` that says what is wrong unless `x` holds features for this head."
         name = type(self).__name__
         if x.ndim < 2 or x.shape[-1] != self.features:
             raise ValueError(f"{name} expected features (B, T, {self.features}), got shape "
@@ -150,7 +150,7 @@ def draw_numbers(
     count: Tensor, # (rows, 1) of how many
     many: int = 3, # how many
 ) -> Tensor: # (rows, many)
-    "Numbers below `count`, different ones in each row, all sets equally likely (Floyd's algorithm)."
+    "Numbers below `count`, different within a row, all sets equally likely (Floyd's algorithm)."
     drawn = count[:, :0]
     for j in range(1 - many, 1):
         new = torch.randint(2**62, count.shape, device=count.device) % (count + j)
@@ -160,7 +160,7 @@ def draw_numbers(
 
 # %% ../../nbs/nets/24_heads.ipynb #a74f07ff
 class TRNHead(Head):
-    "Temporal relation network (Zhou et al. 2018): small networks on ordered tuples of frames score the clip."
+    "Temporal relation network (Zhou et al. 2018): small networks on ordered tuples score the clip."
     def __init__(
         self,
         features: int, # D
@@ -197,7 +197,7 @@ class TRNHead(Head):
         self.reset_parameters(std=0.001)
 
     def tuples(self) -> list[Tensor]: # I_k for k = T−1 … 2: (3, k) each
-        "The frames that each smaller scale relates: drawn anew in training, always the same in evaluation."
+        "The frames that each smaller scale relates: drawn anew in training, fixed in evaluation."
         frames = (frame_tuples(draw_numbers(self.count), self.size, self.frames) if self.training
                   else self.even)
         return [chosen[:, :k] for chosen, k in zip(frames, self.sizes)]
@@ -277,7 +277,7 @@ class GRUHead(Head):
 
 # %% ../../nbs/nets/24_heads.ipynb #9c3ac8b2
 class VerbNounHead(Head):
-    "Heads of EPIC-KITCHENS (Sudhakaran et al. 2019, Sec. IV-D): action scores are a bias of verb and noun."
+    "Heads of EPIC-KITCHENS (Sudhakaran et al. 2019): action scores are a bias of verb and noun."
     several = True
 
     def __init__(
@@ -305,7 +305,7 @@ class VerbNounHead(Head):
 
     def reset_parameters(
         self,
-        std: float | None = None, # `fc` starts as N(0, std) with bias 0; None: as torch starts a linear layer
+        std: float | None = None, # `fc` starts as N(0, std), bias 0; None: as in torch
     ) -> None:
         "As for any head; the maps from action scores to biases start at zero."
         super().reset_parameters(std)

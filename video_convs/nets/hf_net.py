@@ -21,7 +21,7 @@ from ..ops.aggregation import HFModule
 def hf_tsn(
     net: nn.Module, card: Backbone,
     modules: int | None = None, # gates, counted from the end; None: after each place
-    conservative: bool = True, # False: what leaves a frame and what enters it have gates of their own
+    conservative: bool = True, # False: what leaves a frame and what enters have own gates
 ) -> nn.Module:
     "History-future gates after the last `modules` blocks (of a ResNet: stages); None: after all."
     ends = match(net, card.block_output)

@@ -33,7 +33,7 @@ class Entry:
 
     @property
     def arguments(self) -> dict[str, object]: # name → default
-        "What the function takes behind trunk and card, and the head behind features, num_classes and dropout."
+        "What the function takes after trunk and card, the head after features, classes, dropout."
         parameters = [list(inspect.signature(f).parameters.values())[n:]
                       for f, n in ((self.build, 2), (self.head, 3))]
         return {p.name: p.default for p in sum(parameters, [])}
@@ -54,7 +54,7 @@ def register(
     *backbones: str, # names of backbones; none: all of them
     name: str | None = None, # of the network; None: <name of the function>_<backbone>
     head: type[nn.Module] = FrameHead, # what turns features into scores
-) -> Callable: # decorator for a function (trunk, card of the backbone, **variants with defaults) → trunk
+) -> Callable: # decorator for (trunk, card of the backbone, **variants) → trunk
     "Make a network known to `create_model`."
     def add(build):
         for backbone in backbones or BACKBONES:

@@ -22,7 +22,7 @@ class Scales(nn.Module):
         width: int, # w, channels of a part
         scale: int = 4, # s, number of parts
         stride: int = 1, # of the 3×3; 2 halves the resolution
-        cascade: bool = True, # does a part get the output of the one before? False in the first block of a stage
+        cascade: bool = True, # does a part get the last one's output? Not in a stage's first block
     ):
         super().__init__()
         if scale < 2:

@@ -15,8 +15,8 @@ from ..guards import check_number
 class InputSpec:
     "What a set of weights expects of its input."
     frames: int = 8 # T: points in time that the network sees
-    per_segment: int = 1 # neighbouring frames that are read around each of them: a clip has frames · per_segment
-    fixed: bool = False # does no other number of frames work? True where layers over time have it in their shapes
+    per_segment: int = 1 # neighbouring frames read around each: a clip has frames · per_segment
+    fixed: bool = False # does no other number of frames work? If layers over time have it in shapes
     size: int = 224 # height and width in pixels
     fit: str = 'crop' # how a frame becomes a square: 'crop' takes the middle, 'squash' all of it
     mean: tuple[float, ...] = (0.485, 0.456, 0.406) # of each channel, in the order and range below
@@ -24,7 +24,7 @@ class InputSpec:
     channel_order: str = 'rgb' # or 'bgr'
     value_range: float = 1. # of the brightest pixel before `mean` is taken away: 1, or 255
     modality: str = 'rgb' # or 'flow': optical flow, five fields of (x, y) stacked as ten channels
-    stride: int | None = None # frames from one point in time to the next; None: the clip is spread over the video
+    stride: int | None = None # frames between points in time; None: spread over the video
     seconds: float | None = None # duration that a clip is spread over, instead of a stride
     in_chans: int | None = None # channels of a frame; None: 3, or 10 of flow
 

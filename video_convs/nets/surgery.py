@@ -26,7 +26,7 @@ def _regex(pattern: str) -> re.Pattern:
 # %% ../../nbs/nets/20_surgery.ipynb #8414b99a
 def match_names(
     names: Iterable[str], # paths to choose from
-    pattern: str | Iterable[str], # one pattern or several; each must match something, else ValueError
+    pattern: str | Iterable[str], # one pattern or several; each must match, else ValueError
     what: str = 'name', # is asked for, in the error message
 ) -> list[str]: # in the order of `names`, each once
     "The paths that a pattern means: '*' stops at a dot, '**' crosses it, '?' is one sign."
@@ -106,7 +106,7 @@ def _one_width(path, runs, side):
 
 # %% ../../nbs/nets/20_surgery.ipynb #9d4e38ac
 def _sites(net, pattern):
-    "Matched paths; none inside another, or the second edit would miss a place that the first one moved."
+    "Matched paths; none inside another, or the second edit would miss a place that was moved."
     paths = match(net, pattern)
     for path in paths:
         outer = next((p for p in paths if path.startswith(p + '.')), None)
@@ -149,7 +149,7 @@ def insert_before(
 def insert_after(
     net: nn.Module, # any network of frames; edited in place
     pattern: str | Iterable[str], # module paths, see `match`
-    make: Callable[[int], nn.Module], # channels → operator (B, C, T, H, W) → what the next module expects
+    make: Callable[[int], nn.Module], # channels → operator: (B, C, T, H, W) → the next module's
     frame: tuple[int, int, int] = (3, 64, 64), # (C, H, W) of the dry run's frame
 ) -> nn.Module: # `net`
     "Put an operator behind each matched module."
@@ -162,7 +162,7 @@ def insert_after(
 def replace(
     net: nn.Module, # any network of frames; edited in place
     pattern: str | Iterable[str], # module paths, see `match`
-    make: Callable[[nn.Module], nn.Module], # old module → operator that takes its place and its weights
+    make: Callable[[nn.Module], nn.Module], # old module → operator with its place and weights
 ) -> nn.Module: # `net`
     "Put an operator in the place of each matched module."
     hosts = {path: net.get_submodule(path) for path in _sites(net, pattern)}

@@ -67,7 +67,7 @@ def _pooled(trunk, maps):
 
 @cache
 def timm_card(
-    name: str, # of an image network, as `timm.list_models()` has it; a tag after a dot chooses the weights
+    name: str, # of an image network in `timm.list_models()`; a tag after a dot chooses the weights
 ) -> Backbone:
     "What an operator has to know about a network of timm."
     try:

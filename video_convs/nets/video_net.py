@@ -36,12 +36,12 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs',
     def __init__(
         self,
         name: str, # one of `list_models()`
-        num_classes: int | dict[str, int], # or classes per task, e.g. {'verb': 125, 'noun': 352, 'action': 2513}; 0: features
-        classes: list[str] | dict[str, list[str]] | None = None, # their names, in the order of the scores
-        input_spec: InputSpec | dict | None = None, # what the weights expect; a dict: what differs from the default
+        num_classes: int | dict[str, int], # or {'verb': 125, 'noun': 352}; 0: features
+        classes: list[str] | dict[str, list[str]] | None = None, # their names, in order
+        input_spec: InputSpec | dict | None = None, # what the weights expect, or changes
         frames: int | None = None, # short for input_spec=dict(frames=…)
         dropout: float = 0.5, # on the features of each frame
-        pretrained: str | None = None, # weights of the trunk: None, 'imagenet' or a file, see `trunk`
+        pretrained: str | None = None, # weights of the trunk: None, 'imagenet' or a file
         **variant, # see `variants(name)`; anything else is a ValueError
     ):
         super().__init__()
@@ -213,7 +213,7 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs',
         self,
         enable: bool = True,
     ) -> 'VideoNet': # self
-        "Keep only what stands between the blocks of the trunk, and compute the insides again in the backward pass."
+        "Keep what stands between the trunk's blocks; compute the insides again going backwards."
         parts = [part for child in self.trunk.children()
                  for part in (child if isinstance(child, nn.Sequential) else [child])]
         blocks = [part for part in parts if next(part.children(), None) is not None]

@@ -39,11 +39,11 @@ class _Flow(torch.autograd.Function):
 
 # %% ../../nbs/ops/14_aggregation.ipynb #0f3259a7
 class HFModule(nn.Module):
-    "Hierarchical feature aggregation, Eq. 1–7 of Sudhakaran et al. 2019: a gated flow to the frame before; starts as the identity."
+    "Hierarchical feature aggregation, Sudhakaran et al. 2019, Eq. 1–7: a gated flow to frame t−1."
     def __init__(
         self,
         channels: int, # C
-        conservative: bool = True, # one gate for what comes and what goes; False: two independent ones
+        conservative: bool = True, # one gate for what comes and goes; False: independent ones
     ) -> None:
         super().__init__()
         if channels < 1:
@@ -59,7 +59,7 @@ class HFModule(nn.Module):
         self,
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # G⁻ of Eq. 5: (B, 1 or 2, T, H, W)
-        "Eq. 2: the kernel as 18 weighted sums over the channels, which are then moved and added up."
+        "Eq. 2: the kernel as 18 weighted sums over channels, which are then moved and added up."
         w = self.weight.movedim(1, -1).flatten(0, 3)[..., None, None]  # (n·2·3·3, C, 1, 1)
         P = F.conv2d(fold(x), w)  # (B·T, n·18, H, W)
         # (B, n·2, T, H, W)

@@ -44,7 +44,7 @@ class Operator:
     place: str # where it goes
     widen: int = 1 # channels that arrive, as a multiple of C
     shapes: tuple = STAGES # (C, side of the map) of its places
-    instead: Callable[[int], nn.Module] | None = None # what it takes the place of, if not the 3×3; that time is subtracted
+    instead: Callable[[int], nn.Module] | None = None # what it replaces, if not the 3×3; subtracted
 
 def _stc(op, x):
     weights = lambda r, name: None if r is None else (getattr(r, name), r.reduce)
@@ -147,7 +147,7 @@ class Setting:
 # %% ../../nbs/ops/17_bench.ipynb #7e03f5d1
 def as_graph(
     call: Callable[[], object], # runs on a GPU, always in the same way on the same tensors
-) -> Callable[[], object]: # starts the graph; gives back the tensors that `call` gave, with new values
+) -> Callable[[], object]: # starts the graph; gives `call`'s tensors, with new values
     "A function as a CUDA graph."
     # the first calls ask for memory and choose algorithms, which a recording must not
     side = torch.cuda.Stream()
@@ -204,7 +204,7 @@ def race(
     setting: Setting,
     rounds: int, # turns of each function
     **calls: Callable[[], object], # name=function without arguments
-) -> tuple[dict[str, float], dict[str, int]]: # by name: median milliseconds of a call; on a GPU its peak memory in bytes
+) -> tuple[dict[str, float], dict[str, int]]: # name → median milliseconds; on a GPU → peak bytes
     "Time functions that take turns in a setting, and measure what memory each needs."
     memory = {}
     if setting.cuda:
@@ -221,7 +221,7 @@ def bench_operators(
     device: str = 'cpu', # or 'cuda'
     dtype: torch.dtype = torch.float32,
     memory_format: str = 'channels_last', # or 'contiguous'
-    form: str = 'eager', # 'compiled' or 'graph': how operators and convolutions run; plain forms are only timed eagerly
+    form: str = 'eager', # 'compiled' or 'graph' for operators, convolutions; plain forms stay eager
     frames: int = 8, # T
     batch: int = 2, # B
     rounds: int = 9, # turns of each form; medians are reported
@@ -261,8 +261,8 @@ def time_operator(
     B: int = 2, # clips
     rounds: int = 9, # turns of each form; medians are reported
     plain: bool = True, # the plain form too, if the setting's form is 'eager'
-) -> dict[str, dict[str, float]]: # mode → 'conv', 'fast', 'plain' and 'instead' in milliseconds; on a GPU 'memory' in bytes
-    "Time an operator in one place beside the convolution there and, eagerly, beside its plain form."
+) -> dict[str, dict[str, float]]: # mode → conv, fast, plain, instead in ms; 'memory' in bytes
+    "Time an operator in one place beside the convolution there and beside its plain form."
     entry, (of_frames, of_clips) = OPERATORS[name], LAYOUTS[setting.memory_format]
     like = dict(device=setting.device, dtype=setting.dtype)
     draws = torch.Generator(setting.device).manual_seed(0)
@@ -299,7 +299,7 @@ def _framewise(conv):
 def bench_table(
     result: dict, # as `bench_operators` returns it
 ) -> str: # Markdown
-    "Times summed over the places of an operator, as multiples of the 3×3 convolutions there; and fast against plain."
+    "Times summed over an operator's places, as multiples of the 3×3 convolutions; fast/plain."
     # older files say less
     how = ', '.join(result[key] for key in ('dtype', 'memory_format', 'form') if key in result)
     lines = [f"{result['machine']}, torch {result['torch']}, {how}, {result['batch']} × "

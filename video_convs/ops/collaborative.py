@@ -43,7 +43,7 @@ class TemporalRefinement(nn.Module):
     def __init__(
         self,
         channels: int, # C
-        reduction: int | None = None, # r: the light version, with max(8, C/r) channels before the convolution
+        reduction: int | None = None, # r: the light version has max(8, C/r) channels before
     ) -> None:
         super().__init__()
         self.channels, self.reduction, h = channels, reduction, _hidden(channels, reduction)
@@ -77,11 +77,11 @@ class TemporalRefinement(nn.Module):
 
 # %% ../../nbs/ops/15_collaborative.ipynb #a2e26ad4
 class SpatialRefinement(nn.Module):
-    "SR, Eq. 2 of Hao et al. 2022: Z = E ⊙ Y with one weight in (0, 1) per channel and pixel, for all frames."
+    "SR, Hao et al. 2022, Eq. 2: Z = E ⊙ Y, one weight in (0, 1) per channel and pixel of a clip."
     def __init__(
         self,
         channels: int, # C
-        reduction: int | None = None, # r: the light version, with max(8, C/r) channels before the convolution
+        reduction: int | None = None, # r: the light version has max(8, C/r) channels before
     ) -> None:
         super().__init__()
         self.channels, self.reduction, h = channels, reduction, _hidden(channels, reduction)
@@ -106,7 +106,7 @@ class SpatialRefinement(nn.Module):
         return y * self.gate(y)
 
     def macs(self, T: int, H: int, W: int) -> int:
-        "Multiply-accumulates for one clip of T frames: of the convolutions over the mean frame, whatever T is."
+        "Multiply-accumulates for one clip: of the convolutions over the mean frame, for any T."
         return H * W * (self.window.numel() + (0 if self.reduce is None else self.reduce.numel()))
 
     def extra_repr(self) -> str:
@@ -127,7 +127,7 @@ def _share(
     return n
 
 class STCConv(nn.Module):
-    "STC, Eq. 1–3 of Hao et al. 2022, in the place of a 3×3 convolution: the blocks S_T and T_S on two parts of the channels."
+    "STC, Hao et al. 2022, Eq. 1–3: the blocks S_T and T_S on two parts of the channels."
     def __init__(
         self,
         in_channels: int, # C
@@ -135,7 +135,7 @@ class STCConv(nn.Module):
         alpha: float = 3/4, # α: share of S_T; 0 is "only T_S", 1 is "only S_T"
         stride: int = 1, # s, spatial: (1, s, s)
         reduction: int | None = None, # r of both refinements; 4 (or 2) is STC-Light
-        shift: bool = True, # temporal shift in S_T; False is NonShift-STC, without refinements Sim-STC
+        shift: bool = True, # temporal shift in S_T; False: NonShift-STC, unrefined Sim-STC
         temporal_refinement: bool = True, # TR at the end of S_T
         spatial_refinement: bool = True, # SR at the end of T_S
         equal: bool = False, # STC-Equal: both blocks read half of the channels
@@ -175,7 +175,7 @@ class STCConv(nn.Module):
         conv: nn.Conv2d, # dense 3×3; its stride, dilation, bias, device, dtype and layout are kept
         **options: Any, # alpha, reduction, shift, temporal_refinement, spatial_refinement, equal
     ) -> 'STCConv': # with new weights for all but the 1×3×3 convolution
-        "STC in the place of a pretrained convolution: S_T starts with its weights between the channels that S_T has."
+        "STC in place of a pretrained convolution: S_T starts with the weights of its channels."
         op = cls(**conv_arguments(conv, 3), **options)
         if op.spatial is None:
             return take_over(op, conv)

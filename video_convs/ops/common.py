@@ -16,7 +16,7 @@ from ..clips import fold, unfold
 # %% ../../nbs/ops/09e_common.ipynb #fa34560f
 def over_time(
     x: Tensor, # (B, C, T, H, W)
-    taps: Tensor, # (C', C/G, K, 1, 1), one weight per output, input of its group, and frame; depthwise: (C·E, 1, K, 1, 1)
+    taps: Tensor, # (C', C/G, K, 1, 1): output, input of its group, frame; or (C·E, 1, K, 1, 1)
     padding: int, # zero frames added at each end
     dilation: int = 1, # frames from one tap to the next
     bias: Tensor | None = None, # (C',)
@@ -90,7 +90,7 @@ def conv_arguments(
     kernel_size: int, # k: the only one that the operator can stand for
     groups: int | None = 1, # the only one, too; None: any
 ) -> dict[str, object]: # in_channels, out_channels, stride, dilation, bias
-    "What an operator takes over from a k×k image convolution; `ValueError` for what it cannot represent."
+    "What an operator takes over from a k×k image convolution; `ValueError` for all else."
     if not isinstance(conv, nn.Conv2d):
         raise ValueError(f"from_conv2d takes over an nn.Conv2d, got {type(conv).__name__}")
     k, s, d = kernel_size, conv.stride[0], conv.dilation[0]
@@ -110,7 +110,7 @@ def take_over(
     conv: nn.Conv2d, # convolution that it replaces
     **weights: Tensor, # parameter of the operator = its values
 ) -> nn.Module: # `op`
-    "Give an operator the values, the bias, the device, the type and the mode of the convolution that it replaces."
+    "Give an operator the values, bias, device, type and mode of the convolution that it replaces."
     op = op.to(conv.weight.device, conv.weight.dtype).train(conv.training)
     if conv.bias is not None:
         weights['bias'] = conv.bias

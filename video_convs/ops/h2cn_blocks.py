@@ -22,7 +22,7 @@ def _check_temporal(temporal):
         raise ValueError(f"temporal must be 'hgc' or 'conv1d', got {temporal!r}")
 
 class FMCB(nn.Module):
-    "Frame-level motion capturing block, Eq. 3–4 of Tan et al. 2022, with the stride and norms that its cost implies."
+    "Frame-level motion capturing block, Tan et al. 2022, Eq. 3–4, with implied stride and norms."
     def __init__(
         self,
         out_channels: int = 64, # C: channels of the stem
@@ -55,10 +55,10 @@ class FMCB(nn.Module):
     @classmethod
     def from_conv2d(
         cls,
-        conv: nn.Conv2d, # first convolution of a pretrained image network: odd kernel up to 7×7, stride 2, padding k//2
+        conv: nn.Conv2d, # first of an image network: odd kernel up to 7×7, stride 2, padding k//2
         **options: Any, # of FMCB, but for out_channels
     ) -> 'FMCB':
-        "An FMCB for the network whose stem is `conv`: weights averaged over its input channels, for each of nine."
+        "An FMCB for a network with the stem `conv`: its weights averaged over input channels."
         if type(conv) is not nn.Conv2d:
             raise ValueError("from_conv2d needs an nn.Conv2d, the first layer of the stem, got "
                              f"{type(conv).__name__}")
@@ -107,7 +107,7 @@ class FMCB(nn.Module):
         return unfold(M, T)
 
     def macs(self, T: int, H: int, W: int) -> int:
-        "Multiply-accumulates for one clip of T = F · segments frames: windows, taps and the 7×7 convolution."
+        "Multiply-accumulates for one clip of T = F · segments frames: windows, taps, 7×7 kernels."
         segments, h, w = T // self.frames, H // 2, W // 2
         hgc = self.hgc1.macs(self.frames, h, w) + self.hgc2.macs(self.hgc1.kernel_size, h, w)
         return segments * (hgc + self.conv.weight.numel() * ((h + 1) // 2) * ((w + 1) // 2))
@@ -118,7 +118,7 @@ class FMCB(nn.Module):
 
 # %% ../../nbs/ops/12_h2cn_blocks.ipynb #a3f89a4f
 class CMCB(nn.Module):
-    "Clip-level motion capturing block, Eq. 5–8 of Tan et al. 2022: gates channels by what the neighbouring frames hold."
+    "Clip-level motion capturing block, Tan et al. 2022, Eq. 5–8: neighbour frames gate channels."
     def __init__(
         self,
         channels: int, # C
@@ -149,7 +149,9 @@ class CMCB(nn.Module):
             nn.init.kaiming_normal_(w, mode='fan_out')
         nn.init.xavier_normal_(self.hgc.taps)
 
-    def strips(self, maps: Tensor) -> Tensor: # (N, C, H, W) → (N, C, 3, 3), or (N, C, 1, 1) for windows of one pixel
+    def strips(
+        self, maps: Tensor, # (N, C, H, W)
+    ) -> Tensor: # (N, C, 3, 3), or (N, C, 1, 1) for windows of one pixel
         "S: means over the last d, all and the first d rows × columns."
         d = self.hgc.slope // 2
         bands = (slice(-d, None), slice(None), slice(d)) if d else (slice(None),)
@@ -158,8 +160,10 @@ class CMCB(nn.Module):
         # (N, 3, 3, C) → (N, C, 3, 3), channels-last
         return S.unflatten(1, (len(bands), -1)).movedim(3, 1)
 
-    def strip_taps(self, H: int, W: int) -> Tensor: # (h, 9, K, 1, 1), or (h, 1, K, 1, 1) for windows of one pixel
-        "α_i · (Aᵀ W A) ⊙ area: what each strip's mean at t + i adds to the mean of the hourglass at t."
+    def strip_taps(
+        self, H: int, W: int,
+    ) -> Tensor: # (h, 9, K, 1, 1), or (h, 1, K, 1, 1) for windows of one pixel
+        "α_i · (Aᵀ W A) ⊙ area: what each strip's mean at t + i adds to the hourglass's mean at t."
         if not self.hgc.rings:
             return self.hgc.taps
         d, w = self.hgc.slope // 2, self.hgc.spatial[0].squeeze(1)  # (h, 3, 3)
@@ -169,7 +173,7 @@ class CMCB(nn.Module):
                                            window.view(-1, 9, 1, 1, 1))
 
     def strips_first(self, x: Tensor) -> bool:
-        "May the strips be taken of Y? Not in training; else where it is faster, measured on CPUs: without gradients, up to 64 channels."
+        "May strips be taken of Y? Where measured faster on CPUs: no gradients, up to 64 channels."
         return self.channels <= 64 and not (wants_gradient(self, x) or self.reduce_norm.training)
 
     def forward(
@@ -189,7 +193,7 @@ class CMCB(nn.Module):
         return unfold(Y * gate, T)
 
     def macs(self, T: int, H: int, W: int) -> int:
-        "Multiply-accumulates of Eq. 5–8 for one clip of T frames; the fast form does fewer without gradients."
+        "Multiply-accumulates of Eq. 5–8 for one clip of T frames; the fast form does fewer."
         weights = self.reduce.weight.numel()
         return T * weights * (H * W + 1) + self.hgc.macs(T, H, W)
 

@@ -15,13 +15,13 @@ from .common import dilate, identity_taps, over_time
 
 # %% ../../nbs/ops/11_hourglass.ipynb #f494e21b
 class HgC(nn.Module):
-    "Hourglass convolution, Eq. 2 of Tan et al. 2022: depthwise, without bias, norm or activation; starts as the identity."
+    "Hourglass convolution, Tan et al. 2022, Eq. 2: depthwise, without bias; at first the identity."
     def __init__(
         self,
         channels: int, # C
         kernel_size: int = 3, # K: frames that an output frame reads, odd
         slope: int = 2, # p: offset i sees a window of side p·|i| + 1; even; 0 gives TemporalConv
-        aggregate: str = 'conv', # f: 'conv' (3×3 depthwise, dilation p·|i|/2) or 'avg' (mean, padding counted)
+        aggregate: str = 'conv', # f: 'conv' (3×3 depthwise, dilation p·|i|/2) or 'avg' (mean)
         padding: str = 'same', # in time: 'same' (zero frames outside) or 'valid' (T − K + 1 frames)
         expand: int = 1, # E: outputs per channel
     ) -> None:
@@ -70,7 +70,7 @@ class HgC(nn.Module):
         return kernel
 
     def one_kernel(self, x: Tensor) -> bool:
-        "Is one 3D convolution the faster road? Measured on CPUs: without gradients, up to 5×5; up to 3×3 with few channels."
+        "Is one 3D convolution faster? Measured on CPUs, no gradients: to 5×5; few channels: 3×3."
         widest = 4 if self.channels >= 16 else 2
         if torch.jit.is_tracing():  # its exporter takes kernels that are weights, not computed ones
             return False
@@ -98,7 +98,7 @@ class HgC(nn.Module):
         return y
 
     def macs(self, T: int, H: int, W: int) -> int:
-        "Multiply-accumulates for one clip of T frames: taps, and windows for 'conv' (pooling is not counted)."
+        "Multiply-accumulates for one clip of T frames: taps, and 'conv' windows (pools are free)."
         frames = T if self.padding == 'same' else T - self.kernel_size + 1
         spatial = 9 * self.rings * T if self.aggregate == 'conv' else 0
         return self.channels * H * W * (spatial + self.expand * self.kernel_size * frames)

@@ -14,8 +14,27 @@ from ..clips import check_clip, fold, side_by_side, unfold
 from .common import conv_arguments, over_time, subsample, take_over
 
 # %% ../../nbs/ops/13_hybrid.ipynb #1e063990
+def _kinds(in_channels, out_channels, p, arrangement, depthwise):
+    "How many inputs the temporal kernels read, and how many types of outputs there are."
+    n = round(p * in_channels)
+    if not 0 <= p <= 1:
+        raise ValueError(f"p is a share, from 0 to 1, got {p}")
+    if abs(n - p * in_channels) > 1e-6:
+        raise ValueError(f"p·in_channels must be a whole number, got p = {p:.4g} with "
+                         f"{in_channels} channels; {n} channels are p = {n}/{in_channels}")
+    if arrangement not in ('hybrid', 'merge'):
+        raise ValueError(f"arrangement must be 'hybrid' or 'merge', got {arrangement!r}")
+    types = in_channels // n if n and arrangement == 'hybrid' and not depthwise else 1
+    if arrangement == 'hybrid' and not depthwise and n and types * n != in_channels:
+        raise ValueError("'hybrid' has 1/p types of outputs: p must be 1/2, 1/3, 1/4, …, got "
+                         f"{p:.4g}; 'merge' takes any share")
+    if out_channels % types:
+        raise ValueError(f"the 1/p = {types} types share the outputs evenly, got "
+                         f"{out_channels} output channels")
+    return n, types
+
 class STHConv(nn.Module):
-    "Spatio-temporal hybrid convolution, Eq. 2 and 3 of Li et al. 2020: a share p of its kernels is 3×1×1, the rest 1×3×3."
+    "Spatio-temporal hybrid convolution, Li et al. 2020, Eq. 2–3: a share p of kernels is temporal."
     def __init__(
         self,
         in_channels: int, # C_i
@@ -23,13 +42,13 @@ class STHConv(nn.Module):
         p: float = 1/4, # share of temporal kernels; 0 gives nn.Conv2d, 1 a temporal convolution
         stride: int = 1, # s, of the pixels; all frames are kept
         dilation: int = 1, # d: pixels and frames from one tap to the next
-        arrangement: str = 'hybrid', # 'hybrid': 1/p types of outputs; 'merge': the first p·C_i inputs for all outputs
-        attention: str | None = None, # Eq. 3: None (sum), 'softmax' over both components, 'sigmoid' (α_S = 1 − α_T)
-        groups: int = 1, # 1, or in_channels = out_channels: the first p·C_i channels see time, the others see space
+        arrangement: str = 'hybrid', # 'hybrid': 1/p types of outputs; 'merge': inputs split
+        attention: str | None = None, # Eq. 3: None (sum), 'softmax' or 'sigmoid' (α_S = 1 − α_T)
+        groups: int = 1, # or in_channels = out_channels: the first p·C_i see time, others space
         bias: bool = False,
     ) -> None:
         super().__init__()
-        n, depthwise = round(p * in_channels), groups == in_channels == out_channels > 1
+        depthwise = groups == in_channels == out_channels > 1
         if min(in_channels, out_channels, stride, dilation, groups) < 1:
             raise ValueError("in_channels, out_channels, stride, dilation and groups must be at "
                              f"least 1, got {in_channels}, {out_channels}, {stride}, "
@@ -38,20 +57,7 @@ class STHConv(nn.Module):
             raise ValueError("groups must be 1 or, for a depthwise convolution, in_channels = "
                              "out_channels; STH is not defined between them, got groups = "
                              f"{groups} with {in_channels} → {out_channels} channels")
-        if not 0 <= p <= 1:
-            raise ValueError(f"p is a share, from 0 to 1, got {p}")
-        if abs(n - p * in_channels) > 1e-6:
-            raise ValueError(f"p·in_channels must be a whole number, got p = {p:.4g} with "
-                             f"{in_channels} channels; {n} channels are p = {n}/{in_channels}")
-        if arrangement not in ('hybrid', 'merge'):
-            raise ValueError(f"arrangement must be 'hybrid' or 'merge', got {arrangement!r}")
-        self.types = in_channels // n if n and arrangement == 'hybrid' and not depthwise else 1
-        if arrangement == 'hybrid' and not depthwise and n and self.types * n != in_channels:
-            raise ValueError("'hybrid' has 1/p types of outputs: p must be 1/2, 1/3, 1/4, …, got "
-                             f"{p:.4g}; 'merge' takes any share")
-        if out_channels % self.types:
-            raise ValueError(f"the 1/p = {self.types} types share the outputs evenly, got "
-                             f"{out_channels} output channels")
+        n, self.types = _kinds(in_channels, out_channels, p, arrangement, depthwise)
         if attention not in (None, 'softmax', 'sigmoid'):
             raise ValueError(f"attention must be None, 'softmax' or 'sigmoid', got {attention!r}")
         if attention and (depthwise or n in (0, in_channels)):
@@ -63,8 +69,8 @@ class STHConv(nn.Module):
         self.arrangement, self.attention = arrangement, attention
 
         rest = in_channels - n
-        temporal, spatial = ((n, 1), (rest, 1)) if depthwise else ((out_channels, n),
-                                                                   (out_channels, rest))
+        temporal = (n, 1) if depthwise else (out_channels, n)
+        spatial = (rest, 1) if depthwise else (out_channels, rest)
         self.temporal = nn.Parameter(torch.empty(*temporal, 3, 1, 1)) if n else None  # W^(T)
         last = torch.empty(*spatial, 3, 3, memory_format=torch.channels_last)
         self.spatial = nn.Parameter(last) if rest else None  # W^(S)
@@ -88,7 +94,7 @@ class STHConv(nn.Module):
         attention: str | None = None, # None, 'softmax' or 'sigmoid'
         dilation: int | None = None, # d; None: that of `conv`
     ) -> 'STHConv': # with its stride, bias, device, dtype and memory format
-        "Take over the 3×3 kernels that stay spatial, at their places; the temporal ones are new (Sec. 4.2)."
+        "Take over the 3×3 kernels that stay spatial; the temporal ones are new (Sec. 4.2)."
         a = conv_arguments(conv, 3, groups=None)
         if dilation is not None:
             a['dilation'] = dilation
@@ -101,15 +107,19 @@ class STHConv(nn.Module):
         return take_over(op, conv, spatial=kept.contiguous(memory_format=torch.channels_last if last
                                                            else torch.contiguous_format))
 
-    def parts(self, x: Tensor) -> tuple[Tensor, ...]: # (N, C_i, …) → types blocks of n channels, or n and the rest
-        "The channels that see time, block by block. Split, not sliced: the gradients of slices come in another layout."
+    def parts(
+        self, x: Tensor, # (N, C_i, …)
+    ) -> tuple[Tensor, ...]: # types blocks of n channels, or n and the rest
+        "The channels that see time, by block. Split: gradients of slices come in another layout."
         return x.split(self.n if self.types > 1 else (self.n, x.shape[1] - self.n), 1)
 
     def others(self, parts: tuple[Tensor, ...], g: int) -> Tensor: # (N, (1 − p)·C_i, …)
         "The channels that type g sees in space: all but its own block."
         return side_by_side(*parts[:g], *parts[g + 1:])
 
-    def interleave(self, block: Tensor, rest: Tensor) -> Tensor: # (C_o, p·C_i, …), (C_o, (1 − p)·C_i, …) → (C_o, C_i, …)
+    def interleave(
+        self, block: Tensor, rest: Tensor, # (C_o, p·C_i, …), (C_o, (1 − p)·C_i, …)
+    ) -> Tensor: # (C_o, C_i, …)
         "Dense weights from compact ones: type g has its block at the inputs g·n … (g + 1)·n − 1."
         rows = zip(block.chunk(self.types), rest.chunk(self.types))
         return torch.cat([side_by_side(r[:, :g * self.n], b, r[:, g * self.n:])
@@ -131,16 +141,18 @@ class STHConv(nn.Module):
         "2D convolution of frames."
         return F.conv2d(frames, weight, bias, self.stride, self.dilation, self.dilation, groups)
 
-    def along_time(self, x: Tensor, taps: Tensor, dilation: int) -> Tensor: # (B, C_i, T, H, W) → (B, C_o, T, H', W')
+    def along_time(
+        self, x: Tensor, taps: Tensor, dilation: int, # x: (B, C_i, T, H, W)
+    ) -> Tensor: # (B, C_o, T, H', W')
         "Each type with its own block of inputs: a grouped convolution."
         return over_time(subsample(x, self.stride), taps, self.dilation, dilation)
 
     def per_type(self, x: Tensor) -> bool:
-        "Is one convolution per type faster than a dense one? Measured on CPUs: from 32·s² outputs per type at stride s."
+        "Is one convolution per type faster? Measured on CPUs: from 32·s² outputs a type, stride s."
         return (self.types == 1 or x.device.type == 'cpu'
                 and self.out_channels // self.types >= 32 * self.stride**2)
 
-    def components(self, x: Tensor) -> tuple[Tensor, Tensor]: # O^(T), O^(S): (B, C_o, T, H', W') each
+    def components(self, x: Tensor) -> tuple[Tensor, Tensor]: # O^(T), O^(S): (B, C_o, T, H', W')
         "The two sums of Eq. 2, for 0 < p < 1 and groups = 1."
         parts = self.parts(x)
         if self.per_type(x):
@@ -153,7 +165,9 @@ class STHConv(nn.Module):
         moving = x if self.types > 1 else parts[0]
         return self.along_time(moving, self.temporal, self.dilation), unfold(S, x.shape[2])
 
-    def coefficients(self, T: Tensor, S: Tensor) -> tuple[Tensor, Tensor]: # α_T, α_S: (B, C_o, 1, 1, 1) each
+    def coefficients(
+        self, T: Tensor, S: Tensor,
+    ) -> tuple[Tensor, Tensor]: # α_T, α_S: (B, C_o, 1, 1, 1) each
         "The attention coefficients of Eq. 3 from both components."
         t, s = T.mean((2, 3, 4)), S.mean((2, 3, 4))  # (B, C_o)
         z = torch.cat([t, s], 1) if self.attention == 'softmax' else t + s
@@ -195,7 +209,7 @@ class STHConv(nn.Module):
         return y if self.bias is None else y + self.bias.view(-1, 1, 1, 1)
 
     def macs(self, T: int, H: int, W: int) -> int:
-        "Multiply-accumulates for one clip of T frames of H × W: each kernel once per output voxel, the attention once."
+        "Multiply-accumulates of a T × H × W clip: each kernel per output voxel, one attention."
         voxels = T * -(-H // self.stride) * -(-W // self.stride)
         weights = sum(w.numel() for w in (self.temporal, self.spatial) if w is not None)
         attention = (self.squeeze.weight.numel()

@@ -46,7 +46,7 @@ def literal_conv3d(
     stride: int = 1, # s, of the pixels
     dilation: tuple[int, int] = (1, 1), # of frames, of pixels
 ) -> Tensor: # (B, C', T, ⌈H/s⌉, ⌈W/s⌉), float64
-    "A convolution over frames, pixels and the channels of a group, one output at a time, in float64."
+    "A convolution over frames, pixels and a group's channels, one output at a time, in float64."
     (B, C, T, H, W), (O, c_group, *size), (d_t, d_s) = x.shape, kernel.shape, dilation
     # per: outputs of one group
     X, K, per = x.double().tolist(), kernel.double().tolist(), O * c_group // C
@@ -84,7 +84,7 @@ def literal_hgc(
     aggregate: str = 'conv', # f: 'conv' or 'avg'
     padding: str = 'same', # in time: 'same' or 'valid'
 ) -> Tensor: # (B, C·E, T or T − K + 1, H, W), float64
-    "Eq. 2 as it is printed: for each voxel a sum over time offsets, each a sum over its window; float64."
+    "Eq. 2 as printed: for each voxel a sum over offsets, each a sum over its window; float64."
     (B, C, T, H, W), K = x.shape, taps.shape[2]
     r, E, X, α = K // 2, taps.shape[0] // C, x.double().tolist(), taps.double().flatten(1).tolist()
     weight = None if spatial is None else spatial.double().squeeze(2).tolist()
@@ -118,7 +118,7 @@ def literal_fmcb(
     hgc1: tuple, # taps (3, 1, K, 1, 1) and windows (K//2, 3, 1, 3, 3) or None
     hgc2: tuple, # taps (3·E, 1, K, 1, 1) and windows
     weight: Tensor, # (C, 3·E, 7, 7)
-    norms: tuple | None = None, # three times (μ, σ², γ, β), each followed by a ReLU; None: Eq. 3–4 as printed, without
+    norms: tuple | None = None, # three times (μ, σ², γ, β), then ReLU; None: Eq. 3–4 as printed
     slope: int = 4, # p
     stride: int = 1, # 1: Eq. 4 as printed; 2: strided and pooled
 ) -> Tensor: # (B, C, T, H, W), or H and W quartered and rounded up for stride 2; float64
@@ -131,7 +131,7 @@ def literal_fmcb(
             return y
         μ, v, γ, β = (n.double().view(-1, *[1] * (y.ndim - 1)) for n in norms[k])
         return (γ * (y - μ) / (v + 1e-5).sqrt() + β).clamp(min=0)
-    def scan(y, stride, size, pixel):  # one output pixel for each window of `size`, as (u, v, column of y)
+    def scan(y, stride, size, pixel):  # one pixel per window of `size`, as (u, v, column of y)
         h, w = ((n - 1) // stride + 1 for n in y.shape[1:])
         window = lambda i, j: [(u, v, y[:, i*stride + u - size//2, j*stride + v - size//2])
                                for u in range(size) for v in range(size) if 0 <= i*stride + u
@@ -183,20 +183,20 @@ def literal_cmcb(
 # %% ../../nbs/ops/13_hybrid.ipynb #69aa6df6
 def literal_sth(
     x: Tensor, # (B, C_i, T, H, W)
-    temporal: Tensor | None, # W^(T): (C_o, p·C_i, 3, 1, 1); depthwise (p·C, 1, 3, 1, 1); None: p = 0
-    spatial: Tensor | None, # W^(S): (C_o, (1 − p)·C_i, 3, 3); depthwise ((1 − p)·C, 1, 3, 3); None: p = 1
+    temporal: Tensor | None, # W^(T): (C_o, p·C_i, 3, 1, 1); depthwise (p·C, 1, 3, 1, 1); or None
+    spatial: Tensor | None, # W^(S): (C_o, (1 − p)·C_i, 3, 3); depthwise ((1 − p)·C, 1, 3, 3)
     stride: int = 1, # s, of the pixels
     dilation: int = 1, # d
     arrangement: str = 'hybrid', # 'hybrid' or 'merge'
     groups: int = 1, # 1, or C_i for a depthwise one
 ) -> tuple[Tensor, Tensor]: # O^(T), O^(S): (B, C_o, T, ⌈H/stride⌉, ⌈W/stride⌉) each, float64
-    "The two sums of Eq. 2 as they are printed: for each voxel over its inputs, for each input over its taps; float64."
+    "The sums of Eq. 2 as printed: for each voxel over its inputs, for each of these over its taps."
     (B, C_i, T, H, W), s, d, near, I = x.shape, stride, dilation, (-1, 0, 1), x.double().tolist()
     # [m][c][tap]
     W_T, W_S = ([] if w is None else w.double().flatten(2).tolist() for w in (temporal, spatial))
     C_o, n = (groups, len(W_T)) if groups > 1 else (len(W_T or W_S), len(W_T[0]) if W_T else 0)
 
-    def row(m):  # the temporal and the spatial kernels of output m, each with the input that it reads
+    def row(m):  # output m's temporal and spatial kernels, each with its input
         if groups > 1:
             return ([(m, W_T[m][0])], []) if m < n else ([], [(m, W_S[m - n][0])])
         first = n * (m * (C_i // n) // C_o) if n and arrangement == 'hybrid' else 0
@@ -243,10 +243,10 @@ def literal_integration(
 # %% ../../nbs/ops/14_aggregation.ipynb #1e85b32e
 def literal_hf(
     x: Tensor, # F': (B, C, T, H, W)
-    weight: Tensor, # W: (n, C, 2, 3, 3); n = 1: one gate; n = 2: the gates of Eq. 1 are two, in this order
+    weight: Tensor, # W: (n, C, 2, 3, 3); n = 1: one gate; n = 2: both gates of Eq. 1, in order
     bias: Tensor, # B: (n,)
 ) -> Tensor: # (B, C, T, H, W), float64
-    "Eq. 1 and 2 as they are printed: for each pixel its gates, for each voxel three terms; float64."
+    "Eq. 1 and 2 as printed: for each pixel its gates, for each voxel three terms; float64."
     (B, C, T, H, W), X, K = x.shape, x.double().tolist(), weight.double().tolist()
     def voxel(b, c, t, h, w):
         return X[b][c][t][h][w] if t < T and 0 <= h < H and 0 <= w < W else 0.
@@ -272,7 +272,7 @@ def literal_tr(
     taps: Tensor, # V: (C, h, 3, 1, 1)
     reduce: Tensor | None = None, # (h, C, 1, 1, 1) of the light version
 ) -> Tensor: # (B, C, T, H, W), float64
-    "Temporal refinement, Eq. 1: a weight for each channel and frame, from the frame means; float64."
+    "Temporal refinement, Eq. 1: a weight for each channel and frame from frame means; float64."
     (B, C, T, H, W), Y, V = y.shape, y.double().tolist(), taps.double().flatten(2).tolist()
     m = [[[sum(map(sum, Y[b][c][t])) / (H * W) for t in range(T)] for c in range(C)]
          for b in range(B)]
@@ -291,7 +291,7 @@ def literal_sr(
     window: Tensor, # U: (C, h, 3, 3)
     reduce: Tensor | None = None, # (h, C, 1, 1) of the light version
 ) -> Tensor: # (B, C, T, H, W), float64
-    "Spatial refinement, Eq. 2: a weight for each channel and pixel, from the mean over time; float64."
+    "Spatial refinement, Eq. 2: a weight for each channel and pixel from the mean frame; float64."
     (B, C, T, H, W), U = y.shape, window.double().tolist()
     m = (sum(y.double()[:, :, t] for t in range(T)) / T).tolist()
     if reduce is not None:
@@ -364,7 +364,7 @@ def literal_trn(
     relations: list[tuple[Tensor, ...]], # (P_k, p_k, Q_k, q_k) of each scale
     tuples: list[list[tuple[int, ...]]], # I_k of each scale, in the same order
 ) -> Tensor: # (B, n), float64
-    "TRN, Eq. 1–3 in the heads' notebook: scale after scale, tuple after tuple, number after number; float64."
+    "TRN, Eq. 1–3 of this notebook: scale by scale, tuple by tuple, number by number; float64."
     y, relu = [], lambda z: [max(0., number) for number in z]
     for clip in x.double().tolist():
         f = [literal_linear(*bottleneck, frame) for frame in clip]

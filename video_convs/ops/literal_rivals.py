@@ -23,7 +23,7 @@ def literal_gst(
     stride: int = 1, # in space
     dilation: int = 1, # in space
 ) -> Tensor: # (B, C_o, T, ⌈H/stride⌉, ⌈W/stride⌉), float64
-    "GST as two sums: the first C_i/β inputs in space, the last C_i/β inputs in space and time; float64."
+    "GST as two sums: the first C_i/β inputs in space, the last C_i/β in space and time; float64."
     n = spatial.shape[1]
     y = torch.cat([literal_conv3d(x[:, :n], spatial, stride, (1, dilation)),
                    literal_conv3d(x[:, -n:], temporal, stride, (1, dilation))], 1)
@@ -35,10 +35,10 @@ def _sigmoid(z):
 
 def literal_tin(
     x: Tensor, # (B, C, T, H, W)
-    offset: tuple, # weight and bias of: temporal conv (1, M, 3), (1,); linear (T, T), (T,); linear (2, T), (2,)
+    offset: tuple, # weight, bias: temporal conv (1, M, 3), (1,); linear (T, T), (T,); (2, T), (2,)
     weight: tuple, # weight and bias of the temporal conv (2, M, 3), (2,)
 ) -> Tensor: # (B, C, T, H, W), float64
-    "TIN voxel by voxel: an offset and a weight for each group, two frames weighed by the fraction; float64."
+    "TIN voxel by voxel: an offset and a weight per group, two frames weighed by the fraction."
     (B, C, T, H, W), M = x.shape, weight[0].shape[1]
     (V, a, V1, a1, V2, a2), (U, e) = ([p.double().tolist() for p in ps] for ps in (offset, weight))
     X, y, m = x.double().tolist(), x.double().clone(), x[:, :M].double().mean((3, 4)).tolist()

@@ -68,7 +68,7 @@ def plain_hgc(
     aggregate: str = 'conv', # f: 'conv' or 'avg'
     padding: str = 'same', # in time: 'same' or 'valid'
 ) -> Tensor: # (B, C·E, T or T − K + 1, H, W)
-    "Eq. 2 in the two steps of the paper: filter the frames, then a strided convolution over groups of K frames."
+    "Eq. 2 in the paper's two steps: filter the frames, then a strided convolution on groups of K."
     (B, C, T, H, W), K, X = x.shape, taps.shape[2], fold(x)
     r = K // 2
     def f(i):  # all frames, filtered for offset ±i, with r empty frames at each end of the clip
@@ -93,7 +93,7 @@ def plain_fmcb(
     hgc1: tuple, # taps (3, 1, K, 1, 1) and windows (K//2, 3, 1, 3, 3) or None
     hgc2: tuple, # taps (3·E, 1, K, 1, 1) and windows
     weight: Tensor, # (C, 3·E, 7, 7)
-    norms: tuple | None = None, # three times (μ, σ², γ, β), each followed by a ReLU; None: Eq. 3–4 as printed, without
+    norms: tuple | None = None, # three times (μ, σ², γ, β), then ReLU; None: Eq. 3–4 as printed
     slope: int = 4, # p
     stride: int = 1, # 1: Eq. 4 as printed; 2: strided and pooled
 ) -> Tensor: # (B, C, T, H, W), or H and W quartered and rounded up for stride 2
@@ -156,7 +156,7 @@ def plain_sth(
 # %% ../../nbs/ops/14_aggregation.ipynb #bb443e12
 def plain_hf(
     x: Tensor, # F⁺: (B, C, T, H, W)
-    weight: Tensor, # W: (n, C, 2, 3, 3); n = 1: one gate; n = 2: the gates of Eq. 7 are two, in this order
+    weight: Tensor, # W: (n, C, 2, 3, 3); n = 1: one gate; n = 2: both gates of Eq. 7, in order
     bias: Tensor, # B: (n,)
 ) -> Tensor: # (B, C, T, H, W)
     "Eq. 4 to 7 as they are printed: the pairs of frames stand in the batch."
@@ -232,7 +232,7 @@ def plain_gst(
 # %% ../../nbs/ops/16_rivals.ipynb #268dd6fe
 def plain_tin(
     x: Tensor, # (B, C, T, H, W)
-    offset: tuple, # weight and bias of: temporal conv (1, M, 3), (1,); linear (T, T), (T,); linear (2, T), (2,)
+    offset: tuple, # weight, bias: temporal conv (1, M, 3), (1,); linear (T, T), (T,); (2, T), (2,)
     weight: tuple, # weight and bias of the temporal conv (2, M, 3), (2,)
 ) -> Tensor: # (B, C, T, H, W)
     "TIN as two gathers along time, a weighted sum of them, and a concatenation with what stays."
@@ -289,7 +289,7 @@ def plain_mta(
     stride: int = 1, # in space
     cascade: bool = True, # does a part get the output of the one before?
 ) -> Tensor: # (B, C, T, ⌈H/stride⌉, ⌈W/stride⌉)
-    "Multiple temporal aggregation as its code runs: each pixel's row of frames in a 1D convolution, then 2D."
+    "Multiple temporal aggregation as its code runs: each pixel's frames convolved in 1D, then 2D."
     (B, C, T, H, W), parts, Y = x.shape, x.chunk(len(taps), 1), []
     def over_frames(z, α):
         rows = z.permute(0, 3, 4, 1, 2).reshape(B * H * W, -1, T)  # (B·H·W, C/s, T)
@@ -308,7 +308,7 @@ def plain_tam(
     G: tuple, # G_1 (2T, T), norm (2, 2T), G_2 (K, 2T)
     L: tuple, # L_1 (C', C, K), norm (2, C'), L_2 (C, C', 1)
 ) -> Tensor: # (B, C, T, H, W)
-    "TAM as its code runs: weigh the clip, then one convolution with B·C groups on the default layout."
+    "TAM as its code runs: weigh the clip, then one convolution with B·C groups, default layout."
     (B, C, T, H, W), (G1, g, G2), (L1, l, L2) = x.shape, G, L
     m, K = F.adaptive_avg_pool2d(x.reshape(B * C, T, H, W), 1).view(B, C, T), len(G2)
     hidden = F.relu(F.linear(m.view(B * C, T), G1) * g[0] + g[1])

@@ -17,7 +17,7 @@ from .temporal import TemporalConv
 
 # %% ../../nbs/ops/16_rivals.ipynb #16380139
 class GSTConv(nn.Module):
-    "Grouped spatial-temporal aggregation (Luo and Yuille 2019): spatial and 3D outputs side by side."
+    "Grouped spatial-temporal aggregation (Luo and Yuille 2019): spatial beside 3D outputs."
     def __init__(
         self,
         in_channels: int, # C_i, a multiple of beta
@@ -53,7 +53,7 @@ class GSTConv(nn.Module):
         alpha: int = 4,
         beta: int = 2,
     ) -> 'GSTConv': # same stride, dilation, bias, device, dtype and memory format
-        "Take the place of a 3×3 convolution: W^S is its slice [:C_o − C_o/α, :C_i/β], W^T starts at random."
+        "Take the place of a 3×3 convolution: W^S is its [:C_o − C_o/α, :C_i/β], W^T is random."
         op = cls(**conv_arguments(conv, 3), alpha=alpha, beta=beta)
         last = conv.weight.is_contiguous(memory_format=torch.channels_last)
         if last:
@@ -116,14 +116,14 @@ def check_frames(
     op: nn.Module, # operator with a fixed clip length in `op.frames`
     x: Tensor, # (B, C, T, H, W)
 ) -> None:
-    "Raise a `ValueError` unless the clip has the length that the operator's layers over time were made for."
+    "Raise a `ValueError` unless the clip has the length that the layers over time were made for."
     if x.shape[2] != op.frames:
         raise ValueError(f"{type(op).__name__} was made for clips of frames = {op.frames}, got T = "
                          f"{x.shape[2]}: it has layers over time; sample {op.frames} frames or "
                          f"make it with frames={x.shape[2]}")
 
 class TIN(nn.Module):
-    "Temporal interlacing (Shao et al. 2020): groups of channels move by computed offsets, mirrored and interpolated."
+    "Temporal interlacing (Shao et al. 2020): groups of channels move by computed offsets."
     def __init__(
         self,
         channels: int, # C
@@ -166,7 +166,7 @@ class TIN(nn.Module):
         return side_by_side(over_time_each(x[:, :M], taps) * w[..., None, None], x[:, M:])
 
     def macs(self, T: int, H: int, W: int) -> int:
-        "Multiply-accumulates of the two nets for one clip; interpolation, like any shift, is not counted."
+        "Multiply-accumulates of the two nets for one clip; interpolation is not counted."
         return T * (9 * self.moving + T + 2)
 
     def extra_repr(self) -> str:
@@ -181,7 +181,7 @@ def border_sums(
     return torch.stack([total - z[..., -1], total, total - z[..., 0]], -1)
 
 class MotionExcitation(nn.Module):
-    "Motion excitation of TEA (Li et al. 2020): scale channels by the pooled difference of neighbouring frames."
+    "Motion excitation of TEA (Li et al. 2020): pooled differences of neighbours scale channels."
     def __init__(
         self,
         channels: int, # C
@@ -231,13 +231,13 @@ class MotionExcitation(nn.Module):
 
 # %% ../../nbs/ops/16_rivals.ipynb #19228887
 class MultipleTemporalAggregation(nn.Module):
-    "Multiple temporal aggregation of TEA (Li et al. 2020): temporal and 3×3 convolutions in a chain of parts."
+    "Multiple temporal aggregation of TEA (Li et al. 2020): temporal and 3×3 convolutions chained."
     def __init__(
         self,
         channels: int, # C, a multiple of scale
         scale: int = 4, # s: number of parts, at least 2
         stride: int = 1, # in space
-        cascade: bool | None = None, # does a part get the output of the one before? None: if stride is 1
+        cascade: bool | None = None, # does a part get the last one's output? None: if stride is 1
     ) -> None:
         super().__init__()
         if scale < 2 or channels < 1 or channels % scale:
@@ -268,7 +268,7 @@ class MultipleTemporalAggregation(nn.Module):
         scale: int = 4,
         cascade: bool | None = None,
     ) -> 'MultipleTemporalAggregation': # same stride, device, dtype and memory format
-        "Take the place of a 3×3 convolution: each part keeps the weights from its inputs to its outputs."
+        "Take the place of a 3×3 convolution: each part keeps its own inputs' weights."
         stride = conv_arguments(conv, 3)['stride']
         if (conv.bias is not None or conv.in_channels != conv.out_channels
                 or conv.dilation != (1, 1)):
@@ -287,9 +287,9 @@ class MultipleTemporalAggregation(nn.Module):
     @classmethod
     def from_split(
         cls,
-        split: nn.Module, # with 3×3 `convs` and their `bns`, and `cascade`: the chain of a Res2Net block
-    ) -> 'MultipleTemporalAggregation': # same stride, device, dtype and mode; the convolutions and norms themselves
-        "Take the place of a chain of 3×3 convolutions: temporal convolutions are added, everything else is kept."
+        split: nn.Module, # with 3×3 `convs`, their `bns`, and `cascade`: a Res2Net block's chain
+    ) -> 'MultipleTemporalAggregation': # same stride, device, dtype, mode; shared layers
+        "Take the place of a chain of 3×3 convolutions: temporal ones are added, the rest is kept."
         if not all(hasattr(split, name) for name in ('convs', 'bns', 'cascade')):
             raise ValueError("from_split needs a module with convs, bns and cascade, as a Res2Net "
                              f"block has one, got {type(split).__name__}: for a single convolution "
@@ -325,7 +325,7 @@ class MultipleTemporalAggregation(nn.Module):
 
 # %% ../../nbs/ops/16_rivals.ipynb #81556479
 class TAM(nn.Module):
-    "Temporal adaptive module (Liu et al. 2021): a kernel per clip and channel, on frames weighed by importance."
+    "Temporal adaptive module (Liu et al. 2021): a kernel per clip and channel, frames weighed."
     def __init__(
         self,
         channels: int, # C

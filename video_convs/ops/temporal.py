@@ -19,7 +19,7 @@ from .common import (check_sizes, conv_arguments, dilate, identity_taps, over_ti
 
 # %% ../../nbs/ops/10_temporal.ipynb #3040583c
 class TemporalConv(nn.Module):
-    "Temporal convolution, Eq. 1 of the Hourglass paper: depthwise, zero-padded in time, the identity at the start."
+    "Temporal convolution, Hourglass paper, Eq. 1: depthwise, zero-padded, at first the identity."
     def __init__(
         self,
         channels: int, # C
@@ -50,11 +50,11 @@ class TemporalConv(nn.Module):
 
 # %% ../../nbs/ops/10_temporal.ipynb #dec09207
 class TemporalShift(nn.Module):
-    "Temporal shift (TSM): channels [0, C//fold_div) take frame t+1, the next C//fold_div take t−1, the rest stay."
+    "Temporal shift (TSM): of C channels C//fold_div take frame t+1, as many t−1, the rest stay."
     def __init__(
         self,
         channels: int, # C
-        fold_div: int = 8, # one part in fold_div moves each way; from 2 (all channels move) to C (one each way)
+        fold_div: int = 8, # one part in fold_div moves each way; from 2 (all move) to C (one each)
     ) -> None:
         super().__init__()
         if not 2 <= fold_div <= channels:
@@ -89,10 +89,10 @@ def _clip(rows, size):  # (B, T·H·W, C) → (B, C, T, H, W)
     return rows.unflatten(1, size).movedim(4, 1)
 
 class ShiftedProduct(torch.autograd.Function):
-    "Temporal shift and 1×1 convolution as three matrix products on pieces of the clip; no piece is copied."
+    "Temporal shift and 1×1 convolution as three matrix products on pieces; no piece is copied."
     @staticmethod
     def pieces(shape: torch.Size, n: int) -> tuple[tuple[slice, slice, slice], ...]:
-        "Which channels; the rows of the output that they feed; the rows of the input where they lie."
+        "Which channels; the rows of the output that they feed; their rows of the input."
         (C, T, H, W), frame = shape[1:], shape[3] * shape[4]
         early, late, whole = slice(0, (T - 1) * frame), slice(frame, T * frame), slice(0, T * frame)
         return (slice(2 * n, C), whole,
@@ -136,7 +136,7 @@ class ShiftedProduct(torch.autograd.Function):
 
 # %% ../../nbs/ops/10_temporal.ipynb #5ae01a9f
 class ShiftedConv(nn.Module):
-    "Temporal shift (TSM) and the 1×1 convolution behind it in one, without a shifted copy of the clip."
+    "Temporal shift (TSM) and the 1×1 convolution behind it in one, without a shifted copy."
     def __init__(
         self,
         in_channels: int, # C
@@ -164,7 +164,7 @@ class ShiftedConv(nn.Module):
         return take_over(cls(**a, fold_div=fold_div), conv, weight=conv.weight)
 
     def by_products(self, x: Tensor) -> bool:
-        "May the three matrix products be used? On CPUs, outside of mixed precision and of compilers."
+        "May the three matrix products be used? On CPUs, outside mixed precision and compilers."
         return x.device.type == 'cpu' and not torch.is_autocast_enabled('cpu') and not is_traced()
 
     def forward(
@@ -189,7 +189,7 @@ class ShiftedConv(nn.Module):
 
 # %% ../../nbs/ops/10_temporal.ipynb #751afa2c
 class DenseTemporalConv(nn.Module):
-    "Dense K×1×1 convolution along time, zero-padded; the identity at the start where channels in and out agree."
+    "Dense K×1×1 convolution along time, zero-padded; starts as the identity if channels agree."
     def __init__(
         self,
         in_channels: int, # C
@@ -241,7 +241,7 @@ class DenseTemporalConv(nn.Module):
 
 # %% ../../nbs/ops/10_temporal.ipynb #c6cc9254
 class R2Plus1D(nn.Module):
-    "(2+1)D convolution, STH Table 7: a 3×3 convolution of the frames and a 3×1×1 one along time, in sequence or in parallel."
+    "(2+1)D convolution, STH Table 7: 3×3 in space and 3×1×1 in time, in sequence or in parallel."
     def __init__(
         self,
         in_channels: int, # C
@@ -249,7 +249,7 @@ class R2Plus1D(nn.Module):
         stride: int = 1, # s, of the pixels
         dilation: int = 1, # of the spatial half, in pixels
         arrangement: str = 'sequential', # time after space; or 'parallel': side by side, added
-        temporal: str = 'dense', # the temporal half: 'dense' or 'depthwise' (Hourglass paper, Fig. 3)
+        temporal: str = 'dense', # 'dense' or 'depthwise' (Hourglass paper, Fig. 3)
         bias: bool = False,
     ) -> None:
         super().__init__()
@@ -318,7 +318,7 @@ class R2Plus1D(nn.Module):
 
 # %% ../../nbs/ops/10_temporal.ipynb #ea09faab
 class P3D(R2Plus1D):
-    "Pseudo-3D convolution (Qiu et al. 2017): dense (2+1)D, 'A' in sequence, as in STC's tables, or 'B' in parallel."
+    "Pseudo-3D convolution (Qiu et al. 2017): dense (2+1)D, 'A' in sequence (STC), 'B' in parallel."
     def __init__(
         self,
         in_channels: int, # C
@@ -336,7 +336,7 @@ class P3D(R2Plus1D):
 
 # %% ../../nbs/ops/10_temporal.ipynb #f1f6e558
 class C3D(nn.Module):
-    "3×3×3 convolution (C3D in the tables of GST and STC), zero-padded in time and space; time is not strided."
+    "3×3×3 convolution (C3D in tables of GST, STC), zero-padded in time and space; time stride 1."
     def __init__(
         self,
         in_channels: int, # C

@@ -42,7 +42,7 @@ class Classifier:
         average: str = 'logits', # over the views: 'logits' or 'probabilities'
         timeout: float = 60., # seconds that decoding a video may take
         batch_size: int = 16, # clips at a time
-        device: str | torch.device | None = None, # None: a GPU if there is one; a network stays where it is
+        device: str | torch.device | None = None, # None: a GPU if there is one; a network stays
     ):
         if average not in AVERAGES:
             raise ValueError(f"there is no average of {average!r}: choose {' or '.join(AVERAGES)}")
@@ -61,7 +61,7 @@ class Classifier:
     def __call__(
         self,
         videos: Video | list[Video],
-    ) -> list[dict] | dict[str, list[dict]] | list: # [{'label': …, 'score': …}, …]; several tasks: task → that; of a list: a list
+    ) -> list[dict] | dict[str, list[dict]] | list: # [{'label': …, 'score': …}, …], by task
         "The most probable classes of a video, or of each of a list."
         if isinstance(videos, list):
             return [self(video) for video in videos]
@@ -125,11 +125,11 @@ def _array(video):
 # %% ../../nbs/use/45e_classifier.ipynb #916fd5ee
 def predict_many(
     videos: Sequence[str | Path], # video files
-    checkpoint: str | Path | VideoNet | Classifier, # folder of a checkpoint, 'user/name' on the Hub, or a network
+    checkpoint: str | Path | VideoNet | Classifier, # folder, 'user/name' on the Hub, or a network
     topk: int = 5, # how many classes; a `Classifier` keeps its own
     progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
     **options, # views, average, timeout, batch_size: see `Classifier`
-) -> tuple[dict[str, Answer | dict[str, Answer]], dict[str, str]]: # path → answer, as of `predict`; path → why there is none
+) -> tuple[dict[str, Answer | dict[str, Answer]], dict[str, str]]: # path → answer; path → why none
     "Classify video files, batch by batch; one that cannot be read does not stop the others."
     if not len(videos):
         raise ValueError("no videos: name one file or more")
@@ -150,10 +150,10 @@ def predict_many(
 
 def predict(
     video: str | Path, # a video file
-    checkpoint: str | Path | VideoNet | Classifier, # folder of a checkpoint, 'user/name' on the Hub, or a network
+    checkpoint: str | Path | VideoNet | Classifier, # folder, 'user/name' on the Hub, or a network
     topk: int = 5, # how many classes; a `Classifier` keeps its own
     **options, # views, average, timeout: see `Classifier`
-) -> Answer | dict[str, Answer]: # (class, probability), most probable first; for several tasks: task → list
+) -> Answer | dict[str, Answer]: # (class, probability), best first; several tasks: task → list
     "Classify a video file."
     answers, failed = predict_many([video], checkpoint, topk, progress=False, **options)
     for reason in failed.values():

@@ -20,7 +20,7 @@ def push(
     where: VideoNet | str | Path, # a network, or the folder of a checkpoint
     repo_id: str, # 'user/name'; made if it is not there
     private: bool | None = None, # for nobody but you; counts when the repository is made
-    api: HfApi | None = None, # client; None: of HF_ENDPOINT, with the token of HF_TOKEN or `hf auth login`
+    api: HfApi | None = None, # client; None: HF_ENDPOINT and HF_TOKEN or `hf auth login`
     **extra, # recipe, data, metrics …: stored with a network, see `save`
 ) -> str: # address of its page
     "Publish a checkpoint with its card."
