@@ -1,4 +1,4 @@
-"torch.hub.load('video-convs/video_convs', 'tsm_resnet50', num_classes=10): every network by its name."
+"torch.hub.load('video-convs/video_convs', 'tsm_resnet50', num_classes=10): networks by name."
 from functools import partial as _partial
 
 from video_convs import create_model as _create_model, list_models as _list_models

@@ -1,4 +1,4 @@
-"Sphinx configuration of the site. `make docs` prepares the pages (tools/site_pages.py) and calls Sphinx with this file."
+"Sphinx configuration of the site. `make docs` prepares the pages and calls Sphinx with this file."
 from configparser import ConfigParser
 from pathlib import Path
 

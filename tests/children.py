@@ -1,4 +1,4 @@
-"Processes for tests. They come from a clean one: a fork of the tests' own would have its locks, and threads that are gone."
+"Processes for tests, forked from a clean one: the tests' own has locks, and threads that are gone."
 import multiprocessing
 import os
 import traceback

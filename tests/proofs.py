@@ -31,7 +31,7 @@ def wrong_clips(C):
 
 
 def both_roads(op, x):
-    "The output with and without gradients. In float32, channels-last stays so (tiny clips may be both layouts at once)."
+    "The output with and without gradients. Channels-last float32 stays so, tiny clips may be both."
     single = copy.deepcopy(op).float()
     with torch.no_grad():
         inference, single_inference = op(x), single(x.float())

@@ -1,5 +1,6 @@
-"""The released networks once more, for tests: a tensor has the name that it has in their files and is drawn when it is first
-asked for; what a network computes is written down with torch's functions alone, nothing of video_convs is used."""
+"""The released networks once more, for tests: a tensor has the name that it has in their files and
+is drawn when it is first asked for; what a network computes is written down with torch's functions
+alone, nothing of video_convs is used."""
 import itertools
 import math
 
@@ -222,7 +223,7 @@ class TEA(ResNet):
         return torch.cat([*done, F.avg_pool2d(last, 3, stride, 1) if first else last], 1)
 
 class H2CN(TSM):
-    "Convolutions of stem and shortcuts with bias, motion blocks beside the stem and inside the blocks."
+    "Convolutions of stem and shortcuts with bias, motion blocks beside the stem and inside blocks."
     # is the shifted convolution stored as conv1.net? which convolutions of a block have a bias?
     net, biases = True, (0,)
 
@@ -272,7 +273,7 @@ class H2CN(TSM):
         return super().middle(y * gate, path, width, stride, first)
 
 class MMAction2(ResNet):
-    "A convolution and its norm are one module there; the classifier works on the mean of the features."
+    "A convolution and its norm are one module there; the classifier works on the mean features."
     root, classifier = 'backbone.', 'cls_head.fc_cls'
     def names(self, path, n):
         unit = f'{path}downsample' if n == 0 else f'{path}conv{n}'
@@ -372,7 +373,7 @@ class SingleTRN(TRN):
     scales = 'single'
 
 class ECOLite(BNInception):
-    "BN-Inception up to the second 3×3 of block 3c, then a 3D ResNet that normalises behind the sums."
+    "BN-Inception up to the second 3×3 of block 3c, then a 3D ResNet that normalises behind sums."
     def layer3d(self, x, name, out, stride=1):
         key = self.root + name
         return F.conv3d(x, self.draw(f'{key}.weight', out, x.shape[1], 3, 3, 3),

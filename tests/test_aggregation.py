@@ -1,4 +1,4 @@
-"""The hierarchical feature aggregation against its literal form on generated clips, and what it promises besides."""
+"Hierarchical feature aggregation against its literal form on generated clips, and its promises."
 import copy, io
 
 import pytest, torch

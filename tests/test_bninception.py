@@ -1,4 +1,4 @@
-"BN-Inception and ECO-Lite against a forward pass written from the names of their files, and the files themselves."
+"BN-Inception and ECO-Lite against a forward pass written from their files' names, and the files."
 import copy
 
 import pytest, torch
@@ -26,7 +26,7 @@ def eco():
 
 
 def literal(file, x, last='5b'):
-    "BN-Inception in float64 from a file's names, for maps with even sides; with last='cut' ECO's half."
+    "BN-Inception in float64 from a file's names, for maps with even sides; last='cut': ECO's half."
     file = {key: value.double() for key, value in file.items()}
     def unit(name, x, stride=1):
         weight, (scale, shift, mean, var) = (file[f'{name}.weight'],

@@ -1,4 +1,4 @@
-"The papers' data sets: official lists, small trees in the official layouts, and lists damaged at random."
+"The papers' data sets: official lists, small trees in official layouts, lists damaged at random."
 import json
 import os
 import tempfile

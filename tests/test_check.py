@@ -1,4 +1,4 @@
-"Checking and preparing data sets: what is named, what is gone on with, what survives a decoder that does not."
+"Checking and preparing data sets: what is named, what is resumed, what survives a broken decoder."
 import json
 import os
 import shutil
@@ -39,7 +39,7 @@ def root(tmp_path, source):
 
 @pytest.fixture
 def here(monkeypatch):
-    "Files are decoded in this process, and counted by what is asked: starting another process takes seconds."
+    "Decode in this process, counting what is asked: starting another process takes seconds."
     asked = []
     class Here:
         def close(self):

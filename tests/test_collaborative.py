@@ -1,4 +1,4 @@
-"""STC and its refinements against their literal forms on generated configurations, and what they say about wrong input."""
+"STC and its refinements against their literal forms on generated configurations, and wrong input."
 import pytest, torch
 from hypothesis import assume, given, settings, strategies as st
 from torch import nn

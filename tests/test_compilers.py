@@ -1,4 +1,4 @@
-"""Every operator through the compiler that writes code for this machine, and through ONNX: once each, most of them with --slow."""
+"Every operator through this machine's compiler and through ONNX: once each, most with --slow."
 import shutil
 
 import pytest, torch

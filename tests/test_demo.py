@@ -1,4 +1,4 @@
-"The demonstration from rendering to pictures, with few videos. That it shows what it promises is tested in its notebook (--slow)."
+"The demonstration from rendering to pictures, with few videos; its notebook tests what it shows."
 import json
 from dataclasses import replace
 

@@ -1,6 +1,8 @@
-"""The same numbers on a GPU as on a CPU: operators, networks, half precision, training, one process group, CUDA graphs.
+"""The same numbers on a GPU as on a CPU: operators, networks, half precision, training, one process
+group, CUDA graphs.
 
-Without a GPU the same lines compare float32 with float64 on the CPU, and what only a GPU can do is skipped."""
+Without a GPU the same lines compare float32 with float64 on the CPU, and what only a GPU can do is
+skipped."""
 import copy
 import shutil
 import socket
@@ -69,7 +71,7 @@ def operator(name):
 
 
 def network(name, size=32):
-    "A network as after training, without dropout, and a clip. A fresh operator may be the identity; these are not."
+    "A network as after training, without dropout, and a clip. Fresh operators may be the identity."
     torch.manual_seed(0)
     model = stirred(create_model(name, num_classes=5, frames=4, dropout=0.))
     for place in (m for m in model.modules() if isinstance(m, Clipwise)):
@@ -89,7 +91,7 @@ def answer(module, x, where, dtype, half=None):
 
 
 def errors(got, want):
-    "Of the output, and the largest of the gradients, as shares; a gradient near zero is seen beside the others."
+    "Of the output, and the largest of the gradients, as shares; tiny gradients count with others."
     assert [g.shape for g in got] == [w.shape for w in want]
     assert all(g.isfinite().all() for g in got)
     largest = max(w.norm().item() for w in want[1:])
@@ -212,7 +214,7 @@ class Stop(KeyboardInterrupt):
 
 @pytest.mark.parametrize('precision', ['float32', *HALVES])
 def test_training(undisturbed, precision, tmp_path):
-    "The same losses as on the CPU, over a break in the middle; the scaler of float16 travels along."
+    "The same losses as on the CPU, over a break in the middle; the scaler of float16 is restored."
     recipe, seen = replace(RECIPE, precision=precision), []
     def stop(model):
         seen.append(next(model.parameters()).device.type)
@@ -246,7 +248,7 @@ def in_a_group(out, backend):
 
 
 def test_a_group_of_one(undisturbed, tmp_path):
-    "Gradients through DistributedDataParallel, numbers through the group: NCCL on a GPU, gloo on a CPU."
+    "Gradients through DistributedDataParallel, numbers through the group: NCCL on GPUs, else gloo."
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
         port = s.getsockname()[1]
@@ -267,7 +269,7 @@ def test_a_group_of_one(undisturbed, tmp_path):
 # half precision
 
 def not_in_the_library(name, half):
-    "On CPUs the bfloat16 gradient of small grouped taps, two of them and dilated, is memory that nobody has written."
+    "On CPUs the bfloat16 gradient of small grouped taps, two and dilated, is unwritten memory."
     if not cuda and half == 'bfloat16' and name in ('STHConv 1/4', 'sth_tiny'):
         pytest.skip("oneDNN's gradient is wrong")
 
@@ -310,7 +312,7 @@ def test_rendered(task):
 
 @pytest.mark.parametrize('name', [*OPERATORS, 'FMCB'])
 def test_layout_and_type_come_out(name):
-    "Channels-last, or the next convolution copies first; in mixed precision half stays half, or memory doubles."
+    "Channels-last, or the next convolution copies; mixed precision keeps half, or memory doubles."
     op, x = operator(name)
     op = op.to(device)
     for half in (None, torch.bfloat16):

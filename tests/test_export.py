@@ -1,4 +1,4 @@
-"""Every operator and network recorded once and run at other sizes: batch, time, height and width are free."""
+"Every operator and network recorded once and run at other batches, times, heights and widths."
 import functools
 import logging
 import warnings
@@ -31,7 +31,7 @@ SIDES = {'bninception': (8, 40), 'eco_lite': (8, 40), 'vgg16': (1, 64)}
 
 @functools.cache
 def step():
-    "H and W are free in steps of 1; of 32 where torch's own pooling exports for even or for odd sizes only (2.11)."
+    "H and W are free in steps of 1; of 32 where torch's pooling exports even or odd only (2.11)."
     class Pool(torch.nn.Module):
         def forward(self, x):
             return F.max_pool2d(x, 3, 2, 1)
@@ -171,7 +171,7 @@ def pace(net):
 
 
 def free_of(net):
-    "What is free of the clips of a network: all, but for the length where layers over time have it in their shapes."
+    "What is free of a network's clips: all, except the length where layers over time contain it."
     spec, name = net.input_spec, net.name
     # one map of time, as one pixel
     shortest = 4 if name.startswith('c2d') else 5 if name.endswith('eco_lite') else 2

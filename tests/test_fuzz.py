@@ -23,7 +23,7 @@ def test_many_files(seed):
     clean(300, seed)
 
 def test_the_job_counts_what_it_looks_for(tmp_path, monkeypatch):
-    "A reader that gives out a wrong frame, one that fails otherwise, one that hangs and one that crashes are found."
+    "Readers that give a wrong frame, fail otherwise, hang or crash are found."
     film, = [f for f in fuzz.write_films(tmp_path) if f.name == 'avc.mp4']
     truth = fuzz.read_frames(film, range)
     assert fuzz.examine(film, truth) == {}

@@ -1,4 +1,4 @@
-"What tools/gpu.sh promises, on the CPU with tiny numbers; and that a part that fails does not stop the others."
+"What tools/gpu.sh promises, on the CPU with tiny numbers; a part that fails stops no other."
 import json
 import os
 import subprocess
@@ -15,7 +15,8 @@ SAME = {'part', 'device', 'torch', 'seed', 'dtype', 'memory_format', 'form', 've
 BARE = '''import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition('.')[0] in ('decord', 'av', 'nbdev', 'IPython', 'fastcore', 'execnb'): raise ImportError(name)
+        if name.partition('.')[0] in ('decord', 'av', 'nbdev', 'IPython', 'fastcore', 'execnb'):
+            raise ImportError(name)
 sys.meta_path.insert(0, Absent())
 '''
 
@@ -96,13 +97,14 @@ case "$2" in
   limit|summary) exec {sys.executable} "$@";;
   train) echo "no memory"; exit 3;;
 esac
-echo '{{"part": "'$2'", "device": "none", "torch": "none", "outcome": "passed", "error": "x", "dtype": "y", "form": "z"}}' > "$4/$2.jsonl"
+echo '{{"part": "'$2'", "device": "none", "torch": "none", "outcome": "passed",' \
+     '"error": "x", "dtype": "y", "form": "z"}}' > "$4/$2.jsonl"
 ''')
     fake.chmod(0o755)
     code, said = gpu_sh(tmp_path/'out', fake)
     assert code == 1 and said.splitlines()[-1].startswith('failed: train')
-    assert [(tmp_path/'out'/f'{part}.jsonl').exists() for part in PARTS] == [True,
-                                                                             False, True, True]
+    written = [(tmp_path/'out'/f'{part}.jsonl').exists() for part in PARTS]
+    assert written == [True, False, True, True]
     assert 'train: exit code 3' in said and 'no memory' in said
 
 

@@ -1,4 +1,4 @@
-"""FMCB and CMCB against their literal forms on generated configurations, in training, exported, and given wrong input."""
+"FMCB and CMCB against their literal forms, in training, exported, and given wrong input."
 import copy, io, warnings
 
 import pytest, torch

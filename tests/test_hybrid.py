@@ -1,4 +1,4 @@
-"""STHConv against its literal form on generated configurations, on every road, and what it says about wrong input."""
+"STHConv against its literal form on generated configurations, in every form, and wrong input."
 import math
 
 import pytest, torch
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 def proof(size, step, layout, C_i, C_o, **options):
-    "Every road, with bias, against the literal form; the plain form too where there is no attention."
+    "Every form, with bias, against the literal form; the plain form too if there is no attention."
     B, T, H, W = size
     x = torch.randn(B, C_i, T, H, W, dtype=torch.float64).contiguous(memory_format=layout)
     for cls in (PerType, Dense):

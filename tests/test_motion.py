@@ -24,7 +24,7 @@ def test_a_task_is_balanced_and_reproducible(task):
     assert not torch.equal(clips, render_batch(task, range(2*n), config=SMALL, seed=1)[0])
 
 def test_the_definition_stays():
-    "The same numbers on every machine and in every version: change `_VERSION` when this must change."
+    "The same numbers on every machine and version: change `_VERSION` when this must change."
     scene = sample_params('reversal', 'train', 0)
     np.testing.assert_allclose(scene.poses[-1, 0, :2],
                                [39.178773005927255, 30.190761770856874], rtol=1e-12)

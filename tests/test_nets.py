@@ -174,7 +174,7 @@ PATIENTS = {  # network: how it is built, where operators go
 
 @pytest.mark.parametrize('name', PATIENTS)
 def test_three_verbs(name):
-    "Weights survive; with an operator that is the identity, frames as a batch give what the network gives for each alone."
+    "Weights survive; with the identity as operator, a batch of frames gives each frame's output."
     torch.manual_seed(0)
     build, pattern = PATIENTS[name]
     net, frames = build().eval(), torch.randn(4, 3, 48, 64)

@@ -1,4 +1,4 @@
-"""The operators against their literal forms on generated configurations, and what they say about wrong input."""
+"The operators against their literal forms on generated configurations, and wrong input."
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 

@@ -1,4 +1,4 @@
-"The papers' printed numbers in data/papers.csv: well-formed, without slips, one row of each table counted again."
+"The printed numbers in data/papers.csv: well-formed, one row of each table counted again."
 import csv
 import json
 import os

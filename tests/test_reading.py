@@ -135,7 +135,7 @@ def outcome(call, path):
 
 @pytest.fixture(scope='module')
 def flipped(tmp_path_factory, video):
-    "Films with a bit turned over inside a compressed picture of H.264: path and number of the frame, as stored."
+    "Films with a bit flipped inside a compressed picture of H.264: path, number of the frame."
     folder, rng = tmp_path_factory.mktemp('flipped'), np.random.default_rng(0)
     with av.open(str(video)) as a:
         packets = [(p.pos, p.size) for p in a.demux(video=0) if p.size]
@@ -176,7 +176,7 @@ def test_decord_gives_no_frame_of_a_damaged_film(flipped):
                 read_frames(path, [0], reader='decord')
 
 def test_no_frame_is_built_on_a_patched_one(flipped, video):
-    "A frame that is given out is either what it was, or the whole film shows no trace of its damage."
+    "A frame that is given out is what it was, or the whole film shows no trace of its damage."
     truth = read_frames(video, every)
     for path in flipped:
         if outcome(lambda p: check_video(p, deep=True), path) is not None:
@@ -241,7 +241,7 @@ def test_pixels_become_square(tmp_path):
             call(mad)
 
 def test_of_interlaced_frames_one_moment_is_read(tmp_path):
-    "A bright bar on the upper field's lines only, moved in the other field: what is read has one bar."
+    "A bright bar on the upper field's lines, moved in the other field: what is read has one bar."
     frames = np.full((6, 64, 64, 3), 20, np.uint8)
     frames[:, 0::2, 8:20] = 230
     frames[:, 1::2, 40:52] = 230

@@ -1,4 +1,4 @@
-"""GST, TIN, TEA and TAM against their literal forms on generated configurations, and what they say about wrong input."""
+"GST, TIN, TEA and TAM against their literal forms on generated configurations, and wrong input."
 import pytest, torch
 from hypothesis import given, settings, strategies as st
 from torch import nn

@@ -1,4 +1,4 @@
-"The Space's app in a browser. It needs gradio, selenium, and Chromium with its driver on the path; without them it is skipped."
+"The Space's app in a browser; skipped without gradio, selenium, and Chromium with its driver."
 import os
 import shutil
 import subprocess

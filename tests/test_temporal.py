@@ -1,4 +1,4 @@
-"""The dense temporal operators against their literal forms on generated configurations, and what they take over from a conv."""
+"The dense temporal operators against their literal forms, and what they take from a convolution."
 import copy
 
 import pytest, torch
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 def check(op, shape, layout, literal, plain):
-    "Module with and without gradients, and the plain form, against the literal form; channels-last stays so."
+    "Module with and without gradients, and plain form, against the literal form; layout stays."
     op, x = randomised(op.double()), make_clip(shape, layout)
     bias = 0 if op.bias is None else op.bias.view(-1, 1, 1, 1)
     want, single = literal(x) + bias, copy.deepcopy(op).float()
@@ -244,7 +244,7 @@ def test_wrong_clips(op, x, says):
 
 
 def test_collapse():
-    "Diagonal taps are depthwise, depthwise (2+1)D is a convolution and a TemporalConv, P3D is (2+1)D by another name."
+    "Diagonal taps are depthwise, (2+1)D is then a convolution and a TemporalConv, P3D is (2+1)D."
     x = torch.randn(2, 4, 5, 6, 7, dtype=torch.float64)
     conv = nn.Conv2d(4, 6, 3, 2, 1, dtype=torch.float64)
     op = R2Plus1D.from_conv2d(conv, temporal='depthwise')

@@ -1,4 +1,4 @@
-"Networks of timm as trunks: where operators stand, that they start as the identity, and that the rest works as for our own."
+"Networks of timm as trunks: where operators stand, that they start as the identity, and the rest."
 import pytest
 import torch
 

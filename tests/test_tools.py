@@ -1,4 +1,4 @@
-"The tools behind `make`: reading order, page links, and the check that notebooks and package are in step."
+"The tools behind `make`: reading order, page links, and whether notebooks and package are in step."
 import json, os, re, subprocess, sys
 from pathlib import Path
 

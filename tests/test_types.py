@@ -27,7 +27,7 @@ def public(tree):
 
 
 def untyped(text):
-    "What has no type in a module: ['function: argument', 'function: result']; **options are told by their comment."
+    "What has no type in a module: ['function: argument', 'function: result'], **options aside."
     said = []
     for name, node, bound in public(ast.parse(text)):
         a = node.args

@@ -368,14 +368,17 @@ def test_names_with_blanks_and_umlauts(tmp_path):
 def test_quiet_and_light(tmp_path, video):
     "Nothing reaches the screen from a decoder, and importing loads none of them."
     (tmp_path/'text.mp4').write_text('no video')
+    cut(video, tmp_path/'cut.mp4')
     code = f"""
 import sys
 from video_convs.data.video import read_frames
 from video_convs.data.video_info import VideoError
 assert not {{'decord', 'av'}} & set(sys.modules)
-for path in [r'{video}', r'{tmp_path}/text.mp4', r'{tmp_path}/none.mp4', r'{cut(video, tmp_path/"cut.mp4")}']:
-    try: read_frames(path, [0])
-    except VideoError: pass
+for path in {[str(video), *(f'{tmp_path}/{name}.mp4' for name in ('text', 'none', 'cut'))]}:
+    try:
+        read_frames(path, [0])
+    except VideoError:
+        pass
 """
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
@@ -485,7 +488,7 @@ def films(tmp_path_factory, video):
     return {p.suffix: (p.read_bytes(), folder/f'maimed{p.suffix}') for p in paths}
 
 def survives(decoder, path):
-    "Read from both ends and the middle of a maimed film: what it says, or None where it is refused."
+    "Read from both ends and the middle of a maimed film: what it says, or None if refused."
     started = time.perf_counter()
     try:
         info = decoder.probe(path)
@@ -525,7 +528,7 @@ def test_lost_bytes(films, decoder, suffix):
     check()
 
 def test_a_recording_that_was_stopped(tmp_path):
-    "A browser's recording has no lengths, and may end inside the head of a box; inside a packet it is torn."
+    "A browser's recording has no lengths, and may end in a box's head; inside a packet it is torn."
     whole = encode_live(tmp_path/'live.webm').read_bytes()
     # of the next cluster
     path, head = tmp_path/'stopped.webm', bytes.fromhex('1f43b675 01ffffffffffffff')

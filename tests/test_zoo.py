@@ -28,7 +28,7 @@ SIZE, T = 32, 4
 WHOLE = ('trn_', 'gru_', 'eco_', 'hf_trn_', 'hf_eco_')  # score the clip as a whole
 
 def awake(name, **options):
-    "A network with noise on the weights of its operators, so that time matters (many start as the identity)."
+    "A network with noise on its operators' weights, so that time matters (many are the identity)."
     torch.manual_seed(0)
     net = create_model(name, num_classes=5, **{'frames': T, **options})
     for module in net.modules():
@@ -47,7 +47,7 @@ def same(a, b, tolerance=1e-5):
     torch.testing.assert_close(a, b, atol=tolerance, rtol=tolerance)
 
 def representatives():
-    "One network for each operator and head, which the registry names first, and one for each kind of place."
+    "The first network with each operator and head in the registry, and one for each kind of place."
     first = {}
     for name in ENTRIES:
         first.setdefault((find_model(name).build, find_model(name).head), name)
@@ -306,7 +306,7 @@ def test_ensemble():
 @pytest.mark.parametrize('backbone',
                          ['resnet18', 'mobilenet_v2', 'vgg16', 'bninception', 'res2net50'])
 def test_flow_takes_the_place_of_colours(backbone):
-    "Flow networks start with the mean of the RGB weights: a constant stack gives what a grey picture gives, times 10/3."
+    "Flow networks start with the mean of the RGB weights: a constant stack gives grey times 10/3."
     torch.manual_seed(0)
     rgb = create_model(f'tsn_{backbone}', num_classes=5)
     torch.manual_seed(0)
@@ -525,7 +525,7 @@ def test_features_instead_of_scores(tmp_path, clip):
 @pytest.mark.parametrize('channels', [1, 2, 10])
 @pytest.mark.parametrize('name', ['tsn_tiny', 'hgc_resnet18', 'stc_tiny', 'tsn_bninception'])
 def test_any_number_of_channels(name, channels):
-    "The first convolution starts as the mean of the RGB weights, and the statistics are those of grey."
+    "The first convolution starts as the mean of the RGB weights, the statistics are those of grey."
     net = create_model(name, num_classes=3, in_chans=channels).eval()
     spec = net.input_spec
     with torch.no_grad():

@@ -5,8 +5,8 @@ the random numbers of (--seed, N) alone, so `--only N` makes it again. A process
 each file in several ways. Four things are counted, and must not happen: a crash, a hang, an
 exception other than `VideoError`, and silent damage, which is a frame that one way of reading gives
 and another refuses or gives otherwise. Two numbers are for information: files that are refused, and
-files that every decoder takes for whole although a pixel is off by more than 10 levels, because most
-streams hold no checksums."""
+files that every decoder takes for whole although a pixel is off by more than 10 levels, because
+most streams hold no checksums."""
 import argparse
 import json
 import subprocess

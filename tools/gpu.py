@@ -1,9 +1,11 @@
-"""The parts of `tools/gpu.sh`, each a process of its own: `tools/gpu.py tests|train|nets|ops --out OUT`.
+"""The parts of `tools/gpu.sh`, each a process: `tools/gpu.py tests|train|nets|ops --out OUT`.
 
-tests: the device's numbers are the CPU's (tests/test_device.py). train: networks learn from motion that is drawn on the device,
-each for the same time. nets, ops: milliseconds and peak memory of networks and operators in several settings. Every measurement
-is a line of OUT/PART.jsonl, written at once; one that fails is a line with its error; what there is no time for is named at the
-end. Nothing is read but the repository, which need not be installed. --tiny runs everything on the CPU with tiny numbers."""
+tests: the device's numbers are the CPU's (tests/test_device.py). train: networks learn from motion
+that is drawn on the device, each for the same time. nets, ops: milliseconds and peak memory of
+networks and operators in several settings. Every measurement is a line of OUT/PART.jsonl, written
+at once; one that fails is a line with its error; what there is no time for is named at the end.
+Nothing is read but the repository, which need not be installed. --tiny runs everything on the CPU
+with tiny numbers."""
 import argparse, functools, gc, json, math, os, signal, sys, time
 from fnmatch import fnmatchcase
 from pathlib import Path

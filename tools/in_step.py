@@ -1,4 +1,4 @@
-"Check that the notebooks are clean and that the package is what they export. Works on a copy, changes nothing."
+"Check that the notebooks are clean and that the package is what they export. Changes nothing."
 import shlex, shutil, subprocess, sys, tempfile
 from pathlib import Path
 from notebooks import root

@@ -1,8 +1,10 @@
-"""Train and test the networks of nbs/results/62_motion.ipynb: `.venv/bin/python tools/motion.py [TASK …]`,
-and make checkpoints of them: `.venv/bin/python tools/motion.py keep TASK RUN`.
+"""Train and test the networks of nbs/results/62_motion.ipynb, and make checkpoints of them.
 
-The same motions on two time scales. Every run is a call of `train` on one thread; its log and its report become one line of
-data/results/motion.jsonl, and its folder stays under runs/motion/. Runs that are in the file already are not repeated."""
+`.venv/bin/python tools/motion.py [TASK …]` trains, `tools/motion.py keep TASK RUN` keeps a run.
+
+The same motions on two time scales. Every run is a call of `train` on one thread; its log and its
+report become one line of data/results/motion.jsonl, and its folder stays under runs/motion/. Runs
+that are in the file already are not repeated."""
 import json, shutil, subprocess, sys, time
 from dataclasses import asdict
 from itertools import product
@@ -45,7 +47,7 @@ networks = [(f'{name}_tiny', {})
 networks += [('h2cn_tiny', p) for p in parts if p['fmcb'] or p['cmcb']]
 
 def clips(task):
-    "Clips to learn from and to test on, for networks that read one frame at each point in time, and for those that read five."
+    "Clips to learn from and to test on, for networks that read one or five frames at a time."
     folder, spec = runs/'data'/task, dict(frames=8, size=48)
     question, config = tasks[task]
     render_task(question, folder, learn, unseen, config)
@@ -83,7 +85,7 @@ def done():
             if results.exists() else [])
 
 def keep(task, run):
-    "A run as a checkpoint of this project: evaluated by the command line, and laid out as on the Hub."
+    "A run as a checkpoint: evaluated by the command line, and laid out as on the Hub."
     folder, (question, config) = runs/task/run, tasks[task]
     command = ['video_convs', 'evaluate', folder, '--data', runs/'data'/task]
     subprocess.run([sys.executable, '-m', *command], check=True)

@@ -20,7 +20,7 @@ def reading_order():
     return sorted(paths, key=lambda p: (number(p), p.name))
 
 def page(path):
-    "The page a notebook becomes on the site: its path without the number, `ops/11_hourglass` → `ops/hourglass`."
+    "A notebook's page on the site: its path without number, `ops/11_hourglass` → `ops/hourglass`."
     return re.sub(r'(^|/)\d+[a-zA-Z]?_', r'\1', path.relative_to(nbs).with_suffix('').as_posix())
 
 # pages of modules that stand in no room

@@ -1,4 +1,4 @@
-"Write README.md from nbs/index.ipynb. Pictures become files under docs/images, where GitHub shows them."
+"Write README.md from nbs/index.ipynb. Pictures become files under docs/images."
 import re
 import nbformat
 from nbconvert import MarkdownExporter

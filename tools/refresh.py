@@ -1,4 +1,4 @@
-"Execute all notebooks in reading order, in place, then clean them and write README.md. Stops at the first error."
+"Execute all notebooks in reading order, in place, clean them, write README.md; stop at errors."
 import os, subprocess, sys, time
 from pathlib import Path
 from notebooks import reading_order, root

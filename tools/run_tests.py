@@ -1,6 +1,7 @@
-"""`make test`: notebooks and package in step, every notebook's tests, the pytest suite. All three run, whatever fails.
+"""`make test`: notebooks and package in step, every notebook's tests, the pytest suite.
 
-With --slow (`make test-all`), what one representative stands for in `make test` runs for every network."""
+All three run, even if one fails. With --slow (`make test-all`), what one representative stands for
+in `make test` runs for every network."""
 import os, re, subprocess, sys, time
 from notebooks import reading_order, root
 
@@ -8,7 +9,7 @@ TIMED = re.compile(r'(?P<notebook>\S+\.ipynb): (?P<secs>\d+) secs|\s*(?P<s>[\d.]
                    r'(?:call|setup|teardown) +(?P<test>\S.*)')
 
 def duration(line):
-    "(seconds, name) of a line in which nbdev_test or pytest says how long something took, else None."
+    "(seconds, name) of a line where nbdev_test or pytest tells how long something took, or None."
     found = TIMED.fullmatch(line.rstrip())
     return found and (float(found['secs'] or found['s']), found['notebook'] or found['test'])
 

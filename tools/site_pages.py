@@ -98,7 +98,7 @@ def modules(paths):
     return [(p, import_module(f'video_convs.{m[1]}')) for p, m in found if m]
 
 def documented(value):
-    "nbdev's documentation of a function or class, without the rule and the source link in front of it."
+    "nbdev's documentation of a function or class, without rule and source link in front of it."
     try:
         text = show_doc(value, renderer=BasicMarkdownRenderer, title_level=3)._repr_markdown_()
     except NameError:  # a base class from elsewhere, whose annotations only its own module can read
@@ -108,7 +108,7 @@ def documented(value):
     return text[text.index('### '):]
 
 def reference(exported):
-    "One page with every public name of the package: signature, parameters, one line on what it does."
+    "One page with every public name of the package: signature, parameters, one line on each."
     lines = ['# Reference', 'Every public name, module by module. The notebook beside each module '
                             'derives and tests it.']
     seen = set()
@@ -181,9 +181,10 @@ def wordless_pictures(soup):
             if not tag.get('alt', '').strip() or re.search(r'\.(png|jpe?g|svg|gif)$', tag['alt'])]
 
 def remote(folder):
-    "What the pages would load from elsewhere: pictures, scripts, styles and fonts with a remote address."
+    "What pages would load from elsewhere: pictures, scripts, styles and fonts by remote address."
     load = re.compile(
-        r'<(?:img|script|iframe|source|video)\b[^>]*?\ssrc="((?:https?:)?//[^"]*)"|<link\b[^>]*?\shref="(https?:[^"]*)"'
+        r'<(?:img|script|iframe|source|video)\b[^>]*?\ssrc="((?:https?:)?//[^"]*)"'
+        r'|<link\b[^>]*?\shref="(https?:[^"]*)"'
         r'|url\(["\']?((?:https?:)?//[^)"\']*)|@import\s+["\'](https?:[^"\']*)')
     return [f'{p.relative_to(folder)}: loads {"".join(m)}'
             for p in sorted(folder.rglob('*')) if p.suffix in ('.html', '.css')

@@ -1,8 +1,10 @@
-"""Measure the training speeds of nbs/results/63_throughput.ipynb: `.venv/bin/python tools/throughput.py`.
+"""Measure the training speeds of nbs/results/63_throughput.ipynb.
 
-Rendered videos, read from files by worker processes while the network trains: ResNet-50 at 224 pixels in bfloat16 on a GPU,
-at 64 pixels on a CPU. Every measurement is a call of the command line, two epochs of which the second counts; the networks take
-turns, seven times. What the logs say becomes data/results/throughput_cuda.jsonl or throughput_cpu.jsonl, one line for each run."""
+`.venv/bin/python tools/throughput.py`. Rendered videos, read from files by worker processes while
+the network trains: ResNet-50 at 224 pixels in bfloat16 on a GPU, at 64 pixels on a CPU. Every
+measurement is a call of the command line, two epochs of which the second counts; the networks take
+turns, seven times. What the logs say becomes data/results/throughput_cuda.jsonl or
+throughput_cpu.jsonl, one line for each run."""
 import json, os, shutil, subprocess, sys
 from itertools import product
 from pathlib import Path
