@@ -55,7 +55,7 @@ def test_a_badge_and_the_first_cell(path):
 def test_the_first_cell_is_short_and_hidden():
     directive, *lines = FIRST.splitlines()
     assert directive == '#| hide'
-    assert len(lines) <= 4 and max(map(len, lines)) <= 80
+    assert len(lines) <= 5 and max(map(len, lines)) <= 80
     assert f"git+{cfg['git_url']}" in lines[-1]
 
 
