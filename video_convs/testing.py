@@ -77,8 +77,8 @@ def check_operator(
         last = x[:B].contiguous(memory_format=torch.channels_last_3d)
         for z in (op(last), inference(last)):
             assert close(z, y[:B]), "other numbers in channels-last"
-            assert z.is_contiguous(
-                memory_format=torch.channels_last_3d), "channels-last went in but did not come out"
+            kept = z.is_contiguous(memory_format=torch.channels_last_3d)
+            assert kept, "channels-last went in but did not come out"
     for dtype, tolerance in ((torch.float64, 1e-5), (torch.bfloat16, 0.1)):
         z = copy.deepcopy(op).to(dtype)(x.to(dtype))
         assert z.dtype == dtype and close(z, y, tolerance

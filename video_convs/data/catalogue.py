@@ -244,9 +244,8 @@ def open_dataset(
     mirror = {number[a]: number[b] for pair in entry.mirrored
               for a, b in (pair, pair[::-1]) if {a, b} <= set(number)}
     said = ', '.join(f'{k} {v}' for k, v in own.items() if v is not None)
-    said = (
-        f"{entry.title}, "
-        f"{', '.join(f.name for f in files[:3])}{' …' if files[3:] else ''}{said and f' ({said})'}")
+    lists = ', '.join(f.name for f in files[:3]) + (' …' if files[3:] else '')
+    said = f"{entry.title}, {lists}{said and f' ({said})'}"
     return VideoDataset(
         name, classes, tuple(paths[i] for i in there),
         tuple(number.get(videos[i].label, -1) for i in there),

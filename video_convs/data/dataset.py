@@ -80,8 +80,8 @@ class VideoFiles:
     ) -> VideoInfo: # of the span: `frames` are its own
         "What an item holds."
         info = probe(path)
-        return replace(info, frames=len(pick_in_span(self.in_file(span, info.fps), info.frames,
-                                                     range, path)))
+        frames = pick_in_span(self.in_file(span, info.fps), info.frames, range, path)
+        return replace(info, frames=len(frames))
 
     def read(self,
         path: str,

@@ -15,8 +15,8 @@ def _kinetics(files, split):
     def rows(split, must):
         other = ('kinetics_validate.csv', 'validate.csv') if split == 'val' else ()
         file = files(f'kinetics_{split}.csv', f'{split}.csv', *other, must=must)
-        return file, [] if file is None else files.table(file,
-                                                         ['youtube_id', 'time_start', 'time_end'])
+        columns = ['youtube_id', 'time_start', 'time_end']
+        return file, [] if file is None else files.table(file, columns)
     (file, mine), (source, named) = rows(split, True), rows('train', False)
     classes = tuple(sorted({row['label'] for row in named or mine if row.get('label')}))
     known, videos = set(classes), []

@@ -278,8 +278,8 @@ def _background(p, grid):
     rows = torch.cat([b.cos(), b.sin()], 2).transpose(2, 3)  # (B, T, S, 2N)
     amplitude = p['waves'][:, :, 3:].transpose(1, 2).repeat(1, 1, 2)  # (B, 3, 2N)
     rows = rows[:, :, None] * amplitude[:, None, :, None]  # (B, T, 3, S, 2N)
-    return (rows.flatten(2, 3) @ columns).unflatten(2, (3, -1)).add_(
-        p['colour'][:, None, :, None, None])
+    waves = (rows.flatten(2, 3) @ columns).unflatten(2, (3, -1))
+    return waves.add_(p['colour'][:, None, :, None, None])
 
 # %% ../../nbs/data/30a_motion.ipynb #b1e3a54d
 def _local(pose, camera, x_grid, y_grid):

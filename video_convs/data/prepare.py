@@ -35,8 +35,8 @@ def _refuse_same_target(items: Sequence[Item]):
 
 def _encode(decoder, job):
     "Write one copy, and decode it again to see that it is whole."
-    path, reader, span, target, decoder.timeout = *(job[k] for k in ('path', 'reader', 'span',
-                                                                     'target')), job['limit']
+    path, reader, span, target = (job[k] for k in ('path', 'reader', 'span', 'target'))
+    decoder.timeout = job['limit']
     video = isinstance(reader, VideoFiles)
     info = decoder.probe(path) if video else reader.probe(path, span)
     scale = min(job['short']/min(info.height, info.width), 1)

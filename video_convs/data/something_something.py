@@ -89,10 +89,9 @@ SOMETHING_V2 = Official(
 # %% ../../nbs/data/36b_something_something.ipynb #0a305652
 JESTER = Official(
     'Jester', 'qualcomm.com/developer', bind(_id_and_class, 'jester-v1'), ('train', 'val', 'test'),
-    27,
-    ('20bn-jester-v1', '.'), counts=dict(train=118562, val=14787, test=14743),
+    27, ('20bn-jester-v1', '.'), counts=dict(train=118562, val=14787, test=14743),
     options=dict(order=('sorted', 'file')),
-    frames=True, frame_reader=FrameFolders(fps=12), keeps=frozenset(), mirrored=(
-        ('Swiping Left', 'Swiping Right'),
-        ('Sliding Two Fingers Left', 'Sliding Two Fingers Right'),
-        ('Turning Hand Clockwise', 'Turning Hand Counterclockwise')))
+    frames=True, frame_reader=FrameFolders(fps=12), keeps=frozenset(),
+    mirrored=(('Swiping Left', 'Swiping Right'),
+              ('Sliding Two Fingers Left', 'Sliding Two Fingers Right'),
+              ('Turning Hand Clockwise', 'Turning Hand Counterclockwise')))

@@ -42,8 +42,8 @@ class FeatureMaps(nn.Module):
     def _info(self):
         "What each stage gives, measured with a clip."
         spec, side, was_training = self.model.input_spec, 64, self.model.training
-        clip = next(self.model.parameters()).new_zeros(1, spec.channels,
-                                                       spec.frames * spec.per_segment, side, side)
+        T = spec.frames * spec.per_segment
+        clip = next(self.model.parameters()).new_zeros(1, spec.channels, T, side, side)
         maps = self.model.eval().maps(clip, self.stages)
         self.model.train(was_training)
         return [dict(module=name, num_chs=x.shape[1], reduction=side // x.shape[4])

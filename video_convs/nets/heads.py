@@ -35,8 +35,8 @@ class Head(nn.Module):
                          'num_classes' + f' of {task!r}' * isinstance(num_classes, dict))
         if features < 1:
             raise ValueError(f"features must be at least 1, got {features}")
-        self.features, self.num_classes, self.dropout = features, num_classes, nn.Dropout(
-            check_number('dropout', dropout))
+        self.features, self.num_classes = features, num_classes
+        self.dropout = nn.Dropout(check_number('dropout', dropout))
 
     def reset_parameters(
         self,
@@ -108,8 +108,8 @@ class NoHead(Head):
         dropout: float = 0.5, # kept for the head that takes its place
     ):
         nn.Module.__init__(self)
-        self.features, self.num_classes, self.dropout = features, 0, nn.Dropout(
-            check_number('dropout', dropout))
+        self.features, self.num_classes = features, 0
+        self.dropout = nn.Dropout(check_number('dropout', dropout))
 
     def reset_parameters(self, std: float | None = None) -> None:
         "There are none."

@@ -168,9 +168,10 @@ def _metadata(model, data, reports, name):
                           metric_type='accuracy', metric_name=f'top-{k} accuracy',
                           metric_value=round(report[f'top{k}']['accuracy'], 4))
                for split, report in reports.items() for k in (1, 5) if f'top{k}' in report]
-    ours = _terms(data) is _TERMS['motion']
-    rights = dict(license='apache-2.0') if ours else dict(license='other',
-                                                          license_name='terms-of-the-training-data')
+    if _terms(data) is _TERMS['motion']:
+        rights = dict(license='apache-2.0')
+    else:
+        rights = dict(license='other', license_name='terms-of-the-training-data')
     return ModelCardData(**rights, library_name='video_convs', pipeline_tag='video-classification',
                          tags=['video-classification', 'action-recognition', model.name],
                          metrics=['accuracy'], model_name=name, eval_results=results or None)

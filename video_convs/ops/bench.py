@@ -64,6 +64,10 @@ def _mta(op, x):
     norms = [eval_norm(bn) for bn in op.bns]
     return plain_mta(x, [s.taps for s in op.shifts], [c.weight for c in op.convs], norms,
                      op.stride, op.cascade)
+
+def _tin(op, x):
+    return plain_tin(x, tuple(op.offset.parameters()), tuple(op.weight.parameters()))
+
 def _tam(op, x):
     G, L = ((net[0].weight, eval_norm(net[1]), net[3].weight) for net in (op.G, op.L))
     return plain_tam(x, G, L)
@@ -94,8 +98,8 @@ OPERATORS = {
     'STHConv 1/4': Operator(lambda C, T: STHConv(C, C),
                             lambda op, x: plain_sth(x, op.temporal, op.spatial), _instead),
     'STHConv merge': Operator(lambda C, T: STHConv(C, C, arrangement='merge'),
-                              lambda op, x: plain_sth(x, op.temporal, op.spatial,
-                                                      arrangement='merge'), _instead),
+                              lambda op, x: plain_sth(x, op.temporal, op.spatial, 1, 1, 'merge'),
+                              _instead),
     'HFModule': Operator(lambda C, T: HFModule(C), lambda op, x: plain_hf(x, op.weight, op.bias),
                          'after the block', shapes=INCEPTION),
     'STCConv 3/4': Operator(lambda C, T: STCConv(C, C), _stc, _instead),
@@ -104,8 +108,7 @@ OPERATORS = {
                     _instead),
     'GST-Large': Operator(lambda C, T: GSTConv(C, C, beta=1),
                           lambda op, x: plain_gst(x, op.spatial, op.temporal), _instead),
-    'TIN 4C': Operator(lambda C, T: TIN(4 * C, T), lambda op, x: plain_tin(
-        x, tuple(op.offset.parameters()), tuple(op.weight.parameters())), _first, widen=4),
+    'TIN 4C': Operator(lambda C, T: TIN(4 * C, T), _tin, _first, widen=4),
     'TEA ME': Operator(lambda C, T: MotionExcitation(C), _me, _before),
     'TEA MTA': Operator(lambda C, T: MultipleTemporalAggregation(C), _mta, _instead),
     'TAM': Operator(lambda C, T: TAM(C, T), _tam, _before),

@@ -101,11 +101,14 @@ class STHConv(nn.Module):
         op = cls(**a, p=p, arrangement=arrangement, attention=attention, groups=conv.groups)
         if op.spatial is None:
             return take_over(op, conv)
-        kept = conv.weight[op.n:] if conv.groups > 1 else torch.cat(
-            [op.others(op.parts(rows), g) for g, rows in enumerate(conv.weight.chunk(op.types))])
+        if conv.groups > 1:
+            kept = conv.weight[op.n:]
+        else:
+            kept = torch.cat([op.others(op.parts(rows), g)
+                              for g, rows in enumerate(conv.weight.chunk(op.types))])
         last = conv.weight.is_contiguous(memory_format=torch.channels_last)
-        return take_over(op, conv, spatial=kept.contiguous(memory_format=torch.channels_last if last
-                                                           else torch.contiguous_format))
+        layout = torch.channels_last if last else torch.contiguous_format
+        return take_over(op, conv, spatial=kept.contiguous(memory_format=layout))
 
     def parts(
         self, x: Tensor, # (N, C_i, …)

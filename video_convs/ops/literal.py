@@ -145,8 +145,8 @@ def literal_fmcb(
             D[0, :, :, i, j] = C_t[:, :, 2*i:2*i + 2, 2*j:2*j + 2].mean((2, 3))
         H1 = norm(literal_hgc(D, *hgc1, slope, padding='valid')[0], 0)
         H_t = norm(literal_hgc(H1[None], *hgc2, slope, padding='valid')[0], 1)[:, 0]  # (3·E, h, w)
-        M = norm(scan(H_t, stride, 7, lambda window: sum(weight[:, :, u, v] @ column
-                                                         for u, v, column in window)), 2)
+        weigh = lambda window: sum(weight[:, :, u, v] @ column for u, v, column in window)
+        M = norm(scan(H_t, stride, 7, weigh), 2)
         if stride == 2:
             M = scan(M, 2, 3, lambda window: torch.stack([column for *_, column in window]).amax(0))
         up = (H, W) if stride == 1 else ((H + 3) // 4, (W + 3) // 4)

@@ -112,8 +112,8 @@ def literal_tam(
     L: tuple, # L_1 (C', C, K), norm (2, C'), L_2 (C, C', 1)
 ) -> Tensor: # (B, C, T, H, W), float64
     "TAM voxel by voxel: the kernel and the importances from the means, then the sum; float64."
-    (B, C, T, H, W), (G1, g, G2), (L1, l, L2) = x.shape, *([p.double().tolist() for p in ps]
-                                                           for ps in (G, L))
+    B, C, T, H, W = x.shape
+    (G1, g, G2), (L1, l, L2) = ([p.double().tolist() for p in ps] for ps in (G, L))
     X, y = x.double().tolist(), torch.empty(x.shape, dtype=torch.float64)
     m = x.double().mean((3, 4)).tolist()
     K, J = len(G2), len(L1)

@@ -149,9 +149,11 @@ def plain_sth(
     if deep:
         return torch.cat([in_time(x[:, :n], temporal), in_space(x[:, n:], spatial)], 1)
     types = C_i // n if arrangement == 'hybrid' else 1
-    return torch.cat([in_time(x[:, g*n:(g + 1)*n], W_T) + in_space(
-        torch.cat([x[:, :g*n], x[:, (g + 1)*n:]], 1),
-        W_S) for g, (W_T, W_S) in enumerate(zip(temporal.chunk(types), spatial.chunk(types)))], 1)
+    outputs = []
+    for g, (W_T, W_S) in enumerate(zip(temporal.chunk(types), spatial.chunk(types))):
+        others = torch.cat([x[:, :g*n], x[:, (g + 1)*n:]], 1)
+        outputs.append(in_time(x[:, g*n:(g + 1)*n], W_T) + in_space(others, W_S))
+    return torch.cat(outputs, 1)
 
 # %% ../../nbs/ops/14_aggregation.ipynb #bb443e12
 def plain_hf(

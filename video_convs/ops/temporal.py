@@ -205,8 +205,8 @@ class DenseTemporalConv(nn.Module):
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size = kernel_size
         self.stride, self.dilation = stride, dilation
-        self.taps = nn.Parameter(nn.init.dirac_(torch.empty(out_channels, in_channels,
-                                                            kernel_size, 1, 1)))
+        taps = torch.empty(out_channels, in_channels, kernel_size, 1, 1)
+        self.taps = nn.Parameter(nn.init.dirac_(taps))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 
     @classmethod
@@ -303,8 +303,8 @@ class R2Plus1D(nn.Module):
             return self.over_space(x, S, self.bias) + over_time(x_s, A, 1)
         # A of the frame itself looks where the middle of S looks
         S = S + F.pad(A[:, :, 1], (1, 1, 1, 1))
-        return self.over_space(x, S, self.bias) + over_time(x_s, A[:, :, ::2], padding=1,
-                                                            dilation=2)  # t − 1 and t + 1
+        neighbours = over_time(x_s, A[:, :, ::2], padding=1, dilation=2)  # t − 1 and t + 1
+        return self.over_space(x, S, self.bias) + neighbours
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates for one clip of T frames, as defined: 9 for space and 3 for time."
