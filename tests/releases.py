@@ -36,9 +36,9 @@ class ResNet:
     def bn(self, x, key):
         # what is added to the shortcut stays small
         gain = .3 if key.endswith(('bn3', 'conv3.bn')) else 1
+        means = dict(weight=gain, bias=0, running_mean=0, running_var=1)
         weight, shift, mean, var = (self.draw(f'{key}.{name}', x.shape[1], mean=mean, std=.1)
-                                    for name, mean in (('weight', gain), ('bias', 0),
-                                                       ('running_mean', 0), ('running_var', 1)))
+                                    for name, mean in means.items())
         self.w[f'{key}.num_batches_tracked'] = torch.tensor(3)
         return F.batch_norm(x, mean, var, weight, shift, eps=1e-5)
 
@@ -254,8 +254,8 @@ class H2CN(TSM):
         y = F.avg_pool2d(x, 2).unflatten(0, (-1, 5)).movedim(1, 2)  # (B·T, 3, 5, H/2, W/2)
         for n, expand in ((1, 1), (2, 3)):
             y = self.hourglass(y, f'{self.root}fhgc{n}.0', expand)
-            y = F.relu(self.bn(y.movedim(2, 1).flatten(0, 1), f'{self.root}fhgc{n}.1')).unflatten(
-                0, (len(five), -1)).movedim(1, 2)
+            y = F.relu(self.bn(y.movedim(2, 1).flatten(0, 1), f'{self.root}fhgc{n}.1'))
+            y = y.unflatten(0, (len(five), -1)).movedim(1, 2)
         y = F.relu(self.bn(self.conv(y[:, :, 0], f'{self.root}conv_fhgc.0', 64, 7, 2),
                            f'{self.root}conv_fhgc.1'))
         x = super().stem(five[:, 2])
@@ -351,8 +351,10 @@ class BNInception(ResNet):
         paths.append(self.layer(y, f'{name}double_3x3_2', cd, 3, s))
         if not one:
             return torch.cat([*paths, F.max_pool2d(x, 3, 2, ceil_mode=True)], 1)
-        y = F.max_pool2d(x, 3, 1, 1) if '5b' in name else F.avg_pool2d(x, 3, 1, 1, ceil_mode=True,
-                                                                       count_include_pad=True)
+        if '5b' in name:
+            y = F.max_pool2d(x, 3, 1, 1)
+        else:
+            y = F.avg_pool2d(x, 3, 1, 1, ceil_mode=True, count_include_pad=True)
         return torch.cat([*paths, self.layer(y, f'{name}pool_proj', proj)], 1)
 
     def stem(self, x):

@@ -29,9 +29,9 @@ def literal(file, x, last='5b'):
     "BN-Inception in float64 from a file's names, for maps with even sides; last='cut': ECO's half."
     file = {key: value.double() for key, value in file.items()}
     def unit(name, x, stride=1):
-        weight, (scale, shift, mean, var) = (file[f'{name}.weight'],
-                                             (file[f'{name}_bn.{k}'].view(-1, 1, 1) for k in (
-                                                 'weight', 'bias', 'running_mean', 'running_var')))
+        weight = file[f'{name}.weight']
+        scale, shift, mean, var = (file[f'{name}_bn.{k}'].view(-1, 1, 1)
+                                   for k in ('weight', 'bias', 'running_mean', 'running_var'))
         y = F.conv2d(x, weight, file[f'{name}.bias'], stride, weight.shape[-1] // 2)
         return (scale * (y - mean) / (var + 1e-5).sqrt() + shift).clamp(min=0)
     def pool(x):

@@ -203,8 +203,8 @@ def test_layout_of_video_files(tmp_path, video, name, paths):
     if name == 'egogestar':
         options = {'table': tmp_path/'table.csv'}
     data = open_dataset(name, tmp_path, split, partial=True, **options)
-    assert (list(data.paths) == [str(tmp_path/p) for p in paths]
-            and len(data.ids) == len(set(data.ids)))
+    assert list(data.paths) == [str(tmp_path/p) for p in paths]
+    assert len(data.ids) == len(set(data.ids))
     for i in range(len(data)):
         assert data.read(i, lambda n: [n - 1]).shape == (3, 1, 32, 48)
     (tmp_path/paths[0]).unlink()
@@ -241,8 +241,8 @@ def test_flow_beside_rgb(tmp_path, film, video):
         write_flow(tmp_path/'flow'/name, np.full((2, 7, 32, 48), 2.*k))
     rgb, flow = (open_dataset('ucf101', tmp_path, split, partial=True, **options, **kw)
                  for kw in ({}, {'flow': tmp_path/'flow'}))
-    assert ((rgb.ids, rgb.labels, rgb.classes) == (flow.ids, flow.labels, flow.classes)
-            and isinstance(flow.reader, FlowFolders))
+    assert (rgb.ids, rgb.labels, rgb.classes) == (flow.ids, flow.labels, flow.classes)
+    assert isinstance(flow.reader, FlowFolders)
     x = flow.read(2, lambda n: [0, n - 1])
     assert x.shape == (10, 2, 32, 48) and x.unique().tolist() == [round(255*24/40)]
 
@@ -276,8 +276,8 @@ def test_two_streams_from_the_command_line(tmp_path, capsys):
     assert rgb.about['spec']['modality'] == 'rgb' and flow.about['spec']['modality'] == 'flow'
     # half is what a network without time can reach
     assert report(rgb)['top1']['accuracy'] <= .75 < report(flow)['top1']['accuracy']
-    assert (torch.allclose(both.logits, (rgb.logits + flow.logits)/2)
-            and both.ids == rgb.ids == flow.ids)
+    assert torch.allclose(both.logits, (rgb.logits + flow.logits)/2)
+    assert both.ids == rgb.ids == flow.ids
 
 def test_spans_of_one_file_are_items_of_their_own(tmp_path, video):
     options, split, *_, lists = SETS['epic55']
@@ -290,8 +290,8 @@ def test_spans_of_one_file_are_items_of_their_own(tmp_path, video):
     from video_convs.data.loader import loader
     batch = next(iter(loader(Clips(data, Spec(), train=False), 2)))
     assert len(batch.failed) == 2 and data.where(0).endswith('frames 1 to 30')
-    assert (data.subset([1]).spans == (data.spans[1],)
-            and data.subset([1]).tasks['noun'] == (('pan',), (0,)))
+    assert data.subset([1]).spans == (data.spans[1],)
+    assert data.subset([1]).tasks['noun'] == (('pan',), (0,))
 
 # what is refused
 
@@ -365,8 +365,9 @@ def test_missing_lists(tmp_path, name):
 def test_other_line_ends_marks_and_blanks_say_the_same(tmp_path, name, change):
     plain = read(name, lay(tmp_path/'a', SETS[name][-1]))
     other = read(name, lay(tmp_path/'b', SETS[name][-1], lambda _, d: change(d)))
-    assert ([v._replace(where='') for v in plain.videos]
-            == [v._replace(where='') for v in other.videos] and plain.classes == other.classes)
+    assert [v._replace(where='') for v in plain.videos] == [v._replace(where='')
+                                                            for v in other.videos]
+    assert plain.classes == other.classes
 
 @pytest.mark.parametrize('name', SETS)
 def test_empty_lists_doubled_lines_and_zero_bytes(tmp_path, name):
@@ -432,10 +433,11 @@ def test_frames_with_a_gap_and_cut_frames(tmp_path, film):
 # damaged at random: an error, or every line
 
 folder = tempfile.TemporaryDirectory()
-edits = st.lists(st.tuples(st.sampled_from('cut drop put swap double'.split()), st.floats(0, 1),
-                           st.floats(0, 1), st.one_of(st.binary(max_size=6), st.sampled_from(
-                               [b'\r\n', b'\n', b'"', b',', b';', b' ', b'../', b'\xef\xbb\xbf',
-                                b'\0', b'{', b'[', b'1', b'-']))), max_size=3)
+kinds = st.sampled_from('cut drop put swap double'.split())
+pieces = st.sampled_from([b'\r\n', b'\n', b'"', b',', b';', b' ', b'../', b'\xef\xbb\xbf', b'\0',
+                          b'{', b'[', b'1', b'-'])
+new = st.one_of(st.binary(max_size=6), pieces)
+edits = st.lists(st.tuples(kinds, st.floats(0, 1), st.floats(0, 1), new), max_size=3)
 
 def damage(data, edits):
     for kind, a, b, new in edits:
@@ -482,20 +484,22 @@ def test_damaged_lists(name, which, edits):
     except ValueError as error:
         assert '\n' not in str(error) and len(str(error)) > 20
     else:
-        assert (isinstance(listing, Listing) and {v.label for v in listing.videos}
-                <= ({None} if split == 's1' else set(listing.classes)))
+        assert isinstance(listing, Listing)
+        assert {v.label for v in listing.videos} <= ({None} if split == 's1'
+                                                     else set(listing.classes))
         assert len(listing.videos) == (promised(name.split()[0], hit, data) if hit == file
                                        or name == 'hmdb51' else count)
         assert len({v.id for v in listing.videos}) == len(listing.videos)
 
+keys = st.sampled_from(['id', 'template', 'vid_name', 'label', 'start_frame', 'end_frame'])
+documents = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+                         lambda s: st.lists(s, max_size=3) | st.dictionaries(keys, s, max_size=5),
+                         max_leaves=9)
+
 @pytest.mark.parametrize('name', SETS)
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(data=st.one_of(
-    st.binary(max_size=80), st.text(max_size=40).map(str.encode),
-    st.recursive(st.none() | st.booleans() | st.integers() | st.text(
-        max_size=4), lambda s: st.lists(s, max_size=3) | st.dictionaries(
-            st.sampled_from(['id', 'template', 'vid_name', 'label', 'start_frame', 'end_frame']), s,
-            max_size=5), max_leaves=9).map(lambda v: json.dumps(v).encode())))
+@given(data=st.one_of(st.binary(max_size=80), st.text(max_size=40).map(str.encode),
+                      documents.map(lambda v: json.dumps(v).encode())))
 def test_any_bytes(name, data):
     lists = SETS[name][-1]
     for hit in lists:

@@ -28,9 +28,9 @@ def source(tmp_path_factory):
     for n, name in enumerate('ab'):
         (root/name).mkdir()
         for k in range(2):
-            film = np.random.default_rng(2*n + k).integers(0, 255,
-                                                           (10, 6, 9, 3)).repeat(8, 1).repeat(8, 2)
-            write_video(root/name/f'{k}.mp4', film.astype(np.uint8))
+            film = np.random.default_rng(2*n + k).integers(0, 255, (10, 6, 9, 3))
+            film = film.repeat(8, 1).repeat(8, 2).astype(np.uint8)
+            write_video(root/name/f'{k}.mp4', film)
     return root
 
 @pytest.fixture
@@ -73,8 +73,8 @@ def test_a_file_that_hangs_the_decoder_is_named_and_the_others_go_on(root, tmp_p
     assert (check_dataset('folder', root, report, deep=True, workers=1)['all']
             == dict(listed=4, fine=3, missing=0, broken=1))
     broken = [r for r in map(json.loads, report.read_text().splitlines()) if r['state'] == 'broken']
-    assert ([r['path'] for r in broken] == [hung]
-            and 'no answer from the decoder' in broken[0]['why'])
+    assert [r['path'] for r in broken] == [hung]
+    assert 'no answer from the decoder' in broken[0]['why']
 
 def test_a_check_that_is_stopped_blames_no_file(root, tmp_path, monkeypatch):
     taken = threading.Event()
@@ -97,8 +97,8 @@ def test_a_check_that_is_stopped_blames_no_file(root, tmp_path, monkeypatch):
 
 def test_a_check_is_gone_on_with(root, tmp_path, here):
     report = tmp_path/'runs/report.jsonl'
-    assert check_dataset('folder', root, report)['all'] == dict(listed=4, fine=4,
-                                                                missing=0, broken=0)
+    counts = check_dataset('folder', root, report)['all']
+    assert counts == dict(listed=4, fine=4, missing=0, broken=0)
     check_dataset('folder', root, report)
     assert len(here) == 4
     (root/'a/0.mp4').write_bytes((root/'a/0.mp4').read_bytes()[:-700])
@@ -156,8 +156,8 @@ def test_all_folds_are_looked_at(tmp_path, source, here):
     for fold in (1, 2):
         one, two = (open_dataset('hmdb51', tmp_path/r, 'train', fold=fold, partial=True)
                     for r in 'st')
-        assert ((one.ids, one.labels) == (two.ids, two.labels)
-                and all(p.endswith('.mp4') for p in two.paths))
+        assert (one.ids, one.labels) == (two.ids, two.labels)
+        assert all(p.endswith('.mp4') for p in two.paths)
 
 def test_a_copy_is_gone_on_with_and_never_half(root, tmp_path, here, monkeypatch):
     (root/'a/1.mp4').write_text('not a video')
@@ -169,10 +169,11 @@ def test_a_copy_is_gone_on_with_and_never_half(root, tmp_path, here, monkeypatch
     write_video(root/'a/1.mp4', film)
     os.unlink(tmp_path/'out/b/1.mp4')
     real = check.Decoder.check
-    monkeypatch.setattr(check.Decoder, 'check', lambda self, path, deep=False: replace(
-        real(self, path, deep), frames=9))  # a copy that is not whole
-    assert (len(prepare_dataset('folder', root, tmp_path/'out', short=32, gop=2)['failed']) == 2
-            and not list((tmp_path/'out').rglob('*new*')))
+    def cut_short(self, path, deep=False):  # a copy that is not whole
+        return replace(real(self, path, deep), frames=9)
+    monkeypatch.setattr(check.Decoder, 'check', cut_short)
+    assert len(prepare_dataset('folder', root, tmp_path/'out', short=32, gop=2)['failed']) == 2
+    assert not list((tmp_path/'out').rglob('*new*'))
     assert not (tmp_path/'out/b/1.mp4').exists()
     with pytest.raises(ValueError, match='other settings'):
         prepare_dataset('folder', root, tmp_path/'out', short=48)
@@ -198,8 +199,7 @@ def test_commands(root, tmp_path, here, capsys):
     for line in capsys.readouterr().err.splitlines():
         assert line.startswith('video_convs data: ')
 
-def test_two_files_with_one_target_are_refused_before_anything_is_written(root, tmp_path,
-                                                                          here, capsys):
+def test_two_files_with_one_target_are_refused_at_the_start(root, tmp_path, here, capsys):
     write_video(root/'a/0.mov', np.zeros((4, 32, 32, 3), np.uint8))
     with pytest.raises(ValueError, match='a/0.mov and .*a/0.mp4 would both become a/0.mp4|a/0.mp4 '
                                          'and .*a/0.mov would both become a/0.mp4'):
@@ -223,12 +223,13 @@ def test_a_long_video_is_copied_in_constant_memory(tmp_path):
     assert (frames - frames.new_tensor([0, 100, 249])).abs().max() < 3
 
 def test_folders_of_frames_are_copied_a_few_at_a_time(tmp_path, monkeypatch, here):
-    film = np.random.default_rng(0).integers(0, 255, (150, 4, 6,
-                                                      3)).repeat(8, 1).repeat(8, 2).astype(np.uint8)
-    write_frames(tmp_path/'f', film)
+    film = np.random.default_rng(0).integers(0, 255, (150, 4, 6, 3))
+    write_frames(tmp_path/'f', film.repeat(8, 1).repeat(8, 2).astype(np.uint8))
     seen, read = [], FrameFolders.read
-    monkeypatch.setattr(FrameFolders, 'read', lambda self, path, pick, *a: (
-        seen.append(len(pick)), read(self, path, pick, *a))[1])
+    def counted(self, path, pick, *more):
+        seen.append(len(pick))
+        return read(self, path, pick, *more)
+    monkeypatch.setattr(FrameFolders, 'read', counted)
     job = dict(path=str(tmp_path/'f'), reader=FrameFolders(), span=(10, 150),
                target=tmp_path/'o/f.mp4', short=240, gop=8, crf=18, limit=60)
     prepare._encode(check.Decoder(), job)

@@ -92,18 +92,18 @@ def test_from_conv2d(C, out, alpha, stride, bias, last, training, dtype):
     if last:
         conv = conv.to(memory_format=torch.channels_last)
     op = STCConv.from_conv2d(conv, alpha=alpha, reduction=4)
-    assert ((op.stride, op.dilation, op.training) == (stride, 2, training)
-            and {p.dtype for p in op.parameters()} == {dtype})
+    assert (op.stride, op.dilation, op.training) == (stride, 2, training)
+    assert {p.dtype for p in op.parameters()} == {dtype}
     assert all(module.training == training for module in op.modules())
     assert op.bias is None and conv.bias is None or torch.equal(op.bias, conv.bias)
     x = torch.randn(1, C, 3, 7, 6, dtype=dtype)
     assert fold(op(x)).shape == conv(fold(x)).shape
     if op.spatial is not None:
         N, n = op.spatial.shape[:2]
-        assert torch.equal(op.spatial,
-                           conv.weight[:N, :n]) and op.spatial.stride() == torch.empty_like(
-                               op.spatial, memory_format=torch.channels_last if last
-                               else torch.contiguous_format).stride()
+        assert torch.equal(op.spatial, conv.weight[:N, :n])
+        assert op.spatial.stride() == torch.empty_like(op.spatial,
+                                                       memory_format=torch.channels_last if last
+                                                       else torch.contiguous_format).stride()
         assert op.spatial.untyped_storage().data_ptr() != conv.weight.untyped_storage().data_ptr()
 
 

@@ -64,15 +64,16 @@ def table(root, change=lambda lines: lines, encoding='utf-8', end='\n'):
 
 def test_three_ways_to_write_the_same_data(root):
     by_table = open_data(table(root), 'train')
-    assert (len(by_table) == 12 and by_table.classes == ('a', 'b', 'c')
-            and set(by_table.groups) == {'g1', 'g2', 'g3', 'g4'})
+    assert len(by_table) == 12
+    assert by_table.classes == ('a', 'b', 'c')
+    assert set(by_table.groups) == {'g1', 'g2', 'g3', 'g4'}
     assert open_data(root, 'train') == by_table  # the folder has a clips.csv
     (root/'clips.csv').unlink()
     at_random = open_data(root, 'train')
     assert len(at_random) == 12 and 'at random' in at_random.description and not at_random.groups
     by_folder = open_data(split_folders(root), 'train')
-    assert ([Path(p).name for p in by_folder.paths] == [Path(p).name for p in by_table.paths]
-            and by_folder.labels == by_table.labels)
+    assert [Path(p).name for p in by_folder.paths] == [Path(p).name for p in by_table.paths]
+    assert by_folder.labels == by_table.labels
     assert split_names(root) == ['test', 'train'] and len(open_data(root)) == 15
 
 def test_the_drawn_split_is_stratified_and_stays(root):
@@ -80,8 +81,7 @@ def test_the_drawn_split_is_stratified_and_stays(root):
     assert sorted(test.labels) == [0, 1, 2] and not set(train.paths) & set(test.paths)
     assert test == folder_dataset(root, 'test') and split_names(root) == ['test', 'train']
     shutil.rmtree(root/'b')  # other classes keep their split
-    assert {p for p in folder_dataset(root, 'test').paths} == {p for p in test.paths
-                                                               if '/b/' not in p}
+    assert set(folder_dataset(root, 'test').paths) == {p for p in test.paths if '/b/' not in p}
     assert any(folder_dataset(root, 'test', seed=s).paths != folder_dataset(root, 'test').paths
                for s in range(1, 9))
 
@@ -95,9 +95,9 @@ def test_other_containers_and_hidden_files(root):
     assert sum(l == 0 for l in folder_dataset(root).labels) == 8
 
 def test_dataset_json_speaks_for_the_data(root):
-    (root/'dataset.json').write_text(json.dumps(dict(name='mine', classes=['c', 'a', 'b', 'never'],
-                                                     label_preserving=['reverse'],
-                                                     pairs=[['a', 'b']])))
+    page = dict(name='mine', classes=['c', 'a', 'b', 'never'], label_preserving=['reverse'],
+                pairs=[['a', 'b']])
+    (root/'dataset.json').write_text(json.dumps(page))
     for data in (folder_dataset(root, 'train'), csv_dataset(table(root), 'train')):
         assert ((data.name, data.classes, data.label_preserving, data.pairs)
                 == ('mine', ('c', 'a', 'b', 'never'), {'reverse'}, (('a', 'b'),)))
@@ -200,10 +200,11 @@ def test_the_same_clips_for_any_number_of_workers(root, cache):
     data = folder_dataset(root)
     clips = Clips(data, Spec(), train=True, seed=1, cache=cache)
     first, second = items(clips, shuffle=True), items(clips, 1, shuffle=True)
-    assert (equal(first, items(clips, shuffle=True, workers=2))
-            and equal(second, items(clips, 1, shuffle=True, workers=1)))
-    assert not equal(first, second) and not equal(
-        first, items(Clips(data, Spec(), train=True, seed=2, cache=cache), shuffle=True))
+    assert equal(first, items(clips, shuffle=True, workers=2))
+    assert equal(second, items(clips, 1, shuffle=True, workers=1))
+    assert not equal(first, second)
+    assert not equal(first,
+                     items(Clips(data, Spec(), train=True, seed=2, cache=cache), shuffle=True))
     assert sorted(torch.cat([b.indices for b in first]).tolist()) == list(range(15))
     assert all(b.clips.is_contiguous(memory_format=torch.channels_last_3d) for b in first)
 
@@ -220,8 +221,9 @@ def test_reading_leaves_the_callers_random_numbers_alone(root):
 def test_testing_is_fixed_and_the_cache_changes_nothing(root, fit):
     data, spec = folder_dataset(root), Spec(fit=fit)
     plain, cached = Clips(data, spec, train=False), Clips(data, spec, train=False, cache=True)
-    assert (equal(items(plain), items(plain, 5)) and equal(items(plain), items(cached))
-            and equal(items(cached), items(cached, 7)))
+    assert equal(items(plain), items(plain, 5))
+    assert equal(items(plain), items(cached))
+    assert equal(items(cached), items(cached, 7))
 
 def test_a_single_frame_and_a_single_pixel(root):
     one = video(root/'a/one.mp4', 1, T=1)
@@ -245,12 +247,12 @@ def test_broken_videos_reach_the_caller(root, cache, workers):
         batches = items(Clips(data, Spec(), train=train, cache=cache), shuffle=train,
                         workers=workers)
         failed = {p: why for b in batches for p, why in b.failed.items()}
-        assert (set(failed) == {data.paths[k] for k in (0, 7, 9)}
-                and all(p in why for p, why in failed.items()))
+        assert set(failed) == {data.paths[k] for k in (0, 7, 9)}
+        assert all(p in why for p, why in failed.items())
         assert sum(len(b.labels) for b in batches) == 12
     only = collate_clips([Clips(data, Spec(), train=False)[0]])
-    assert (len(only.labels) == len(only.clips) == 0
-            and isinstance(Clips(data, Spec(), train=False)[0][0], Broken))
+    assert len(only.labels) == len(only.clips) == 0
+    assert isinstance(Clips(data, Spec(), train=False)[0][0], Broken)
 
 def test_the_cache_knows_its_size(root):
     clips = Clips(folder_dataset(root), Spec(), train=True, cache=True)
@@ -260,8 +262,8 @@ def test_the_cache_knows_its_size(root):
     with pytest.raises(ValueError, match='more than cache_gb'):
         Clips(folder_dataset(root), Spec(), train=True, cache=True, cache_gb=1e-6)
 
-@pytest.mark.parametrize('kw, message', [(dict(T=0), 'T ≥ 1'), (dict(augment=Augment(hflip=True)),
-                                                                "does not say that 'hflip'")])
+@pytest.mark.parametrize('kw, message', [
+    (dict(T=0), 'T ≥ 1'), (dict(augment=Augment(hflip=True)), "does not say that 'hflip'")])
 def test_clips_refuse(root, kw, message):
     with pytest.raises(ValueError, match=message):
         Clips(folder_dataset(root), Spec(), train=True, **kw)
@@ -279,8 +281,8 @@ def test_views(root, cache):
     data, views = folder_dataset(root), Views(3, 3, random=True)
     clips = Clips(data, Spec(per_segment=3), train=False, views=views, seed=4, cache=cache)
     batches = items(clips)
-    assert ([b.clips.shape for b in batches] == [(5*9, 3, 12, 24, 24)]*3
-            and [len(b.labels) for b in batches] == [5]*3)
+    assert [b.clips.shape for b in batches] == [(5*9, 3, 12, 24, 24)]*3
+    assert [len(b.labels) for b in batches] == [5]*3
     assert all(b.clips.is_contiguous(memory_format=torch.channels_last_3d) for b in batches)
     assert equal(batches, items(clips, 7)) and equal(batches, items(clips, workers=2))
     assert not equal(batches,
@@ -294,8 +296,9 @@ def test_views_of_a_video_that_cannot_be_read(root):
     data = folder_dataset(root)
     Path(data.paths[1]).write_text('no video')
     batch = items(Clips(data, Spec(), train=False, views=Views(2, 3)))[0]
-    assert (batch.indices.tolist() == [0, 2, 3, 4] and len(batch.clips) == 4*6
-            and set(batch.failed) == {data.paths[1]})
+    assert batch.indices.tolist() == [0, 2, 3, 4]
+    assert len(batch.clips) == 4*6
+    assert set(batch.failed) == {data.paths[1]}
 
 @pytest.mark.parametrize('cache', [False, True])
 def test_a_flip_takes_its_label_along(root, cache):
@@ -337,8 +340,9 @@ def test_gestures():
     sizes = {split: len(open_data(GESTURES/'clips.csv', split)) for split in split_names(GESTURES)}
     assert sizes == {'train': 224, 'val': 20, 'test': 56}
     train = open_data(GESTURES, 'train')
-    assert (train.classes[:2] == ('up', 'down') and len(train.classes) == 10
-            and not train.label_preserving)
+    assert train.classes[:2] == ('up', 'down')
+    assert len(train.classes) == 10
+    assert not train.label_preserving
     assert not set(train.groups) & set(open_data(GESTURES, 'test').groups)
     batch, = loader(Clips(train.subset(range(0, 224, 28)), Spec(), train=True), 8)
     assert batch.clips.shape == (8, 3, 4, 24, 24) and not batch.failed

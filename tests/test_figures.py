@@ -56,8 +56,8 @@ def test_contact_sheet(monkeypatch, classes, networks, letters):
     videos = SimpleNamespace(classes=names, labels=list(range(classes)))
     videos.subset = lambda rows: videos
     logits = torch.eye(classes)
-    monkeypatch.setattr(demo, 'Clips', lambda *args, **kw: [(torch.zeros(3, 2, 8, 8), k, k)
-                                                            for k in range(classes)])
+    clips = [(torch.zeros(3, 2, 8, 8), k, k) for k in range(classes)]
+    monkeypatch.setattr(demo, 'Clips', lambda *args, **kw: clips)
     monkeypatch.setattr(demo, 'score', lambda *args, **kw: SimpleNamespace(logits=logits))
     fig = demo.contact_sheet({f'hgc_resnet50_{k}': None for k in range(networks)}, videos, spec)
     check_texts(fig)

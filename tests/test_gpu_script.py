@@ -124,8 +124,8 @@ def test_a_row_that_fails_is_a_line(run):
     for name, measure in (('bad', lambda: 1 / 0), ('good', lambda: {'ms': 1.})):
         run.row({'network': name}, measure)
     bad, good = map(json.loads, open(run.file.name))
-    assert (bad == {'network': 'bad', 'error': 'ZeroDivisionError: division by zero'}
-            and good == {'network': 'good', 'ms': 1.})
+    assert bad == {'network': 'bad', 'error': 'ZeroDivisionError: division by zero'}
+    assert good == {'network': 'good', 'ms': 1.}
     assert run.close() == 0
 
 
@@ -143,8 +143,8 @@ def test_a_row_that_takes_too_long_ends(run):
 def test_all_parts_fit_into_nine_minutes(monkeypatch):
     monkeypatch.syspath_prepend(root/'tools')
     import gpu
-    limit = lambda part, *more: int(
-        subprocess.run([sys.executable, root/'tools/gpu.py', 'limit', part, *more],
-                       capture_output=True, text=True, check=True).stdout)
+    def limit(part, *more):
+        command = [sys.executable, root/'tools/gpu.py', 'limit', part, *more]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert sum(map(limit, PARTS)) <= 540
     assert limit('train', '--seconds', '120') > len(gpu.LEARN) * 120

@@ -105,8 +105,8 @@ def test_names_of_other_programs_are_one_rule_away():
     keys |= {f'relations.{i}.{j}.{p}' for i in range(5) for j in (1, 3) for p in ('weight', 'bias')}
     head = HEADS['trn']()
     assert set(head.state_dict()) == keys  # no tuples among them
-    assert [tuple(R[1].weight.shape) for R in head.relations] == [(256, 256 * k)
-                                                                  for k in (6, 5, 4, 3, 2)]
+    shapes = [tuple(R[1].weight.shape) for R in head.relations]
+    assert shapes == [(256, 256 * k) for k in (6, 5, 4, 3, 2)]
     assert tuple(HEADS['trn, single']().relations[0][1].weight.shape) == (512, 256 * 6)
 
 # --- state by state
@@ -135,8 +135,8 @@ def test_gru_gradients_are_those_of_torch():
 def test_bias_of_action_scores():
     head, x = randomised(VerbNounHead(5, EPIC).double()), torch.randn(2, 3, 5, dtype=torch.float64)
     y = head(x)
-    assert (list(y) == list(EPIC)
-            and [y[task].shape for task in y] == [(2, 3, n) for n in EPIC.values()])
+    assert list(y) == list(EPIC)
+    assert [y[task].shape for task in y] == [(2, 3, n) for n in EPIC.values()]
     for task in ('verb', 'noun'):
         equal(y[task], head.fc[task](x)
               + torch.einsum('ij,btj->bti', head.from_action[task].weight, y['action']))
@@ -233,8 +233,8 @@ def test_cost(name):
     T = x.shape[1]
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         head(x[:1])
-    assert head.clip_macs(T) == counter.get_total_flops() // 2 == complexity(Still(),
-                                                                             (12, T, 2, 2)).macs
+    assert head.clip_macs(T) == counter.get_total_flops() // 2
+    assert head.clip_macs(T) == complexity(Still(), (12, T, 2, 2)).macs
 
 @every_head
 def test_compiled_and_exported(name):

@@ -110,8 +110,9 @@ def test_from_conv2d(G, n, m, stride, dilation, bias, last, dtype):
 def test_from_depthwise_conv2d():
     conv = nn.Conv2d(8, 8, 3, 2, 1, groups=8)
     op = STHConv.from_conv2d(conv)
-    assert (op.groups == 8 and torch.equal(op.spatial, conv.weight[2:])
-            and op.temporal.shape == (2, 1, 3, 1, 1))
+    assert op.groups == 8
+    assert torch.equal(op.spatial, conv.weight[2:])
+    assert op.temporal.shape == (2, 1, 3, 1, 1)
     assert torch.equal(op.bias, conv.bias)
     assert STHConv.from_conv2d(nn.Conv2d(8, 8, 3, padding='same', device='meta')).temporal.is_meta
 

@@ -39,9 +39,9 @@ def test_twins_have_the_same_frames(scale, index, seed):
         one, two = (render([sample_params('reversal', 'test', index, config, seed, label=l)])
                     for l in (a, b))
         assert torch.equal(one, two.flip(2))
-    sets = [sorted(f.numpy().tobytes() for f in render(
-        [sample_params('order', 'x', index, config, seed, label=l)])[0].unbind(1))
-            for l in range(6)]
+    clips = [render([sample_params('order', 'x', index, config, seed, label=l)])[0]
+             for l in range(6)]
+    sets = [sorted(frame.numpy().tobytes() for frame in clip.unbind(1)) for clip in clips]
     assert all(s == sets[0] for s in sets)
 
 def test_an_event_is_seen_equally_often_wherever_it_stands():
@@ -55,8 +55,8 @@ def test_each_motion_does_what_its_name_says():
     config = MotionConfig(distractors=0, jitter=0)
     def poses(label):
         return sample_params('reversal', 'train', 3, config, label=label).poses
-    assert (np.allclose(np.diff(poses(0)[0, :, 0]), -1)
-            and np.allclose(np.diff(poses(1)[0, :, 0]), 1))
+    assert np.allclose(np.diff(poses(0)[0, :, 0]), -1)
+    assert np.allclose(np.diff(poses(1)[0, :, 0]), 1)
     assert (np.diff(poses(2)[:, :, 3]) > 0).all() and (np.diff(poses(3)[:, :, 3]) < 0).all()
     assert (np.diff(poses(4)[0, :, 2]) > 0).all() and (np.diff(poses(5)[0, :, 2]) < 0).all()
     spread = poses(6)[:, :, :2].std(0).sum(-1)
@@ -89,8 +89,8 @@ def test_flow_of_a_box_is_its_step():
 def test_files(tmp_path):
     root = render_task('reversal', tmp_path/'m', train=16, test=8, config=SMALL, progress=False)
     about = json.loads((root/'dataset.json').read_text())
-    assert (about['classes'] == list(TASKS['reversal'].classes)
-            and about['counts'] == dict(train=16, test=8))
+    assert about['classes'] == list(TASKS['reversal'].classes)
+    assert about['counts'] == dict(train=16, test=8)
     assert about['pairs'][0] == ['left', 'right'] and about['ceiling_without_time'] == 0.5
     assert about['label_preserving'] == [] and about['config']['size'] == 32
     clips, labels = render_batch('reversal', range(8), 'test', SMALL)

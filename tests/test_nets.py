@@ -225,16 +225,16 @@ def test_trunk_has_no_classifier(name):
     assert match(net, card.conv3x3) and match(net, card.block_output)
     assert all(match(net, pattern) for pattern in card.block_input)
     last = [m for m in whole.modules() if isinstance(m, nn.Linear)][-1]
-    assert last.in_features == card.features and not [k for k in net.state_dict()
-                                                      if k not in whole.state_dict()]
+    assert last.in_features == card.features
+    assert not [k for k in net.state_dict() if k not in whole.state_dict()]
 
 @pytest.mark.parametrize('name', BACKBONES)
 def test_hf_fits_behind_the_blocks(name):
     card = BACKBONES[name]
     with torch.device('meta'), clip_length(2):
         net = insert_after(trunk(name), card.block_output, TemporalConv).eval()
-        assert net(torch.zeros(4, 3, 64, 64)).shape == (2 if name == 'eco_lite' else 4,
-                                                        card.features)
+        clips = 2 if name == 'eco_lite' else 4
+        assert net(torch.zeros(4, 3, 64, 64)).shape == (clips, card.features)
 
 def test_input_of_caffe_networks():
     for name, card in BACKBONES.items():
@@ -276,15 +276,16 @@ def test_what_to_fetch_and_where_to_put_it(error, tmp_path, monkeypatch):
         with pytest.raises(ValueError) as caught:
             trunk(name, 'imagenet')
         message = str(caught.value)
-        assert (f'{error}' in message and file in message
-                and message.endswith(str(tmp_path/'checkpoints')))
+        assert f'{error}' in message
+        assert file in message
+        assert message.endswith(str(tmp_path/'checkpoints'))
 
 def test_first_conv_for_flow():
     net = trunk('tiny').requires_grad_(False)
     rgb = net.conv1.weight.clone()
     assert adapt_first_conv(net, 10) is net and net.conv1.in_channels == 10
-    assert (not net.conv1.weight.requires_grad
-            and net.conv1.weight.is_contiguous(memory_format=torch.channels_last))
+    assert not net.conv1.weight.requires_grad
+    assert net.conv1.weight.is_contiguous(memory_format=torch.channels_last)
     for c in range(10):
         torch.testing.assert_close(net.conv1.weight[:, c], rgb.mean(1))
     insert_before(net, 'layer?.*.conv1', HgC, frame=(10, 64, 64))
@@ -328,8 +329,8 @@ def test_imagenet_mobilenet_loads(op):
 ])
 def test_printed_costs(name, params, gmacs):
     cost = complexity(create_model(name, num_classes=174), (3, 8, 224, 224))
-    assert (f'{cost.params / 1e6:.3f}' == f'{params:.3f}'
-            and f'{cost.macs / 1e9:.3f}' == f'{gmacs:.3f}')
+    assert f'{cost.params / 1e6:.3f}' == f'{params:.3f}'
+    assert f'{cost.macs / 1e9:.3f}' == f'{gmacs:.3f}'
 
 @given(st.integers(1, 3), st.integers(1, 5), st.integers(9, 40))
 @settings(max_examples=5, deadline=None)

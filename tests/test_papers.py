@@ -27,8 +27,8 @@ def name(row):
     return f"{row['paper']} {row['table']} {row['row']}"
 
 def test_columns_and_keys():
-    assert list(ROWS[0]) == COLUMNS and all(None not in row and None not in row.values()
-                                            for row in ROWS)
+    assert list(ROWS[0]) == COLUMNS
+    assert all(None not in row and None not in row.values() for row in ROWS)
     keys = Counter((row['paper'], row['table'], row['row'], row['dataset']) for row in ROWS)
     assert [key for key, n in keys.items() if n > 1] == []
     assert {row['paper'] for row in ROWS} == {'H2CN', 'STH', 'HF-Net', 'STC'}

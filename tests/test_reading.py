@@ -229,8 +229,8 @@ def test_pixels_become_square(tmp_path):
                               ('square', Fraction(1), 48, 48)):
         path = encode_with(tmp_path/f'{name}.mp4', frames, sample_aspect_ratio=ratio)
         info = probe(path)
-        assert ((info.height, info.width) == (H, W)
-                and read_frames(path, every).shape == (3, 4, H, W))
+        assert (info.height, info.width) == (H, W)
+        assert read_frames(path, every).shape == (3, 4, H, W)
         assert ('made square' in ' '.join(info.notes)) == (name != 'square')
     turned = copy(tmp_path/'wide.mp4', tmp_path/'turned.mp4', rotation=90)
     assert ((probe(turned).height, probe(turned).width) == (96, 48)
@@ -249,8 +249,9 @@ def test_of_interlaced_frames_one_moment_is_read(tmp_path):
                        options={'x264-params': 'tff=1:interlaced=1', 'crf': '5'})
     assert any(note.startswith('interlaced') for note in probe(path).notes)
     picture = read_frames(path, [3])[:, 0].float().mean(0)
-    assert (picture.shape == (64, 64) and picture[4:-4, 10:18].min() > 180
-            and picture[4:-4, 42:50].max() < 70)
+    assert picture.shape == (64, 64)
+    assert picture[4:-4, 10:18].min() > 180
+    assert picture[4:-4, 42:50].max() < 70
 
 def test_hdr_is_named(tmp_path, decoder):
     path = encode_with(tmp_path/'pq.mp4', film(4), 'yuv420p10le', color_trc=16)
@@ -285,8 +286,8 @@ def uneven_data(tmp_path_factory):
 def test_frames_are_chosen_by_time(uneven_data, decoder):
     path, spec = uneven_data/'train/a/0.mp4', InputSpec(frames=8)
     times = probe(path).times
-    assert (np.abs(times - TIMES).max() <= .021
-            and 'frame rate varies: frames are chosen by time' in probe(path).notes)
+    assert np.abs(times - TIMES).max() <= .021
+    assert 'frame rate varies: frames are chosen by time' in probe(path).notes
     chosen = Views().indices(times, spec)
     assert (times[chosen] < 1).sum() == 1 and (times[segments(24, 8)] < 1).sum() == 7
     for read in (read_frames, decoder.read):

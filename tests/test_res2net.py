@@ -43,8 +43,8 @@ def test_identity_in_time_is_the_chain(scale, stride, cascade, dtype):
     op = MultipleTemporalAggregation.from_split(split)
     x = torch.randn(2, 6 * scale, 3, 7, 8, dtype=dtype)
     assert not op.training and op.convs is split.convs and op.bns is split.bns
-    assert ({p.dtype for p in op.parameters()} == {dtype}
-            and (op.stride, op.cascade) == (stride, cascade))
+    assert {p.dtype for p in op.parameters()} == {dtype}
+    assert (op.stride, op.cascade) == (stride, cascade)
     assert (sorted(set(op.state_dict()) - set(split.state_dict()))
             == [f'shifts.{i}.taps' for i in range(scale)])
     for shift in op.shifts:

@@ -136,8 +136,10 @@ def test_from_conv2d(layout, dtype):
     conv = nn.Conv2d(8, 8, 3, 2, 1, bias=False).to(dtype=dtype, memory_format=layout).train()
     mta = MultipleTemporalAggregation.from_conv2d(conv, scale=2)
     part, = mta.convs
-    assert (torch.equal(part.weight, conv.weight[:4, :4]) and part.weight.dtype == dtype
-            and mta.training and not mta.cascade)
+    assert torch.equal(part.weight, conv.weight[:4, :4])
+    assert part.weight.dtype == dtype
+    assert mta.training
+    assert not mta.cascade
     assert part.weight.is_contiguous(memory_format=layout) and part.stride == conv.stride
     assert MultipleTemporalAggregation.from_conv2d(nn.Conv2d(8, 8, 3, 1, 1, bias=False),
                                                    cascade=False).cascade is False

@@ -49,15 +49,17 @@ def test_even_moments_hold_the_one_and_the_two_clip_rule(N, T, C):
     spec, k, tick = InputSpec(frames=T), np.arange(T), Fraction(N, T)
     assert (clip_indices(N, spec, clips=C)[0] == segments(N, T)).all()
     middle, first = clip_indices(N, spec, clips=2).tolist()
-    assert (middle == [int(tick/2 + tick*int(j)) for j in k]
-            and first == [int(tick*int(j)) for j in k])
+    assert middle == [int(tick/2 + tick*int(j)) for j in k]
+    assert first == [int(tick*int(j)) for j in k]
 
 @given(short, specs, options, st.none() | seeds)
 def test_any_video_and_any_option(N, spec, options, seed):
     i = clip_indices(N, spec, rng=None if seed is None else np.random.default_rng(seed), **options)
     T, L = spec.frames, spec.per_segment
-    assert (i.shape == (options['clips'], T*L) and i.dtype.kind == 'i' and i.min() >= 0
-            and i.max() < N)
+    assert i.shape == (options['clips'], T*L)
+    assert i.dtype.kind == 'i'
+    assert i.min() >= 0
+    assert i.max() < N
     micro = i.reshape(-1, T, L)
     assert (np.diff(micro) >= 0).all() and (np.diff(micro) <= 1).all()  # neighbours, in order
     if options['micro'] == 'start' and N >= L:
@@ -105,8 +107,8 @@ def test_the_released_test_frames_are_ours(T):
 def test_the_released_draws_leave_out_the_end():
     spec, rng = InputSpec(frames=8, per_segment=5), np.random.default_rng(0)
     seen = np.unique([clip_indices(51, spec, rng=rng, official=True) for _ in range(500)])
-    assert (seen.max() == 43
-            and np.unique([clip_indices(51, spec, rng=rng) for _ in range(500)]).max() == 50)
+    assert seen.max() == 43
+    assert np.unique([clip_indices(51, spec, rng=rng) for _ in range(500)]).max() == 50
     # 8 frames, 8 segments: the first
     assert (clip_indices(8, spec, rng=rng, official=True)[0] == np.tile(range(5), 8)).all()
     starts = clip_indices(9, spec, rng=rng, official=True)[0, ::5]
@@ -129,8 +131,8 @@ def test_each_frame_is_decoded_once(tmp_path, monkeypatch):
         i = clip_indices(30, InputSpec(frames=8, per_segment=5), **options).ravel()
         frames = video.read_frames(file, i)
         assert asked.pop() == np.unique(i).tolist() and not asked
-        assert (frames.shape[1] == len(i)
-                and abs(frames.float().mean((0, 2, 3)).numpy() - i*8).max() < 4)
+        assert frames.shape[1] == len(i)
+        assert abs(frames.float().mean((0, 2, 3)).numpy() - i*8).max() < 4
 
 def test_each_picture_is_decoded_once(tmp_path, monkeypatch):
     film = np.arange(30,
@@ -140,8 +142,8 @@ def test_each_picture_is_decoded_once(tmp_path, monkeypatch):
                         lambda path, *rest: opened.append(Path(path).stem) or decode(path, *rest))
     i = clip_indices(30, InputSpec(frames=8, per_segment=5), clips=10).ravel()
     clip = frames.FrameFolders().read(str(folder), lambda n: i)
-    assert (sorted(opened) == [f'{n + 1:05d}' for n in np.unique(i)]
-            and abs(clip.float().mean((0, 2, 3)).numpy() - i*8).max() < 2)
+    assert sorted(opened) == [f'{n + 1:05d}' for n in np.unique(i)]
+    assert abs(clip.float().mean((0, 2, 3)).numpy() - i*8).max() < 2
 
 @pytest.mark.parametrize('call, message', [
     (lambda: segments(0, 8), 'cannot be sampled'), (lambda: segments(-1, 8), 'cannot be sampled'),

@@ -97,8 +97,8 @@ def test_shifted_conv(shape, out, fold_div, stride, bias, layout):
 @some
 @given(shapes, few, st.integers(2, 4), strides, layouts,
        st.sampled_from(((True, True), (True, False), (False, True))))
-def test_gradients_of_shifted_conv_are_those_of_its_two_steps(shape, out, fold_div, stride,
-                                                              layout, wanted):
+def test_gradients_of_shifted_conv(shape, out, fold_div, stride, layout, wanted):
+    "They are those of its two steps."
     B, C, T, H, W = shape
     op = randomised(ShiftedConv(C + fold_div, out, fold_div, stride, bias=True).double())
     class TwoSteps(ShiftedConv):
@@ -106,13 +106,13 @@ def test_gradients_of_shifted_conv_are_those_of_its_two_steps(shape, out, fold_d
             return False
     steps = TwoSteps(C + fold_div, out, fold_div, stride, bias=True).double()
     steps.load_state_dict(op.state_dict())
-    x = torch.randn(B, C + fold_div, T, H, W,
-                    dtype=torch.float64).contiguous(memory_format=layout).requires_grad_(wanted[0])
+    x = torch.randn(B, C + fold_div, T, H, W, dtype=torch.float64).contiguous(memory_format=layout)
+    x.requires_grad_(wanted[0])
     g, results = torch.randn_like(op(x)), []
     for one in (op, steps):
         one.weight.requires_grad_(wanted[1])
-        results.append(torch.autograd.grad(
-            one(x), [t for t in (x, one.weight, one.bias) if t.requires_grad], g))
+        asked = [t for t in (x, one.weight, one.bias) if t.requires_grad]
+        results.append(torch.autograd.grad(one(x), asked, g))
     for a, b in zip(*results):
         equal(a, b)
 
@@ -146,8 +146,8 @@ def test_from_conv2d_computes_the_image_network(shape, out, stride, dilation, bi
     op = operators[which](conv)
     equal(op(x), unfold(conv(fold(x)), shape[2]), 1e-10 if dtype == torch.float64 else 1e-4)
     assert op.training == training and (op.bias is None) == (conv.bias is None)
-    assert ({p.dtype for p in op.parameters()} == {dtype}
-            and all(p.requires_grad for p in op.parameters()))
+    assert {p.dtype for p in op.parameters()} == {dtype}
+    assert all(p.requires_grad for p in op.parameters())
     weight = op.weight if isinstance(op, C3D) else op.spatial
     assert weight.is_contiguous(memory_format={torch.channels_last: last}.get(layout, layout)
                                 if weight.ndim == 5 else layout)
@@ -182,8 +182,8 @@ def test_inflation_by_the_mean():
 
 def test_fresh_operators():
     x = torch.randn(2, 6, 4, 5, 5)
-    assert (torch.equal(DenseTemporalConv(6, 6)(x), x)
-            and torch.equal(DenseTemporalConv(6, 9, 5)(x)[:, :6], x))
+    assert torch.equal(DenseTemporalConv(6, 6)(x), x)
+    assert torch.equal(DenseTemporalConv(6, 9, 5)(x)[:, :6], x)
     for op in (R2Plus1D(6, 4), R2Plus1D(6, 4, arrangement='parallel'),
                R2Plus1D(6, 4, temporal='depthwise')):
         equal(op(x), op.over_space(x, op.spatial), 1e-5)

@@ -72,8 +72,8 @@ def test_maps_and_checkpoints(name, tmp_path):
 
 def test_a_tag_of_timm_stays_with_its_name():
     net = create_model('tsm_timm:convnext_atto.d2_in1k', num_classes=2)
-    assert (net.name == 'tsm_timm:convnext_atto.d2_in1k'
-            and len(timm_card('convnext_atto.d2_in1k').conv3x3) == 12)
+    assert net.name == 'tsm_timm:convnext_atto.d2_in1k'
+    assert len(timm_card('convnext_atto.d2_in1k').conv3x3) == 12
 
 
 def test_what_is_refused():

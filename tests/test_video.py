@@ -495,8 +495,9 @@ def survives(decoder, path):
         frames = decoder.read(path, lambda n: [0, n//2, n - 1])
         assert frames.shape[1] == 3
     except VideoError as error:
-        assert (str(path) in str(error) and 'crashed' not in str(error)
-                and 'no answer' not in str(error))
+        assert str(path) in str(error)
+        assert 'crashed' not in str(error)
+        assert 'no answer' not in str(error)
         info = None
     assert time.perf_counter() - started < 20
     return info
@@ -567,8 +568,8 @@ def test_real_clips(name):
         return
     frames, (H, W) = EXPECTED[name]
     info = probe(CLIPS/name)
-    assert ((info.frames, info.height, info.width) == (frames, H, W)
-            and info.promised in (frames, None))
+    assert (info.frames, info.height, info.width) == (frames, H, W)
+    assert info.promised in (frames, None)
     clip = read_frames(CLIPS/name, spread)
-    assert (clip.shape == (3, 3, H, W)
-            and torch.equal(clip, read_frames(CLIPS/name, spread, reader='pyav')))
+    assert clip.shape == (3, 3, H, W)
+    assert torch.equal(clip, read_frames(CLIPS/name, spread, reader='pyav'))

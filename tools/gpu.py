@@ -31,8 +31,8 @@ class Run:
         from video_convs.ops.bench import machine
         from video_convs.train.run_folder import about_code
         self.device = 'cuda' if torch.cuda.is_available() and not args.tiny else 'cpu'
-        self.cuda, self.end, self.left_out, self.measured = (self.device == 'cuda',
-                                                             began + budget(args, part), [], 0)
+        self.cuda, self.end = self.device == 'cuda', began + budget(args, part)
+        self.left_out, self.measured = [], 0
         torch.manual_seed(args.seed)
         torch.backends.cudnn.benchmark = args.autotune
         self.about = dict(part=part, device=machine(self.device), torch=torch.__version__,
@@ -106,8 +106,8 @@ def tests(run, args):
             line |= dict(test=name, outcome=report.outcome, seconds=round(report.duration, 3))
             line['dtype'] = next((half for half in ('bfloat16', 'float16') if half in name),
                                  'float32')
-            line['form'] = next((form for form, word in dict(
-                graph='cuda_graph', compiled='compiled').items() if word in name), 'eager')
+            forms = dict(graph='cuda_graph', compiled='compiled')
+            line['form'] = next((form for form, word in forms.items() if word in name), 'eager')
             if report.outcome == 'failed':
                 line['error'] = report.longreprtext[-1500:]
             self.failed += report.outcome == 'failed'
@@ -167,8 +167,10 @@ def learn(name, run, args):
     gc.collect()  # of the network before this one
     if run.cuda:
         torch.cuda.empty_cache()
-    T, S, B, workers, unseen = (4, 32, 8, 0, 16) if args.tiny else (
-        args.frames, args.size, args.batch, min(max(os.cpu_count() - 2, 1), 8), 256)
+    T, S, B, workers, unseen = 4, 32, 8, 0, 16
+    if not args.tiny:
+        T, S, B, unseen = args.frames, args.size, args.batch, 256
+        workers = min(max(os.cpu_count() - 2, 1), 8)
     task, device = TASKS['reversal'], torch.device(run.device)
     torch.manual_seed(args.seed)
     model = create_model(f'{name}_{backbone(args)}', num_classes=len(task.classes),
@@ -222,8 +224,8 @@ def backbone(args):
 def train(run, args):
     "All networks that can be compared, TSN first."
     dtype = 'bfloat16' if run.cuda else 'float32'
-    for name in (LEARN[0], 'hgc') if args.tiny else [name for name in LEARN
-                                                     if fnmatchcase(name, args.only)]:
+    asked = [name for name in LEARN if fnmatchcase(name, args.only)]
+    for name in (LEARN[0], 'hgc') if args.tiny else asked:
         what = dict(network=f'{name}_{backbone(args)}', dtype=dtype,
                     memory_format='channels_last', form='eager')
         run.row(what, functools.partial(learn, name, run, args), least=args.seconds + APART / 2)
@@ -281,8 +283,9 @@ def ops(run, args):
     "A line for each operator, place and setting: both modes, beside the convolution there."
     from video_convs.ops.bench import OPERATORS, time_operator
     frames, batch, rounds = (4, 1, 1) if args.tiny else (args.frames, 8, 5)
-    names = ('HgC', 'STHConv 1/4') if args.tiny else [name for name in OPERATORS
-                                                      if fnmatchcase(name, args.only)]
+    names = [name for name in OPERATORS if fnmatchcase(name, args.only)]
+    if args.tiny:
+        names = ['HgC', 'STHConv 1/4']
     few = [name for name in ('HgC', 'CMCB', 'STHConv 1/4', 'STCConv 3/4', 'HFModule', 'TAM', 'C3D')
            if name in names]
     places = {name: [(16, 7)] if args.tiny else list(dict.fromkeys(OPERATORS[name].shapes))[:3:2]
@@ -353,16 +356,16 @@ def summary(out):
     by = {}
     for line in (line for line in found['nets'] if 'error' not in line):
         key = line['dtype'], line['memory_format'], line['form']
-        by.setdefault(key, {})[line['network'].partition('_resnet')[0]] = (line['inference_ms'],
-                                                                           line['training_ms'])
+        name = line['network'].partition('_resnet')[0]
+        by.setdefault(key, {})[name] = line['inference_ms'], line['training_ms']
     for key, row in by.items():
         print(*key, '- ms, inference/training:',
               ', '.join(f'{name} {a:.1f}/{b:.1f}' for name, (a, b) in row.items()))
     by = {}
     for line in (line for line in found['ops'] if 'error' not in line):
         key = line['dtype'], line['memory_format'], line['form']
-        by.setdefault(key, {}).setdefault(line['operator'], []).append((line['training']['fast'],
-                                                                        line['training']['conv']))
+        times = line['training']['fast'], line['training']['conv']
+        by.setdefault(key, {}).setdefault(line['operator'], []).append(times)
     for key, row in by.items():
         print(*key, "- of the convolution's time, training:",
               ', '.join(f'{name} {mean_ratio(v):.2f}' for name, v in row.items()))

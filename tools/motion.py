@@ -32,8 +32,8 @@ root = Path(__file__).resolve().parent.parent
 results, runs = root/'data/results/motion.jsonl', root/'runs/motion'
 # anew every 3 to 5 frames
 tasks = {'micro': ('reversal', MotionConfig(frames=96, displacement=2., time_scale='micro')),
-         'macro': ('order', MotionConfig(
-             frames=96, displacement=0.))}  # one thing after another, 24 frames each
+         # one thing after another, 24 frames each
+         'macro': ('order', MotionConfig(frames=96, displacement=0.))}
 learn, unseen, seeds = 1000, 600, range(3)
 epochs = dict(micro=6, macro=12)  # order takes longer to be learned
 recipe = dict(batch_size=16, lr=3e-3, dropout=0., augment=Augment.none())

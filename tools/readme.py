@@ -26,9 +26,9 @@ def convert():
         if option(cell, 'echo') == 'false':
             cell.metadata['transient'] = {'remove_source': True}
         cell.source = re.sub(r'^#\|.*\n?', '', cell.source, flags=re.M)
-    text, resources = MarkdownExporter(
-        preprocessors=[CoalesceStreamsPreprocessor]).from_notebook_node(
-            nb, {'unique_key': 'readme', 'output_files_dir': 'docs/images'})
+    exporter = MarkdownExporter(preprocessors=[CoalesceStreamsPreprocessor])
+    text, resources = exporter.from_notebook_node(
+        nb, {'unique_key': 'readme', 'output_files_dir': 'docs/images'})
     for alt in alts:
         text = text.replace('![png]', f'![{alt}]', 1)
     # links are relative to nbs/ in the notebook
