@@ -101,9 +101,8 @@ def test_from_conv2d(C, out, alpha, stride, bias, last, training, dtype):
     if op.spatial is not None:
         N, n = op.spatial.shape[:2]
         assert torch.equal(op.spatial, conv.weight[:N, :n])
-        assert op.spatial.stride() == torch.empty_like(op.spatial,
-                                                       memory_format=torch.channels_last if last
-                                                       else torch.contiguous_format).stride()
+        layout = torch.channels_last if last else torch.contiguous_format
+        assert op.spatial.stride() == torch.empty_like(op.spatial, memory_format=layout).stride()
         assert op.spatial.untyped_storage().data_ptr() != conv.weight.untyped_storage().data_ptr()
 
 

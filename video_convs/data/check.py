@@ -100,8 +100,9 @@ def list_items(
         raise ValueError(f"{root} is no folder: check the path of {name}")
     own = {k: v for k, v in options.items() if k not in LOCATE_OPTIONS}
     dataset_entry(name, entry.parts(options)[0], own)  # wrong options end here
-    free = ({'fold': entry.options['fold']} if 'fold' in entry.options
-            and 'fold' not in options else {})
+    free = {}
+    if 'fold' in entry.options and 'fold' not in options:
+        free = {'fold': entry.options['fold']}
     for split, *values in itertools.product(entry.parts(options), *free.values()):
         own = dict(zip(free, values))
         label = ', '.join([split, *(f'{k} {v}' for k, v in own.items())])
@@ -112,8 +113,8 @@ def list_items(
         except ValueError as error:
             wrong.append(dict(split=label, state='bad list', why=str(error)))
         else:
-            place = entry.places[0].format(split=split, part='test' if split
-                                           in ('test', 's1', 's2') else 'train')
+            part = 'test' if split in ('test', 's1', 's2') else 'train'
+            place = entry.places[0].format(split=split, part=part)
             for video, path in zip(found.listing.videos, found.paths):
                 span = None if found.whole else video.span
                 target = os.path.join(*((CUT, video.id) if video.span else (place, video.names[0])))

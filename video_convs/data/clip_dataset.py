@@ -56,8 +56,8 @@ def _whole(dataset, index, spec):
         seen.append(video)
         return range(video if np.ndim(video) == 0 else len(video))
     everything.timed = True
-    return dataset.read(index, everything,
-                        size=side if side < min(info.height, info.width) else None), seen[-1]
+    size = side if side < min(info.height, info.width) else None
+    return dataset.read(index, everything, size=size), seen[-1]
 
 def _whole_bytes(dataset, spec) -> int:
     "What `_whole` takes for all videos, estimated from 32 of them."
@@ -100,8 +100,8 @@ class Clips(Dataset):
             raise ValueError(f"{dataset.name} gives {given} channels, but the weights expect "
                              f"{spec.channels} ({spec.modality}): choose another network or "
                              "another data set"
-                             + (", or give the folder of flow as option flow" if spec.modality
-                                == 'flow' else ""))
+                             + ", or give the folder of flow as option flow"
+                             * (spec.modality == 'flow'))
         views.check(spec)
         if train and views != Views(rule=views.rule, micro=views.micro, official=views.official):
             raise ValueError("training draws one clip and one crop of a video; of its views only "

@@ -36,8 +36,8 @@ def pick_in_span(
     if not 0 <= first < last or frames < min(.9*(last - first), last - first - 2):
         raise VideoError(f"{name} has {there} frames, too few for the span from {first} to {last}: "
                          "copy or download it again, or correct the span")
-    wanted = np.asarray(chosen(pick, frames,
-                               None if times is None else times[first:first + frames]))
+    within = None if times is None else times[first:first + frames]
+    wanted = np.asarray(chosen(pick, frames, within))
     if wanted.size and not 0 <= wanted.min() <= wanted.max() < frames:
         raise VideoError(f"{name}: frames {wanted.min()} … {wanted.max()} of a span of {frames} "
                          f"were asked for: choose from 0 … {frames - 1}")

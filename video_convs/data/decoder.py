@@ -61,8 +61,8 @@ class _Process:
 
     def _started(self):
         "The running process, started if there is none."
-        if self._process is not None and (self._owner != os.getpid()
-                                          or self._process.poll() is not None):
+        if self._process is not None and (
+                self._owner != os.getpid() or self._process.poll() is not None):
             self.close()
         if self._process is None:
             paths = [os.path.abspath(p) for p in sys.path]
@@ -187,8 +187,8 @@ class Decoder(_Process):
             raise (VideoError if answer['of_file'] else ValueError)(answer['error'])
         if data is not None:
             import torch
-            return torch.frombuffer(data,
-                                    dtype=torch.uint8).view(answer['frames']).permute(3, 0, 1, 2)
+            frames = torch.frombuffer(data, dtype=torch.uint8).view(answer['frames'])
+            return frames.permute(3, 0, 1, 2)
         return VideoInfo(**{k: tuple(v) if isinstance(v, list) else v
                             for k, v in answer['info'].items()})
 
@@ -226,8 +226,8 @@ def serve() -> None:
                     frames = np.ascontiguousarray(read_array(path, **question))
                 say(frames.data, frames=list(frames.shape), told=[str(w.message) for w in told])
             else:
-                say(info=asdict({'probe': probe, 'check': check_video,
-                                 'copy': copy_video}[task](path, **question)))
+                tasks = {'probe': probe, 'check': check_video, 'copy': copy_video}
+                say(info=asdict(tasks[task](path, **question)))
         except Exception as error:
             known = isinstance(error, (ValueError, TypeError))
             say(error=str(error) if known else f"{path}: {type(error).__name__}: {error}",

@@ -115,8 +115,8 @@ class _FrameStream:
             else:
                 reach, self.shown = (0, self.count + _LATE, self.count + _LATE, 0), self.count
             if frame.is_corrupt:
-                self.hurt.append((reach[1], reach[3]) if reach
-                                 and self.stamped else (self.count, 0))
+                timed = reach and self.stamped
+                self.hurt.append((reach[1], reach[3]) if timed else (self.count, 0))
             self.ready.append((frame, reach))
 
     def drain(self):

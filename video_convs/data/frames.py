@@ -127,8 +127,8 @@ class FrameFolders:
     ) -> VideoInfo:
         "What a folder holds, by its file names and its first frame."
         files = frame_files(path, self.template)
-        return _info(files, len(pick_in_span(_scaled(span, self.fps, self.counted), len(files),
-                                             range, path)), self.fps)
+        span = _scaled(span, self.fps, self.counted)
+        return _info(files, len(pick_in_span(span, len(files), range, path)), self.fps)
 
     def read(self,
         path: str, # the folder
@@ -164,8 +164,8 @@ def flow_bytes(
     bound: float = 20, # pixels that become 0 or 255
 ) -> np.ndarray: # uint8, same shape
     "Displacements as grey levels."
-    return np.rint(255
-                   *(np.clip(np.asarray(flow), -bound, bound) + bound)/(2*bound)).astype(np.uint8)
+    shares = (np.clip(np.asarray(flow), -bound, bound) + bound)/(2*bound)
+    return np.rint(255*shares).astype(np.uint8)
 
 def write_flow(
     folder: str | Path, # made if it is not there

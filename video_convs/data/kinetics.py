@@ -35,5 +35,4 @@ def _kinetics(files, split):
 
 KINETICS400 = Official(
     'Kinetics-400', 'github.com/cvdfoundation/kinetics-dataset', _kinetics,
-    ('train', 'val', 'test'), 400,
-    ('{split}', 'videos_{split}', '.'))
+    ('train', 'val', 'test'), 400, ('{split}', 'videos_{split}', '.'))

@@ -24,9 +24,9 @@ def _id_and_class(stem, files, split, order):
         (id, mark, label), where = text.partition(';'), f'{file}, line {n}'
         if split != 'test' and not mark:
             refuse(where, f"{text!r} must be id;class")
-        videos.append(ListedVideo(plain_file_name(id.strip(), where), (id.strip(),),
-                             known_class(label.strip(), known, where, source) if mark
-                                  else None, where))
+        id = plain_file_name(id.strip(), where)
+        name = known_class(label.strip(), known, where, source) if mark else None
+        videos.append(ListedVideo(id, (id,), name, where))
     return Listing(tuple(sorted(classes)) if order == 'sorted' else classes, videos, (source, file))
 
 _LEFT_RIGHT = (('Pulling something from left to right', 'Pulling something from right to left'),
@@ -39,8 +39,7 @@ SOMETHING_V1 = Official(
     bind(_id_and_class, 'something-something-v1'), ('train', 'val', 'test'), 174,
     ('20bn-something-something-v1', '.'),
     counts=dict(train=86017, val=11522, test=10960), options=dict(order=('sorted', 'file')),
-    frames=True,
-    frame_reader=FrameFolders(fps=12), keeps=frozenset(), mirrored=_LEFT_RIGHT)
+    frames=True, frame_reader=FrameFolders(fps=12), keeps=frozenset(), mirrored=_LEFT_RIGHT)
 
 # %% ../../nbs/data/36b_something_something.ipynb #3a426c42
 def _answers(file, known, source):
@@ -82,8 +81,7 @@ def _something_v2(files, split):
 
 SOMETHING_V2 = Official(
     'Something-Something V2', 'qualcomm.com/developer', _something_v2, ('train', 'val', 'test'),
-    174,
-    ('20bn-something-something-v2', '.'), counts=dict(train=168913, val=24777, test=27157),
+    174, ('20bn-something-something-v2', '.'), counts=dict(train=168913, val=24777, test=27157),
     keeps=frozenset(), mirrored=_LEFT_RIGHT)
 
 # %% ../../nbs/data/36b_something_something.ipynb #0a305652

@@ -219,8 +219,8 @@ def complexity(
                       for some in ((args, kwargs), out))
             counts = Counter(rule(module, xs[0], ys[0]))
             if inside:
-                return parts.update({name: n
-                                     for name, n in counts.items() if name not in ('macs', 'bias')})
+                inner = {k: n for k, n in counts.items() if k not in ('macs', 'bias')}
+                return parts.update(inner)
             if hasattr(module, 'macs'):
                 counts.update(parts)
                 parts.clear()

@@ -50,8 +50,9 @@ _PAPERS = {  # first word of a network's name → BibTeX key, title, authors, wh
     'c3d': ('tran2015c3d', 'Learning Spatiotemporal Features with 3D Convolutional Networks',
             'Tran, Du and Bourdev, Lubomir and Fergus, Rob and Torresani, Lorenzo and Paluri, '
             'Manohar', 'ICCV', 2015),
-    'p3d': ('qiu2017p3d', 'Learning Spatio-Temporal Representation with Pseudo-3D Residual '
-                          'Networks', 'Qiu, Zhaofan and Yao, Ting and Mei, Tao', 'ICCV', 2017),
+    'p3d': ('qiu2017p3d',
+            'Learning Spatio-Temporal Representation with Pseudo-3D Residual Networks',
+            'Qiu, Zhaofan and Yao, Ting and Mei, Tao', 'ICCV', 2017),
     'gst': ('luo2019gst', 'Grouped Spatial-Temporal Aggregation for Efficient Action Recognition',
             'Luo, Chenxu and Yuille, Alan', 'ICCV', 2019),
     'tin': ('shao2020tin', 'Temporal Interlacing Network',
@@ -79,8 +80,8 @@ def slug(
 
 def _printed(model, data, metric):
     "The accuracies in per cent that the papers print for such a network, and where."
-    wanted = slug(data).replace('something-something',
-                                'something'), str(model.input_spec.frames), model.name
+    short = slug(data).replace('something-something', 'something')
+    wanted = short, str(model.input_spec.frames), model.name
     found = {}  # number → places, each once
     for row in packaged_table('papers.csv'):
         options = json.loads(row['model'] or '{}')
@@ -146,13 +147,13 @@ def _time(folder):
 # %% ../../nbs/nets/45b_model_card.ipynb #5056c4e5
 def _limits(model, reports, rule):
     spec, T = model.input_spec, model.input_spec.frames
-    (yield f"It knows {count_classes(model.num_classes)} classes and answers with one of them, "
+    yield (f"It knows {count_classes(model.num_classes)} classes and answers with one of them, "
            "even if the video shows none of them.")
     where = 'in a window of 64 frames' if rule == 'dense' else 'spread evenly over the whole video'
     yield (f"It looks at {T} moments, {where}, at {spec.size}×{spec.size} pixels: what is shorter "
            f"than 1/{T} of that, or smaller than a few of these pixels, it may not see.")
     if model.name.startswith('tsn'):
-        (yield "It averages the scores of single frames: a video and the same video backwards get "
+        yield ("It averages the scores of single frames: a video and the same video backwards get "
                "the same answer.")
     videos = ' and '.join(f"{report['top1']['videos']} videos ({split})"
                           for split, report in reports.items())
@@ -224,9 +225,8 @@ def model_card(
     cost, classes = complexity(model, (1, *shape)), class_names(model)
     results = _results(model, data, reports, config.get('metrics') or {})
     pairs = lambda d: [(key, json.dumps(value)) for key, value in d.items()]
-    origin, recorded = ({key: config[key] for key in keys if key in config}
-                        for keys in (('paper', 'start'),
-                                     ('hardware', 'versions', 'commit', 'command')))
+    kinds = ('paper', 'start'), ('hardware', 'versions', 'commit', 'command')
+    origin, recorded = ({key: config[key] for key in keys if key in config} for keys in kinds)
     key, title, authors, where, year = _PAPERS.get(model.name.split('_')[0], _PAPERS['tsn'])
     card = ModelCard.from_template(
         _metadata(model, data, reports, name),

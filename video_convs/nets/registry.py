@@ -106,8 +106,8 @@ def list_models(
     "The names that `create_model` knows, sorted."
     public = (f"{row['model']}.{tag_of(row['weights'])}"
               for row in packaged_table('pretrained.csv') if row['model'])
-    return sorted(name
-                  for name in (public if pretrained else ENTRIES) if fnmatchcase(name, pattern))
+    names = public if pretrained else ENTRIES
+    return sorted(name for name in names if fnmatchcase(name, pattern))
 
 def variants(
     name: str,

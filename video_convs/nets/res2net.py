@@ -59,8 +59,8 @@ class Bottle2neck(nn.Module):
         first: bool = False, # of its stage: no chain, and a convolution in the shortcut
     ):
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(c_in, width * scale, 1,
-                                         bias=False), nn.BatchNorm2d(width * scale)
+        self.conv1 = nn.Conv2d(c_in, width * scale, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width * scale)
         self.relu = nn.ReLU(inplace=True)
         self.scales = Scales(width, scale, stride, cascade=not first)
         self.conv3, self.bn3 = nn.Conv2d(width * scale, c_out, 1, bias=False), nn.BatchNorm2d(c_out)

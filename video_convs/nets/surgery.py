@@ -93,8 +93,8 @@ def _one_width(path, runs, side):
     values = [value for run in runs for value in run]
     shapes = [tuple(value.shape) if torch.is_tensor(value) else type(value).__name__
               for value in values]
-    if len(shapes) != len(runs) or any(len(shape) != 4 or isinstance(shape, str)
-                                       for shape in shapes):
+    are_maps = all(len(shape) == 4 and not isinstance(shape, str) for shape in shapes)
+    if len(shapes) != len(runs) or not are_maps:
         raise ValueError(f"{path} must have one tensor of frames (N, C, H, W) going {side},"
                          f" but there is {shapes}")
     widths = {shape[1] for shape in shapes}

@@ -56,9 +56,9 @@ def operator_places(
         number = next((k for k, word in enumerate(words[depth:-1]) if re.search(r'\d', word)), None)
         if number is not None:
             first.setdefault('.'.join(words[:depth + number + 1]), path)
-    return list(first.values()) or ([path
-                                     for path in _spatial(net) if not _NO_BLOCK.search(path)][1:]
-                                    if type(net).__name__ == 'VGG' else [])
+    if first or type(net).__name__ != 'VGG':
+        return list(first.values())
+    return [path for path in _spatial(net) if not _NO_BLOCK.search(path)][1:]
 
 def _pooled(trunk, maps):
     "As timm pools: maps (B, D, T, h, w) → features (B, T, D)."

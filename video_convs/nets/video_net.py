@@ -160,8 +160,8 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs',
         classes: list[str] | dict[str, list[str]] | None = None, # their names
     ) -> 'VideoNet': # self
         "Start a new classifier for other classes; the trunk keeps its weights."
-        head = (NoHead if num_classes == 0
-                and not isinstance(num_classes, dict) else find_model(self.name).head)
+        wants_scores = isinstance(num_classes, dict) or num_classes != 0
+        head = find_model(self.name).head if wants_scores else NoHead
         if classes is not None and (isinstance(classes, dict) != isinstance(num_classes, dict)
                                     or not isinstance(classes, (list, tuple, dict))):
             raise ValueError(f"classes is a list of names, or {{task: names}} where num_classes is "
@@ -200,10 +200,11 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs',
     def pretrained_cfg(self) -> dict:
         "What timm tells about a network: its name and what it expects."
         spec = self.input_spec
+        T = spec.frames * spec.per_segment
         return dict(architecture=self.name, num_classes=self.num_classes,
                     num_features=self.features, classifier='head',
-                    input_size=(spec.channels, spec.frames * spec.per_segment, spec.size,
-                                spec.size), mean=spec.mean, std=spec.std)
+                    input_size=(spec.channels, T, spec.size, spec.size), mean=spec.mean,
+                    std=spec.std)
 
     def no_weight_decay(self) -> set[str]:
         "Names of the parameters that are left alone: biases and norms."

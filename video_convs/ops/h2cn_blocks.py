@@ -134,8 +134,8 @@ class CMCB(nn.Module):
         self.channels, self.reduction, self.slope = channels, reduction, slope
         self.temporal = temporal
         hidden = max(4, round(channels / reduction))
-        self.reduce, self.expand = nn.Conv2d(channels, hidden, 1,
-                                             bias=False), nn.Conv2d(hidden, channels, 1, bias=False)
+        self.reduce = nn.Conv2d(channels, hidden, 1, bias=False)
+        self.expand = nn.Conv2d(hidden, channels, 1, bias=False)
         self.reduce_norm, self.expand_norm = nn.BatchNorm2d(hidden), nn.BatchNorm2d(channels)
         self.hgc = HgC(hidden, slope=slope if temporal == 'hgc' else 0)
         self.register_buffer('A', torch.tensor([[-1., 1, 0], [0, 1, 0], [0, 1, -1]]),

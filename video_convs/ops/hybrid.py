@@ -215,8 +215,9 @@ class STHConv(nn.Module):
         "Multiply-accumulates of a T × H × W clip: each kernel per output voxel, one attention."
         voxels = T * -(-H // self.stride) * -(-W // self.stride)
         weights = sum(w.numel() for w in (self.temporal, self.spatial) if w is not None)
-        attention = (self.squeeze.weight.numel()
-                     + self.excite.weight.numel() if self.attention else 0)
+        attention = 0
+        if self.attention:
+            attention = self.squeeze.weight.numel() + self.excite.weight.numel()
         return weights * voxels + attention
 
     def extra_repr(self) -> str:

@@ -133,9 +133,10 @@ def literal_fmcb(
         return (γ * (y - μ) / (v + 1e-5).sqrt() + β).clamp(min=0)
     def scan(y, stride, size, pixel):  # one pixel per window of `size`, as (u, v, column of y)
         h, w = ((n - 1) // stride + 1 for n in y.shape[1:])
-        window = lambda i, j: [(u, v, y[:, i*stride + u - size//2, j*stride + v - size//2])
-                               for u in range(size) for v in range(size) if 0 <= i*stride + u
-                               - size//2 < y.shape[1] and 0 <= j*stride + v - size//2 < y.shape[2]]
+        def window(i, j):
+            top, left = i*stride - size//2, j*stride - size//2
+            return [(u, v, y[:, top + u, left + v]) for u in range(size) for v in range(size)
+                    if 0 <= top + u < y.shape[1] and 0 <= left + v < y.shape[2]]
         return torch.stack([torch.stack([pixel(window(i, j)) for j in range(w)], 1)
                             for i in range(h)], 1)
 

@@ -253,8 +253,8 @@ def plain_tin(
         return frames * inside[..., None, None]
     n = o.floor()
     f = (o - n)[:, :, None, None, None]
-    return torch.cat([w[..., None, None] * ((1 - f) * shifted(n) + f * shifted(n + 1)), x[:, M:]],
-                     1)
+    moved = w[..., None, None] * ((1 - f) * shifted(n) + f * shifted(n + 1))
+    return torch.cat([moved, x[:, M:]], 1)
 
 # %% ../../nbs/ops/16_rivals.ipynb #b5c3819b
 def eval_norm(
@@ -278,8 +278,8 @@ def plain_me(
     following = unfold(F.conv2d(z, conv2, padding=1, groups=z.shape[1]), T)[:, :, 1:]
     # zero for the last frame
     difference = F.pad(following - unfold(z, T)[:, :, :-1], (0, 0, 0, 0, 0, 1))
-    expanded = F.conv2d(F.adaptive_avg_pool2d(fold(difference),
-                                              1), conv3) * col(norm3[0]) + col(norm3[1])
+    means = F.adaptive_avg_pool2d(fold(difference), 1)
+    expanded = F.conv2d(means, conv3) * col(norm3[0]) + col(norm3[1])
     return x + x * (unfold(torch.sigmoid(expanded), T) - .5)
 
 # %% ../../nbs/ops/16_rivals.ipynb #68a7d285

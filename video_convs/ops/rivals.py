@@ -59,8 +59,9 @@ class GSTConv(nn.Module):
         if last:
             op = op.to(memory_format=torch.channels_last_3d)
         kept = conv.weight[:op.spatial.shape[0], :op.spatial.shape[1]].unsqueeze(2)
-        return take_over(op, conv, spatial=kept.contiguous(memory_format=torch.channels_last_3d)
-                         if last else kept)
+        if last:
+            kept = kept.contiguous(memory_format=torch.channels_last_3d)
+        return take_over(op, conv, spatial=kept)
 
     def forward(
         self,

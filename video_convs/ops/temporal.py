@@ -95,8 +95,8 @@ class ShiftedProduct(torch.autograd.Function):
         "Which channels; the rows of the output that they feed; their rows of the input."
         (C, T, H, W), frame = shape[1:], shape[3] * shape[4]
         early, late, whole = slice(0, (T - 1) * frame), slice(frame, T * frame), slice(0, T * frame)
-        return (slice(2 * n, C), whole,
-                whole), (slice(0, n), early, late), (slice(n, 2 * n), late, early)
+        return ((slice(2 * n, C), whole, whole), (slice(0, n), early, late),
+                (slice(n, 2 * n), late, early))
 
     @staticmethod
     def forward(
@@ -271,8 +271,8 @@ class R2Plus1D(nn.Module):
         if temporal == 'depthwise':  # (C', 1, 3, 1, 1)
             self.taps = identity_taps(width, 3)
         else:
-            self.taps = DenseTemporalConv(width if arrangement == 'sequential'
-                                          else in_channels, width).taps  # A
+            C = width if arrangement == 'sequential' else in_channels
+            self.taps = DenseTemporalConv(C, width).taps  # A
         if arrangement == 'parallel':
             nn.init.zeros_(self.taps)
 
@@ -362,14 +362,14 @@ class C3D(nn.Module):
         "Inflate a 3×3 convolution."
         if inflate not in ('centre', 'mean'):
             raise ValueError(f"inflate must be 'centre' or 'mean', got {inflate!r}")
-        shares = conv.weight.new_tensor([0, 1, 0] if inflate == 'centre'
-                                        else [1/3] * 3).view(3, 1, 1)
+        shares = [0, 1, 0] if inflate == 'centre' else [1/3] * 3
+        shares = conv.weight.new_tensor(shares).view(3, 1, 1)
         op = cls(**conv_arguments(conv, 3))
         last = (conv.weight.is_contiguous(memory_format=torch.channels_last)
                 and not conv.weight.is_contiguous())
         layout = torch.channels_last_3d if last else torch.contiguous_format
-        return take_over(op, conv, weight=(conv.weight.unsqueeze(2)
-                                           * shares).contiguous(memory_format=layout))
+        weight = conv.weight.unsqueeze(2) * shares
+        return take_over(op, conv, weight=weight.contiguous(memory_format=layout))
 
     def forward(
         self,

@@ -100,8 +100,8 @@ class Classifier:
             model.train(was_training)
         answers = [{} for _ in range(len(clips) // V)]
         for task, names in class_names(model).items():
-            z = (torch.cat([part[task] if task else part for part in parts]).float()
-                 .unflatten(0, (-1, V)))  # (N·V, n) → (N, V, n)
+            z = torch.cat([part[task] if task else part for part in parts]).float()
+            z = z.unflatten(0, (-1, V))  # (N·V, n) → (N, V, n)
             p = z.mean(1).softmax(1) if self.average == 'logits' else z.softmax(2).mean(1)
             best = p.topk(min(self.topk, len(names)))
             for answer, p, i in zip(answers, best.values.tolist(), best.indices.tolist()):
