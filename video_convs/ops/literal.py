@@ -275,8 +275,7 @@ def literal_tr(
 ) -> Tensor: # (B, C, T, H, W), float64
     "Temporal refinement, Eq. 1: a weight for each channel and frame from frame means; float64."
     (B, C, T, H, W), Y, V = y.shape, y.double().tolist(), taps.double().flatten(2).tolist()
-    m = [[[sum(map(sum, Y[b][c][t])) / (H * W) for t in range(T)] for c in range(C)]
-         for b in range(B)]
+    m = [[[sum(map(sum, frame)) / (H * W) for frame in channel] for channel in clip] for clip in Y]
     if reduce is not None:
         R = reduce.double().flatten(1).tolist()
         m = [[[max(0, sum(w * m[b][c][t] for c, w in enumerate(row))) for t in range(T)]
