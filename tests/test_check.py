@@ -224,7 +224,8 @@ def test_a_long_video_is_copied_in_constant_memory(tmp_path):
 
 def test_folders_of_frames_are_copied_a_few_at_a_time(tmp_path, monkeypatch, here):
     film = np.random.default_rng(0).integers(0, 255, (150, 4, 6, 3))
-    write_frames(tmp_path/'f', film.repeat(8, 1).repeat(8, 2).astype(np.uint8))
+    film = film.repeat(8, 1).repeat(8, 2).astype(np.uint8)
+    write_frames(tmp_path/'f', film)
     seen, read = [], FrameFolders.read
     def counted(self, path, pick, *more):
         seen.append(len(pick))
