@@ -2,7 +2,7 @@
 
 Repositories live in memory. Large files go the LFS way (batch, upload in one piece or in parts,
 verify) and come back by a redirect to another host name, `localhost`, which plays the CDN; what is
-fetched there must carry no token. """
+fetched there must carry no token."""
 import base64
 import hashlib
 import json

@@ -217,8 +217,8 @@ class TEA(ResNet):
         for i, part in enumerate(parts):
             part = self.over_time(part if first or i == 0 else part + done[-1],
                                   f'{path}shifts.{i}.conv')
-            done.append(F.relu(self.bn(self.conv(part, f'{path}convs.{i}', part.shape[1], 3,
-                                                 stride), f'{path}bns.{i}')))
+            y = self.conv(part, f'{path}convs.{i}', part.shape[1], 3, stride)
+            done.append(F.relu(self.bn(y, f'{path}bns.{i}')))
         last = self.over_time(last, f'{path}shifts.3.conv')
         return torch.cat([*done, F.avg_pool2d(last, 3, stride, 1) if first else last], 1)
 

@@ -38,8 +38,9 @@ SETS = {
     'something-v1': ({}, 'val', 'something-something-v1-validation.csv', 3, {
         'something-something-v1-labels.csv': 'Pushing something from right to left\nHolding '
                                              'something\nPushing something from left to right\n',
-        'something-something-v1-validation.csv': '85;Holding something\n1753;Pushing something '
-                                                 'from left to right\n7;Holding something\n',
+        'something-something-v1-validation.csv':
+            '85;Holding something\n1753;Pushing something from left to right\n'
+            '7;Holding something\n',
         'something-something-v1-train.csv': '100218;Holding something\n'}),
     'something-v2': ({}, 'val', 'labels/validation.json', 2, {
         'labels/labels.json': json.dumps({'Closing something': '0', 'Opening something': '1'}),
@@ -64,8 +65,9 @@ SETS = {
     'diving48': ({}, 'train', 'Diving48_V2_train.json', 2, {
         'Diving48_vocab.json': json.dumps([['Back', '15som', '05Twis', 'FREE'],
                                            ['Reverse', 'Dive', 'NoTwis', 'TUCK']]),
-        'Diving48_V2_train.json': json.dumps([dict(vid_name=f'a_{k}', label=1, start_frame=0,
-                                                   end_frame=6) for k in (1, 2)], indent=1)}),
+        'Diving48_V2_train.json':
+            json.dumps([dict(vid_name=f'a_{k}', label=1, start_frame=0, end_frame=6)
+                        for k in (1, 2)], indent=1)}),
     'egtea': ({'fold': 3}, 'train', 'action_annotation/train_split3.txt', 2, {
         'action_annotation/action_idx.txt': 'Inspect/Read recipe 1\nOpen fridge 2\n',
         'action_annotation/train_split3.txt':
@@ -106,8 +108,8 @@ def read(name, root):
 
 @pytest.fixture(scope='module')
 def film():
-    return np.random.default_rng(0).integers(0, 255, (6, 4, 6,
-                                                      3)).repeat(8, 1).repeat(8, 2).astype(np.uint8)
+    small = np.random.default_rng(0).integers(0, 255, (6, 4, 6, 3))
+    return small.repeat(8, 1).repeat(8, 2).astype(np.uint8)
 
 @pytest.fixture(scope='module')
 def video(tmp_path_factory, film):
@@ -365,8 +367,8 @@ def test_missing_lists(tmp_path, name):
 def test_other_line_ends_marks_and_blanks_say_the_same(tmp_path, name, change):
     plain = read(name, lay(tmp_path/'a', SETS[name][-1]))
     other = read(name, lay(tmp_path/'b', SETS[name][-1], lambda _, d: change(d)))
-    assert [v._replace(where='') for v in plain.videos] == [v._replace(where='')
-                                                            for v in other.videos]
+    a, b = ([v._replace(where='') for v in listing.videos] for listing in (plain, other))
+    assert a == b
     assert plain.classes == other.classes
 
 @pytest.mark.parametrize('name', SETS)
@@ -485,8 +487,8 @@ def test_damaged_lists(name, which, edits):
         assert '\n' not in str(error) and len(str(error)) > 20
     else:
         assert isinstance(listing, Listing)
-        assert {v.label for v in listing.videos} <= ({None} if split == 's1'
-                                                     else set(listing.classes))
+        known = {None} if split == 's1' else set(listing.classes)
+        assert {v.label for v in listing.videos} <= known
         assert len(listing.videos) == (promised(name.split()[0], hit, data) if hit == file
                                        or name == 'hmdb51' else count)
         assert len({v.id for v in listing.videos}) == len(listing.videos)

@@ -145,8 +145,8 @@ class Framewise(nn.Module):
         return unfold(self.module(fold(x)), x.shape[2])
 
 def from_timm_hub(name):
-    return pytest.importorskip('timm', reason='timm is a development '
-                                              'dependency').create_model(name, num_classes=10)
+    timm = pytest.importorskip('timm', reason='timm is a development dependency')
+    return timm.create_model(name, num_classes=10)
 
 def vgg16_convolutions():
     "VGG-16 without its classifier, whose 124 million weights no operator touches."

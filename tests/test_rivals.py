@@ -141,8 +141,8 @@ def test_from_conv2d(layout, dtype):
     assert mta.training
     assert not mta.cascade
     assert part.weight.is_contiguous(memory_format=layout) and part.stride == conv.stride
-    assert MultipleTemporalAggregation.from_conv2d(nn.Conv2d(8, 8, 3, 1, 1, bias=False),
-                                                   cascade=False).cascade is False
+    conv = nn.Conv2d(8, 8, 3, 1, 1, bias=False)
+    assert MultipleTemporalAggregation.from_conv2d(conv, cascade=False).cascade is False
 
 
 @pytest.mark.parametrize('op', [MotionExcitation(8, 2), MultipleTemporalAggregation(8),

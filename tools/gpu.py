@@ -205,8 +205,8 @@ def learn(name, run, args):
     model.eval()
     hits = seen = 0
     for clip, label in clips(Scenes('test', model.input_spec, args.seed, unseen), B, 0, device):
-        with torch.inference_mode(), torch.autocast(device.type, kind,
-                                                    enabled=kind != torch.float32):
+        with (torch.inference_mode(),
+              torch.autocast(device.type, kind, enabled=kind != torch.float32)):
             scores = model(clip)
         hits, seen = hits + (scores.argmax(1) == label).sum().item(), seen + len(label)
     parts = [marks[i * steps // 10:(i + 1) * steps // 10] for i in range(10)]

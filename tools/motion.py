@@ -89,8 +89,8 @@ def keep(task, run):
     folder, (question, config) = runs/task/run, tasks[task]
     command = ['video_convs', 'evaluate', folder, '--data', runs/'data'/task]
     subprocess.run([sys.executable, '-m', *command], check=True)
-    page = read_config(folder) | {'rendered': dict(task=question, train=learn, test=unseen,
-                                                   config=asdict(config))}
+    rendered = dict(task=question, train=learn, test=unseen, config=asdict(config))
+    page = read_config(folder) | {'rendered': rendered}
     out = root/'data/checkpoints'/checkpoint_name(load(folder), page['data'])
     out.mkdir(parents=True, exist_ok=True)
     for file in [file for name in FILES for file in folder.glob(name)]:

@@ -43,8 +43,8 @@ class InputSpec:
             if not isinstance(value, (list, tuple)) or len(value) not in (1, self.channels):
                 raise ValueError(f"InputSpec needs one {key} for each of {self.channels} channels, "
                                  f"or one for all, got {getattr(self, key)!r}")
-            object.__setattr__(self, key, tuple(float(check_number(key, n, f"InputSpec's {key}"))
-                                                for n in value))
+            numbers = tuple(float(check_number(key, n, f"InputSpec's {key}")) for n in value)
+            object.__setattr__(self, key, numbers)
         if (n := self.frames * self.per_segment * self.channels * self.size**2) > LARGEST_CLIP:
             raise ValueError(f"InputSpec asks for clips of {n:,} numbers, {self.frames} · "
                              f"{self.per_segment} frames of {self.size}×{self.size}: "

@@ -34,8 +34,8 @@ def _xavier(*shape):
     return nn.Parameter(nn.init.xavier_normal_(torch.empty(shape)))
 
 def _kaiming(*shape):
-    return nn.Parameter(nn.init.kaiming_normal_(torch.empty(shape), mode='fan_out',
-                                                nonlinearity='relu'))
+    weight = nn.init.kaiming_normal_(torch.empty(shape), mode='fan_out', nonlinearity='relu')
+    return nn.Parameter(weight)
 
 # %% ../../nbs/ops/15_collaborative.ipynb #81616e24
 class TemporalRefinement(nn.Module):
