@@ -32,7 +32,7 @@ PARSER = parser()  # making one takes longer than using it
 
 @pytest.fixture(autouse=True)
 def one_parser(monkeypatch):
-    monkeypatch.setattr('video_convs.cli.entry.parser', lambda: PARSER)
+    monkeypatch.setattr('video_convs.cli.entry.parser', lambda *asked: PARSER)
 
 def number_flags():
     "Every flag of the command line that takes a number: command, flag, the command's parser."
