@@ -1,10 +1,11 @@
-"torch.hub.load('video-convs/video_convs', 'tsm_resnet50', num_classes=10): every network by its name."
+"torch.hub.load('video-convs/video_convs', 'tsm_resnet50', num_classes=10): networks by name."
 from functools import partial as _partial
 
 from video_convs import create_model as _create_model, list_models as _list_models
 from video_convs.nets.registry import find_model as _find_model
 
-dependencies = ['torch', 'torchvision', 'numpy', 'safetensors', 'huggingface_hub', 'filelock', 'tqdm']
+dependencies = ['torch', 'torchvision', 'numpy', 'safetensors', 'huggingface_hub',
+                'filelock', 'tqdm']
 
 
 def _entry(name):

@@ -1,4 +1,4 @@
-"Sphinx configuration of the site. `make docs` prepares the pages (tools/site_pages.py) and calls Sphinx with this file."
+"Sphinx configuration of the site. `make docs` prepares the pages and calls Sphinx with this file."
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -16,7 +16,8 @@ nb_ipywidgets_js = {}
 nb_merge_streams = True
 copybutton_selector = 'div:not(.output) > div.highlight > pre'  # code, not what it prints
 nb_render_markdown_format = 'myst'  # tables and page links in outputs, as in the text
-nb_mime_priority_overrides = [('html', 'image/png', 15)]  # a progress bar's text loses against a picture
+# a progress bar's text loses against a picture
+nb_mime_priority_overrides = [('html', 'image/png', 15)]
 myst_enable_extensions = ['dollarmath', 'amsmath', 'html_image', 'deflist']
 myst_heading_anchors = 4
 myst_dmath_double_inline = True

@@ -1,4 +1,4 @@
-"Processes for tests. They come from a clean one: a fork of the tests' own would have its locks, and threads that are gone."
+"Processes for tests, forked from a clean one: the tests' own has locks, and threads that are gone."
 import multiprocessing
 import os
 import traceback
@@ -17,10 +17,12 @@ def start(function, *args, said=os.devnull, environment={}, **kw):
 
 def _run(function, args, kw, said, environment):
     with open(said, 'a') as file:
-        for stream in (1, 2): os.dup2(file.fileno(), stream)
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
     os.environ |= environment
     torch.set_num_threads(1)
-    try: function(*args, **kw)
+    try:
+        function(*args, **kw)
     except BaseException:
         traceback.print_exc()
         raise SystemExit(1) from None

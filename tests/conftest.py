@@ -2,7 +2,8 @@ import atexit, os, shutil, tempfile
 
 import pytest, torch
 
-# The Hub's client reads these when it is imported: a cache and a token of its own, and HTTP (tests/hub_server.py) instead of Xet.
+# The Hub's client reads these when it is imported: a cache and a token of its own, and HTTP
+# (tests/hub_server.py) instead of Xet.
 os.environ |= dict(HF_HOME=tempfile.mkdtemp(), HF_HUB_DISABLE_XET='1')
 os.environ.pop('HF_TOKEN', None)
 atexit.register(shutil.rmtree, os.environ['HF_HOME'], ignore_errors=True)
@@ -18,13 +19,17 @@ def one_thread():
 
 
 def pytest_addoption(parser):
-    parser.addoption('--slow', action='store_true', help='also run what takes minutes: every network through inductor and ONNX')
+    parser.addoption('--slow', action='store_true',
+                     help='also run what takes minutes: every network through inductor and ONNX')
 
 
-def pytest_configure(config): config.addinivalue_line('markers', 'slow: only with --slow')
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'slow: only with --slow')
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption('--slow'): return
+    if config.getoption('--slow'):
+        return
     for item in items:
-        if item.get_closest_marker('slow'): item.add_marker(pytest.mark.skip(reason='only with --slow'))
+        if item.get_closest_marker('slow'):
+            item.add_marker(pytest.mark.skip(reason='only with --slow'))

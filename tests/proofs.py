@@ -15,7 +15,8 @@ def make_clip(shape, layout=torch.contiguous_format):
 
 def sized(op):
     "Random weights with sums of order one, so that no sigmoid is saturated; in eval mode."
-    for p in randomised(op).parameters(): p.data /= p[0].numel()**.5
+    for p in randomised(op).parameters():
+        p.data /= p[0].numel()**.5
     return op
 
 
@@ -30,12 +31,14 @@ def wrong_clips(C):
 
 
 def both_roads(op, x):
-    "The output with and without gradients. In float32, channels-last stays so (tiny clips may be both layouts at once)."
+    "The output with and without gradients. Channels-last float32 stays so, tiny clips may be both."
     single = copy.deepcopy(op).float()
-    with torch.no_grad(): inference, single_inference = op(x), single(x.float())
+    with torch.no_grad():
+        inference, single_inference = op(x), single(x.float())
     for y in (single_inference, single(x.float())):
         assert x.is_contiguous() or y.is_contiguous(memory_format=torch.channels_last_3d)
     return inference, op(x)
 
 
-def equal(got, want, tolerance=1e-10): torch.testing.assert_close(got, want, rtol=tolerance, atol=tolerance)
+def equal(got, want, tolerance=1e-10):
+    torch.testing.assert_close(got, want, rtol=tolerance, atol=tolerance)

@@ -1,4 +1,4 @@
-"""The hierarchical feature aggregation against its literal form on generated clips, and what it promises besides."""
+"Hierarchical feature aggregation against its literal form on generated clips, and its promises."
 import copy, io
 
 import pytest, torch
@@ -12,7 +12,8 @@ from video_convs.ops.literal import literal_hf
 from video_convs.ops.plain import plain_hf
 from video_convs.testing import check_operator, randomised
 
-clips = st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 5), st.integers(1, 5), st.integers(1, 5))  # B, C, T, H, W
+clips = st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 5), st.integers(1, 5),
+                  st.integers(1, 5))  # B, C, T, H, W
 some = settings(max_examples=40, deadline=None, derandomize=True)
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -22,10 +23,13 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 def test_all_forms_are_the_same(shape, conservative, layout):
     op, x = randomised(HFModule(shape[1], conservative).double()), make_clip(shape, layout)
     want = literal_hf(x, op.weight, op.bias)
-    with torch.no_grad(): inference = op(x)
-    for y in (inference, op(x), plain_hf(x, op.weight, op.bias)): equal(y, want)
+    with torch.no_grad():
+        inference = op(x)
+    for y in (inference, op(x), plain_hf(x, op.weight, op.bias)):
+        equal(y, want)
     single = copy.deepcopy(op).float()
-    with torch.no_grad(): inference = single(x.float())
+    with torch.no_grad():
+        inference = single(x.float())
     for y in (inference, single(x.float())):
         assert x.is_contiguous() or y.is_contiguous(memory_format=torch.channels_last_3d)
 
@@ -33,11 +37,13 @@ def test_all_forms_are_the_same(shape, conservative, layout):
 @some
 @given(clips, st.booleans(), layouts)
 def test_gradients_are_those_of_the_plain_form(shape, conservative, layout):
-    op, x = randomised(HFModule(shape[1], conservative).double()), make_clip(shape, layout).requires_grad_()
+    op = randomised(HFModule(shape[1], conservative).double())
+    x = make_clip(shape, layout).requires_grad_()
     op.weight.data *= .2  # gates away from ±1, where they would have no gradient
     dy, wanted = make_clip(shape), (x, *op.parameters())
     got = torch.autograd.grad(op(x), wanted, dy)
-    for a, b in zip(got, torch.autograd.grad(plain_hf(x, op.weight, op.bias), wanted, dy)): equal(a, b)
+    for a, b in zip(got, torch.autograd.grad(plain_hf(x, op.weight, op.bias), wanted, dy)):
+        equal(a, b)
 
 
 @some
@@ -46,7 +52,8 @@ def test_the_sum_over_time_is_conserved(shape, layout):
     op, x = randomised(HFModule(shape[1]).double()), make_clip(shape, layout)
     equal(op(x).sum(2), x.sum(2))
     two = randomised(HFModule(shape[1], conservative=False).double())
-    if shape[2] > 1: assert not torch.allclose(two(x).sum(2), x.sum(2))
+    if shape[2] > 1:
+        assert not torch.allclose(two(x).sum(2), x.sum(2))
 
 
 @some
@@ -80,10 +87,12 @@ def test_promises(conservative):
     check_operator(randomised(HFModule(3, conservative)), torch.randn(2, 3, 5, 7, 6))
 
 
-@pytest.mark.filterwarnings('ignore:There is a performance drop')  # of vmap, for an operation in place
+# of vmap, for an operation in place
+@pytest.mark.filterwarnings('ignore:There is a performance drop')
 @pytest.mark.parametrize('conservative', [True, False])
 def test_derivatives_of_derivatives_and_batched_calls(conservative):
-    op, x = randomised(HFModule(2, conservative).double()), make_clip((1, 2, 3, 3, 2)).requires_grad_()
+    op = randomised(HFModule(2, conservative).double())
+    x = make_clip((1, 2, 3, 3, 2)).requires_grad_()
     op.weight.data *= .2
     assert torch.autograd.gradgradcheck(op, x)
     many = make_clip((3, 1, 2, 3, 3, 2))
@@ -95,7 +104,8 @@ def test_derivatives_of_derivatives_and_batched_calls(conservative):
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_autocast_keeps_the_type_of_the_clip(dtype):
     op, x = randomised(HFModule(4)), torch.randn(2, 4, 5, 7, 6).to(dtype).requires_grad_()
-    with torch.autocast('cpu', torch.bfloat16): y = op(x)
+    with torch.autocast('cpu', torch.bfloat16):
+        y = op(x)
     y.sum().backward()
     assert y.dtype == x.grad.dtype == dtype and op.weight.grad.dtype == torch.float32
 
@@ -104,22 +114,27 @@ def test_autocast_keeps_the_type_of_the_clip(dtype):
 def test_behind_a_block_and_before_a_mean_over_time(conservative):
     "Scores that are linear in the frames and averaged cannot see a conservative module."
     op, frames = randomised(HFModule(4, conservative).double()), fold(make_clip((2, 4, 6, 5, 5)))
-    with clip_length(6): after = Clipwise(op)(frames)
-    change = unfold(after.mean((2, 3), keepdim=True), 6).mean(2) - unfold(frames.mean((2, 3), keepdim=True), 6).mean(2)
+    with clip_length(6):
+        after = Clipwise(op)(frames)
+    change = (unfold(after.mean((2, 3), keepdim=True), 6).mean(2)
+              - unfold(frames.mean((2, 3), keepdim=True), 6).mean(2))
     assert (change.abs().max() < 1e-12) == conservative
 
 
 @pytest.mark.parametrize('conservative', [True, False])
 def test_state(conservative):
     op, other, file = randomised(HFModule(4, conservative)), HFModule(4, conservative), io.BytesIO()
-    torch.save(op.state_dict(), file); file.seek(0)
+    torch.save(op.state_dict(), file)
+    file.seek(0)
     other.load_state_dict(torch.load(file, weights_only=True), strict=True)
     assert set(other.state_dict()) == {'weight', 'bias'}  # nothing but what the paper counts
     x = torch.randn(1, 4, 3, 5, 5)
     assert torch.equal(other(x), op(x))
 
 
-@pytest.mark.parametrize('C, conservative, P, M', [(1024, True, 18_433, 14_450_688), (1024, False, 36_866, 28_901_376), (1, True, 19, 14_112)])
+@pytest.mark.parametrize('C, conservative, P, M',
+                         [(1024, True, 18_433, 14_450_688), (1024, False, 36_866, 28_901_376),
+                          (1, True, 19, 14_112)])
 def test_cost(C, conservative, P, M):
     op = HFModule(C, conservative)
     assert (sum(p.numel() for p in op.parameters()), op.macs(16, 7, 7)) == (P, M)
@@ -133,5 +148,6 @@ def test_cost(C, conservative, P, M):
     (lambda: HFModule(8)(torch.randn(1, 8, 0, 5, 5)), 'empty'),
 ])
 def test_wrong_input(make, says):
-    with pytest.raises(ValueError) as error: make()
+    with pytest.raises(ValueError) as error:
+        make()
     assert says in str(error.value)

@@ -1,4 +1,4 @@
-"""STC and its refinements against their literal forms on generated configurations, and what they say about wrong input."""
+"STC and its refinements against their literal forms on generated configurations, and wrong input."
 import pytest, torch
 from hypothesis import assume, given, settings, strategies as st
 from torch import nn
@@ -10,15 +10,18 @@ from video_convs.ops.literal import literal_sr, literal_stc, literal_tr
 from video_convs.ops.plain import plain_sr, plain_stc, plain_tr
 from video_convs.ops.temporal import TemporalShift
 
-sizes = st.tuples(st.integers(1, 2), st.integers(1, 5), st.integers(1, 5), st.integers(1, 5))  # B, T, H, W
-reductions, shares, flags = st.sampled_from((None, 1, 2, 16)), st.sampled_from((0, 1/4, 1/2, 3/4, 1)), st.booleans()
+# B, T, H, W
+sizes = st.tuples(st.integers(1, 2), st.integers(1, 5), st.integers(1, 5), st.integers(1, 5))
+reductions = st.sampled_from((None, 1, 2, 16))
+shares, flags = st.sampled_from((0, 1/4, 1/2, 3/4, 1)), st.booleans()
 some = settings(max_examples=40, deadline=None, derandomize=True)
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 def form(op):
-    return dict(spatial=op.spatial, temporal=op.temporal, tr=op.tr and (op.tr.taps, op.tr.reduce), bias=op.bias, stride=op.stride,
-                sr=op.sr and (op.sr.window, op.sr.reduce), dilation=op.dilation, shift=op.shift)
+    return dict(spatial=op.spatial, temporal=op.temporal, tr=op.tr and (op.tr.taps, op.tr.reduce),
+                bias=op.bias, stride=op.stride, sr=op.sr and (op.sr.window, op.sr.reduce),
+                dilation=op.dilation, shift=op.shift)
 
 
 @some
@@ -27,7 +30,8 @@ def test_temporal_refinement(size, C, reduction, layout):
     B, T, H, W = size
     op, y = sized(TemporalRefinement(C, reduction).double()), make_clip((B, C, T, H, W), layout)
     want = literal_tr(y, op.taps, op.reduce)
-    for z in (*both_roads(op, y), plain_tr(y, op.taps, op.reduce), y * op.gate(y)): equal(z, want)
+    for z in (*both_roads(op, y), plain_tr(y, op.taps, op.reduce), y * op.gate(y)):
+        equal(z, want)
     assert op.gate(y).shape == (B, C, T, 1, 1)
 
 
@@ -37,21 +41,24 @@ def test_spatial_refinement(size, C, reduction, layout):
     B, T, H, W = size
     op, y = sized(SpatialRefinement(C, reduction).double()), make_clip((B, C, T, H, W), layout)
     want = literal_sr(y, op.window, op.reduce)
-    for z in (*both_roads(op, y), plain_sr(y, op.window, op.reduce), y * op.gate(y)): equal(z, want)
+    for z in (*both_roads(op, y), plain_sr(y, op.window, op.reduce), y * op.gate(y)):
+        equal(z, want)
     assert op.gate(y).shape == (B, C, 1, H, W)
 
 
 @some
-@given(sizes, st.sampled_from((4, 8, 20)), st.sampled_from((4, 12)), shares, st.integers(1, 3), st.integers(1, 2), reductions,
-       st.tuples(flags, flags, flags, flags, flags), layouts)
+@given(sizes, st.sampled_from((4, 8, 20)), st.sampled_from((4, 12)), shares, st.integers(1, 3),
+       st.integers(1, 2), reductions, st.tuples(flags, flags, flags, flags, flags), layouts)
 def test_stc(size, C, out, alpha, stride, dilation, reduction, switches, layout):
     (shift, tr, sr, even, bias), (B, T, H, W) = switches, size
     assume(not (shift and alpha * C == 1 and not even))
     even = even and alpha not in (0, 1)
-    op = sized(STCConv(C, out, alpha, stride, reduction, shift, tr, sr, even, bias, dilation).double())
+    op = sized(STCConv(C, out, alpha, stride, reduction, shift, tr, sr, even, bias,
+                       dilation).double())
     x = make_clip((B, C, T, H, W), layout)
     want = literal_stc(x, **form(op))
-    for y in (*both_roads(op, x), plain_stc(x, **form(op))): equal(y, want)
+    for y in (*both_roads(op, x), plain_stc(x, **form(op))):
+        equal(y, want)
     assert want.shape == (B, out, T, -(-H // stride), -(-W // stride))
 
 
@@ -63,33 +70,39 @@ def test_gradients_are_those_of_the_plain_form(size, alpha, reduction, stride):
     x, results = make_clip((B, 8, T, H, W), torch.channels_last_3d).requires_grad_(), []
     for y in (op(x), plain_stc(x, **form(op))):
         results.append(torch.autograd.grad(y, (x, *op.parameters()), torch.ones_like(y).cumsum(3)))
-    for a, b in zip(*results): equal(a, b)
+    for a, b in zip(*results):
+        equal(a, b)
 
 
 @pytest.mark.parametrize('shift', [False, True])
-@pytest.mark.parametrize('options', [{}, dict(stride=2), dict(dilation=2, padding=2), dict(padding='same'), dict(bias=False)])
+@pytest.mark.parametrize('options', [{}, dict(stride=2), dict(dilation=2, padding=2),
+                                     dict(padding='same'), dict(bias=False)])
 def test_only_spatial_without_refinement_is_the_convolution(options, shift):
     conv = nn.Conv2d(16, 12, 3, **{'padding': 1, **options}).double()
-    op, x = STCConv.from_conv2d(conv, alpha=1, shift=shift, temporal_refinement=False), make_clip((2, 16, 4, 7, 6), torch.channels_last_3d)
+    op = STCConv.from_conv2d(conv, alpha=1, shift=shift, temporal_refinement=False)
+    x = make_clip((2, 16, 4, 7, 6), torch.channels_last_3d)
     equal(op(x), unfold(conv(fold(TemporalShift(16)(x) if shift else x)), 4))
 
 
 @some
-@given(st.sampled_from((8, 16)), st.sampled_from((8, 24)), shares, st.integers(1, 2), flags, flags, flags,
-       st.sampled_from((torch.float32, torch.float64, torch.bfloat16)))
+@given(st.sampled_from((8, 16)), st.sampled_from((8, 24)), shares, st.integers(1, 2), flags, flags,
+       flags, st.sampled_from((torch.float32, torch.float64, torch.bfloat16)))
 def test_from_conv2d(C, out, alpha, stride, bias, last, training, dtype):
     conv = nn.Conv2d(C, out, 3, stride, 2, 2, bias=bias).to(dtype).train(training)
-    if last: conv = conv.to(memory_format=torch.channels_last)
+    if last:
+        conv = conv.to(memory_format=torch.channels_last)
     op = STCConv.from_conv2d(conv, alpha=alpha, reduction=4)
-    assert (op.stride, op.dilation, op.training) == (stride, 2, training) and {p.dtype for p in op.parameters()} == {dtype}
+    assert (op.stride, op.dilation, op.training) == (stride, 2, training)
+    assert {p.dtype for p in op.parameters()} == {dtype}
     assert all(module.training == training for module in op.modules())
     assert op.bias is None and conv.bias is None or torch.equal(op.bias, conv.bias)
     x = torch.randn(1, C, 3, 7, 6, dtype=dtype)
     assert fold(op(x)).shape == conv(fold(x)).shape
     if op.spatial is not None:
         N, n = op.spatial.shape[:2]
-        assert torch.equal(op.spatial, conv.weight[:N, :n]) and op.spatial.stride() == torch.empty_like(
-            op.spatial, memory_format=torch.channels_last if last else torch.contiguous_format).stride()
+        assert torch.equal(op.spatial, conv.weight[:N, :n])
+        layout = torch.channels_last if last else torch.contiguous_format
+        assert op.spatial.stride() == torch.empty_like(op.spatial, memory_format=layout).stride()
         assert op.spatial.untyped_storage().data_ptr() != conv.weight.untyped_storage().data_ptr()
 
 
@@ -98,24 +111,30 @@ def test_from_conv2d_stays_on_its_device():
     assert {p.device.type for p in op.parameters()} == {'meta'}
 
 
-@pytest.mark.parametrize('C, alpha, reduction, equal_parts', [(64, 3/4, None, False), (64, 1/4, 2, False), (128, 3/4, 4, True)])
+@pytest.mark.parametrize('C, alpha, reduction, equal_parts',
+                         [(64, 3/4, None, False), (64, 1/4, 2, False), (128, 3/4, 4, True)])
 def test_every_weight_counts(C, alpha, reduction, equal_parts):
-    op, x = sized(STCConv(C, C, alpha, reduction=reduction, equal=equal_parts)), torch.randn(1, C, 4, 6, 6)
+    op = sized(STCConv(C, C, alpha, reduction=reduction, equal=equal_parts))
+    x = torch.randn(1, C, 4, 6, 6)
     op(x).square().sum().backward()
-    for name, p in op.named_parameters(): assert p.grad.ne(0).float().mean() > (.9 if reduction is None else .4), name  # ReLU
+    for name, p in op.named_parameters():  # ReLU
+        assert p.grad.ne(0).float().mean() > (.9 if reduction is None else .4), name
 
 
 conv3 = lambda **options: nn.Conv2d(8, 8, **{'kernel_size': 3, 'padding': 1, **options})
 
 @pytest.mark.parametrize('make, says', [
-    (lambda: STCConv(64, 64, alpha=1/3), 'alpha · in_channels must be a whole number of channels, got 0.333333 · 64 = 21.3333'),
-    (lambda: STCConv(64, 6), 'alpha · out_channels must be a whole number of channels, got 0.75 · 6 = 4.5'),
+    (lambda: STCConv(64, 64, alpha=1/3),
+     'alpha · in_channels must be a whole number of channels, got 0.333333 · 64 = 21.3333'),
+    (lambda: STCConv(64, 6),
+     'alpha · out_channels must be a whole number of channels, got 0.75 · 6 = 4.5'),
     (lambda: STCConv(8, 8, alpha=-.25), 'from 0 to 1, got -0.25'),
     (lambda: STCConv(8, 8, alpha=1.25), 'from 0 to 1, got 1.25'),
     (lambda: STCConv(8, 8, stride=0), 'stride must be at least 1, got 0'),
     (lambda: STCConv(0, 8), 'in_channels must be at least 1, got 0'),
     (lambda: STCConv(8, 8, dilation=0), 'dilation must be at least 1'),
-    (lambda: STCConv(8, 8, reduction=0), 'reduction must be at least 1, or None for no reduction, got 0'),
+    (lambda: STCConv(8, 8, reduction=0),
+     'reduction must be at least 1, or None for no reduction, got 0'),
     (lambda: STCConv(8, 8, alpha=0, equal=True), '0 < alpha < 1, got in_channels = 8, alpha = 0'),
     (lambda: STCConv(9, 8, equal=True), 'in_channels must be even'),
     (lambda: STCConv(4, 4, alpha=1/4), 'S_T needs 2 of the 4 channels'),
@@ -130,12 +149,15 @@ conv3 = lambda **options: nn.Conv2d(8, 8, **{'kernel_size': 3, 'padding': 1, **o
     (lambda: STCConv.from_conv2d(nn.Conv3d(8, 8, 3, padding=1)), 'got Conv3d'),
 ])
 def test_wrong_arguments(make, says):
-    with pytest.raises(ValueError) as error: make()
+    with pytest.raises(ValueError) as error:
+        make()
     assert says in str(error.value)
 
 
-@pytest.mark.parametrize('op', [STCConv(8, 8), STCConv(8, 8, 1), TemporalRefinement(8), SpatialRefinement(8)], ids=str)
+@pytest.mark.parametrize('op', [STCConv(8, 8), STCConv(8, 8, 1), TemporalRefinement(8),
+                                SpatialRefinement(8)], ids=str)
 @pytest.mark.parametrize('x, says', wrong_clips(8))
 def test_wrong_clips(op, x, says):
-    with pytest.raises(ValueError) as error: op(x)
+    with pytest.raises(ValueError) as error:
+        op(x)
     assert says in str(error.value)

@@ -1,4 +1,4 @@
-"""Every operator through the compiler that writes code for this machine, and through ONNX: once each, most of them with --slow."""
+"Every operator through this machine's compiler and through ONNX: once each, most with --slow."
 import shutil
 
 import pytest, torch
@@ -8,10 +8,13 @@ from video_convs.ops.bench import OPERATORS
 from video_convs.ops.h2cn_blocks import FMCB
 
 T, ONE_LENGTH = 6, ('TIN', 'TAM')  # these hold layers over time and take no other T
-SAME_CODE = {'TemporalShift 4C', 'HgC avg', 'STHConv merge', 'STC-Light', 'GST-Large', 'R2Plus1D parallel'}  # as another entry
-makers = {name: lambda e=e: (e.make(16, T), torch.randn(2, 16 * e.widen, T, 7, 6)) for name, e in OPERATORS.items() if name not in SAME_CODE}
+SAME_CODE = {'TemporalShift 4C', 'HgC avg', 'STHConv merge', 'STC-Light', 'GST-Large',
+             'R2Plus1D parallel'}  # as another entry
+makers = {name: lambda e=e: (e.make(16, T), torch.randn(2, 16 * e.widen, T, 7, 6))
+          for name, e in OPERATORS.items() if name not in SAME_CODE}
 makers['FMCB'] = lambda: (FMCB(8), torch.randn(2, 3, 10, 16, 16))
-QUICK = {'HgC', 'FMCB', 'CMCB', 'STHConv 1/4', 'HFModule', 'STCConv 3/4', 'TIN 4C'}  # the papers' operators, and one with layers over time
+# the papers' operators, and one with layers over time
+QUICK = {'HgC', 'FMCB', 'CMCB', 'STHConv 1/4', 'HFModule', 'STCConv 3/4', 'TIN 4C'}
 in_turn = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in makers]
 
 
@@ -22,12 +25,15 @@ def prepared(name):
     return sized(op), x
 
 
-@pytest.mark.skipif(not (shutil.which('g++') or shutil.which('clang++')), reason='inductor needs a C++ compiler')
+@pytest.mark.skipif(not (shutil.which('g++') or shutil.which('clang++')),
+                    reason='inductor needs a C++ compiler')
 @pytest.mark.parametrize('name', in_turn)
 def test_inductor(name):
     op, x = prepared(name)
     torch.compiler.reset()
-    with torch.no_grad(): torch.testing.assert_close(torch.compile(op, fullgraph=True)(x), op(x), rtol=1e-4, atol=1e-4)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.compile(op, fullgraph=True)(x), op(x),
+                                   rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.filterwarnings('ignore')  # of the exporter, about itself
@@ -37,16 +43,22 @@ def test_onnx(name, tmp_path):
     runtime = pytest.importorskip('onnxruntime', reason='install the extra: video_convs[export]')
     op, x = prepared(name)
     free = {0: torch.export.Dim('B', min=1, max=64)}
-    if not name.startswith(ONE_LENGTH) and name != 'FMCB': free[2] = torch.export.Dim('T', min=4, max=64)
-    torch.onnx.export(op, (x,), str(tmp_path/'op.onnx'), dynamo=True, dynamic_shapes=(free,), verbose=False)
+    if not name.startswith(ONE_LENGTH) and name != 'FMCB':
+        free[2] = torch.export.Dim('T', min=4, max=64)
+    torch.onnx.export(op, (x,), str(tmp_path/'op.onnx'), dynamo=True, dynamic_shapes=(free,),
+                      verbose=False)
     session = runtime.InferenceSession(str(tmp_path/'op.onnx'), providers=['CPUExecutionProvider'])
     other = x[:1] if len(free) == 1 else x[:1, :, :-1]
     for clip in (x, other):
         y, = session.run(None, {session.get_inputs()[0].name: clip.contiguous().numpy()})
-        with torch.no_grad(): torch.testing.assert_close(torch.from_numpy(y), op(clip).contiguous(), rtol=1e-4, atol=1e-4)
+        with torch.no_grad():
+            torch.testing.assert_close(torch.from_numpy(y), op(clip).contiguous(),
+                                       rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize('name', makers)
 def test_a_clip_elsewhere_is_refused(name):
     op, x = makers[name]()
-    with pytest.raises(ValueError, match='the clip is on meta, the weights of .* on cpu: move one of them'): op(x.to('meta'))
+    with pytest.raises(ValueError,
+                       match='the clip is on meta, the weights of .* on cpu: move one of them'):
+        op(x.to('meta'))

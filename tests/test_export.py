@@ -1,4 +1,4 @@
-"""Every operator and network recorded once and run at other sizes: batch, time, height and width are free."""
+"Every operator and network recorded once and run at other batches, times, heights and widths."
 import functools
 import logging
 import warnings
@@ -23,16 +23,18 @@ from video_convs.ops.hybrid import STHConv
 from video_convs.ops.temporal import P3D, DenseTemporalConv
 
 FIXED = 4  # T of what holds layers over time
-# Steps and smallest H and W, elsewhere (1, 33): torch records a map of one pixel as a case of its own,
+# Steps and smallest H and W, elsewhere (1, 33): torch records a map of one pixel as a case of its
+# own,
 # and cannot prove that a size which is halved and rounded down, as in Caffe's pools, is never zero.
 SIDES = {'bninception': (8, 40), 'eco_lite': (8, 40), 'vgg16': (1, 64)}
 
 
 @functools.cache
 def step():
-    "H and W are free in steps of 1; of 32 where torch's own pooling exports for even or for odd sizes only (2.11)."
+    "H and W are free in steps of 1; of 32 where torch's pooling exports even or odd only (2.11)."
     class Pool(torch.nn.Module):
-        def forward(self, x): return F.max_pool2d(x, 3, 2, 1)
+        def forward(self, x):
+            return F.max_pool2d(x, 3, 2, 1)
     free = {2: Dim('H', min=8, max=64)}
     with calm():
         try:
@@ -77,7 +79,8 @@ def through_onnx(folder):
 
 def sides(s, low):
     "H and W, free from `low` pixels in steps of s."
-    return {3: s * Dim('H', min=-(-low // s), max=512 // s), 4: s * Dim('W', min=-(-low // s), max=512 // s)}
+    return {3: s * Dim('H', min=-(-low // s), max=512 // s),
+            4: s * Dim('W', min=-(-low // s), max=512 // s)}
 
 
 def recorded(how, module, clip, free, folder=None):
@@ -89,7 +92,8 @@ def recorded(how, module, clip, free, folder=None):
     pytest.importorskip('onnxscript', reason='install the extra: video_convs[export]')
     more = dict(dynamo=True, dynamic_shapes=(free,), verbose=False)
     if how == 'old onnx':
-        more = dict(dynamo=False, input_names=['clip'], dynamic_axes={'clip': list(free)}, opset_version=18)
+        more = dict(dynamo=False, input_names=['clip'], dynamic_axes={'clip': list(free)},
+                    opset_version=18)
     torch.onnx.export(module, (clip,), str(folder/'it.onnx'), **more)
     return through_onnx(folder)
 
@@ -100,7 +104,8 @@ class FirstFrame(torch.nn.Module):
         super().__init__()
         self.layer = layer
 
-    def forward(self, x): return self.layer(x[:, :, 0])
+    def forward(self, x):
+        return self.layer(x[:, :, 0])
 
 
 MORE = {
@@ -126,7 +131,8 @@ def operator(name):
     if name in OPERATORS:
         entry = OPERATORS[name]
         return sized(entry.make(16, FIXED)), 16 * entry.widen, 1
-    if name == 'FMCB': return sized(MORE[name]()), 3, 5
+    if name == 'FMCB':
+        return sized(MORE[name]()), 3, 5
     return sized(MORE[name]()), 16, 1
 
 
@@ -136,10 +142,13 @@ def test_operators_at_any_size(name):
     s = step() if name in ('Halve', 'CaffePool', 'FMCB') else 1  # what pools pixels by two
     fixed = name.startswith(('TIN', 'TAM'))
     shortest = 4 if name == 'FramePool' else 2
-    if name == 'FramePool' and step() > 1: per = 2  # such a torch exports even lengths only
+    if name == 'FramePool' and step() > 1:  # such a torch exports even lengths only
+        per = 2
     free = {0: Dim('B', min=1, max=64), **sides(s, 33 if name == 'FMCB' else 4)}
-    if not fixed: free[2] = per * Dim('T', min=shortest, max=64)
-    def clip(B, T, H, W): return torch.randn(B, C, (FIXED if fixed else T) * per, H, W)
+    if not fixed:
+        free[2] = per * Dim('T', min=shortest, max=64)
+    def clip(B, T, H, W):
+        return torch.randn(B, C, (FIXED if fixed else T) * per, H, W)
     exported = recorded('export', op, clip(2, 6, 64, 96), free)
     for size in ((2, 6, 64, 96), (1, 7, 64, 64), (3, 5, 64 + 11 * s, 96 + s), (1, 4, 96, 64 + s)):
         x = clip(*size)
@@ -162,11 +171,13 @@ def pace(net):
 
 
 def free_of(net):
-    "What is free of the clips of a network: all, but for the length where layers over time have it in their shapes."
+    "What is free of a network's clips: all, except the length where layers over time contain it."
     spec, name = net.input_spec, net.name
-    shortest = 4 if name.startswith('c2d') else 5 if name.endswith('eco_lite') else 2  # one map of time, as one pixel
+    # one map of time, as one pixel
+    shortest = 4 if name.startswith('c2d') else 5 if name.endswith('eco_lite') else 2
     free = {0: Dim('B', min=1, max=64), **sides(*sides_of(net))}
-    if not spec.fixed: free[2] = pace(net) * Dim('T', min=shortest, max=64)
+    if not spec.fixed:
+        free[2] = pace(net) * Dim('T', min=shortest, max=64)
     return free
 
 
@@ -174,7 +185,8 @@ def clips_of(net):
     "The clip of the example, and clips of other batch, time, height and width."
     spec, (s, _) = net.input_spec, sides_of(net)
     sizes = (2, 8, 64, 96), (1, 8, 64, 96), (3, 5, 64 + 11 * s, 96 + s), (1, 6, 128, 64)
-    def frames(T): return (FIXED if spec.fixed else T) * pace(net)
+    def frames(T):
+        return (FIXED if spec.fixed else T) * pace(net)
     return [torch.randn(B, spec.channels, frames(T), H, W) for B, T, H, W in sizes]
 
 
@@ -193,19 +205,23 @@ def cases(quick):
     return [pytest.param(name, marks=() if name in quick else slow) for name in NETS]
 
 
-QUICK = 'tsn_tiny', 'tsm_tiny', 'hgc_tiny', 'sth_tiny', 'hf_tsn_tiny', 'stc_tiny'  # one of each paper
+# one of each paper
+QUICK = 'tsn_tiny', 'tsm_tiny', 'hgc_tiny', 'sth_tiny', 'hf_tsn_tiny', 'stc_tiny'
 
 
 @pytest.mark.parametrize('name', cases(QUICK))
-def test_networks_export_at_any_size(name): check('export', name, None)
+def test_networks_export_at_any_size(name):
+    check('export', name, None)
 
 
 @pytest.mark.parametrize('name', cases(['tsm_tiny']))
-def test_networks_in_onnx_at_any_size(name, tmp_path): check('onnx', name, tmp_path)
+def test_networks_in_onnx_at_any_size(name, tmp_path):
+    check('onnx', name, tmp_path)
 
 
 @pytest.mark.parametrize('name', cases(['tsm_tiny', 'hf_tsn_tiny', 'hgc_tiny', 'h2cn_tiny']))
-def test_networks_traced_at_any_size(name): check('trace', name, None)
+def test_networks_traced_at_any_size(name):
+    check('trace', name, None)
 
 
 @pytest.mark.parametrize('name', cases(QUICK))
@@ -217,4 +233,5 @@ def test_networks_in_onnx_by_the_older_exporter(name, tmp_path):
     clip = torch.randn(2, spec.channels, FIXED * spec.per_segment, side, side)
     run = recorded('old onnx', net, clip, {0: 'B'} if frees else {}, tmp_path)
     same(run(clip), net(clip))
-    if frees: same(run(clip[:1]), net(clip[:1]))
+    if frees:
+        same(run(clip[:1]), net(clip[:1]))

@@ -30,7 +30,8 @@ def long_name(k, letters=60):
 def test_confusion(classes, networks, letters):
     confusion = np.eye(classes, dtype=int)
     confusion[0] += 1
-    report = dict(confusion=confusion.tolist(), classes=[long_name(k, letters) for k in range(classes)], top1=dict(accuracy=1.))
+    report = dict(confusion=confusion.tolist(),
+                  classes=[long_name(k, letters) for k in range(classes)], top1=dict(accuracy=1.))
     titles = [f'runs/{k}/hgc_resnet50_' + 'x'*(letters - 4) for k in range(networks)]
     check_texts(plot_confusion(dict.fromkeys(titles, report)))
 
@@ -47,14 +48,16 @@ def test_a_run_of_one_epoch_is_seen():
         low, high = ax.get_xlim()
         assert [where for where in ax.get_xticks() if low <= where <= high] == [1]
 
-@pytest.mark.parametrize('classes, networks, letters', [(3, 2, 60), (3, 5, 8), pytest.param(27, 2, 60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('classes, networks, letters',
+                         [(3, 2, 60), (3, 5, 8), pytest.param(27, 2, 60, marks=pytest.mark.slow)])
 def test_contact_sheet(monkeypatch, classes, networks, letters):
     names = [long_name(k, letters) for k in range(classes)]
     spec = InputSpec(frames=2, size=8)
     videos = SimpleNamespace(classes=names, labels=list(range(classes)))
     videos.subset = lambda rows: videos
     logits = torch.eye(classes)
-    monkeypatch.setattr(demo, 'Clips', lambda *args, **kw: [(torch.zeros(3, 2, 8, 8), k, k) for k in range(classes)])
+    clips = [(torch.zeros(3, 2, 8, 8), k, k) for k in range(classes)]
+    monkeypatch.setattr(demo, 'Clips', lambda *args, **kw: clips)
     monkeypatch.setattr(demo, 'score', lambda *args, **kw: SimpleNamespace(logits=logits))
     fig = demo.contact_sheet({f'hgc_resnet50_{k}': None for k in range(networks)}, videos, spec)
     check_texts(fig)

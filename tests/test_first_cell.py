@@ -24,7 +24,8 @@ def cells(path):
     return [(cell['cell_type'], ''.join(cell['source'])) for cell in read]
 
 
-def code(path): return [text for kind, text in cells(path) if kind == 'code']
+def code(path):
+    return [text for kind, text in cells(path) if kind == 'code']
 
 
 def reads(path):
@@ -54,12 +55,13 @@ def test_a_badge_and_the_first_cell(path):
 def test_the_first_cell_is_short_and_hidden():
     directive, *lines = FIRST.splitlines()
     assert directive == '#| hide'
-    assert len(lines) <= 4 and max(map(len, lines)) <= 80
+    assert len(lines) <= 5 and max(map(len, lines)) <= 80
     assert f"git+{cfg['git_url']}" in lines[-1]
 
 
 def test_with_the_package_the_cell_is_silent(monkeypatch, capfd):
-    def refuse(*args, **kw): raise AssertionError('the cell does something')
+    def refuse(*args, **kw):
+        raise AssertionError('the cell does something')
     monkeypatch.setattr(socket, 'socket', refuse)
     exec(TransformerManager().transform_cell(FIRST), {'get_ipython': refuse})
     assert capfd.readouterr() == ('', '')
@@ -78,7 +80,8 @@ def test_no_notebook_needs_the_checkout(path):
 def test_no_module_needs_the_checkout():
     for path in sorted((root/'video_convs').rglob('*.py')):
         text = path.read_text(encoding='utf-8')
-        if path.name != 'utils.py': assert not BESIDE.search(text), f'{path.name}: use project_file'
+        if path.name != 'utils.py':
+            assert not BESIDE.search(text), f'{path.name}: use project_file'
 
 
 def test_the_reading_notebooks_are_known():
@@ -113,9 +116,11 @@ def bare_environment(folder):
     shared.mkdir()
     own = re.compile(r'video_convs|__editable__|__pycache__|.*\.pth$')
     for place in map(Path, sys.path):
-        if place.name not in ('site-packages', 'dist-packages'): continue
+        if place.name not in ('site-packages', 'dist-packages'):
+            continue
         for entry in place.iterdir():
-            if own.match(entry.name) or (shared/entry.name).exists(): continue
+            if own.match(entry.name) or (shared/entry.name).exists():
+                continue
             (shared/entry.name).symlink_to(entry)
     next(folder.glob('lib/python*/site-packages')).joinpath('shared.pth').write_text(str(shared))
     return folder/'bin/python'
@@ -131,7 +136,8 @@ def repository(folder):
     shutil.copytree(root/'video_convs', folder/'video_convs',
                     ignore=shutil.ignore_patterns('__pycache__'))
     (folder/'data').mkdir()
-    for table in (root/'data').glob('*.csv'): shutil.copy(table, folder/'data')
+    for table in (root/'data').glob('*.csv'):
+        shutil.copy(table, folder/'data')
     git('init', '-q')
     git('add', '-A')
     git('-c', 'commit.gpgsign=false', 'commit', '-qm', 'all')
@@ -142,7 +148,8 @@ def repository(folder):
 def files_address():
     "Where a server on this machine gives the files of the project."
     class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *args): pass
+        def log_message(self, *args):
+            pass
     server = ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=root))
     threading.Thread(target=server.serve_forever, args=(.01,), daemon=True).start()
     yield f'http://127.0.0.1:{server.server_port}'

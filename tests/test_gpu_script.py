@@ -1,4 +1,4 @@
-"What tools/gpu.sh promises, on the CPU with tiny numbers; and that a part that fails does not stop the others."
+"What tools/gpu.sh promises, on the CPU with tiny numbers; a part that fails stops no other."
 import json
 import os
 import subprocess
@@ -9,20 +9,23 @@ import pytest
 
 root = Path(__file__).resolve().parent.parent
 PARTS = 'tests', 'train', 'nets', 'ops'
-SAME = {'part', 'device', 'torch', 'seed', 'dtype', 'memory_format', 'form', 'versions'}  # in every line
+# in every line
+SAME = {'part', 'device', 'torch', 'seed', 'dtype', 'memory_format', 'form', 'versions'}
 
 BARE = '''import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition('.')[0] in ('decord', 'av', 'nbdev', 'IPython', 'fastcore', 'execnb'): raise ImportError(name)
+        if name.partition('.')[0] in ('decord', 'av', 'nbdev', 'IPython', 'fastcore', 'execnb'):
+            raise ImportError(name)
 sys.meta_path.insert(0, Absent())
 '''
 
 
 def gpu_sh(out, python, **environment):
     "Run the script; its exit code and what it prints."
-    done = subprocess.run([root/'tools/gpu.sh', out, '--tiny'], capture_output=True, text=True, cwd=out.parent,
-                          env=os.environ | dict(PYTHON=str(python), OMP_NUM_THREADS='1') | environment)
+    done = subprocess.run([root/'tools/gpu.sh', out, '--tiny'], capture_output=True, text=True,
+                          cwd=out.parent, env=os.environ
+                          | dict(PYTHON=str(python), OMP_NUM_THREADS='1') | environment)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -38,7 +41,8 @@ def measured(tmp_path_factory):
     return folder/'out', said
 
 
-def read(out, part): return [json.loads(line) for line in (out/f'{part}.jsonl').read_text().splitlines()]
+def read(out, part):
+    return [json.loads(line) for line in (out/f'{part}.jsonl').read_text().splitlines()]
 
 
 def test_every_part_measures(measured):
@@ -52,7 +56,8 @@ def test_every_part_measures(measured):
 
 def test_files_are_few_and_small(measured):
     files = list(measured[0].iterdir())
-    assert {file.name for file in files} == {f'{part}.{end}' for part in PARTS for end in ('jsonl', 'log')}
+    assert {file.name for file in files} == {f'{part}.{end}' for part in PARTS
+                                             for end in ('jsonl', 'log')}
     assert all(file.stat().st_size < 1 << 24 for file in files)
 
 
@@ -60,7 +65,8 @@ def test_training_is_counted(measured):
     found = read(measured[0], 'train')
     assert [line['network'] for line in found] == ['tsn_tiny', 'hgc_tiny']
     for line in found:
-        assert min(line[key] for key in ('steps', 'clips_per_s', 'seconds', 'ms_per_step', 'memory_gb', 'loss')) > 0
+        assert min(line[key] for key in ('steps', 'clips_per_s', 'seconds', 'ms_per_step',
+                                         'memory_gb', 'loss')) > 0
         assert 0 <= line['wait_share'] < 1 and 0 <= line['top1'] <= 1 and line['videos'] == 16
         assert line['clips_per_s'] * line['seconds'] == pytest.approx(line['steps'] * line['batch'])
         assert line['ceiling_without_time'] == .5
@@ -73,12 +79,14 @@ def test_times_are_positive(measured):
     assert all(line[f'{mode}_ms'] > 0 for line in found for mode in ('inference', 'training'))
     found = read(measured[0], 'ops')
     assert {line['form'] for line in found} == {'eager', 'compiled'}
-    assert all(line[mode][form] > 0 for line in found for mode in ('inference', 'training') for form in ('conv', 'fast'))
+    assert all(line[mode][form] > 0 for line in found for mode in ('inference', 'training')
+               for form in ('conv', 'fast'))
 
 
 def test_the_summary_names_what_counts(measured):
     _, said = measured
-    for words in ('tests: 5 passed', "1.00 of TSN's", 'bfloat16 channels_last eager', 'hgc_tiny'): assert words in said, said
+    for words in ('tests: 5 passed', "1.00 of TSN's", 'bfloat16 channels_last eager', 'hgc_tiny'):
+        assert words in said, said
 
 
 def test_a_part_that_fails_stops_no_other(tmp_path):
@@ -89,12 +97,14 @@ case "$2" in
   limit|summary) exec {sys.executable} "$@";;
   train) echo "no memory"; exit 3;;
 esac
-echo '{{"part": "'$2'", "device": "none", "torch": "none", "outcome": "passed", "error": "x", "dtype": "y", "form": "z"}}' > "$4/$2.jsonl"
+echo '{{"part": "'$2'", "device": "none", "torch": "none", "outcome": "passed",' \
+     '"error": "x", "dtype": "y", "form": "z"}}' > "$4/$2.jsonl"
 ''')
     fake.chmod(0o755)
     code, said = gpu_sh(tmp_path/'out', fake)
     assert code == 1 and said.splitlines()[-1].startswith('failed: train')
-    assert [(tmp_path/'out'/f'{part}.jsonl').exists() for part in PARTS] == [True, False, True, True]
+    written = [(tmp_path/'out'/f'{part}.jsonl').exists() for part in PARTS]
+    assert written == [True, False, True, True]
     assert 'train: exit code 3' in said and 'no memory' in said
 
 
@@ -111,9 +121,11 @@ def run(tmp_path, monkeypatch):
 
 
 def test_a_row_that_fails_is_a_line(run):
-    for name, measure in (('bad', lambda: 1 / 0), ('good', lambda: {'ms': 1.})): run.row({'network': name}, measure)
+    for name, measure in (('bad', lambda: 1 / 0), ('good', lambda: {'ms': 1.})):
+        run.row({'network': name}, measure)
     bad, good = map(json.loads, open(run.file.name))
-    assert bad == {'network': 'bad', 'error': 'ZeroDivisionError: division by zero'} and good == {'network': 'good', 'ms': 1.}
+    assert bad == {'network': 'bad', 'error': 'ZeroDivisionError: division by zero'}
+    assert good == {'network': 'good', 'ms': 1.}
     assert run.close() == 0
 
 
@@ -131,7 +143,8 @@ def test_a_row_that_takes_too_long_ends(run):
 def test_all_parts_fit_into_nine_minutes(monkeypatch):
     monkeypatch.syspath_prepend(root/'tools')
     import gpu
-    limit = lambda part, *more: int(subprocess.run([sys.executable, root/'tools/gpu.py', 'limit', part, *more],
-                                                   capture_output=True, text=True, check=True).stdout)
+    def limit(part, *more):
+        command = [sys.executable, root/'tools/gpu.py', 'limit', part, *more]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert sum(map(limit, PARTS)) <= 540
     assert limit('train', '--seconds', '120') > len(gpu.LEARN) * 120

@@ -1,4 +1,4 @@
-"""FMCB and CMCB against their literal forms on generated configurations, in training, exported, and given wrong input."""
+"FMCB and CMCB against their literal forms, in training, exported, and given wrong input."
 import copy, io, warnings
 
 import pytest, torch
@@ -28,53 +28,71 @@ def settled(op):
     return op
 
 
-def numbers(*norms): return tuple((n.running_mean, n.running_var, n.weight, n.bias) for n in norms)
-def pair(hgc): return hgc.taps, getattr(hgc, 'spatial', None)
-def fmcb_form(op): return pair(op.hgc1), pair(op.hgc2), op.conv.weight, numbers(op.norm1, op.norm2, op.norm), op.hgc1.slope, 2
-def cmcb_form(op): return op.reduce.weight, op.expand.weight, pair(op.hgc), numbers(op.reduce_norm, op.expand_norm), op.hgc.slope
+def numbers(*norms):
+    return tuple((n.running_mean, n.running_var, n.weight, n.bias) for n in norms)
+
+def pair(hgc):
+    return hgc.taps, getattr(hgc, 'spatial', None)
+
+def fmcb_form(op):
+    return (pair(op.hgc1), pair(op.hgc2), op.conv.weight, numbers(op.norm1, op.norm2, op.norm),
+            op.hgc1.slope, 2)
+
+def cmcb_form(op):
+    return (op.reduce.weight, op.expand.weight, pair(op.hgc),
+            numbers(op.reduce_norm, op.expand_norm), op.hgc.slope)
 
 
 @some
-@given(st.tuples(*[st.integers(1, n) for n in (2, 9, 4, 7, 7)]), st.integers(1, 4), slopes, temporals, layouts)
+@given(st.tuples(*[st.integers(1, n) for n in (2, 9, 4, 7, 7)]), st.integers(1, 4), slopes,
+       temporals, layouts)
 def test_cmcb(shape, reduction, slope, temporal, layout):
     op = settled(CMCB(shape[1], reduction, slope, temporal).double())
     x = torch.randn(shape, dtype=torch.float64).contiguous(memory_format=layout)
     want = literal_cmcb(x, *cmcb_form(op))
-    for y in (*both_roads(op, x), plain_cmcb(x, *cmcb_form(op))): equal(y, want)
+    for y in (*both_roads(op, x), plain_cmcb(x, *cmcb_form(op))):
+        equal(y, want)
 
 
 @some
-@given(st.integers(1, 2), st.integers(1, 3), st.integers(1, 2), st.integers(2, 9), st.integers(2, 9), st.sampled_from((5, 9)),
-       st.sampled_from((0, 2, 4)), temporals, layouts)
+@given(st.integers(1, 2), st.integers(1, 3), st.integers(1, 2), st.integers(2, 9),
+       st.integers(2, 9), st.sampled_from((5, 9)), st.sampled_from((0, 2, 4)), temporals, layouts)
 def test_fmcb(B, C, T, H, W, frames, slope, temporal, layout):
     op = settled(FMCB(C, slope, frames, temporal).double())
     x = torch.randn(B, 3, frames * T, H, W, dtype=torch.float64).contiguous(memory_format=layout)
     want = literal_fmcb(x, *fmcb_form(op))
     assert want.shape == (B, C, T, -(-H // 4), -(-W // 4))
-    for y in (*both_roads(op, x), plain_fmcb(x, *fmcb_form(op))): equal(y, want)
+    for y in (*both_roads(op, x), plain_fmcb(x, *fmcb_form(op))):
+        equal(y, want)
 
 
 @settings(max_examples=6, deadline=None, derandomize=True)
 @given(st.integers(2, 6), st.integers(2, 6), st.sampled_from((0, 2, 4)), temporals)
 def test_equations_3_and_4_as_printed(H, W, slope, temporal):
-    op, x = randomised(FMCB(2, slope, 5, temporal).double()), torch.randn(1, 3, 5, H, W, dtype=torch.float64)
+    op = randomised(FMCB(2, slope, 5, temporal).double())
+    x = torch.randn(1, 3, 5, H, W, dtype=torch.float64)
     form = pair(op.hgc1), pair(op.hgc2), op.conv.weight, None, op.hgc1.slope
     equal(plain_fmcb(x, *form), literal_fmcb(x, *form))
 
 
 @some
-@given(st.tuples(*[st.integers(a, b) for a, b in ((1, 2), (1, 9), (2, 4), (1, 7), (1, 7))]), slopes, temporals, layouts)
+@given(st.tuples(*[st.integers(a, b) for a, b in ((1, 2), (1, 9), (2, 4), (1, 7), (1, 7))]), slopes,
+       temporals, layouts)
 def test_training_cmcb_is_the_plain_composition(shape, slope, temporal, layout):
     fast = settled(CMCB(shape[1], 3, slope, temporal).double()).train()
-    plain, x = copy.deepcopy(fast), torch.randn(shape, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+    plain = copy.deepcopy(fast)
+    x = torch.randn(shape, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
     y, z = fast(x), plain_cmcb(x, *cmcb_form(plain), training=True)
     equal(y, z)
     weight = torch.randn_like(y)
-    for a, b in zip(torch.autograd.grad(y, (x, *fast.parameters()), weight), torch.autograd.grad(z, (x, *plain.parameters()), weight)):
+    for a, b in zip(torch.autograd.grad(y, (x, *fast.parameters()), weight),
+                    torch.autograd.grad(z, (x, *plain.parameters()), weight)):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8 * max(1, b.abs().max().item()))
-    with torch.no_grad(): equal(fast(x), plain_cmcb(x, *cmcb_form(plain), training=True))  # statistics without gradients
+    with torch.no_grad():  # statistics without gradients
+        equal(fast(x), plain_cmcb(x, *cmcb_form(plain), training=True))
     for name, a in fast.named_buffers():
-        if 'running' in name: equal(a, plain.get_buffer(name))
+        if 'running' in name:
+            equal(a, plain.get_buffer(name))
 
 
 @pytest.mark.parametrize('temporal', ('hgc', 'conv1d'))
@@ -87,33 +105,48 @@ def test_training_fmcb_is_the_plain_composition(temporal):
     y = norms[1](fold(op.hgc2(y))).relu()
     y = F.interpolate(F.max_pool2d(norms[2](op.conv(y)).relu(), 3, 2, 1), (3, 4))
     equal(op(x), unfold(y, 2))
-    for a, b in zip((op.norm1, op.norm2, op.norm), norms): equal(a.running_mean, b.running_mean), equal(a.running_var, b.running_var)
+    for a, b in zip((op.norm1, op.norm2, op.norm), norms):
+        equal(a.running_mean, b.running_mean)
+        equal(a.running_var, b.running_var)
 
 
 def test_cmcb_that_is_frozen_uses_running_numbers():
-    op, x = settled(CMCB(8).double()), torch.randn(2, 8, 3, 5, 5, dtype=torch.float64, requires_grad=True)
+    op = settled(CMCB(8).double())
+    x = torch.randn(2, 8, 3, 5, 5, dtype=torch.float64, requires_grad=True)
     want = op(x)
-    op.train(); op.reduce_norm.eval(); op.expand_norm.eval()
+    op.train()
+    op.reduce_norm.eval()
+    op.expand_norm.eval()
     before = copy.deepcopy(op.state_dict())
     for grad in (True, False):
-        with torch.set_grad_enabled(grad): equal(op(x), want)
-    for name, value in op.state_dict().items(): assert torch.equal(value, before[name])
+        with torch.set_grad_enabled(grad):
+            equal(op(x), want)
+    for name, value in op.state_dict().items():
+        assert torch.equal(value, before[name])
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)
-@given(st.sampled_from((1, 3, 5, 7)), st.integers(1, 4), st.booleans(), st.sampled_from((torch.float32, torch.float64, torch.bfloat16)),
+@given(st.sampled_from((1, 3, 5, 7)), st.integers(1, 4), st.booleans(),
+       st.sampled_from((torch.float32, torch.float64, torch.bfloat16)),
        st.sampled_from((torch.contiguous_format, torch.channels_last)), temporals)
 def test_from_conv2d(k, channels, bias, dtype, layout, temporal):
-    conv = nn.Conv2d(channels, 6, k, stride=2, padding=k // 2, bias=bias, dtype=dtype).to(memory_format=layout)
+    conv = nn.Conv2d(channels, 6, k, stride=2, padding=k // 2, bias=bias,
+                     dtype=dtype).to(memory_format=layout)
     op = FMCB.from_conv2d(conv, temporal=temporal, frames=9).eval()
-    assert (op.out_channels, op.frames, op.temporal, op.conv.weight.dtype) == (6, 9, temporal, dtype)
-    assert op.conv.weight.is_contiguous(memory_format=torch.channels_last) or conv.weight.is_contiguous()
-    assert op.conv.weight.requires_grad and op(torch.randn(1, 3, 9, 8, 8, dtype=dtype)).dtype == dtype
-    if dtype == torch.bfloat16: return
+    assert ((op.out_channels, op.frames, op.temporal, op.conv.weight.dtype)
+            == (6, 9, temporal, dtype))
+    assert (op.conv.weight.is_contiguous(memory_format=torch.channels_last)
+            or conv.weight.is_contiguous())
+    assert op.conv.weight.requires_grad
+    assert op(torch.randn(1, 3, 9, 8, 8, dtype=dtype)).dtype == dtype
+    if dtype == torch.bfloat16:
+        return
     grey = torch.randn(2, 1, 13, 12, dtype=dtype)
     stem = conv(grey.expand(-1, channels, -1, -1)) - (conv.bias.view(6, 1, 1) if bias else 0)
-    torch.testing.assert_close(op.conv(grey.expand(-1, 9, -1, -1)), 9 / channels * stem, rtol=1e-4, atol=1e-5)
-    if bias: torch.testing.assert_close(op.norm.running_mean, -conv.bias.detach())
+    torch.testing.assert_close(op.conv(grey.expand(-1, 9, -1, -1)), 9 / channels * stem,
+                               rtol=1e-4, atol=1e-5)
+    if bias:
+        torch.testing.assert_close(op.norm.running_mean, -conv.bias.detach())
 
 
 @pytest.mark.parametrize('conv, says', [
@@ -129,7 +162,8 @@ def test_from_conv2d(k, channels, bias, dtype, layout, temporal):
     (nn.Conv2d(3, 4, 7, 2, 3, padding_mode='reflect'), "'reflect'"),
 ])
 def test_from_conv2d_refuses(conv, says):
-    with pytest.raises(ValueError) as error: FMCB.from_conv2d(conv)
+    with pytest.raises(ValueError) as error:
+        FMCB.from_conv2d(conv)
     assert says in str(error.value)
 
 
@@ -154,7 +188,8 @@ def test_from_conv2d_refuses(conv, says):
     (lambda: CMCB(8)(torch.randn(1, 8, 0, 8, 8)), 'empty'),
 ])
 def test_wrong_arguments(make, says):
-    with pytest.raises(ValueError) as error: make()
+    with pytest.raises(ValueError) as error:
+        make()
     assert says in str(error.value)
 
 
@@ -162,18 +197,22 @@ def test_fmcb_exports_with_free_batch_and_segments():
     op, x = settled(FMCB(4)), torch.randn(2, 3, 20, 9, 12)
     B, T = torch.export.Dim('B', min=1, max=64), torch.export.Dim('T', min=2, max=64)
     exported = torch.export.export(op, (x,), dynamic_shapes=({0: B, 2: 5 * T},)).module()
-    for z in (x, x[:1, :, :10], x[:, :, :15]): torch.testing.assert_close(exported(z), op(z), rtol=1e-4, atol=1e-4)
+    for z in (x, x[:1, :, :10], x[:, :, :15]):
+        torch.testing.assert_close(exported(z), op(z), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize('op, shape', [(FMCB(4), (1, 3, 10, 16, 16)), (CMCB(16), (1, 16, 4, 7, 7))], ids=('FMCB', 'CMCB'))
+@pytest.mark.parametrize('op, shape', [(FMCB(4), (1, 3, 10, 16, 16)), (CMCB(16), (1, 16, 4, 7, 7))],
+                         ids=('FMCB', 'CMCB'))
 def test_onnx(op, shape):
     runtime, x = pytest.importorskip('onnxruntime'), torch.randn(shape)
     pytest.importorskip('onnxscript')
     op, file = settled(op), io.BytesIO()
-    for p in op.parameters(): p.requires_grad_(False)  # the road without gradients
+    for p in op.parameters():  # the road without gradients
+        p.requires_grad_(False)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')
         torch.onnx.export(op, (x,), dynamo=True, verbose=False).save(file)
         session = runtime.InferenceSession(file.getvalue(), providers=['CPUExecutionProvider'])
         got, want = session.run(None, {session.get_inputs()[0].name: x.numpy()})[0], op(x)
-    torch.testing.assert_close(torch.from_numpy(got), want, rtol=1e-4, atol=1e-4 * max(1., want.abs().max().item()))
+    torch.testing.assert_close(torch.from_numpy(got), want, rtol=1e-4,
+                               atol=1e-4 * max(1., want.abs().max().item()))

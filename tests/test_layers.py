@@ -35,13 +35,16 @@ def targets(node, name, is_package, package, known):
     if isinstance(node, ast.Import):
         own = [a.name for a in node.names if a.name.split('.')[0] == package]
         return [(n.removeprefix(package).lstrip('.'), '') for n in own]
-    if not isinstance(node, ast.ImportFrom): return []
+    if not isinstance(node, ast.ImportFrom):
+        return []
     if node.level:
         here = name.split('.') if name else []
         here = here[:len(here) - node.level + is_package]
         base = '.'.join([*here, *(node.module.split('.') if node.module else [])])
-    elif node.module.split('.')[0] == package: base = node.module.removeprefix(package).lstrip('.')
-    else: return []
+    elif node.module.split('.')[0] == package:
+        base = node.module.removeprefix(package).lstrip('.')
+    else:
+        return []
     inside = [f'{base}.{a.name}'.lstrip('.') for a in node.names]
     asked = zip(inside, node.names)
     return [(module, '') if module in known else (base, a.name) for module, a in asked]
@@ -53,7 +56,8 @@ def imports(tree, name, is_package, package, known):
     def visit(node, inside):
         for module, word in targets(node, name, is_package, package, known):
             found.append((node.lineno, module, word, inside))
-        for child in ast.iter_child_nodes(node): visit(child, inside or isinstance(node, FUNCTIONS))
+        for child in ast.iter_child_nodes(node):
+            visit(child, inside or isinstance(node, FUNCTIONS))
     visit(tree, False)
     return found
 
@@ -62,15 +66,20 @@ def circles(graph):
     "Circles of {module: modules that it imports}, each as a path that ends where it begins."
     found, done = [], set()
     def walk(module, path):
-        if module in path: return found.append(path[path.index(module):] + [module])
-        if module in done: return
-        for following in sorted(graph.get(module, ())): walk(following, path + [module])
+        if module in path:
+            return found.append(path[path.index(module):] + [module])
+        if module in done:
+            return
+        for following in sorted(graph.get(module, ())):
+            walk(following, path + [module])
         done.add(module)
-    for module in sorted(graph): walk(module, [])
+    for module in sorted(graph):
+        walk(module, [])
     return found
 
 
-def level(module): return LEVEL.get(module.split('.')[0])
+def level(module):
+    return LEVEL.get(module.split('.')[0])
 
 
 def is_later(module, name):
@@ -82,8 +91,10 @@ def import_faults(name, found):
     "What is wrong with the imports of one module."
     for line, module, word, inside in found:
         where = f'{name}, line {line}:'
-        if inside: yield f'{where} imports {module} inside a function; import at the top'
-        if is_later(module, name): yield f'{where} imports {module}, which is in a later layer'
+        if inside:
+            yield f'{where} imports {module} inside a function; import at the top'
+        if is_later(module, name):
+            yield f'{where} imports {module}, which is in a later layer'
         private = word or module.split('.')[-1]
         if private.startswith('_') and not private.startswith('__'):
             yield f'{where} imports the private name {private} of {module}'
@@ -94,7 +105,8 @@ def size_faults(name, tree, lines):
     if lines > LONGEST_MODULE:
         yield f'{name}: {lines} lines, more than {LONGEST_MODULE}; split the module'
     for node in ast.walk(tree):
-        if not isinstance(node, FUNCTIONS): continue
+        if not isinstance(node, FUNCTIONS):
+            continue
         first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
         length = node.end_lineno - first + 1
         if length > LONGEST_FUNCTION:
@@ -111,9 +123,11 @@ def faults(folder):
         asked = imports(tree, name, is_package, folder.name, found)
         wanted = {module for _, module, _, _ in asked if module in found}
         graph[name] = {module for module in wanted if not is_later(module, name)}
-        if level(name) is None: said.append(f'{name}: has no layer; add its room to the table')
+        if level(name) is None:
+            said.append(f'{name}: has no layer; add its room to the table')
         said += dict.fromkeys(import_faults(name, asked))
-        if name != '_modidx': said += size_faults(name, tree, lines)
+        if name != '_modidx':
+            said += size_faults(name, tree, lines)
     return said + [f"a circle of imports: {' → '.join(circle)}" for circle in circles(graph)]
 
 
@@ -211,7 +225,8 @@ def package(folder, files):
     return folder/'made_up'
 
 
-def test_a_package_in_order(tmp_path): assert faults(package(tmp_path, GOOD)) == []
+def test_a_package_in_order(tmp_path):
+    assert faults(package(tmp_path, GOOD)) == []
 
 
 @pytest.mark.parametrize('files, said', BAD.values(), ids=BAD)

@@ -24,9 +24,10 @@ def test_a_task_is_balanced_and_reproducible(task):
     assert not torch.equal(clips, render_batch(task, range(2*n), config=SMALL, seed=1)[0])
 
 def test_the_definition_stays():
-    "The same numbers on every machine and in every version: change `_VERSION` when this must change."
+    "The same numbers on every machine and version: change `_VERSION` when this must change."
     scene = sample_params('reversal', 'train', 0)
-    np.testing.assert_allclose(scene.poses[-1, 0, :2], [39.178773005927255, 30.190761770856874], rtol=1e-12)
+    np.testing.assert_allclose(scene.poses[-1, 0, :2],
+                               [39.178773005927255, 30.190761770856874], rtol=1e-12)
     assert abs(render([scene]).float().mean().item() - 73.6) < 0.5
 
 @pytest.mark.parametrize('scale', ['macro', 'micro'])
@@ -35,10 +36,12 @@ def test_the_definition_stays():
 def test_twins_have_the_same_frames(scale, index, seed):
     config = MotionConfig(size=16, frames=8, time_scale=scale, displacement=1.)
     for a, b in ((0, 1), (2, 3), (4, 5), (6, 7)):
-        one, two = (render([sample_params('reversal', 'test', index, config, seed, label=l)]) for l in (a, b))
+        one, two = (render([sample_params('reversal', 'test', index, config, seed, label=l)])
+                    for l in (a, b))
         assert torch.equal(one, two.flip(2))
-    sets = [sorted(f.numpy().tobytes() for f in render([sample_params('order', 'x', index, config, seed, label=l)])[0].unbind(1))
-            for l in range(6)]
+    clips = [render([sample_params('order', 'x', index, config, seed, label=l)])[0]
+             for l in range(6)]
+    sets = [sorted(frame.numpy().tobytes() for frame in clip.unbind(1)) for clip in clips]
     assert all(s == sets[0] for s in sets)
 
 def test_an_event_is_seen_equally_often_wherever_it_stands():
@@ -50,17 +53,22 @@ def test_an_event_is_seen_equally_often_wherever_it_stands():
 
 def test_each_motion_does_what_its_name_says():
     config = MotionConfig(distractors=0, jitter=0)
-    def poses(label): return sample_params('reversal', 'train', 3, config, label=label).poses
-    assert np.allclose(np.diff(poses(0)[0, :, 0]), -1) and np.allclose(np.diff(poses(1)[0, :, 0]), 1)
+    def poses(label):
+        return sample_params('reversal', 'train', 3, config, label=label).poses
+    assert np.allclose(np.diff(poses(0)[0, :, 0]), -1)
+    assert np.allclose(np.diff(poses(1)[0, :, 0]), 1)
     assert (np.diff(poses(2)[:, :, 3]) > 0).all() and (np.diff(poses(3)[:, :, 3]) < 0).all()
     assert (np.diff(poses(4)[0, :, 2]) > 0).all() and (np.diff(poses(5)[0, :, 2]) < 0).all()
     spread = poses(6)[:, :, :2].std(0).sum(-1)
     assert (np.diff(spread) < 0).all()
-    way = [np.diff(sample_params('direction', 'train', 3, config, label=l).poses[0, :, :2], axis=0)[0] for l in range(8)]
+    way = [np.diff(sample_params('direction', 'train', 3, config,
+                                 label=l).poses[0, :, :2], axis=0)[0] for l in range(8)]
     assert np.allclose(way, [(np.cos(a), np.sin(a)) for a in np.arange(8)*np.pi/4])
-    steps = [np.hypot(*np.diff(sample_params('speed', 'train', 3, config, label=l).poses[0, :, :2], axis=0).T) for l in (0, 1)]
+    steps = [np.hypot(*np.diff(sample_params('speed', 'train', 3, config,
+                                             label=l).poses[0, :, :2], axis=0).T) for l in (0, 1)]
     assert np.allclose(steps[0], 0.5) and np.allclose(steps[1], 1)
-    steps = [np.hypot(*np.diff(sample_params('micro', 'train', 3, config, label=l).poses[0, :, :2], axis=0).T) for l in (0, 1)]
+    steps = [np.hypot(*np.diff(sample_params('micro', 'train', 3, config,
+                                             label=l).poses[0, :, :2], axis=0).T) for l in (0, 1)]
     assert np.allclose(steps[0], 0) and np.allclose(steps[1], 1)
 
 def test_turning_the_numbers_into_a_batch_changes_no_pixel():
@@ -81,7 +89,8 @@ def test_flow_of_a_box_is_its_step():
 def test_files(tmp_path):
     root = render_task('reversal', tmp_path/'m', train=16, test=8, config=SMALL, progress=False)
     about = json.loads((root/'dataset.json').read_text())
-    assert about['classes'] == list(TASKS['reversal'].classes) and about['counts'] == dict(train=16, test=8)
+    assert about['classes'] == list(TASKS['reversal'].classes)
+    assert about['counts'] == dict(train=16, test=8)
     assert about['pairs'][0] == ['left', 'right'] and about['ceiling_without_time'] == 0.5
     assert about['label_preserving'] == [] and about['config']['size'] == 32
     clips, labels = render_batch('reversal', range(8), 'test', SMALL)
@@ -94,17 +103,20 @@ def test_files(tmp_path):
     assert first == {p: p.stat().st_mtime_ns for p in root.rglob('*.mp4')} and len(first) == 24
     with pytest.raises(ValueError, match='another data set'):
         render_task('reversal', root, train=16, test=8, config=SMALL, seed=1, progress=False)
-    with pytest.raises(ValueError, match='no motion data set'): render_task('order', root/'train', progress=False)
+    with pytest.raises(ValueError, match='no motion data set'):
+        render_task('order', root/'train', progress=False)
 
 def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch):
     write, calls = motion_files.write_video, []
     def stops(path, *args, **kwargs):
         calls.append(path)
-        if len(calls) == 5: raise KeyboardInterrupt
+        if len(calls) == 5:
+            raise KeyboardInterrupt
         return write(path, *args, **kwargs)
     monkeypatch.setattr(motion_files, 'write_video', stops)
     ask = dict(train=16, test=0, config=SMALL, progress=False, workers=1)
-    with pytest.raises(KeyboardInterrupt): render_task('reversal', tmp_path/'m', **ask)
+    with pytest.raises(KeyboardInterrupt):
+        render_task('reversal', tmp_path/'m', **ask)
     assert not (tmp_path/'m'/'dataset.json').exists()
     there = len(list((tmp_path/'m').rglob('*.mp4')))
     assert there < 16
@@ -113,19 +125,27 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch):
     assert len(calls) - 10 == 16 - there and (tmp_path/'m'/'dataset.json').exists()
 
 @pytest.mark.parametrize('bad, word', [
-    (dict(size=8), '16 px'), (dict(frames=0), '1 frame'), (dict(displacement=9), 'at most'), (dict(jitter=-1), 'jitter=-1'),
+    (dict(size=8), '16 px'), (dict(frames=0), '1 frame'), (dict(displacement=9), 'at most'),
+    (dict(jitter=-1), 'jitter=-1'),
     (dict(time_scale='meso'), 'meso')])
 def test_bad_knobs(bad, word):
-    with pytest.raises(ValueError, match=word): MotionConfig(**bad)
+    with pytest.raises(ValueError, match=word):
+        MotionConfig(**bad)
 
 def test_bad_requests(tmp_path):
-    with pytest.raises(ValueError, match='choose one of reversal'): render_batch('reverse', [0])
-    with pytest.raises(ValueError, match='at least one index'): render_batch('reversal', [])
-    with pytest.raises(ValueError, match='4 frames'): render_batch('order', [0], config=MotionConfig(frames=3))
+    with pytest.raises(ValueError, match='choose one of reversal'):
+        render_batch('reverse', [0])
+    with pytest.raises(ValueError, match='at least one index'):
+        render_batch('reversal', [])
+    with pytest.raises(ValueError, match='4 frames'):
+        render_batch('order', [0], config=MotionConfig(frames=3))
     with pytest.raises(ValueError, match='even'):
-        render_task('reversal', tmp_path/'odd', train=1, test=0, config=MotionConfig(size=33, frames=4), progress=False)
+        render_task('reversal', tmp_path/'odd', train=1, test=0,
+                    config=MotionConfig(size=33, frames=4), progress=False)
 
 def test_tensors_need_torch_and_numpy_only():
-    code = ("import sys; from video_convs.data.motion import render_batch; render_batch('reversal', [0]);"
-            "print([m for m in ('av', 'decord', 'matplotlib', 'pandas') if m in sys.modules])")
-    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout.strip() == '[]'
+    code = ("import sys; from video_convs.data.motion import render_batch; "
+            "render_batch('reversal', [0]);print([m for m in ('av', 'decord', 'matplotlib', "
+            "'pandas') if m in sys.modules])")
+    assert subprocess.run([sys.executable, '-c',
+                           code], capture_output=True, text=True).stdout.strip() == '[]'

@@ -1,4 +1,4 @@
-"The papers' printed numbers in data/papers.csv: well-formed, without slips, one row of each table counted again."
+"The printed numbers in data/papers.csv: well-formed, one row of each table counted again."
 import csv
 import json
 import os
@@ -18,14 +18,17 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 
 FILE = Path(__file__).parents[1]/'data'/'papers.csv'
 ROWS = list(csv.DictReader(FILE.open()))
-COLUMNS = 'paper table row model frames params_M flops_G shape dataset top1 top5 convention verdict note'.split()
+COLUMNS = ('paper table row model frames params_M flops_G shape dataset top1 top5 convention '
+           'verdict note'.split())
 NUMBERS = ('params_M', 'flops_G', 'top1', 'top5')
 REASON = re.compile(r'(params|flops|shape): [^;]+')
 
-def name(row): return f"{row['paper']} {row['table']} {row['row']}"
+def name(row):
+    return f"{row['paper']} {row['table']} {row['row']}"
 
 def test_columns_and_keys():
-    assert list(ROWS[0]) == COLUMNS and all(None not in row and None not in row.values() for row in ROWS)
+    assert list(ROWS[0]) == COLUMNS
+    assert all(None not in row and None not in row.values() for row in ROWS)
     keys = Counter((row['paper'], row['table'], row['row'], row['dataset']) for row in ROWS)
     assert [key for key, n in keys.items() if n > 1] == []
     assert {row['paper'] for row in ROWS} == {'H2CN', 'STH', 'HF-Net', 'STC'}
@@ -33,8 +36,10 @@ def test_columns_and_keys():
 
 def test_cells():
     for row in ROWS:
-        for key in NUMBERS: assert re.fullmatch(r'(\d+(\.\d+)?)?', row[key]), name(row)
-        for key in ('top1', 'top5'): assert not row[key] or 0 < float(row[key]) < 100, name(row)
+        for key in NUMBERS:
+            assert re.fullmatch(r'(\d+(\.\d+)?)?', row[key]), name(row)
+        for key in ('top1', 'top5'):
+            assert not row[key] or 0 < float(row[key]) < 100, name(row)
         assert re.fullmatch(r'(\d+(\+\d+)?)?', row['frames']), name(row)
         assert any(row[key] for key in (*NUMBERS, 'shape')), name(row)
 
@@ -42,14 +47,17 @@ def test_verdicts():
     for row in ROWS:
         printed = any(row[key] for key in ('params_M', 'flops_G', 'shape'))
         judged = row['verdict'] == 'exact' or all(map(REASON.fullmatch, row['verdict'].split('; ')))
-        assert judged if row['model'] and printed else row['verdict'] == ('not built' if printed else ''), name(row)
+        assert (judged if row['model']
+                and printed else row['verdict'] == ('not built' if printed else '')), name(row)
         counted = row['model'] and (row['params_M'] or row['flops_G'])
         convention, _, pool = row['convention'].partition(', ')
-        assert (convention in CONVENTIONS if counted else not convention) and pool in ('', '7×7 pool'), name(row)
+        assert ((convention in CONVENTIONS if counted else not convention)
+                and pool in ('', '7×7 pool')), name(row)
 
 def test_models_can_be_built():
     for row in ROWS:
-        if not row['model']: continue
+        if not row['model']:
+            continue
         options = json.loads(row['model'])
         model = options.pop('name')
         assert model in list_models(), name(row)
@@ -59,14 +67,17 @@ def test_models_can_be_built():
 PAPERS = Path(os.environ.get('PAPERS', Path(__file__).parents[2]/'shared'/'papers'))
 FILES = {'H2CN': '000_*.txt', 'STH': '002_*.txt', 'HF-Net': '003_*.txt', 'STC': '004_*.txt'}
 
-@pytest.mark.skipif(not PAPERS.exists(), reason="no texts of the papers: set PAPERS to their folder")
+@pytest.mark.skipif(not PAPERS.exists(),
+                    reason="no texts of the papers: set PAPERS to their folder")
 @pytest.mark.parametrize('paper', FILES)
 def test_numbers_of_a_row_stand_on_one_line(paper):
     (text,) = PAPERS.glob(FILES[paper])
-    lines = [set(re.findall(r'\d+(?:\.\d+)?', line.replace(',', ''))) for line in text.open() if '\t' in line]
+    lines = [set(re.findall(r'\d+(?:\.\d+)?', line.replace(',', '')))
+             for line in text.open() if '\t' in line]
     for row in (row for row in ROWS if row['paper'] == paper):
         numbers = {row[key] for key in NUMBERS if row[key]}
-        if (paper, row['table']) == ('STC', 'Table I'): numbers = {f"{float(row['params_M']) * 1e6:.0f}"}
+        if (paper, row['table']) == ('STC', 'Table I'):
+            numbers = {f"{float(row['params_M']) * 1e6:.0f}"}
         assert any(numbers <= line for line in lines), name(row)
 
 def count(row):
@@ -74,12 +85,14 @@ def count(row):
     convention, _, window = row['convention'].partition(', ')
     params, flops = 0, 0
     for T in map(int, row['frames'].split('+')):
-        with torch.device('meta'): net = create_model(num_classes=174, **json.loads(row['model']))
+        with torch.device('meta'):
+            net = create_model(num_classes=174, **json.loads(row['model']))
         spec = net.input_spec
         cost = complexity(net, (spec.channels, T * spec.per_segment, spec.size, spec.size))
         P, F = cost.printed(convention)
         last = next((x for x in cost.layers if x.path == 'trunk.avgpool'), None)
-        params, flops = params + P, flops + F - (last.counts['means'] - prod(last.out) if window else 0)
+        params = params + P
+        flops = flops + F - (last.counts['means'] - prod(last.out) if window else 0)
     return dict(params=params / 1e6, flops=flops / 1e9)
 
 COUNTED = [row for row in ROWS if row['flops_G'] and row['model'] and row['convention']]
@@ -90,4 +103,5 @@ def test_one_row_of_each_table(row):
     ours = count(row)
     for key, column in (('params', 'params_M'), ('flops', 'flops_G')):
         digits = len(row[column].partition('.')[2])
-        if row[column]: assert (f'{ours[key]:.{digits}f}' == row[column]) == (f'{key}:' not in row['verdict'])
+        if row[column]:
+            assert (f'{ours[key]:.{digits}f}' == row[column]) == (f'{key}:' not in row['verdict'])

@@ -12,10 +12,12 @@ def test_readme_is_the_index():
     text, pictures = tool.convert()
     assert text == readme, 'README.md differs from nbs/index.ipynb: run `make readme`'
     assert pictures
-    for path, data in pictures.items(): assert (root/path).read_bytes() == data
+    for path, data in pictures.items():
+        assert (root/path).read_bytes() == data
 
 @pytest.mark.parametrize('link', sorted(set(re.findall(r'\]\((?!https?:|#)([^)#]+)', readme))))
-def test_link_leads_to_a_file(link): assert (root/link).exists()
+def test_link_leads_to_a_file(link):
+    assert (root/link).exists()
 
 def test_python_runs(tmp_path):
     blocks = re.findall(r'^```python\n(.*?)^```', readme, re.S | re.M)
@@ -31,4 +33,5 @@ def test_the_first_commands_install_the_package_alone():
 
 def test_commands_exist():
     makefile = (root/'Makefile').read_text(encoding='utf-8')
-    for target in set(re.findall(r'\bmake (\w+)', readme)): assert re.search(rf'^{target}:', makefile, re.M), target
+    for target in set(re.findall(r'\bmake (\w+)', readme)):
+        assert re.search(rf'^{target}:', makefile, re.M), target

@@ -12,7 +12,8 @@ from video_convs.ops.rivals import MotionExcitation, MultipleTemporalAggregation
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 
-@pytest.mark.parametrize('name, width, scale', [('26w_4s', 26, 4), ('14w_8s', 14, 8), ('48w_2s', 48, 2)])
+@pytest.mark.parametrize('name, width, scale',
+                         [('26w_4s', 26, 4), ('14w_8s', 14, 8), ('48w_2s', 48, 2)])
 def test_timm_computes_the_same(name, width, scale):
     timm = pytest.importorskip('timm', reason='timm is a development dependency')
     theirs = stirred(timm.create_model(f'res2net50_{name}', num_classes=10)).double()
@@ -27,31 +28,43 @@ def test_timm_computes_the_same(name, width, scale):
 
 
 def test_other_weights_are_refused():
-    with pytest.raises(ValueError, match='expected names such as layer1.0.convs.0.weight, got none'): from_timm({})
-    with pytest.raises(ValueError, match='got fc.weight'): from_timm({'fc.weight': torch.zeros(1)})
+    with pytest.raises(ValueError,
+                       match='expected names such as layer1.0.convs.0.weight, got none'):
+        from_timm({})
+    with pytest.raises(ValueError, match='got fc.weight'):
+        from_timm({'fc.weight': torch.zeros(1)})
 
 
-@pytest.mark.parametrize('scale, stride, cascade', [(4, 1, True), (2, 1, True), (4, 1, False), (4, 2, False), (3, 2, False)])
+@pytest.mark.parametrize('scale, stride, cascade',
+                         [(4, 1, True), (2, 1, True), (4, 1, False), (4, 2, False), (3, 2, False)])
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 def test_identity_in_time_is_the_chain(scale, stride, cascade, dtype):
     split = stirred(Scales(6, scale, stride, cascade)).to(dtype)
-    op, x = MultipleTemporalAggregation.from_split(split), torch.randn(2, 6 * scale, 3, 7, 8, dtype=dtype)
+    op = MultipleTemporalAggregation.from_split(split)
+    x = torch.randn(2, 6 * scale, 3, 7, 8, dtype=dtype)
     assert not op.training and op.convs is split.convs and op.bns is split.bns
-    assert {p.dtype for p in op.parameters()} == {dtype} and (op.stride, op.cascade) == (stride, cascade)
-    assert sorted(set(op.state_dict()) - set(split.state_dict())) == [f'shifts.{i}.taps' for i in range(scale)]
-    for shift in op.shifts: shift.taps.data.copy_(torch.tensor([0., 1, 0]).view(3, 1, 1))
-    with torch.no_grad(): equal(fold(op(x)), split(fold(x)), 1e-10 if dtype == torch.float64 else 1e-5)
+    assert {p.dtype for p in op.parameters()} == {dtype}
+    assert (op.stride, op.cascade) == (stride, cascade)
+    assert (sorted(set(op.state_dict()) - set(split.state_dict()))
+            == [f'shifts.{i}.taps' for i in range(scale)])
+    for shift in op.shifts:
+        shift.taps.data.copy_(torch.tensor([0., 1, 0]).view(3, 1, 1))
+    with torch.no_grad():
+        equal(fold(op(x)), split(fold(x)), 1e-10 if dtype == torch.float64 else 1e-5)
 
 
 def test_from_split_of_something_else():
-    with pytest.raises(ValueError, match='got BatchNorm2d: for a single convolution use from_conv2d'):
+    with pytest.raises(ValueError,
+                       match='got BatchNorm2d: for a single convolution use from_conv2d'):
         MultipleTemporalAggregation.from_split(nn.BatchNorm2d(4))
 
 
 def test_tea_learns_everywhere():
-    net = replace(Res2Net((1, 1), 4, num_classes=5), 'layer?.*.scales', MultipleTemporalAggregation.from_split)
+    net = replace(Res2Net((1, 1), 4, num_classes=5), 'layer?.*.scales',
+                  MultipleTemporalAggregation.from_split)
     insert_before(net, 'layer?.*.scales', MotionExcitation)
-    with clip_length(3): net(torch.randn(6, 3, 32, 32)).square().sum().backward()
+    with clip_length(3):
+        net(torch.randn(6, 3, 32, 32)).square().sum().backward()
     idle = [key for key, p in net.named_parameters() if p.grad is None or not p.grad.any()]
     assert not idle
 
@@ -60,12 +73,15 @@ def test_channels_last_stays():
     block = Bottle2neck(8, 8, 2).eval().to(memory_format=torch.channels_last)
     for N in (1, 2):
         x = torch.randn(N, 8, 5, 4).contiguous(memory_format=torch.channels_last)
-        with torch.no_grad(): assert block(x).is_contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            assert block(x).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_structure():
-    with torch.device('meta'): net = res2net50(7)
+    with torch.device('meta'):
+        net = res2net50(7)
     blocks = [m for m in net.modules() if isinstance(m, Bottle2neck)]
     assert len(blocks) == 16 and net.fc.out_features == 7
-    assert [b.scales.convs[0].in_channels for b in blocks] == [26] * 3 + [52] * 4 + [104] * 6 + [208] * 3
+    assert ([b.scales.convs[0].in_channels for b in blocks] == [26] * 3 + [52] * 4
+            + [104] * 6 + [208] * 3)
     assert [i for i, b in enumerate(blocks) if not b.scales.cascade] == [0, 3, 7, 13]

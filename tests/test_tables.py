@@ -41,7 +41,8 @@ def put(root, *names):
 
 # splits
 
-def sides(root): return {p: s for s in ('train', 'test') for p in folder_dataset(root, s).paths}
+def sides(root):
+    return {p: s for s in ('train', 'test') for p in folder_dataset(root, s).paths}
 
 def test_a_video_keeps_its_side(tmp_path):
     names = [f'{c}/{k:02d}.mp4' for c in 'ab' for k in range(25)]
@@ -60,7 +61,8 @@ def test_a_side_follows_from_the_name_alone(tmp_path):
     names = [f'{c}/film é {k}.avi' for c in 'ab' for k in range(30)]
     one = put(tmp_path/'one', *map(NFC, names))
     two = put(tmp_path/'elsewhere/two', *(NFD(n)[:-4] + '.MP4' for n in names))
-    def side(root, path): return video_name(path, root)
+    def side(root, path):
+        return video_name(path, root)
     a, b = ({side(root, p): s for p, s in sides(root).items()} for root in (one, two))
     assert a == b and 5 < list(a.values()).count('test') < 20
     assert folder_dataset(one, 'test', seed=1).paths != folder_dataset(one, 'test').paths
@@ -105,7 +107,8 @@ def encode(path, muxer, encoder, grey, side=32, frames=8):
 
 def test_every_container_is_found_and_read(tmp_path):
     for k, (ending, about) in enumerate(CONTAINERS.items()):
-        for c in 'ab': encode(tmp_path/f'{c}/x{ending}', *about, 2*k + (c == 'b'))
+        for c in 'ab':
+            encode(tmp_path/f'{c}/x{ending}', *about, 2*k + (c == 'b'))
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         data = folder_dataset(tmp_path)
@@ -125,10 +128,12 @@ def test_what_is_left_out_is_counted(tmp_path):
     one, two = said(folder_dataset, root)
     assert '3 in all (2 .txt, 1 .jpg); the first is a/x.txt' in one
     assert '1 in all; the first is loose.mp4' in two
-    for s in ('train', 'test'): shutil.copytree(root/'a', root/f'new/{s}/{s}')
+    for s in ('train', 'test'):
+        shutil.copytree(root/'a', root/f'new/{s}/{s}')
     (root/'new/test/test/0.mp4').write_text('other')
     put(root/'new', 'train/train/deeper/1.mp4', 'train/b/1.mp4', 'test/b/2.mp4')
-    for k in (1, 2): (root/f'new/test/test/{k}.mp4').unlink()
+    for k in (1, 2):
+        (root/f'new/test/test/{k}.mp4').unlink()
     one, = said(folder_dataset, root/'new')
     assert '5 in all (4 .txt, 1 folders)' in one
 
@@ -159,7 +164,8 @@ def test_class_names_are_composed(tmp_path):
 NAMES = 'a/0.mp4', 'a/one two.mp4', 'b/2.avi', 'b/x, y.mp4'
 
 @pytest.fixture
-def root(tmp_path): return put(tmp_path/'set', *NAMES)
+def root(tmp_path):
+    return put(tmp_path/'set', *NAMES)
 
 def rows_of(file, **kw):
     data = csv_dataset(file, **kw)
@@ -197,7 +203,8 @@ def test_encodings(root, encoding, end):
     ('path,label\na,b'.encode('utf-16')[:-1], 'is no UTF-16 text')])
 def test_other_encodings(tmp_path, data, says):
     (tmp_path/'list.csv').write_bytes(data)
-    with pytest.raises(ValueError, match=says): list_text(tmp_path/'list.csv')
+    with pytest.raises(ValueError, match=says):
+        list_text(tmp_path/'list.csv')
 
 def test_lists_side_by_side(root):
     (root/'k_train_list.txt').write_text('a/0.mp4 10\nb/2.avi 2\n')
@@ -230,7 +237,8 @@ def test_numbers_of_classes_that_have_names(root):
     ('a/0.mp4,a\na/0.mp4,a\nb/2.avi,b\n', 'lists a/0.mp4 twice')])
 def test_lists_that_are_refused(root, text, says):
     (root/'list.txt').write_text(text)
-    with pytest.raises(ValueError, match=says): csv_dataset(root/'list.txt')
+    with pytest.raises(ValueError, match=says):
+        csv_dataset(root/'list.txt')
 
 
 # paths
@@ -315,14 +323,16 @@ def run(films, tmp_path_factory):
 def test_what_a_run_has_learned_from(films, run):
     names = open_data(films, 'train').names()
     assert names[0].startswith('train/') and trained_on(run) == set(map(name_hash, names))
-    for folder in (run/'best', run/'epoch_0001'): assert trained_on(folder) == trained_on(run)
+    for folder in (run/'best', run/'epoch_0001'):
+        assert trained_on(folder) == trained_on(run)
     lines = (run/'trained_on.txt').read_text().splitlines()
     assert lines == sorted(lines) and {len(line) for line in lines} == {16}
 
 def test_an_overlap_is_refused(films, run, tmp_path, capsys):
     shutil.copytree(films, tmp_path/'copy')  # wherever it lies, and whatever its container
     films = tmp_path/'copy'
-    for path in films.rglob('*.mp4'): path.rename(path.with_suffix('.mov'))
+    for path in films.rglob('*.mp4'):
+        path.rename(path.with_suffix('.mov'))
     command = ['evaluate', str(run), '--data', str(films), '--device', 'cpu', '--out',
                str(tmp_path/'r.json'), '--split']
     assert main([*command, 'train']) == 2
@@ -392,7 +402,8 @@ def test_some_of_the_classes(films, run, tmp_path, capsys):
 @pytest.mark.skipif(os.name == 'nt' or not hasattr(os, 'fsencode'), reason='names are text there')
 def test_a_name_that_no_text_can_hold(films, run, tmp_path, capfd):
     one, odd = tmp_path/'one.mp4', os.path.join(tmp_path, os.fsdecode(b'caf\xe9.mp4'))
-    for path in (one, odd): shutil.copy(next(films.rglob('*.mp4')), path)
+    for path in (one, odd):
+        shutil.copy(next(films.rglob('*.mp4')), path)
     assert main(['predict', str(run), odd, str(one), '--csv', '--topk', '1']) == 0
     lines = capfd.readouterr().out.splitlines()
     assert len(lines) == 3 and lines[1].partition(',')[0].endswith('caf\\udce9.mp4')
@@ -447,4 +458,5 @@ def test_a_copy_matters_only_where_sides_are_drawn(tmp_path):
     learn, test = (folder_dataset(tmp_path, split).paths[0] for split in ('train', 'test'))
     shutil.copy(learn, test)
     assert len(folder_dataset(tmp_path)) == 18
-    with pytest.raises(ValueError, match='same video is in two splits'): folder_dataset(tmp_path, 'train')
+    with pytest.raises(ValueError, match='same video is in two splits'):
+        folder_dataset(tmp_path, 'train')

@@ -16,8 +16,10 @@ def public(tree):
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith('_'):
             for method in node.body:
-                if not isinstance(method, ast.FunctionDef): continue
-                if method.name.startswith('_') and not method.name.startswith('__'): continue
+                if not isinstance(method, ast.FunctionDef):
+                    continue
+                if method.name.startswith('_') and not method.name.startswith('__'):
+                    continue
                 static = any(getattr(d, 'id', '') == 'staticmethod' for d in method.decorator_list)
                 yield f'{node.name}.{method.name}', method, not static
         elif isinstance(node, ast.FunctionDef) and not node.name.startswith('_'):
@@ -25,19 +27,21 @@ def public(tree):
 
 
 def untyped(text):
-    "What has no type in a module: ['function: argument', 'function: result']; **options are told by their comment."
+    "What has no type in a module: ['function: argument', 'function: result'], **options aside."
     said = []
     for name, node, bound in public(ast.parse(text)):
         a = node.args
         given = [*a.posonlyargs, *a.args][bound:] + [*a.kwonlyargs, a.vararg]
         said += [f'{name}: {x.arg}' for x in given if x and x.annotation is None]
         made = name.endswith(('.__init__', '.__post_init__'))  # these return nothing
-        if node.returns is None and not made: said.append(f'{name}: result')
+        if node.returns is None and not made:
+            said.append(f'{name}: result')
     return said
 
 
 @pytest.mark.parametrize('path', TYPED, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_types_are_complete(path): assert untyped(path.read_text(encoding='utf-8')) == []
+def test_types_are_complete(path):
+    assert untyped(path.read_text(encoding='utf-8')) == []
 
 
 @pytest.mark.parametrize('text, said', [
@@ -49,7 +53,8 @@ def test_types_are_complete(path): assert untyped(path.read_text(encoding='utf-8
     ('class C:\n    @staticmethod\n    def f(x) -> None: pass', ['C.f: x']),
     ('class C:\n    def f(self): pass\n    def _g(self, x): pass', ['C.f: result']),
 ])
-def test_what_counts_as_typed(text, said): assert untyped(text) == said
+def test_what_counts_as_typed(text, said):
+    assert untyped(text) == said
 
 
 def test_type_checkers_are_told(monkeypatch):

@@ -13,11 +13,16 @@ def shelf(tmp_path, monkeypatch):
     "A server in place of the project's address, which notes what it is asked for."
     class Shelf(SimpleHTTPRequestHandler):
         asked, short = [], 0  # paths; bytes that it keeps back
-        def log_message(self, *args): pass
+
+        def log_message(self, *args):
+            pass
+
         def do_GET(self):
             self.asked.append(self.path)
             super().do_GET()
-        def copyfile(self, source, out): out.write(source.read()[:-self.short or None])
+
+        def copyfile(self, source, out):
+            out.write(source.read()[:-self.short or None])
     (tmp_path/'shelf').mkdir()
     server = ThreadingHTTPServer(('127.0.0.1', 0), partial(Shelf, directory=tmp_path/'shelf'))
     Thread(target=server.serve_forever, args=(.01,), daemon=True).start()
@@ -28,7 +33,8 @@ def shelf(tmp_path, monkeypatch):
     server.server_close()
 
 
-def cached(tmp_path): return [file for file in tmp_path.glob('cache/**/*') if file.is_file()]
+def cached(tmp_path):
+    return [file for file in tmp_path.glob('cache/**/*') if file.is_file()]
 
 
 def test_a_file_of_the_checkout_is_not_fetched(shelf):
@@ -63,7 +69,8 @@ def test_an_unknown_file_is_named_with_its_address(shelf, tmp_path):
 def test_without_a_network_the_sentence_says_where_to_put_the_file(tmp_path, monkeypatch):
     monkeypatch.setenv('VIDEO_CONVS_FILES', 'http://127.0.0.1:9')
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
-    with pytest.raises(ValueError) as refused: project_file('far.bin')
+    with pytest.raises(ValueError) as refused:
+        project_file('far.bin')
     place = str(refused.value).rpartition('put the file there as ')[2]
     (tmp_path/place).parent.mkdir(parents=True)
     (tmp_path/place).write_bytes(b'by hand')

@@ -21,9 +21,12 @@ def test_the_oldest_versions_are_those_that_the_package_asks_for():
 def test_this_environment_is_not_older():
     for line in (root/'tools/oldest.txt').read_text().splitlines():
         name, oldest = line.split('==')
-        assert Version(version(name)) >= Version(oldest), f'{name} {version(name)} is older than {oldest}'
+        assert (Version(version(name))
+                >= Version(oldest)), f'{name} {version(name)} is older than {oldest}'
 
 def test_the_readme_names_the_oldest_pair():
-    readme, pins = (root/'README.md').read_text(encoding='utf-8'), (root/'tools/oldest.txt').read_text()
-    torch, torchvision = (dict(line.split('==') for line in pins.splitlines())[name] for name in ('torch', 'torchvision'))
+    readme = (root/'README.md').read_text(encoding='utf-8')
+    pins = (root/'tools/oldest.txt').read_text()
+    torch, torchvision = (dict(line.split('==') for line in pins.splitlines())[name]
+                          for name in ('torch', 'torchvision'))
     assert f'torch {torch} with torchvision {torchvision}' in readme

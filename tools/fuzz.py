@@ -5,8 +5,8 @@ the random numbers of (--seed, N) alone, so `--only N` makes it again. A process
 each file in several ways. Four things are counted, and must not happen: a crash, a hang, an
 exception other than `VideoError`, and silent damage, which is a frame that one way of reading gives
 and another refuses or gives otherwise. Two numbers are for information: files that are refused, and
-files that every decoder takes for whole although a pixel is off by more than 10 levels, because most
-streams hold no checksums."""
+files that every decoder takes for whole although a pixel is off by more than 10 levels, because
+most streams hold no checksums."""
 import argparse
 import json
 import subprocess
@@ -53,16 +53,19 @@ def write_films(folder):
                 stream.height, stream.width, stream.gop_size = 48, 64, 6
                 stream.pix_fmt = 'yuvj420p' if codec == 'mjpeg' else 'yuv420p'
                 stream.options = {k: v for k, v in options.items() if k != 'movflags'}
-                for frame in film(): out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, 'rgb24')))
+                for frame in film():
+                    out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, 'rgb24')))
                 out.mux(stream.encode())
-        except (av.FFmpegError, ValueError): continue  # an encoder that is not built in
+        except (av.FFmpegError, ValueError):  # an encoder that is not built in
+            continue
         made.append(file)
     return made
 
 def pictures(file):
     "Where the compressed pictures lie: (start, bytes)."
     with av.open(str(file)) as container:
-        return [(p.pos, p.size) for p in container.demux(video=0) if p.size > 20 and p.pos is not None and p.pos >= 0]
+        return [(p.pos, p.size) for p in container.demux(video=0) if p.size > 20
+                and p.pos is not None and p.pos >= 0]
 
 def damaged(data, places, rng):
     "The bytes of a film, damaged in one of KINDS."
@@ -72,18 +75,25 @@ def damaged(data, places, rng):
         for at, size in (places[rng.integers(len(places))] for _ in range(rng.integers(1, 4))):
             data[min(at + rng.integers(8, size), len(data) - 1)] ^= 1 << rng.integers(8)
     elif kind == 'head':
-        for at in rng.integers(0, min(600, len(data)), rng.integers(1, 6)): data[at] = rng.integers(256)
-    elif kind == 'cut': del data[a:]
-    elif kind == 'piece out': del data[a:min(b, a + 2000)]
-    elif kind == 'zeros': data[a:min(b, a + 500)] = bytes(min(b, a + 500) - a)
+        for at in rng.integers(0, min(600, len(data)), rng.integers(1, 6)):
+            data[at] = rng.integers(256)
+    elif kind == 'cut':
+        del data[a:]
+    elif kind == 'piece out':
+        del data[a:min(b, a + 2000)]
+    elif kind == 'zeros':
+        data[a:min(b, a + 500)] = bytes(min(b, a + 500) - a)
     else:
-        for at in rng.integers(0, len(data), rng.integers(1, 9)): data[at] ^= 1 << rng.integers(8)
+        for at in rng.integers(0, len(data), rng.integers(1, 9)):
+            data[at] ^= 1 << rng.integers(8)
     return kind, bytes(data)
 
 def outcome(read, *args, **options):
     "What a way of reading gives; None where it refuses the file."
-    try: return read(*args, **options)
-    except VideoError: return None
+    try:
+        return read(*args, **options)
+    except VideoError:
+        return None
 
 def in_order(path, k):
     "Frame k, decoded from the start of the file without a jump."
@@ -91,25 +101,31 @@ def in_order(path, k):
     return torch.from_numpy(collect_frames(info, [k], None, 'pyav', 1)).permute(3, 0, 1, 2)
 
 def differ(a, b, levels=0):
-    if a is None or b is None: return a is not b
+    if a is None or b is None:
+        return a is not b
     return a.shape != b.shape or bool((a.int() - b.int()).abs().max() > levels)
 
 def examine(path, truth):
     "What is wrong with how a file is read: kind → what."
     deep, whole = outcome(check_video, path, deep=True), outcome(read_frames, path, range)
-    if (deep is None) != (whole is None): return {'silent': 'the deep check and reading differ'}
+    if (deep is None) != (whole is None):
+        return {'silent': 'the deep check and reading differ'}
     info = outcome(whole_video, path)
-    if info is None: return {'refused': 1}
+    if info is None:
+        return {'refused': 1}
     for k in sorted({0, info.frames//3, info.frames//2, info.frames - 1}):
         one = outcome(read_frames, path, [k])
         walked = outcome(in_order, path, k)  # behind damage it refuses all
-        if walked is not None and differ(one, walked): return {'silent': f'frame {k} depends on how it is reached'}
-        if whole is not None and differ(one, whole[:, k:k + 1]): return {'silent': f'frame {k} alone is another'}
+        if walked is not None and differ(one, walked):
+            return {'silent': f'frame {k} depends on how it is reached'}
+        if whole is not None and differ(one, whole[:, k:k + 1]):
+            return {'silent': f'frame {k} alone is another'}
         fast = outcome(read_frames, path, [k], reader='decord')  # may refuse more
         levels = 0 if info.codec in EXACT else 8
         if fast is not None and info.orderly and differ(fast, one, levels):
             return {'silent': f'decord gives another frame {k}'}
-    if whole is None: return {'refused': 1}
+    if whole is None:
+        return {'refused': 1}
     return {'without trace': 1} if whole.shape == truth.shape and differ(whole, truth, 10) else {}
 
 def child():
@@ -118,9 +134,12 @@ def child():
     truths = {}
     for line in sys.stdin:
         path, source = json.loads(line)
-        if source not in truths: truths[source] = read_frames(source, range)
-        try: found = examine(path, truths[source])
-        except Exception as error: found = {'exception': f'{type(error).__name__}: {error}'}
+        if source not in truths:
+            truths[source] = read_frames(source, range)
+        try:
+            found = examine(path, truths[source])
+        except Exception as error:
+            found = {'exception': f'{type(error).__name__}: {error}'}
         print(json.dumps(found), flush=True)
 
 class Reader:
@@ -130,7 +149,8 @@ class Reader:
     def ask(self, path, source, seconds):
         "What `examine` finds, or that the process has crashed or hangs."
         if self.process is None or self.process.poll() is not None:
-            self.process = subprocess.Popen([sys.executable, __file__, '--child'], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            self.process = subprocess.Popen([sys.executable, __file__, '--child'],
+                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                             stderr=subprocess.DEVNULL, text=True)
         late = threading.Event()
         timer = threading.Timer(seconds, lambda: (late.set(), self.process.kill()))
@@ -139,21 +159,26 @@ class Reader:
             self.process.stdin.write(json.dumps([str(path), str(source)]) + '\n')
             self.process.stdin.flush()
             line = self.process.stdout.readline()
-        except BrokenPipeError: line = ''
-        finally: timer.cancel()
-        if line: return json.loads(line)
+        except BrokenPipeError:
+            line = ''
+        finally:
+            timer.cancel()
+        if line:
+            return json.loads(line)
         return {'hang': seconds} if late.is_set() else {'crash': self.process.wait()}
 
     def close(self):
-        if self.process is not None: self.process.kill(); self.process.wait()
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
 
 def run(
     files: int, # how many to damage
     seed: int = 0,
     only: int | None = None, # the number of one file
-    folder: str | Path | None = None, # where files stay that something was wrong with; None: nowhere
+    folder: str | Path | None = None, # where files with faults stay; None: nowhere
     seconds: float = 60, # for one file
-) -> tuple[Counter, list[dict]]: # kind → how often; what was found: number, film, damage, kind, what
+) -> tuple[Counter, list[dict]]: # kind → how often; finds: number, film, damage, kind, what
     "Damage files, read them, count."
     counts, findings, reader = Counter(dict.fromkeys(BAD, 0)), [], Reader()
     with tempfile.TemporaryDirectory() as temporary:
@@ -169,10 +194,13 @@ def run(
                 found = reader.ask(path, source, seconds)
                 counts.update(found.keys())
                 for key in set(found) & set(BAD):
-                    findings.append(dict(number=number, seed=seed, film=source.name, damage=kind, kind=key, what=found[key]))
-                    if folder: (Path(folder)/path.name).write_bytes(data)
+                    findings.append(dict(number=number, seed=seed, film=source.name, damage=kind,
+                                         kind=key, what=found[key]))
+                    if folder:
+                        (Path(folder)/path.name).write_bytes(data)
                 path.unlink()
-        finally: reader.close()
+        finally:
+            reader.close()
     return counts, findings
 
 def main():
@@ -180,14 +208,20 @@ def main():
     p.add_argument('--files', type=int, default=300, help='how many files to damage')
     p.add_argument('--seed', type=int, default=0, help='of the damage')
     p.add_argument('--only', type=int, metavar='N', help='only file number N')
-    p.add_argument('--keep', metavar='FOLDER', help='a folder for the files that something was wrong with')
+    p.add_argument('--keep', metavar='FOLDER',
+                   help='a folder for the files that something was wrong with')
     p.add_argument('--child', action='store_true', help=argparse.SUPPRESS)
     args = p.parse_args()
-    if args.child: return child()
-    if args.keep: Path(args.keep).mkdir(parents=True, exist_ok=True)
+    if args.child:
+        return child()
+    if args.keep:
+        Path(args.keep).mkdir(parents=True, exist_ok=True)
     counts, findings = run(args.files, args.seed, args.only, args.keep)
-    for finding in findings: print(json.dumps(finding))
-    print(f"seed {args.seed}:", ', '.join(f'{counts[kind]} {kind}' for kind in (*BAD, 'refused', 'without trace')))
+    for finding in findings:
+        print(json.dumps(finding))
+    print(f"seed {args.seed}:",
+          ', '.join(f'{counts[kind]} {kind}' for kind in (*BAD, 'refused', 'without trace')))
     return int(bool(findings))
 
-if __name__ == '__main__': sys.exit(main())
+if __name__ == '__main__':
+    sys.exit(main())

@@ -4,8 +4,10 @@ from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
 nbs = root/'nbs'
-rooms = {'story': 'The story', '': 'Start here', 'ops': 'Operators', 'nets': 'Networks', 'weights': 'Weights', 'data': 'Data', 'train': 'Training',
-         'explain': 'Explaining', 'use': 'Using a network', 'cli': 'Commands', 'results': 'Results'}
+rooms = {'story': 'The story', '': 'Start here', 'ops': 'Operators', 'nets': 'Networks',
+         'weights': 'Weights', 'data': 'Data', 'train': 'Training', 'explain': 'Explaining',
+         'use': 'Using a network',
+         'cli': 'Commands', 'results': 'Results'}
 
 def number(path):
     "The number in front of a notebook's name; a page without one (the index) comes last."
@@ -14,14 +16,16 @@ def number(path):
 
 def reading_order():
     "All notebooks, as the reader should meet them."
-    paths = [p for p in nbs.rglob('*.ipynb') if not any(part[0] in '._' for part in p.relative_to(nbs).parts)]
+    paths = [p for p in nbs.rglob('*.ipynb')
+             if not any(part[0] in '._' for part in p.relative_to(nbs).parts)]
     return sorted(paths, key=lambda p: (number(p), p.name))
 
 def page(path):
-    "The page a notebook becomes on the site: its path without the number, `ops/11_hourglass` → `ops/hourglass`."
+    "A notebook's page on the site: its path without number, `ops/11_hourglass` → `ops/hourglass`."
     return re.sub(r'(^|/)\d+[a-zA-Z]?_', r'\1', path.relative_to(nbs).with_suffix('').as_posix())
 
-AT_THE_TOP = {19: 'weights', 27: 'weights', 45: 'use', 50: 'use', 71: 'cli'}  # pages of modules that stand in no room
+# pages of modules that stand in no room
+AT_THE_TOP = {19: 'weights', 27: 'weights', 45: 'use', 50: 'use', 71: 'cli'}
 
 def room(path):
     "The room under which a page is listed."

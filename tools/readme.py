@@ -1,4 +1,4 @@
-"Write README.md from nbs/index.ipynb. Pictures become files under docs/images, where GitHub shows them."
+"Write README.md from nbs/index.ipynb. Pictures become files under docs/images."
 import re
 import nbformat
 from nbconvert import MarkdownExporter
@@ -13,27 +13,37 @@ def option(cell, name):
 def convert():
     "(text, {path: bytes}): the README and its pictures."
     nb = nbformat.read(nbs/'index.ipynb', as_version=4)
-    nb.cells = [c for c in nb.cells if c.cell_type != 'code' or not re.match(r'#\|\s*(hide|default_exp)\b', c.source)]
-    nb.metadata['language_info'] = {'name': 'python'}  # nbdev_clean removes it; the code blocks need it
+    nb.cells = [c for c in nb.cells if c.cell_type != 'code'
+                or not re.match(r'#\|\s*(hide|default_exp)\b', c.source)]
+    # nbdev_clean removes it; the code blocks need it
+    nb.metadata['language_info'] = {'name': 'python'}
     alts = []
     for cell in nb.cells:
-        if cell.cell_type != 'code': continue
+        if cell.cell_type != 'code':
+            continue
         pictures = sum('image/png' in o.get('data', {}) for o in cell.outputs)
         alts += [option(cell, 'fig-alt')] * pictures
-        if option(cell, 'echo') == 'false': cell.metadata['transient'] = {'remove_source': True}
+        if option(cell, 'echo') == 'false':
+            cell.metadata['transient'] = {'remove_source': True}
         cell.source = re.sub(r'^#\|.*\n?', '', cell.source, flags=re.M)
-    text, resources = MarkdownExporter(preprocessors=[CoalesceStreamsPreprocessor]).from_notebook_node(
+    exporter = MarkdownExporter(preprocessors=[CoalesceStreamsPreprocessor])
+    text, resources = exporter.from_notebook_node(
         nb, {'unique_key': 'readme', 'output_files_dir': 'docs/images'})
-    for alt in alts: text = text.replace('![png]', f'![{alt}]', 1)
-    text = re.sub(r'\]\((?!https?:|#|/|docs/|nbs/)', '](nbs/', text)  # links are relative to nbs/ in the notebook
+    for alt in alts:
+        text = text.replace('![png]', f'![{alt}]', 1)
+    # links are relative to nbs/ in the notebook
+    text = re.sub(r'\]\((?!https?:|#|/|docs/|nbs/)', '](nbs/', text)
     text = re.sub(r'\]\(nbs/\.\./', '](', text)
     text = re.sub(r'\n{3,}', '\n\n', text).strip() + '\n'
-    return f'<!-- Written from nbs/index.ipynb by `make readme`: edit there. -->\n\n{text}', resources['outputs']
+    return (f'<!-- Written from nbs/index.ipynb by `make readme`: edit there. -->\n\n{text}',
+            resources['outputs'])
 
 if __name__ == '__main__':
     text, pictures = convert()
     (root/'docs/images').mkdir(parents=True, exist_ok=True)
-    for old in (root/'docs/images').glob('readme_*'): old.unlink()
-    for path, data in pictures.items(): (root/path).write_bytes(data)
+    for old in (root/'docs/images').glob('readme_*'):
+        old.unlink()
+    for path, data in pictures.items():
+        (root/path).write_bytes(data)
     (root/'README.md').write_text(text, encoding='utf-8')
     print(f'README.md: {len(text.splitlines())} lines, {len(pictures)} pictures')

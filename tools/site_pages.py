@@ -25,7 +25,8 @@ def prepare(path, names=()):
             heading = [heading, *re.findall(r'^#+ +(.*)', cell.source, re.M)][-1]
         elif cell.cell_type == 'code':
             directives(cell, heading)
-            for output in cell.outputs: output_links(output, names)
+            for output in cell.outputs:
+                output_links(output, names)
     nb.cells = [c for c in nb.cells if c.source.strip() or c.get('outputs')]
     return nb
 
@@ -36,10 +37,14 @@ def directives(cell, heading):
     if 'hide' in found and not re.sub(r'^(#|.*\bnbdev).*\n?', '', cell.source, flags=re.M).strip():
         cell.source = ''  # nothing in it belongs to the reader's session
     tags = []
-    if found.keys() & {'export', 'exports'}: tags.append('exported')
-    if found.get('echo') == 'false': tags.append('remove-input')
-    if found.get('output') == 'false': tags.append('remove-output')
-    if 'hide' in found or found.get('code-fold') == 'true': tags.append('hide-input')
+    if found.keys() & {'export', 'exports'}:
+        tags.append('exported')
+    if found.get('echo') == 'false':
+        tags.append('remove-input')
+    if found.get('output') == 'false':
+        tags.append('remove-output')
+    if 'hide' in found or found.get('code-fold') == 'true':
+        tags.append('hide-input')
     prompt = fold_title(cell.source)
     cell.metadata = {'tags': tags, 'mystnb': {
         'code_prompt_show': prompt, 'code_prompt_hide': prompt,
@@ -47,7 +52,8 @@ def directives(cell, heading):
 
 def fold_title(source):
     "What stands on a folded cell."
-    if 'pip install' in source: return 'Install'
+    if 'pip install' in source:
+        return 'Install'
     return 'Set-up' if re.search(r'\b(import|def)\b', source) else 'Also run'
 
 def plain(text):
@@ -57,17 +63,20 @@ def plain(text):
 def output_links(output, names):
     "Links in displayed Markdown lead to pages as well."
     data = output.get('data', {})
-    if 'text/markdown' in data: data['text/markdown'] = links(data['text/markdown'], names)
+    if 'text/markdown' in data:
+        data['text/markdown'] = links(data['text/markdown'], names)
 
 def links(text, names=()):
     "Links to notebooks lead to pages, `names` to the reference; remote pictures become text."
     def reference_link(found):  # plain words such as `clips` are too often not the function
         name = found[1]
-        if name not in names or not re.search('[A-Z_]', name): return found[0]
+        if name not in names or not re.search('[A-Z_]', name):
+            return found[0]
         return f'[`{name}`](#ref-{name.lower()})'
     text = re.sub(r'\[!\[([^\]]*)\]\(https?:[^)]*\)\]', r'[\1]', text)
     text = re.sub(r'!\[([^\]]*)\]\(https?:[^)]*\)', r'\1', text)
-    text = re.sub(r'\]\((?!https?:)([^)\s]*?)(?:\d+[a-zA-Z]?_)?(\w+)\.(?:ipynb|html)', r'](\1\2.ipynb', text)
+    text = re.sub(r'\]\((?!https?:)([^)\s]*?)(?:\d+[a-zA-Z]?_)?(\w+)\.(?:ipynb|html)',
+                  r'](\1\2.ipynb', text)
     text = re.sub(r'\]\((?:\.\./)+((?:[A-Z]|data/|docs/|tools/)[\w./-]*)(?<!\.ipynb)\)',
                   rf']({repository}\1)', text)
     return re.sub(r'(?ms)^```.*?^```|^#.*?$|\[[^\]\n]*\]\([^)\n]*\)|`(\w+)`', reference_link, text)
@@ -75,20 +84,23 @@ def links(text, names=()):
 def contents(paths):
     "The navigation: one list of pages per room, in reading order, and the reference at the end."
     pages = [p for p in paths if page(p) != 'index']
-    tocs = [(caption, [page(p) for p in pages if room(p) == name]) for name, caption in rooms.items()]
+    tocs = [(caption, [page(p) for p in pages if room(p) == name])
+            for name, caption in rooms.items()]
     tocs = [(caption, names) for caption, names in tocs if names]
     tocs.append(('Look up', ['reference']))
-    return '\n\n'.join('\n'.join(['```{toctree}', ':hidden:', f':caption: {caption}', '', *names, '```'])
-                       for caption, names in tocs)
+    return '\n\n'.join('\n'.join(['```{toctree}', ':hidden:', f':caption: {caption}', '', *names,
+                                  '```']) for caption, names in tocs)
 
 def modules(paths):
     "[(notebook, module)]: what the notebooks export."
-    found = [(p, re.search(r'#\|\s*default_exp\s+([\w.]+)', p.read_text(encoding='utf-8'))) for p in paths]
+    found = [(p, re.search(r'#\|\s*default_exp\s+([\w.]+)', p.read_text(encoding='utf-8')))
+             for p in paths]
     return [(p, import_module(f'video_convs.{m[1]}')) for p, m in found if m]
 
 def documented(value):
-    "nbdev's documentation of a function or class, without the rule and the source link in front of it."
-    try: text = show_doc(value, renderer=BasicMarkdownRenderer, title_level=3)._repr_markdown_()
+    "nbdev's documentation of a function or class, without rule and source link in front of it."
+    try:
+        text = show_doc(value, renderer=BasicMarkdownRenderer, title_level=3)._repr_markdown_()
     except NameError:  # a base class from elsewhere, whose annotations only its own module can read
         return f'### {value.__name__}\n\n{getdoc(value)}'
     # nbdev's links are not of this site
@@ -96,16 +108,20 @@ def documented(value):
     return text[text.index('### '):]
 
 def reference(exported):
-    "One page with every public name of the package: signature, parameters, one line on what it does."
-    lines, seen = ['# Reference', 'Every public name, module by module. The notebook beside each module derives and tests it.'], set()
+    "One page with every public name of the package: signature, parameters, one line on each."
+    lines = ['# Reference', 'Every public name, module by module. The notebook beside each module '
+                            'derives and tests it.']
+    seen = set()
     for path, module in exported:
         lines += [f'## {module.__name__.removeprefix("video_convs.")}',
                   f'Module `{module.__name__}`, notebook [{page(path)}](/{page(path)}.ipynb).']
         for name in module.__all__:
             value = getattr(module, name)
-            if name.lower() not in seen: lines.append(f'(ref-{name.lower()})=')
+            if name.lower() not in seen:
+                lines.append(f'(ref-{name.lower()})=')
             seen.add(name.lower())
-            lines.append(documented(value) if callable(value) else f'### {name}\n\n`{type(value).__name__}`')
+            lines.append(documented(value) if callable(value)
+                         else f'### {name}\n\n`{type(value).__name__}`')
     return '\n\n'.join(lines) + '\n'
 
 def defects(folder):
@@ -135,7 +151,8 @@ def dead_links(path, soup, anchors):
                                      r'/video-convs/video_convs/(?:blob|tree)/main/([^#?]*)',
                                      address):
             target, anchor = root/unquote(in_repository[1]), ''
-        elif url.scheme or url.netloc: continue
+        elif url.scheme or url.netloc:
+            continue
         else:
             target = path.parent/unquote(url.path) if url.path else path
             anchor = unquote(url.fragment)
@@ -148,7 +165,8 @@ def dead_links(path, soup, anchors):
 def raw_markdown(soup):
     "Tables and links of one page that are shown as they were typed. The soup loses its code."
     printed = [tag.get_text() for tag in soup.select('.cell_output pre')]
-    for tag in soup.select('script, style, code, pre, .math, .cell_input'): tag.extract()
+    for tag in soup.select('script, style, code, pre, .math, .cell_input'):
+        tag.extract()
     texts = [*soup.strings, *printed]
     cell = r'[ \t]*:?[-–—]+:?[ \t]*'  # a renderer turns --- into a dash
     row = re.compile(rf'^[ \t]*\|({cell}\|)+[ \t]*$', re.M)
@@ -163,10 +181,13 @@ def wordless_pictures(soup):
             if not tag.get('alt', '').strip() or re.search(r'\.(png|jpe?g|svg|gif)$', tag['alt'])]
 
 def remote(folder):
-    "What the pages would load from elsewhere: pictures, scripts, styles and fonts with a remote address."
-    load = re.compile(r'<(?:img|script|iframe|source|video)\b[^>]*?\ssrc="((?:https?:)?//[^"]*)"|<link\b[^>]*?\shref="(https?:[^"]*)"'
-                      r'|url\(["\']?((?:https?:)?//[^)"\']*)|@import\s+["\'](https?:[^"\']*)')
-    return [f'{p.relative_to(folder)}: loads {"".join(m)}' for p in sorted(folder.rglob('*')) if p.suffix in ('.html', '.css')
+    "What pages would load from elsewhere: pictures, scripts, styles and fonts by remote address."
+    load = re.compile(
+        r'<(?:img|script|iframe|source|video)\b[^>]*?\ssrc="((?:https?:)?//[^"]*)"'
+        r'|<link\b[^>]*?\shref="(https?:[^"]*)"'
+        r'|url\(["\']?((?:https?:)?//[^)"\']*)|@import\s+["\'](https?:[^"\']*)')
+    return [f'{p.relative_to(folder)}: loads {"".join(m)}'
+            for p in sorted(folder.rglob('*')) if p.suffix in ('.html', '.css')
             for m in load.findall(p.read_text(encoding='utf-8', errors='ignore'))]
 
 def mathjax():
@@ -189,13 +210,18 @@ def main():
     names = {name for _, module in exported for name in module.__all__}
     for path in paths:
         nb, target = prepare(path, names), source/f'{page(path)}.ipynb'
-        if page(path) == 'index': nb.cells.append(new_markdown_cell(contents(paths)))
+        if page(path) == 'index':
+            nb.cells.append(new_markdown_cell(contents(paths)))
         target.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(nb, target)
     (source/'reference.md').write_text(reference(exported), encoding='utf-8')
     mathjax()
-    if code := render(source, html): sys.exit(code)
-    if found := defects(html): sys.exit(f'{len(found)} defects of the site:\n' + '\n'.join(found))
-    print(f'{len(paths)} notebooks in {time.time() - start:.0f} s: open {html.relative_to(root)}/index.html')
+    if code := render(source, html):
+        sys.exit(code)
+    if found := defects(html):
+        sys.exit(f'{len(found)} defects of the site:\n' + '\n'.join(found))
+    print(f'{len(paths)} notebooks in {time.time() - start:.0f} s: open '
+          f'{html.relative_to(root)}/index.html')
 
-if __name__ == '__main__': main()
+if __name__ == '__main__':
+    main()

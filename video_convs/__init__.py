@@ -7,12 +7,15 @@ getLogger(__name__).addHandler(NullHandler())  # what the modules say is shown w
 
 # Loaded on first use, so that `import video_convs` costs nothing.
 _home = {
-    **dict.fromkeys(['TemporalConv', 'TemporalShift', 'ShiftedConv', 'DenseTemporalConv', 'R2Plus1D', 'P3D', 'C3D'], 'ops.temporal'),
+    **dict.fromkeys(['TemporalConv', 'TemporalShift', 'ShiftedConv', 'DenseTemporalConv',
+                     'R2Plus1D', 'P3D', 'C3D'], 'ops.temporal'),
     'HgC': 'ops.hourglass', **dict.fromkeys(['FMCB', 'CMCB'], 'ops.h2cn_blocks'),
     'STHConv': 'ops.hybrid', 'HFModule': 'ops.aggregation',
     **dict.fromkeys(['STCConv', 'TemporalRefinement', 'SpatialRefinement'], 'ops.collaborative'),
-    **dict.fromkeys(['GSTConv', 'TIN', 'MotionExcitation', 'MultipleTemporalAggregation', 'TAM'], 'ops.rivals'),
-    'VideoNet': 'nets.video_net', 'InputSpec': 'nets.spec', 'Ensemble': 'nets.ensemble', 'list_models': 'nets.registry',
+    **dict.fromkeys(['GSTConv', 'TIN', 'MotionExcitation', 'MultipleTemporalAggregation', 'TAM'],
+                    'ops.rivals'),
+    'VideoNet': 'nets.video_net', 'InputSpec': 'nets.spec', 'Ensemble': 'nets.ensemble',
+    'list_models': 'nets.registry',
     **dict.fromkeys(['from_official', 'to_official'], 'weights.convert'),
     'list_pretrained': 'weights.public', 'create_model': 'weights.create',
     'complexity': 'nets.complexity', **dict.fromkeys(['Classifier', 'predict'], 'use.classifier'),
@@ -20,9 +23,11 @@ _home = {
 __all__ = list(_home)
 
 def __getattr__(name):
-    if name not in _home: raise AttributeError(f"module 'video_convs' has no attribute {name!r}")
+    if name not in _home:
+        raise AttributeError(f"module 'video_convs' has no attribute {name!r}")
     value = getattr(import_module(f'video_convs.{_home[name]}'), name)
     globals()[name] = value  # the next access does not come here again
     return value
 
-def __dir__(): return sorted({*globals(), *__all__})
+def __dir__():
+    return sorted({*globals(), *__all__})

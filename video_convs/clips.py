@@ -21,18 +21,22 @@ def fold(
     clip: Tensor, # (B, C, T, H, W)
 ) -> Tensor: # (B·T, C, H, W): a view if `clip` is channels-last, else a copy
     "Put time into the batch: F[b·T + t] = X[b, :, t]."
-    if clip.ndim != 5: raise ValueError(f"fold needs a clip (B, C, T, H, W), got shape {tuple(clip.shape)}")
-    return clip.movedim(1, 4).flatten(0, 1).movedim(3, 1)  # (B, T, H, W, C) → (B·T, H, W, C) → (B·T, C, H, W)
+    if clip.ndim != 5:
+        raise ValueError(f"fold needs a clip (B, C, T, H, W), got shape {tuple(clip.shape)}")
+    # (B, T, H, W, C) → (B·T, H, W, C) → (B·T, C, H, W)
+    return clip.movedim(1, 4).flatten(0, 1).movedim(3, 1)
 
 def unfold(
     frames: Tensor, # (B·T, C, H, W)
     T: int, # frames per clip
 ) -> Tensor: # (B, C, T, H, W): always a view
     "Take time out of the batch again, the inverse of `fold`."
-    if frames.ndim != 4: raise ValueError(f"unfold needs frames (B·T, C, H, W), got shape {tuple(frames.shape)}")
+    if frames.ndim != 4:
+        raise ValueError(f"unfold needs frames (B·T, C, H, W), got shape {tuple(frames.shape)}")
     if T < 1 or frames.shape[0] % T:
         raise ValueError(f"{frames.shape[0]} frames are no whole number of clips of T = {T} frames")
-    return frames.movedim(1, 3).unflatten(0, (-1, T)).movedim(4, 1)  # (B, T, H, W, C) → (B, C, T, H, W)
+    # (B, T, H, W, C) → (B, C, T, H, W)
+    return frames.movedim(1, 3).unflatten(0, (-1, T)).movedim(4, 1)
 
 # %% ../nbs/00_clips.ipynb #4fb022ad
 def side_by_side(
@@ -48,38 +52,45 @@ def check_clip(
     channels: int | None = None, # how many channels it must have; None: any number
     op: nn.Module | None = None, # the operator, whose weights must be on the same device
 ) -> None:
-    "Raise a `ValueError` that says what is wrong unless `x` is a floating-point clip (B, C, T, H, W)."
+    "Raise a `ValueError` that says what is wrong unless `x` is a floating clip (B, C, T, H, W)."
     if x.ndim != 5:
-        raise ValueError(f"expected a clip (B, C, T, H, W), got {x.ndim} axes: {tuple(x.shape)};"
-                         " add the batch with x[None], or wrap the operator in Clipwise if these are frames")
+        raise ValueError(f"expected a clip (B, C, T, H, W), got {x.ndim} axes: {tuple(x.shape)}; "
+                         "add the batch with x[None], or wrap the operator in Clipwise if these "
+                         "are frames")
     if not x.is_floating_point():
-        raise ValueError(f"expected floating-point values, got {x.dtype}: convert with x.float() and normalise")
-    if 0 in x.shape: raise ValueError(f"the clip is empty: shape {tuple(x.shape)}")
+        raise ValueError(f"expected floating-point values, got {x.dtype}: convert with x.float() "
+                         "and normalise")
+    if 0 in x.shape:
+        raise ValueError(f"the clip is empty: shape {tuple(x.shape)}")
     if channels is not None and x.shape[1] != channels:
-        raise ValueError(f"expected {channels} channels at axis 1 of (B, C, T, H, W), got shape {tuple(x.shape)}")
+        raise ValueError(f"expected {channels} channels at axis 1 of (B, C, T, H, W), got shape "
+                         f"{tuple(x.shape)}")
     for weight in () if op is None else (*op.parameters(), *op.buffers()):
         if weight.device != x.device:
-            raise ValueError(f"the clip is on {x.device}, the weights of {type(op).__name__} on {weight.device}:"
-                             f" move one of them, with x.to('{weight.device}') or op.to('{x.device}')")
+            raise ValueError(f"the clip is on {x.device}, the weights of {type(op).__name__} on "
+                             f"{weight.device}: move one of them, with x.to('{weight.device}') or "
+                             f"op.to('{x.device}')")
 
 # %% ../nbs/00_clips.ipynb #2d965fc1
 def wants_gradient(
     op: nn.Module, # operator
     x: Tensor, # what it was given
 ) -> bool:
-    "Will the output of `op` on `x` be differentiated? Decided by modes and flags, never by numbers."
+    "Will the output of `op` on `x` be differentiated? Modes and flags decide, never numbers."
     return torch.is_grad_enabled() and any(t.requires_grad for t in (x, *op.parameters()))
 
 def is_traced() -> bool:
-    "Is the forward pass compiled, exported or traced? Then no choice may rest on the sizes of this clip."
+    "Is the pass compiled, exported or traced? Then no choice may rest on the sizes of this clip."
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 def channels_last(
     x: Tensor, # (B, C, T, H, W) or (N, C, H, W)
 ) -> Tensor: # the same values, channels-last in memory; a view if they are already
-    "Put the channels of a pixel side by side. A trace keeps what comes: its exporter knows no layouts."
-    if torch.jit.is_tracing(): return x
-    return x.contiguous(memory_format=torch.channels_last if x.ndim == 4 else torch.channels_last_3d)
+    "Put the channels of a pixel side by side. A trace keeps its layout: exporters know none."
+    if torch.jit.is_tracing():
+        return x
+    return x.contiguous(memory_format=torch.channels_last if x.ndim == 4
+                        else torch.channels_last_3d)
 
 # %% ../nbs/00_clips.ipynb #ec2ca8ec
 _running = threading.local()
@@ -91,8 +102,10 @@ def clip_length(
     "Announce to every `Clipwise` that runs in this block and this thread that clips have T frames."
     before = getattr(_running, 'T', None)
     _running.T = T
-    try: yield
-    finally: _running.T = before
+    try:
+        yield
+    finally:
+        _running.T = before
 
 class Clipwise(nn.Module):
     "A clip operator for the inside of an image network: unfold, operate, fold."
@@ -109,9 +122,10 @@ class Clipwise(nn.Module):
     ) -> Tensor: # (B·T', C', H', W')
         T = getattr(_running, 'T', None)
         if T is None:
-            raise ValueError(f"{type(self.op).__name__} was not told how many frames a clip has: run the network"
-                             " inside `with clip_length(T):`, as VideoNet does; for activation checkpointing,"
-                             " use `recompute`, which announces it again")
+            raise ValueError(f"{type(self.op).__name__} was not told how many frames a clip has: "
+                             "run the network inside `with clip_length(T):`, as VideoNet does; "
+                             "for activation checkpointing, use `recompute`, which "
+                             "announces it again")
         return fold(self.op(unfold(frames, T)))
 
 # %% ../nbs/00_clips.ipynb #979b491c
@@ -120,23 +134,30 @@ def _second_run(block, T):
     "The clip length of the first run; running statistics stay as it left them."
     norms = [m for m in block.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     before = [(m.momentum, m.num_batches_tracked) for m in norms]
-    for m in norms: m.momentum, m.num_batches_tracked = 0., None
+    for m in norms:
+        m.momentum, m.num_batches_tracked = 0., None
     try:
-        with clip_length(T): yield
+        with clip_length(T):
+            yield
     finally:
-        for m, kept in zip(norms, before): m.momentum, m.num_batches_tracked = kept
+        for m, kept in zip(norms, before):
+            m.momentum, m.num_batches_tracked = kept
 
 def _run_twice(block, *args):
     run, T = partial(type(block).forward, block), getattr(_running, 'T', None)
     # a compiler decides by itself what to compute again
-    if not torch.is_grad_enabled() or torch.compiler.is_compiling(): return run(*args)
-    return checkpoint(run, *args, use_reentrant=False, context_fn=lambda: (nullcontext(), _second_run(block, T)))
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return run(*args)
+    return checkpoint(run, *args, use_reentrant=False,
+                      context_fn=lambda: (nullcontext(), _second_run(block, T)))
 
 def recompute(
     block: nn.Module, # part of a network; edited in place
     on: bool = True, # False: keep the activations again
 ) -> nn.Module: # `block`
-    "Activation checkpointing: forget what is inside a block, and compute it again in the backward pass."
-    if on: block.forward = partial(_run_twice, block)  # of this instance; names and weights stay as they are
-    else: block.__dict__.pop('forward', None)
+    "Activation checkpointing: forget what is inside a block, compute it again going backwards."
+    if on:  # of this instance; names and weights stay as they are
+        block.forward = partial(_run_twice, block)
+    else:
+        block.__dict__.pop('forward', None)
     return block

@@ -33,7 +33,8 @@ from .train.plots import plot_runs
 from .train.run_folder import skipped_videos
 from .train.recipes import Recipe
 
-if TYPE_CHECKING: from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # %% ../nbs/50_demo.ipynb #1ad0ba20
 def text_table(
@@ -41,7 +42,9 @@ def text_table(
 ) -> str: # columns aligned: the first to the left, the others to the right
     "A table for the terminal."
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    def line(row): return ' | '.join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))])
+    def line(row):
+        return ' | '.join([row[0].ljust(widths[0]),
+                           *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))])
     return '\n'.join([line(rows[0]), '-|-'.join('-' * w for w in widths), *map(line, rows[1:])])
 
 # %% ../nbs/50_demo.ipynb #130798ae
@@ -51,19 +54,21 @@ def contact_sheet(
     spec: InputSpec,
     per_class: int = 1, # videos of each class
 ) -> 'Figure':
-    "Unseen videos as rows of frames, with the true class and every network's answer: green is right, red is wrong."
+    "Unseen videos as rows of frames, the class and each network's answer: green right, red wrong."
     import matplotlib.pyplot as plt
-    of_class = [[i for i, label in enumerate(videos.labels) if label == c] for c in range(len(videos.classes))]
+    of_class = [[i for i, label in enumerate(videos.labels) if label == c]
+                for c in range(len(videos.classes))]
     rows = [i for indices in of_class for i in indices[:per_class]]
     few = videos.subset(rows)
     clips = Clips(few, spec, train=False)
-    answers = {name: score(model, clips, progress=False).logits.argmax(1) for name, model in models.items()}
+    answers = {name: score(model, clips, progress=False).logits.argmax(1)
+               for name, model in models.items()}
     letters = max(map(len, videos.classes)) + max(map(len, answers)) + 2
     frames, height = spec.frames * 0.85, max(0.9, 0.25 * (1 + len(answers)))  # inches
     width, total = frames + 0.075 * letters + 0.4, height * len(rows) + 0.2
     fig, axes = plt.subplots(len(rows), spec.frames, figsize=(width, total), squeeze=False)
-    fig.subplots_adjust(left=0.1 / width, right=(0.1 + frames) / width, top=1 - 0.1 / total, bottom=0.1 / total,
-                        wspace=0.04, hspace=0.06)
+    fig.subplots_adjust(left=0.1 / width, right=(0.1 + frames) / width, top=1 - 0.1 / total,
+                        bottom=0.1 / total, wspace=0.04, hspace=0.06)
     mean, std = (torch.tensor(v).view(3, 1, 1, 1) for v in (spec.mean, spec.std))
     for r, row in enumerate(axes):
         clip, label, _ = clips[r]
@@ -76,7 +81,8 @@ def contact_sheet(
         row[-1].text(1.15, 1 - pitch / 2, videos.classes[label], weight='bold', **where)
         for k, (name, guess) in enumerate(answers.items()):
             colour = 'green' if guess[r] == label else 'firebrick'
-            row[-1].text(1.15, 1 - pitch * (k + 1.5), f'{name}: {videos.classes[guess[r]]}', color=colour, **where)
+            row[-1].text(1.15, 1 - pitch * (k + 1.5), f'{name}: {videos.classes[guess[r]]}',
+                         color=colour, **where)
     return fig
 
 # %% ../nbs/50_demo.ipynb #ad9aede1
@@ -88,32 +94,35 @@ def run_demo(
     test_videos: int = 600, # rendered for testing
     recipe: Recipe = DEMO_RECIPE,
     networks: tuple[str, ...] = ('tsn_tiny', 'hgc_tiny'),
-    on_epoch: Callable[[str, int, list[dict]], None] | None = None, # called with a network's name, the number of epochs, its log
+    on_epoch: Callable[[str, int, list[dict]], None] | None = None, # name, number of epochs, log
     progress: bool | None = None, # True: bars, False: silence, None: bars or a line now and then
 ) -> dict: # network → its line of the table, as data
     "Render, read, train, compare, draw."
     import matplotlib.pyplot as plt
     out = Path(out)
     spec = InputSpec(frames=8, size=48)
-    render_task('reversal', out/'data', train_videos, test_videos, MotionConfig(size=spec.size), progress=progress)
+    render_task('reversal', out/'data', train_videos, test_videos, MotionConfig(size=spec.size),
+                progress=progress)
     learn, unseen = open_data(out/'data', 'train'), open_data(out/'data', 'test')
-    train_clips = Clips(learn, spec, train=True, augment=recipe.augment, seed=recipe.seed, cache=True)
+    train_clips = Clips(learn, spec, train=True, augment=recipe.augment,
+                        seed=recipe.seed, cache=True)
     test_clips = Clips(unseen, spec, train=False, cache=True)
     top1 = lambda model: {'top1': evaluate(model, test_clips, progress=False)['top1']['accuracy']}
     models, logs, reports, results = {}, {}, {}, {}
     for name in networks:
         torch.manual_seed(recipe.seed)
-        model = create_model(name, num_classes=len(learn.classes), classes=learn.classes, input_spec=spec,
-                             dropout=recipe.dropout)
+        model = create_model(name, num_classes=len(learn.classes), classes=learn.classes,
+                             input_spec=spec, dropout=recipe.dropout)
         tell = on_epoch and partial(on_epoch, name, recipe.epochs)
-        logs[name] = train(model, train_clips, recipe, out/name, test=top1, on_epoch=tell, progress=progress)
+        logs[name] = train(model, train_clips, recipe, out/name, test=top1, on_epoch=tell,
+                           progress=progress)
         models[name], reports[name] = model, evaluate(model, test_clips, progress=progress)
         cost = complexity(model, (1, 3, spec.frames, spec.size, spec.size))
         pairs = pair_accuracy(reports[name], unseen.pairs)
         rates = sorted(e['clips_per_s'] for e in logs[name])
-        results[name] = dict(parameters=cost.params, macs=cost.macs, top1=reports[name]['top1'], pair=pairs,
-                             ceiling_without_time=TASKS['reversal'].ceiling, clips_per_s=rates[len(rates) // 2],
-                             skipped=skipped_videos(logs[name]))
+        results[name] = dict(parameters=cost.params, macs=cost.macs, top1=reports[name]['top1'],
+                             pair=pairs, ceiling_without_time=TASKS['reversal'].ceiling,
+                             clips_per_s=rates[len(rates) // 2], skipped=skipped_videos(logs[name]))
     write_atomic(out/'results.json', json.dumps(results, indent=1).encode())
     for name, fig in {'curves': plot_runs(logs), 'confusion': plot_confusion(reports),
                       'contact_sheet': contact_sheet(models, unseen, spec)}.items():
@@ -130,6 +139,7 @@ def demo_table(
     for name, r in results.items():
         lo, hi = r['top1']['interval']
         rows.append([name, f"{r['parameters']:,}", f"{r['macs'] / 1e6:.0f} M",
-                     f"{r['top1']['accuracy']:.1%} ({lo:.0%}–{hi:.0%})", f"{r['pair']['accuracy']:.1%}",
-                     f"{r['ceiling_without_time']:.0%}", f"{r['clips_per_s']:.0f}"])
+                     f"{r['top1']['accuracy']:.1%} ({lo:.0%}–{hi:.0%})",
+                     f"{r['pair']['accuracy']:.1%}", f"{r['ceiling_without_time']:.0%}",
+                     f"{r['clips_per_s']:.0f}"])
     return text_table(rows)

@@ -31,8 +31,10 @@ class Limit:
         return f"a {'whole ' * self.whole}number {start} {end}"
 
     def __contains__(self, value: object) -> bool:
-        if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)): return False
-        if value == self.low and self.above or value == self.high and self.below: return False
+        if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)):
+            return False
+        if value == self.low and self.above or value == self.high and self.below:
+            return False
         return self.low <= value <= self.high
 
     def check(self,
@@ -40,16 +42,20 @@ class Limit:
         name: str, # of the setting, for the message
     ) -> object: # `value`
         "The value, or a `ValueError` that states the range."
-        if value not in self: raise ValueError(f"{name} must be {self}, got {value!r}")
+        if value not in self:
+            raise ValueError(f"{name} must be {self}, got {value!r}")
         return value
 
     def read(self,
         text: str, # as it is typed
     ) -> float: # a number in the range
         "The number that a text stands for; a `ValueError` that states the range."
-        try: value = int(text) if self.whole else float(text)
-        except ValueError: value = None
-        if value not in self: raise ValueError(f"must be {self}, got {text!r}")
+        try:
+            value = int(text) if self.whole else float(text)
+        except ValueError:
+            value = None
+        if value not in self:
+            raise ValueError(f"must be {self}, got {text!r}")
         return value
 
 # %% ../nbs/01_guards.ipynb #ebc0a91e
@@ -59,28 +65,36 @@ _SHARE = Limit(0, 1, below=True)
 _SECONDS = Limit(0, 86_400, above=True)
 _STEPS = Limit(1, 1_000_000_000, whole=True)
 
-LIMITS = { # setting → its range, wherever it comes from
+LIMITS = {  # setting → its range, wherever it comes from
     # a recipe
     'epochs': _COUNT, 'batch_size': _COUNT, 'accumulate': _COUNT, 'lr_batch': _COUNT,
-    'lr': _FACTOR, 'gamma': _FACTOR, 'bias_lr': _FACTOR, 'head_lr': _FACTOR, 'first_lr': _FACTOR, 'lr_scale': _FACTOR,
+    'lr': _FACTOR, 'gamma': _FACTOR, 'bias_lr': _FACTOR, 'head_lr': _FACTOR, 'first_lr': _FACTOR,
+    'lr_scale': _FACTOR,
     'clip_norm': Limit(0, 1_000_000_000_000, above=True), 'weight_decay': Limit(0, 1000),
-    'warmup': _SHARE, 'label_smoothing': _SHARE, 'dropout': _SHARE, 'momentum': _SHARE, 'ema': _SHARE,
+    'warmup': _SHARE, 'label_smoothing': _SHARE, 'dropout': _SHARE, 'momentum': _SHARE,
+    'ema': _SHARE,
     'seed': Limit(0, 2**32 - 1, whole=True),
     'scale': Limit(0, 1, above=True), 'ratio': Limit(1, 100), 'jitter': _SHARE,
     # a network and its clips
-    'frames': Limit(1, 4096, whole=True), 'per_segment': Limit(1, 64, whole=True), 'size': Limit(1, 4096, whole=True),
+    'frames': Limit(1, 4096, whole=True), 'per_segment': Limit(1, 64, whole=True),
+    'size': Limit(1, 4096, whole=True),
     'stride': Limit(1, 100_000, whole=True), 'seconds': _SECONDS,
-    'mean': Limit(-100_000, 100_000), 'std': Limit(1e-6, 100_000), 'num_classes': _COUNT, 'in_chans': Limit(1, 4096, whole=True), 'variant': Limit(0, 65_536),
-    'resize': Limit(1, 16_384, whole=True), 'clips': Limit(1, 1000, whole=True), 'crops': Limit(1, 3, whole=True),
+    'mean': Limit(-100_000, 100_000), 'std': Limit(1e-6, 100_000), 'num_classes': _COUNT,
+    'in_chans': Limit(1, 4096, whole=True), 'variant': Limit(0, 65_536),
+    'resize': Limit(1, 16_384, whole=True), 'clips': Limit(1, 1000, whole=True),
+    'crops': Limit(1, 3, whole=True),
     # a run
     'workers': Limit(0, 1024, whole=True), 'processes': Limit(1, 1024, whole=True),
     'keep': Limit(1, 1_000_000, whole=True), 'log_every': _STEPS,
-    'save_every': Limit(0, 1_000_000_000, whole=True), 'max_skipped': Limit(0, 1), 'fold': Limit(1, 10_000, whole=True),
+    'save_every': Limit(0, 1_000_000_000, whole=True), 'max_skipped': Limit(0, 1),
+    'fold': Limit(1, 10_000, whole=True),
     # answers
     'topk': _COUNT, 'timeout': _SECONDS, 'weights': Limit(0, 1_000_000),
     # videos
-    'videos': Limit(1, 10_000_000, whole=True), 'limit': _SECONDS, 'short': Limit(16, 16_384, whole=True),
-    'gop': Limit(1, 100_000, whole=True), 'crf': Limit(0, 51, whole=True), 'rounds': Limit(1, 100_000, whole=True),
+    'videos': Limit(1, 10_000_000, whole=True), 'limit': _SECONDS,
+    'short': Limit(16, 16_384, whole=True),
+    'gop': Limit(1, 100_000, whole=True), 'crf': Limit(0, 51, whole=True),
+    'rounds': Limit(1, 100_000, whole=True),
 }
 
 def check_number(
@@ -92,14 +106,16 @@ def check_number(
     return LIMITS[field].check(value, name or field)
 
 # %% ../nbs/01_guards.ipynb #a54af504
-_TURNS = '\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069' # the direction of writing
+# the direction of writing
+_TURNS = '\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069'
 
 def printable(
     text: str, # from anywhere
 ) -> str: # of the same length, on one line
     "A text without the signs that steer a terminal."
     def sign(c):
-        if c in '\n\r\t': return ' '
+        if c in '\n\r\t':
+            return ' '
         return '�' if c in _TURNS or unicodedata.category(c) in ('Cc', 'Cs', 'Zl', 'Zp') else c
     return text if text.isascii() and text.isprintable() else ''.join(map(sign, text))
 
@@ -110,24 +126,31 @@ def read_json(
     content: bytes | str, # a page
 ) -> object: # what it holds
     "Parse JSON; whatever is wrong with it is a `ValueError`."
-    if len(content) > LARGEST_PAGE: raise ValueError(f"it has {len(content):,} bytes, more than {LARGEST_PAGE:,}")
-    try: return json.loads(content)
-    except RecursionError: raise ValueError("it is nested too deep") from None
+    if len(content) > LARGEST_PAGE:
+        raise ValueError(f"it has {len(content):,} bytes, more than {LARGEST_PAGE:,}")
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 def read_page(
     path: str | os.PathLike, # a file of JSON
 ) -> object: # what it holds
     "`read_json` of a file, of which no more is read than a page may have."
-    with open(path, 'rb') as file: return read_json(file.read(LARGEST_PAGE + 1))
+    with open(path, 'rb') as file:
+        return read_json(file.read(LARGEST_PAGE + 1))
 
 def finite(
     value: object, # what JSON can hold
     name: str, # for the message
 ) -> object: # `value`
     "Refuse NaN and infinity, which Python's JSON lets pass, however deep they lie."
-    if isinstance(value, float) and not math.isfinite(value): raise ValueError(f"{name} must be finite, got {value!r}")
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-    for part in parts: finite(part, name)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value!r}")
+    parts = (value.values() if isinstance(value, dict)
+             else value if isinstance(value, (list, tuple)) else ())
+    for part in parts:
+        finite(part, name)
     return value
 
 def read_lines(
@@ -136,9 +159,11 @@ def read_lines(
     "JSON, line by line."
     lines, entries = Path(file).read_text(encoding='utf-8').splitlines(), []
     for n, line in enumerate(lines, 1):
-        try: entries.append(read_json(line))
+        try:
+            entries.append(read_json(line))
         except ValueError:
-            if n < len(lines): raise ValueError(f"{file}, line {n}: is no JSON: the file is damaged") from None
+            if n < len(lines):
+                raise ValueError(f"{file}, line {n}: is no JSON: the file is damaged") from None
     return entries
 
 # %% ../nbs/01_guards.ipynb #52a45e4f
@@ -148,17 +173,20 @@ def check_path(
 ) -> Path: # the same
     "A path that a disk can hold, or a `ValueError`."
     text = os.fspath(path)
-    if not text.strip(): raise ValueError(f"{name} is empty: name a file or a folder")
-    if '\0' in text: raise ValueError(f"{name} holds a zero byte, which no disk takes: {text!r}")
+    if not text.strip():
+        raise ValueError(f"{name} is empty: name a file or a folder")
+    if '\0' in text:
+        raise ValueError(f"{name} holds a zero byte, which no disk takes: {text!r}")
     longest = max(len(part.encode(errors='surrogatepass')) for part in text.split('/'))
     if longest > 255 or len(text.encode(errors='surrogatepass')) > 4095:
-        raise ValueError(f"{name} is too long for a disk, which takes names of 255 bytes and paths of 4,095:"
-                         f" {printable(text[:40])}…")
+        raise ValueError(f"{name} is too long for a disk, which takes names of 255 bytes and paths "
+                         f"of 4,095: {printable(text[:40])}…")
     return Path(path)
 
 def looks_local(
     where: str, # the name of a checkpoint
 ) -> bool:
-    "Is it a path of this machine, whether something is there or not, rather than a name on the Hub?"
+    "Is it a path of this machine, present or not, rather than a name on the Hub?"
     first, slash, _ = where.partition('/')
-    return where.startswith(('.', '/', '~', 'runs/')) or '\\' in where or bool(slash) and Path(first).is_dir()
+    return (where.startswith(('.', '/', '~', 'runs/')) or '\\' in where or bool(slash)
+            and Path(first).is_dir())

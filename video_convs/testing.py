@@ -20,7 +20,8 @@ def receptive_field(
     frames: int = 5, # T of the probe
 ) -> Tensor: # (T, H, W): gradient of the voxel in the middle of the output, summed over channels
     "Gradient of one output voxel with respect to the whole input clip."
-    x = torch.zeros(1, channels, frames, size, size, dtype=next(op.parameters(), torch.zeros(())).dtype)
+    x = torch.zeros(1, channels, frames, size, size,
+                    dtype=next(op.parameters(), torch.zeros(())).dtype)
     y = op(x.requires_grad_())
     y[0, :, y.shape[2] // 2, y.shape[3] // 2, y.shape[4] // 2].sum().backward()
     return x.grad.sum((0, 1))
@@ -30,10 +31,11 @@ def randomised(
     op: nn.Module, # operator whose parameters are overwritten
     seed: int = 0,
 ) -> nn.Module: # the same operator in eval mode
-    "Overwrite all parameters with normal random numbers: a fresh operator is often the identity and proves nothing."
+    "Overwrite all parameters with normal random numbers: a fresh operator is often the identity."
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for p in op.parameters(): p.copy_(torch.randn(p.shape, generator=generator, dtype=torch.float64))
+        for p in op.parameters():
+            p.copy_(torch.randn(p.shape, generator=generator, dtype=torch.float64))
     return op.eval()
 
 # %% ../nbs/09_testing.ipynb #9ecc0b9b
@@ -41,27 +43,33 @@ def stirred(
     net: nn.Module, # network whose batch norms and biases are overwritten; all other weights stay
     seed: int = 0,
 ) -> nn.Module: # the same network in eval mode
-    "Batch norms as they are after training, with statistics, scale and shift, and biases that are not zero."
+    "Batch norms as after training: with statistics, scale and shift, and biases other than zero."
     generator = torch.Generator().manual_seed(seed)
-    def stir(t, mean): t.copy_(mean + 0.1 * torch.randn(t.shape, generator=generator, dtype=torch.float64))
+    def stir(t, mean):
+        t.copy_(mean + 0.1 * torch.randn(t.shape, generator=generator, dtype=torch.float64))
     with torch.no_grad():
         for m in net.modules():
             if isinstance(m, nn.modules.batchnorm._BatchNorm):
-                for t, mean in ((m.running_mean, 0), (m.running_var, 1), (m.weight, 1), (m.bias, 0)): stir(t, mean)
-            elif isinstance(getattr(m, 'bias', None), Tensor): stir(m.bias, 0)
+                for t, mean in ((m.running_mean, 0), (m.running_var, 1),
+                                (m.weight, 1), (m.bias, 0)):
+                    stir(t, mean)
+            elif isinstance(getattr(m, 'bias', None), Tensor):
+                stir(m.bias, 0)
     return net.eval()
 
 # %% ../nbs/09_testing.ipynb #d33b2f22
 def check_operator(
     op: nn.Module, # operator with random weights, in eval mode
     x: Tensor, # contiguous float32 clip with B = 2; exported with free B and T ≥ 4
-    free_time: bool = True, # False: the operator is made for clips of T frames, with `op.frames` = T
+    free_time: bool = True, # False: made for clips of T frames, as `op.frames` says
 ) -> None:
-    "Assert the promises that all operators share: gradients, layout, batch, types, saving, compiling, exporting."
+    "Assert what operators promise: gradients, layout, batch, types, saving, compiling, export."
     y = op(x)
-    close = lambda a, b, tolerance=1e-5: a.shape == b.shape and torch.allclose(a.double(), b.double(), tolerance, tolerance)
+    close = (lambda a, b, tolerance=1e-5: a.shape == b.shape
+             and torch.allclose(a.double(), b.double(), tolerance, tolerance))
     def inference(x):
-        with torch.no_grad(): return op(x)
+        with torch.no_grad():
+            return op(x)
 
     assert close(inference(x), y), "other numbers without gradients"
     assert close(torch.cat([op(clip[None]) for clip in x]), y), "clips of a batch mix"
@@ -69,10 +77,12 @@ def check_operator(
         last = x[:B].contiguous(memory_format=torch.channels_last_3d)
         for z in (op(last), inference(last)):
             assert close(z, y[:B]), "other numbers in channels-last"
-            assert z.is_contiguous(memory_format=torch.channels_last_3d), "channels-last went in but did not come out"
+            kept = z.is_contiguous(memory_format=torch.channels_last_3d)
+            assert kept, "channels-last went in but did not come out"
     for dtype, tolerance in ((torch.float64, 1e-5), (torch.bfloat16, 0.1)):
         z = copy.deepcopy(op).to(dtype)(x.to(dtype))
-        assert z.dtype == dtype and close(z, y, tolerance * max(1., y.abs().max().item())), f"differs in {dtype}"
+        assert z.dtype == dtype and close(z, y, tolerance
+                                          * max(1., y.abs().max().item())), f"differs in {dtype}"
     other = randomised(copy.deepcopy(op), seed=1)
     other.load_state_dict(op.state_dict(), strict=True)
     assert torch.equal(other(x), y), "weights changed on the way through the state dict"
@@ -81,17 +91,22 @@ def check_operator(
         torch.compiler.reset()
         compiled = torch.compile(op, backend='aot_eager', fullgraph=True)
         for grad in (True, False):
-            with torch.set_grad_enabled(grad): assert close(compiled(x), y), "other numbers when compiled"
+            with torch.set_grad_enabled(grad):
+                assert close(compiled(x), y), "other numbers when compiled"
         B, T = torch.export.Dim('B', min=1, max=64), torch.export.Dim('T', min=4, max=64)
         free = {0: B, 2: T} if free_time else {0: B}
         exported = torch.export.export(op, (x,), dynamic_shapes=(free,)).module()
     z = x[:1, :, 1:] if free_time else x[:1]
     assert close(exported(z), op(z)), "other numbers when exported, with another B and T"
-    if not free_time: _refuses_length(op, x[:, :, 1:])
+    if not free_time:
+        _refuses_length(op, x[:, :, 1:])
 
 def _refuses_length(op, x):
-    try: op(x)
+    try:
+        op(x)
     except ValueError as error:
-        assert all(f'{name} = {n}' in str(error) for name, n in (('frames', op.frames), ('T', x.shape[2]))), \
+        reasons = f'frames = {op.frames}', f'T = {x.shape[2]}'
+        assert all(reason in str(error) for reason in reasons), \
             f"a wrong length is refused without a reason: {error}"
-    else: raise AssertionError("a clip of another length was accepted")
+    else:
+        raise AssertionError("a clip of another length was accepted")

@@ -25,17 +25,19 @@ from .guards import check_path
 # %% ../nbs/04_utils.ipynb #1ac4c5d7
 def write_atomic(
     path: str | os.PathLike, # final name; its folder must exist
-    content: bytes | Callable[[Path], object], # the bytes, or a function that writes the file at a path
+    content: bytes | Callable[[Path], object], # the bytes, or a function that writes a file
 ) -> Path: # `path`
     "Write a file so that nothing unfinished ever stands under its name."
     path = check_path(path, 'the name of a file')
-    temporary = path.with_name(f'.{uuid.uuid4().hex}{path.suffix}')  # same folder, same kind of file
+    temporary = path.with_name(f'.{uuid.uuid4().hex}{path.suffix}') # same folder, same kind of file
     try:
         temporary.write_bytes(content) if isinstance(content, bytes) else content(temporary)
-        with open(temporary, 'rb+') as file: os.fsync(file.fileno())
+        with open(temporary, 'rb+') as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)  # after an error or Ctrl-C; otherwise the name is gone already
+        # after an error or Ctrl-C; otherwise the name is gone already
+        temporary.unlink(missing_ok=True)
     return path
 
 # %% ../nbs/04_utils.ipynb #8628a999
@@ -43,8 +45,10 @@ _ADDRESS = 'https://raw.githubusercontent.com/video-convs/video_convs'
 
 def _commit():
     "The commit that pip has installed the package from, or main where pip does not know."
-    try: note = distribution('video_convs').read_text('direct_url.json')
-    except PackageNotFoundError: note = None
+    try:
+        note = distribution('video_convs').read_text('direct_url.json')
+    except PackageNotFoundError:
+        note = None
     return json.loads(note or '{}').get('vcs_info', {}).get('commit_id', 'main')
 
 def project_file(
@@ -53,16 +57,19 @@ def project_file(
     "A file of this project: in the checkout, in the installed package, or fetched once."
     package = files('video_convs')
     for file in (package.parent/name, package/name.replace('data/', 'tables/', 1)):
-        if file.is_file(): return file
+        if file.is_file():
+            return file
     base = os.environ.get('VIDEO_CONVS_FILES') or f'{_ADDRESS}/{_commit()}'
     caches = Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')
     file = caches/'video_convs'/re.sub(r'\W+', '-', base)/name
-    if file.is_file(): return file
+    if file.is_file():
+        return file
     try:
-        with urlopen(f'{base}/{name}', timeout=30) as answer: content = answer.read()
+        with urlopen(f'{base}/{name}', timeout=30) as answer:
+            content = answer.read()
     except (OSError, HTTPException) as error:
-        raise ValueError(f"{name} is not on this machine, and {base}/{name} cannot be read ({error}):"
-                         f" check the network, or put the file there as {file}") from None
+        raise ValueError(f"{name} is not on this machine, and {base}/{name} cannot be read "
+                         f"({error}): check the network, or put the file there as {file}") from None
     file.parent.mkdir(parents=True, exist_ok=True)
     return write_atomic(file, content)
 
@@ -81,5 +88,6 @@ def suggest(
     "Say which of the known names come closest to `word`."
     known = list(known)
     near = difflib.get_close_matches(word, known, n=5, cutoff=0.5)
-    if near: return f"near matches: {', '.join(near)}"
+    if near:
+        return f"near matches: {', '.join(near)}"
     return f"there are {', '.join(known[:8])}{' …' * (len(known) > 8)}"

@@ -45,13 +45,15 @@ def dataset_entry(
     "The entry of a data set, and its options with the defaults filled in."
     if name not in DATASETS:
         near = get_close_matches(str(name), [*DATASETS, 'folder', 'csv'], 1)
-        raise ValueError(f"there is no data set {name!r}{f', did you mean {near[0]!r}' if near else ''}:"
-                         f" choose one of {', '.join(DATASETS)}, folder, csv")
+        raise ValueError("there is no data set "
+                         f"{name!r}{f', did you mean {near[0]!r}' if near else ''}: choose one of "
+                         f"{', '.join(DATASETS)}, folder, csv")
     entry = DATASETS[name]
     chosen = {key: (values or (None,))[0] for key, values in entry.options.items()}
     for key, value in options.items():
         if key not in entry.options:
-            raise ValueError(f"{name} has no option {key!r}: it has {', '.join(entry.options) or 'none'}")
+            raise ValueError(f"{name} has no option {key!r}: it has "
+                             f"{', '.join(entry.options) or 'none'}")
         known = {str(v): v for v in entry.options[key]}
         if known and str(value) not in known:
             raise ValueError(f"{name}: {key} is one of {', '.join(known)}, not {value!r}")
@@ -67,12 +69,13 @@ def official_list(
     root: str | Path, # folder of the data set
     split: str, # 'train', 'val', 'test', …
     /,
-    partial: bool = False, # the lists were shortened on purpose: do not compare counts with the official ones
+    partial: bool = False, # lists were shortened on purpose: do not compare official counts
     **options, # of the data set
 ) -> Listing:
     "A split of a public data set, as its owners list it."
     entry, options = dataset_entry(name, split, options)
-    if not Path(root).is_dir(): raise ValueError(f"{root} is no folder: check the path of {name}")
+    if not Path(root).is_dir():
+        raise ValueError(f"{root} is no folder: check the path of {name}")
     files = ListFiles(root, entry)
     listing = entry.read(files, split, **options)
     source, seen = listing.files[-1], {}
@@ -82,26 +85,35 @@ def official_list(
                    "remove one of the lines, or download the list again")
         seen[video.id] = video.where
     for other in entry.parts(options):
-        if other == split: continue
-        try: others = entry.read(files, other, **options).videos
-        except MissingList: continue
+        if other == split:
+            continue
+        try:
+            others = entry.read(files, other, **options).videos
+        except MissingList:
+            continue
         both = next((v for v in others if v.id in seen), None)
         if both:
-            refuse(both.where, f"{both.id} is in the split {other!r} and in {split!r} ({seen[both.id]})",
+            refuse(both.where,
+                   f"{both.id} is in the split {other!r} and in {split!r} ({seen[both.id]})",
                    "remove it from one of them, or download the lists again")
-    if not listing.videos: refuse(source, f"lists no videos of the split {split!r}")
+    if not listing.videos:
+        refuse(source, f"lists no videos of the split {split!r}")
     keys = split, *((split, value) for value in options.values())
-    official = dict(videos=next((entry.counts[k] for k in keys if k in entry.counts), None), classes=entry.classes)
+    official = dict(videos=next((entry.counts[k] for k in keys if k in entry.counts), None),
+                    classes=entry.classes)
     for what, must in official.items():
         if not partial and must not in (None, n := len(getattr(listing, what))):
-            refuse(source, f"{n:,} {what} for the split {split!r}, but {name} has {must:,}", "the list was cut or is another"
-                    " one, download it again; or pass partial=True if it was shortened on purpose")
+            refuse(source, f"{n:,} {what} for the split {split!r}, but {name} has {must:,}",
+                   "the list was cut or is another one, download it again; or pass partial=True if "
+                   "it was shortened on purpose")
     return listing
 
 # %% ../../nbs/data/36i_catalogue.ipynb #83af3026
 class _FolderIndex:
     "What lies in folders, each listed once."
-    def __init__(self): self.seen = {}
+
+    def __init__(self):
+        self.seen = {}
 
     def __call__(self, folder, stem, frames):
         "The video, or the folder of frames, of this name; None if it is not there."
@@ -111,23 +123,26 @@ class _FolderIndex:
                 with os.scandir(folder) as entries:
                     for e in sorted(entries, key=lambda e: e.name):
                         name, ending = os.path.splitext(e.name)
-                        if e.name.startswith('.'): continue
+                        if e.name.startswith('.'):
+                            continue
                         kind, name = (True, e.name) if e.is_dir() else (False, name)
                         if kind or ending.lower() in VIDEOS:
                             self.seen[folder][kind].setdefault(plain_name(name), e.path)
-            except (FileNotFoundError, NotADirectoryError): pass
+            except (FileNotFoundError, NotADirectoryError):
+                pass
             except OSError as error:
-                raise ValueError(f"the folder {folder} cannot be read ({error.strerror}): change its"
-                                 " permissions") from None
+                raise ValueError(f"the folder {folder} cannot be read ({error.strerror}): change "
+                                 "its permissions") from None
         return self.seen[folder][frames].get(plain_name(stem))
 
     def find(self, place, names, frames):
         "The same, under any of a video's names below a place."
         for name in names:
             above, _, stem = name.rpartition('/')
-            if path := self(os.path.join(place, above) if above else place, stem, frames): return path
+            if path := self(os.path.join(place, above) if above else place, stem, frames):
+                return path
 
-CUT = 'clips'  # folder for spans that were cut out of their files; there an item is called by its id
+CUT = 'clips' # folder for spans that were cut out of their files; there an item is called by its id
 
 class LocatedSplit(NamedTuple):
     "A split, and where its videos lie."
@@ -142,8 +157,8 @@ def find_videos(
     root: str | Path, # folder of the data set
     split: str,
     /,
-    frames: str | Path | None = None, # read RGB from folders of frames in here, `<frames>/<video>/*.jpg`
-    flow: str | Path | None = None, # read optical flow from here, `<flow>/<video>/flow_x_*.jpg`, `flow_y_*.jpg`
+    frames: str | Path | None = None, # read RGB from folders of frames, `<frames>/<video>/*.jpg`
+    flow: str | Path | None = None, # read flow, `<flow>/<video>/flow_x_*.jpg` and `flow_y_*.jpg`
     template: str | tuple[str, str] | None = None, # of their file names; None: the usual one
     partial: bool = False, # see `official_list`
     **options, # of the data set
@@ -151,31 +166,44 @@ def find_videos(
     "A split of a public data set, and where each of its videos lies."
     entry, _ = dataset_entry(name, split, options)
     listing = official_list(name, root, split, partial, **options)
-    if frames and flow: raise ValueError("frames and flow are two data sets: open each of them, and average the scores")
-    templates = tuple(template) if isinstance(template, (list, tuple)) else (template,)*(template is not None)
-    if len(templates) not in (0, 2 if flow else 1) or not all(isinstance(t, str) for t in templates):
-        raise ValueError("template is one name for frames, such as 'img_{:05d}.jpg', and two for flow, of x and of y, got"
-                         f" {template!r}")
+    if frames and flow:
+        raise ValueError("frames and flow are two data sets: open each of them, and "
+                         "average the scores")
+    templates = (tuple(template) if isinstance(template, (list, tuple))
+                 else (template,)*(template is not None))
+    if (len(templates) not in (0, 2 if flow else 1)
+            or not all(isinstance(t, str) for t in templates)):
+        raise ValueError(f"template is one name for frames, such as 'img_{{:05d}}.jpg', and two "
+                         f"for flow, of x and of y, got {template!r}")
     kinds = [True] if frames or flow else [True, False] if entry.frames else [False, True]
     part, cut = 'test' if split in ('test', 's1', 's2') else 'train', os.path.join(root, CUT)
-    places = [os.path.normpath(os.path.join(root, place.format(split=split, part=part))) for place in entry.places]
-    if frames or flow: places = [str(frames or flow)]
-    elif listing.videos[0].span: places = [cut, *places]
+    places = [os.path.normpath(os.path.join(root, place.format(split=split, part=part)))
+              for place in entry.places]
+    if frames or flow:
+        places = [str(frames or flow)]
+    elif listing.videos[0].span:
+        places = [cut, *places]
     def names(video, place):  # folders of frames often lie flat
-        if place == cut: return [video.id]
+        if place == cut:
+            return [video.id]
         return [*video.names, video.names[0].rpartition('/')[2]] if frames or flow else video.names
     index, videos = _FolderIndex(), listing.videos
-    def paths(place, kind): return (index.find(place, names(v, place), kind) for v in videos)
+    def paths(place, kind):
+        return (index.find(place, names(v, place), kind) for v in videos)
     choices = [(place, kind) for place in places for kind in kinds]
     official = places[-len(entry.places):][0], kinds[0]
     place, kind = next((choice for choice in choices if any(paths(*choice))), official)
-    if flow: reader = replace(entry.flow_reader, **({'templates': templates} if templates else {}))
-    elif kind: reader = replace(entry.frame_reader, **({'template': templates[0]} if templates else {}))
-    else: reader = VideoFiles(entry.counted)
+    if flow:
+        reader = replace(entry.flow_reader, **({'templates': templates} if templates else {}))
+    elif kind:
+        reader = replace(entry.frame_reader, **({'template': templates[0]} if templates else {}))
+    else:
+        reader = VideoFiles(entry.counted)
     return LocatedSplit(listing, list(paths(place, kind)), place, reader, place == cut)
 
 _OWN = dict(folder='seed', csv='root')  # one's own videos, and the option that they have
-LOCATE_OPTIONS = 'frames', 'flow', 'template', 'partial'  # options of `find_videos`, for all data sets
+# options of `find_videos`, for all data sets
+LOCATE_OPTIONS = 'frames', 'flow', 'template', 'partial'
 
 def _class_numbers(classes, labels):
     "Labels as numbers of their classes; −1 where the owners keep them secret."
@@ -188,34 +216,41 @@ def open_dataset(
     /, # 'csv' has an option root, the folder that the paths in the list are relative to
     split: str | None = None, # 'train', 'val', 'test', …
     allow_missing: bool = False, # go on although some videos are not on the disk
-    **options, # frames, flow, template, partial (see `find_videos`), and those of the data set: order, fold, task …
+    **options, # frames, flow, template, partial (see `find_videos`); order, fold, task …
 ) -> VideoDataset:
     "A split of a data set, from its owners' files as they were downloaded."
     if name in _OWN:
         if unknown := next((key for key in options if key != _OWN[name]), None):
             raise ValueError(f"{name} has no option {unknown!r}: it has {_OWN[name]}")
-        if name == 'folder': return folder_dataset(root, split, **options)
+        if name == 'folder':
+            return folder_dataset(root, split, **options)
         return csv_dataset(root, split, allow_missing=allow_missing, **options)
     found = find_videos(name, root, split, **options)
-    entry, own = dataset_entry(name, split, {k: v for k, v in options.items() if k not in LOCATE_OPTIONS})
+    entry, own = dataset_entry(name, split,
+                               {k: v for k, v in options.items() if k not in LOCATE_OPTIONS})
     (classes, videos, files, tasks, many_shot), paths = found.listing, found.paths
     there = [i for i, path in enumerate(paths) if path]
     gone = [v for v, path in zip(videos, paths) if not path]
     if gone and not (allow_missing and there):
         at = os.path.join(found.place, gone[0].names[0])
-        made = next((key for key in ('frames', 'flow') if options.get(key)), None)  # by the user, not by the owners
-        refuse(name, f"{len(gone):,} of {len(videos):,} videos of the split {split!r} are not there, the first is"
-                f" {gone[0].where}, looked for as {at}",
+        # by the user, not by the owners
+        made = next((key for key in ('frames', 'flow') if options.get(key)), None)
+        refuse(name, f"{len(gone):,} of {len(videos):,} videos of the split {split!r} are not "
+                     f"there, the first is {gone[0].where}, looked for as {at}",
                 (f"write them there, or correct {made}" if made else f"get them from {entry.home}")
                 + (", or pass allow_missing=True to go on without them" if there else ""))
     number, groups = {c: k for k, c in enumerate(classes)}, tuple(videos[i].group for i in there)
     spans = () if found.whole or not videos[0].span else tuple(videos[i].span for i in there)
-    mirror = {number[a]: number[b] for pair in entry.mirrored for a, b in (pair, pair[::-1]) if {a, b} <= set(number)}
+    mirror = {number[a]: number[b] for pair in entry.mirrored
+              for a, b in (pair, pair[::-1]) if {a, b} <= set(number)}
     said = ', '.join(f'{k} {v}' for k, v in own.items() if v is not None)
-    said = f"{entry.title}, {', '.join(f.name for f in files[:3])}{' …' if files[3:] else ''}{said and f' ({said})'}"
+    lists = ', '.join(f.name for f in files[:3]) + (' …' if files[3:] else '')
+    said = f"{entry.title}, {lists}{said and f' ({said})'}"
     return VideoDataset(
-        name, classes, tuple(paths[i] for i in there), tuple(number.get(videos[i].label, -1) for i in there),
-        groups if all(groups) else (), split, entry.keeps, flip_map={'hflip': mirror} if entry.mirrored else None,
+        name, classes, tuple(paths[i] for i in there),
+        tuple(number.get(videos[i].label, -1) for i in there),
+        groups if all(groups) else (), split, entry.keeps,
+        flip_map={'hflip': mirror} if entry.mirrored else None,
         description=said, ids=tuple(videos[i].id for i in there), spans=spans, reader=found.reader,
         absent=tuple(v.id for v in gone),
         tasks={task: (names, _class_numbers(names, [labels[i] for i in there]))

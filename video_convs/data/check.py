@@ -17,7 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable, NamedTuple
 
-from .catalogue import CUT, DATASETS, LOCATE_OPTIONS, dataset_entry, find_videos, open_dataset
+from .catalogue import (
+    CUT, DATASETS, LOCATE_OPTIONS, dataset_entry, find_videos, open_dataset)
 from .clip_dataset import one_thread
 from .dataset import Span, VideoFiles, pick_in_span
 from .decoder import Decoder
@@ -39,25 +40,33 @@ def decode_all(
     workers = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
     free, every = queue.SimpleQueue(), [Decoder() for _ in range(workers)]
     lock, stopped = threading.Lock(), threading.Event()
-    for decoder in every: free.put(decoder)
+    for decoder in every:
+        free.put(decoder)
     bar = progress_bar(None, progress, len(jobs), leave=True, desc=title, unit='video')
     def run(job):
         decoder, value, why = free.get(), None, None
-        try: value = function(decoder, job)
-        except (ValueError, OSError) as error: why = str(error)
-        finally: free.put(decoder)
+        try:
+            value = function(decoder, job)
+        except (ValueError, OSError) as error:
+            why = str(error)
+        finally:
+            free.put(decoder)
         with lock:
-            if stopped.is_set(): return  # the decoder was taken away: that is no news of the file
+            if stopped.is_set():  # the decoder was taken away: that is no news of the file
+                return
             done(job, value, why)
             bar.update()
     pool = ThreadPoolExecutor(workers)
     try:
         with one_thread():
-            for _ in pool.map(run, jobs): pass
+            for _ in pool.map(run, jobs):
+                pass
     finally:
-        with lock: stopped.set()
+        with lock:
+            stopped.set()
         pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C need not wait for the rest
-        for decoder in every: decoder.close()
+        for decoder in every:
+            decoder.close()
         bar.close()
 
 # %% ../../nbs/data/37a_check.ipynb #7f1407b3
@@ -80,28 +89,38 @@ def list_items(
     if name in ('folder', 'csv'):
         data = open_dataset(name, root, **options)
         for i, path in enumerate(data.paths):
-            items.append(Item('all', path, path, None, path, os.path.splitext(os.path.relpath(path, root))[0]))
+            items.append(Item('all', path, path, None, path,
+                              os.path.splitext(os.path.relpath(path, root))[0]))
             readers[path] = data.reader
         return items, readers, wrong
-    if name not in DATASETS: open_dataset(name, root, '')  # says which there are
+    if name not in DATASETS:  # says which there are
+        open_dataset(name, root, '')
     entry = DATASETS[name]
-    if not Path(root).is_dir(): raise ValueError(f"{root} is no folder: check the path of {name}")
+    if not Path(root).is_dir():
+        raise ValueError(f"{root} is no folder: check the path of {name}")
     own = {k: v for k, v in options.items() if k not in LOCATE_OPTIONS}
     dataset_entry(name, entry.parts(options)[0], own)  # wrong options end here
-    free = {'fold': entry.options['fold']} if 'fold' in entry.options and 'fold' not in options else {}
+    free = {}
+    if 'fold' in entry.options and 'fold' not in options:
+        free = {'fold': entry.options['fold']}
     for split, *values in itertools.product(entry.parts(options), *free.values()):
         own = dict(zip(free, values))
         label = ', '.join([split, *(f'{k} {v}' for k, v in own.items())])
-        try: found = find_videos(name, root, split, **{**options, **own})
-        except MissingList as error: wrong.append(dict(split=label, state='no list', why=str(error)))
-        except ValueError as error: wrong.append(dict(split=label, state='bad list', why=str(error)))
+        try:
+            found = find_videos(name, root, split, **{**options, **own})
+        except MissingList as error:
+            wrong.append(dict(split=label, state='no list', why=str(error)))
+        except ValueError as error:
+            wrong.append(dict(split=label, state='bad list', why=str(error)))
         else:
-            place = entry.places[0].format(split=split, part='test' if split in ('test', 's1', 's2') else 'train')
+            part = 'test' if split in ('test', 's1', 's2') else 'train'
+            place = entry.places[0].format(split=split, part=part)
             for video, path in zip(found.listing.videos, found.paths):
                 span = None if found.whole else video.span
                 target = os.path.join(*((CUT, video.id) if video.span else (place, video.names[0])))
                 items.append(Item(label, video.id, path, span, video.where, target))
-                if path: readers[path] = found.reader
+                if path:
+                    readers[path] = found.reader
     return items, readers, wrong
 
 # %% ../../nbs/data/37a_check.ipynb #8da17210
@@ -110,11 +129,14 @@ def _examine(decoder, job):
     path, reader, decoder.timeout = job['path'], job['reader'], job['limit']
     if isinstance(reader, VideoFiles):
         info = decoder.check(path, job['deep'])
-        for span in job['spans']: pick_in_span(reader.in_file(span, info.fps), info.frames, range, path)
+        for span in job['spans']:
+            pick_in_span(reader.in_file(span, info.fps), info.frames, range, path)
     else:
         info = reader.probe(path)
-        for span in job['spans']: reader.probe(path, span)
-        if job['deep']: reader.read(path, range, 16)
+        for span in job['spans']:
+            reader.probe(path, span)
+        if job['deep']:
+            reader.read(path, range, 16)
     notes = {'notes': list(info.notes)} if info.notes else {}
     return dict(frames=info.frames, size=[info.height, info.width]) | notes
 
@@ -125,10 +147,13 @@ def _stamp(path):
 
 def _earlier_records(file):
     "Records of an earlier run, by path; a line that was not finished is left out."
-    if not Path(file).is_file(): return {}
+    if not Path(file).is_file():
+        return {}
     def read(line):
-        try: return json.loads(line)
-        except ValueError: return None
+        try:
+            return json.loads(line)
+        except ValueError:
+            return None
     text = Path(file).read_bytes().decode('utf-8', 'replace')
     if text.strip() and not text.startswith(('{"path"', '{"split"')):  # it would be overwritten
         raise ValueError(f"{file} is no report of a check: give another file, or remove it")
@@ -148,18 +173,20 @@ def check_dataset(
 ) -> dict[str, dict]: # split → how many are listed, fine, missing, broken
     "Say what of a data set is there, what is missing and what does not decode."
     check_number('limit', limit)
-    if workers is not None: check_number('processes', workers, 'workers')
+    if workers is not None:
+        check_number('processes', workers, 'workers')
     items, readers, wrong = list_items(name, root, options)
     old, records, spans = _earlier_records(report), {}, {}
     for item in items:
-        if item.path: spans.setdefault(item.path, []).extend([item.span] if item.span else [])
+        if item.path:
+            spans.setdefault(item.path, []).extend([item.span] if item.span else [])
     for path in spans:
         known, parts = old.get(path, {}), zlib.crc32(repr(sorted(spans[path])).encode())
         about = dict(reader=repr(readers[path]), spans=parts, stamp=_stamp(path))
         same = known.get('deep', -1) >= deep and about.items() <= known.items()
         records[path] = known if same else dict(path=path, deep=deep, **about)
-    todo = [dict(path=p, reader=readers[p], spans=spans[p], deep=deep, limit=limit + r['stamp'][0]/1e6)
-            for p, r in records.items() if 'state' not in r]
+    todo = [dict(path=p, reader=readers[p], spans=spans[p], deep=deep,
+                 limit=limit + r['stamp'][0]/1e6) for p, r in records.items() if 'state' not in r]
     Path(report).parent.mkdir(parents=True, exist_ok=True)
     with open(report, 'a', encoding='utf-8') as file:
         def done(job, value, why):
@@ -168,7 +195,8 @@ def check_dataset(
             file.write(json.dumps(record) + '\n')
             file.flush()
         decode_all(_examine, todo, done, workers, progress, f'check {name}')
-    missing = [dict(split=i.split, id=i.id, state='missing', where=i.where) for i in items if not i.path]
+    missing = [dict(split=i.split, id=i.id, state='missing', where=i.where)
+               for i in items if not i.path]
     lines = [json.dumps(r) for r in (*wrong, *missing, *records.values())]
     write_atomic(report, ('\n'.join(lines) + '\n').encode())
     none = dict(listed=0, fine=0, missing=0, broken=0)
@@ -192,11 +220,17 @@ def check_table(
     records = [json.loads(line) for line in Path(report).read_text(encoding='utf-8').splitlines()]
     noted = defaultdict(list)
     for r in records:
-        for note in r.get('notes', ()): noted[note].append(r['path'])
-    lines += [f"{len(paths):,} of the videos: {note}; the first is {paths[0]}" for note, paths in noted.items()]
+        for note in r.get('notes', ()):
+            noted[note].append(r['path'])
+    lines += [f"{len(paths):,} of the videos: {note}; the first is {paths[0]}"
+              for note, paths in noted.items()]
     bad = [r for r in records if r['state'] in ('missing', 'broken')]
-    for r in bad[:first]: lines.append(f"{r['state']}: {r['where']}, {r['id']}" if 'id' in r else f"broken: {_broken_line(r)}")
-    if bad[first:]: lines.append(f"… and {len(bad) - first:,} more, all in {report}")
+    for r in bad[:first]:
+        lines.append(f"{r['state']}: {r['where']}, {r['id']}" if 'id' in r
+                     else f"broken: {_broken_line(r)}")
+    if bad[first:]:
+        lines.append(f"… and {len(bad) - first:,} more, all in {report}")
     return '\n'.join(lines)
 
-def _broken_line(record): return record['why'] if record['path'] in record['why'] else f"{record['path']} {record['why']}"
+def _broken_line(record):
+    return record['why'] if record['path'] in record['why'] else f"{record['path']} {record['why']}"

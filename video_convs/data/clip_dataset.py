@@ -33,11 +33,13 @@ class Broken(NamedTuple):
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    "One clip is too little work to be shared among processors: they would only wait for each other."
+    "One clip is too little work to be shared among processors: they would wait for each other."
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    try: yield
-    finally: torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 # %% ../../nbs/data/34f_clip_dataset.ipynb #c1967e21
 _MARGIN = 1.15  # short side of cached frames, as a multiple of the clip's
@@ -54,21 +56,24 @@ def _whole(dataset, index, spec):
         seen.append(video)
         return range(video if np.ndim(video) == 0 else len(video))
     everything.timed = True
-    return dataset.read(index, everything, size=side if side < min(info.height, info.width) else None), seen[-1]
+    size = side if side < min(info.height, info.width) else None
+    return dataset.read(index, everything, size=size), seen[-1]
 
 def _whole_bytes(dataset, spec) -> int:
     "What `_whole` takes for all videos, estimated from 32 of them."
     sizes, N = [], len(dataset)
     for i in np.unique(np.linspace(0, N - 1, min(N, 32)).astype(int)):
-        try: info = dataset.probe(i)
-        except (VideoError, OSError): continue
+        try:
+            info = dataset.probe(i)
+        except (VideoError, OSError):
+            continue
         shrink = _shrunk(info, spec)/min(info.height, info.width)
         sizes.append(info.frames*info.height*info.width*dataset.reader.channels*shrink**2)
     return int(np.mean(sizes)*N) if sizes else 0
 
 # %% ../../nbs/data/34f_clip_dataset.ipynb #9534bf8a
 class Clips(Dataset):
-    "The clips of a data set for a network: item → (clip (C, F, H, W) float32 or `Broken`, label, index)."
+    "A data set's clips for a network: item → (clip (C, F, H, W) float32 or `Broken`, label, item)."
     def __init__(
         self,
         dataset: VideoDataset,
@@ -81,28 +86,36 @@ class Clips(Dataset):
         cache_gb: float = 4., # refuse to cache more than this
         views: Views = Views(), # of each video; V > 1 in testing: clips are (V, C, F, H, W)
     ):
-        if T is not None and T < 1: raise ValueError(f"a clip needs T ≥ 1 frames, got {T}")
+        if T is not None and T < 1:
+            raise ValueError(f"a clip needs T ≥ 1 frames, got {T}")
         self.spec = spec if T is None else replace(spec, frames=T)
-        self.dataset, self.train, self.seed, self.cache, self.views = dataset, train, seed, cache, views
-        self.epoch, self._kept, self._times, self.lost = 0, {}, {}, {}  # lost: number of a video → why it ended a process
+        self.dataset, self.train, self.seed, self.cache = dataset, train, seed, cache
+        self.views = views
+        # lost: number of a video → why it ended a process
+        self.epoch, self._kept, self._times, self.lost = 0, {}, {}, {}
         if not len(dataset):
-            raise ValueError(f"{dataset.name} has no videos in the split {dataset.split!r}: choose another"
-                             " one")
+            raise ValueError(f"{dataset.name} has no videos in the split {dataset.split!r}: choose "
+                             "another one")
         if (given := dataset.reader.channels) != spec.channels:
-            raise ValueError(f"{dataset.name} gives {given} channels, but the weights expect {spec.channels}"
-                             f" ({spec.modality}): choose another network or another data set"
-                             + (", or give the folder of flow as option flow" if spec.modality == 'flow' else ""))
+            raise ValueError(f"{dataset.name} gives {given} channels, but the weights expect "
+                             f"{spec.channels} ({spec.modality}): choose another network or "
+                             "another data set"
+                             + ", or give the folder of flow as option flow"
+                             * (spec.modality == 'flow'))
         views.check(spec)
         if train and views != Views(rule=views.rule, micro=views.micro, official=views.official):
-            raise ValueError(f"training draws one clip and one crop of a video; of its views only rule, micro and official"
-                             f" can be chosen, got {views}")
+            raise ValueError("training draws one clip and one crop of a video; of its views only "
+                             f"rule, micro and official can be chosen, got {views}")
         if train:
-            self.transform = train_transform(spec, augment, dataset.label_preserving, dataset.name, dataset.flip_map)
+            self.transform = train_transform(spec, augment, dataset.label_preserving, dataset.name,
+                                             dataset.flip_map)
         if cache and (need := self.cache_bytes()/1e9) > cache_gb:
-            raise ValueError(f"keeping {dataset.name} in memory would take about {need:.1f} GB,"
-                             f" more than cache_gb = {cache_gb:g}: read it from disk (no cache), or allow more")
+            raise ValueError(f"keeping {dataset.name} in memory would take about {need:.1f} GB, "
+                             f"more than cache_gb = {cache_gb:g}: read it from disk (no cache), or "
+                             "allow more")
 
-    def __len__(self) -> int: return len(self.dataset)
+    def __len__(self) -> int:
+        return len(self.dataset)
 
     def set_epoch(self,
         epoch: int, # counted from 0
@@ -114,13 +127,19 @@ class Clips(Dataset):
         index: int,
     ) -> tuple[Tensor | Broken, int, int]:
         label, rng = self.dataset.labels[index], self._rng(index)
-        if index in self.lost: return Broken(self.dataset.where(index), self.lost[index]), label, index
+        if index in self.lost:
+            return Broken(self.dataset.where(index), self.lost[index]), label, index
         with one_thread():
-            try: clip = self._frames(index, rng)
-            except (VideoError, OSError) as error: clip = Broken(self.dataset.where(index), str(error))
-            if isinstance(clip, Broken): return clip, label, index
-            if self.train: clip, label = self.transform(clip, rng, label)
-            else: clip = normalise(clip, self.spec)
+            try:
+                clip = self._frames(index, rng)
+            except (VideoError, OSError) as error:
+                clip = Broken(self.dataset.where(index), str(error))
+            if isinstance(clip, Broken):
+                return clip, label, index
+            if self.train:
+                clip, label = self.transform(clip, rng, label)
+            else:
+                clip = normalise(clip, self.spec)
             return clip, label, index
 
     def _rng(self, index):
@@ -128,16 +147,20 @@ class Clips(Dataset):
         return sample_rng(self.seed, self.epoch if self.train else 0, index)
 
     def _frames(self, index, rng):
-        "What a clip is made of, uint8, from the file or from the cache: sampled frames, or finished views."
-        if not self.cache: return self._read(index, rng)
-        if index not in self._kept: self._keep(index)
+        "What a clip is made of, uint8, from file or cache: sampled frames, or finished views."
+        if not self.cache:
+            return self._read(index, rng)
+        if index not in self._kept:
+            self._keep(index)
         kept = self._kept[index]
-        if kept is None: return self._read(index, rng)
-        if isinstance(kept, Broken) or not self.train: return kept
+        if kept is None:
+            return self._read(index, rng)
+        if isinstance(kept, Broken) or not self.train:
+            return kept
         return kept[:, self.views.indices(self._times[index], self.spec, rng)]
 
     def _read(self, index, rng):
-        "Training: the sampled frames (C, F, H, W). Testing: the views, complete except for the normalisation."
+        "Training: the sampled frames (C, F, H, W). Testing: the views, not yet normalised."
         draw = rng if self.train or self.views.random else None
         frames = self.dataset.read(index, self.views.pick(self.spec, draw))
         return frames if self.train else self.views.cut(frames, self.spec)
@@ -145,21 +168,25 @@ class Clips(Dataset):
     def _keep(self, index):
         "Put what will be needed of a video into the cache."
         try:
-            if self.train: kept, self._times[index] = _whole(self.dataset, index, self.spec)
-            else: kept = self._read(index, self._rng(index))
+            if self.train:
+                kept, self._times[index] = _whole(self.dataset, index, self.spec)
+            else:
+                kept = self._read(index, self._rng(index))
         except (VideoError, OSError) as error:
-            # of a film that is damaged somewhere, training reads what is sound, with a cache as without
+            # of a film that is damaged somewhere, training reads what is sound, with a cache as
+            # without
             kept = None if self.train else Broken(self.dataset.where(index), str(error))
         self._kept[index] = kept
 
     def cache_bytes(self) -> int: # estimated
         "How much memory the cache takes when it is full."
-        if self.train: return _whole_bytes(self.dataset, self.spec)
+        if self.train:
+            return _whole_bytes(self.dataset, self.spec)
         frames, side = self.spec.frames*self.spec.per_segment, self.views.size or self.spec.size
         return len(self)*self.views.count*frames*side**2*self.dataset.reader.channels
 
     def fill_cache(self,
-        progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
+        progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line at times
     ) -> 'Clips':
         "Decode everything that is not cached yet, on all processors; `loader` calls it."
         todo = [i for i in range(len(self)) if i not in self._kept] if self.cache else []
@@ -167,6 +194,8 @@ class Clips(Dataset):
         try:
             with one_thread():
                 for _ in progress_bar(pool.map(self._keep, todo), progress, len(todo),
-                                      desc=f'decode {self.dataset.name}', unit='video'): pass
-        finally: pool.shutdown(cancel_futures=True)  # Ctrl-C need not wait for the rest
+                                      desc=f'decode {self.dataset.name}', unit='video'):
+                    pass
+        finally:
+            pool.shutdown(cancel_futures=True)  # Ctrl-C need not wait for the rest
         return self

@@ -26,7 +26,8 @@ def mp4_boxes(
             head = f.read(16)  # 4 bytes of length, 4 of name, or 1, the name, and 8 of length
             long = head[:4] == b'\0\0\0\1'
             length = int.from_bytes(head[8:] if long else head[:4], 'big')
-            if 0 < length < 8: return  # no box: bytes behind the last one are allowed
+            if 0 < length < 8:  # no box: bytes behind the last one are allowed
+                return
             yield head[4:8], at, 16 if long else 8, length
             at += length or size - at
 
@@ -34,51 +35,59 @@ def why_closed(
     path: str | Path, # of a file
 ) -> str: # what is wrong with it, and what to do
     "Why FFmpeg does not open a file, as far as its first bytes tell."
-    with open(path, 'rb') as f: head = f.read(64)
+    with open(path, 'rb') as f:
+        head = f.read(64)
     if head.removeprefix(b'\xef\xbb\xbf').lstrip().startswith(_PLAYLISTS):
         return "is a list that names other files, not a video: name the video itself"
     again, size = "copy, download or encode it again", os.path.getsize(path)
     if head[4:8] == b'ftyp':
         ends = [at + length for name, at, _, length in mp4_boxes(path) if name == b'moov']
-        how = 'was cut before its' if not ends else 'was cut in its' if max(ends) > size else 'has a damaged'
+        how = ('was cut before its' if not ends else 'was cut in its' if max(ends) > size
+               else 'has a damaged')
         return f"is an MP4 file that {how} index (moov): {again}"
     return f"is no video that FFmpeg can open (wrong format, or damaged at its start): {again}"
 
 # %% ../../nbs/data/31a_containers.ipynb #c7e9dcba
-_FRAGMENTED = frozenset(b'ftyp styp moov moof mdat free skip wide uuid sidx ssix mfra emsg prft meta'.split())
+_FRAGMENTED = frozenset(b'ftyp styp moov moof mdat free skip wide uuid sidx ssix mfra emsg '
+                        b'prft meta'.split())
 
 def mp4_torn(
     path: str | Path, # an MP4 file
     held: int, # bytes in the packets that were found
 ) -> bool:
-    "Whether an MP4 file ends inside a box or, if it comes in fragments, has bytes of film that no packet holds."
+    "Whether an MP4 file ends inside a box or, in fragments, has bytes of film outside of packets."
     size, end, film, names = os.path.getsize(path), 0, 0, set()
     for name, at, head, length in mp4_boxes(path):
-        names.add(name if length or name == b'mdat' else b'')  # 0: up to the end, as only film may be
+        # 0: up to the end, as only film may be
+        names.add(name if length or name == b'mdat' else b'')
         end = at + (length or size - at)
-        if name == b'mdat': film += end - at - head
+        if name == b'mdat':
+            film += end - at - head
     return end > size or (b'moof' in names and (not names <= _FRAGMENTED or film > held))
 
 # %% ../../nbs/data/31a_containers.ipynb #9ea563db
 _SEGMENT, _CLUSTER, _GROUP = 0x18538067, 0x1F43B675, 0xA0
 _MATROSKA = {None: {0x1A45DFA3, _SEGMENT, 0xEC},
-             _SEGMENT: {_CLUSTER, 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367,
-                        0xEC, 0xBF},
+             _SEGMENT: {_CLUSTER, 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469,
+                        0x1043A770, 0x1254C367, 0xEC, 0xBF},
              _CLUSTER: {0xE7, 0xA7, 0xAB, 0xBF, 0x5854, 0xA3, _GROUP},
-             _GROUP: {0xA1, 0x9B, 0xFB, 0xFA, 0x75A1, 0x75A2, 0xA4, 0x8E}}  # parent → the children that it may have
-_NUMBERS, _BLOCKS = {0xE7, 0xA7, 0xAB, 0xBF, 0x9B, 0xFB, 0xFA}, {0xA3, 0xA1}  # of 8 bytes at most; packets
+             _GROUP: {0xA1, 0x9B, 0xFB, 0xFA, 0x75A1,
+                      0x75A2, 0xA4, 0x8E}}  # parent → the children that it may have
+# of 8 bytes at most; packets
+_NUMBERS, _BLOCKS = {0xE7, 0xA7, 0xAB, 0xBF, 0x9B, 0xFB, 0xFA}, {0xA3, 0xA1}
 
 def matroska_torn(
     path: str | Path, # a Matroska or WebM file
     packets: int, # of the main video stream that were found
     streams: int, # that were found
 ) -> bool:
-    "Whether the boxes of a Matroska file do not fill their parents exactly, or it has more packets than were found."
+    "Whether boxes of a Matroska file do not fill their parents, or it has more packets than found."
     with open(path, 'rb') as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as data:
         size, at, parents, tracks = len(data), 0, [(None, None)], Counter()
         def number(at, marked):  # its length is the position of the first 1 in its first byte
             n = 9 - data[at].bit_length()
-            if at + n > size: raise IndexError
+            if at + n > size:
+                raise IndexError
             value = int.from_bytes(data[at:at + n], 'big')
             return (value if marked else value & (1 << 7*n) - 1), at + n, n
         def head(at):
@@ -86,20 +95,33 @@ def matroska_torn(
             return name, *number(at, False)
         try:
             while at < size:
-                if data[at] < 0x10: return True  # no name begins so
-                try: name, length, at, n = head(at)
-                except IndexError: break  # a browser that stops a recording may end it here: nothing but a head is lost
+                if data[at] < 0x10:  # no name begins so
+                    return True
+                try:
+                    name, length, at, n = head(at)
+                except IndexError:
+                    # a browser that stops a recording may end it here: nothing but a head is lost
+                    break
                 while name not in _MATROSKA[parents[-1][0]]:
-                    if parents.pop()[1] is not None or not parents: return True  # only an open end may come any time
-                if name in _NUMBERS and length > 8: return True
-                if name in _BLOCKS: tracks[number(at, False)[0]] += 1
-                if name not in _MATROSKA: at += length
-                else: parents.append((name, at + length if length + 1 < 1 << 7*n else None))  # all ones: open end
+                    if parents.pop()[1] is not None or not parents:
+                        return True  # only an open end may come any time
+                if name in _NUMBERS and length > 8:
+                    return True
+                if name in _BLOCKS:
+                    tracks[number(at, False)[0]] += 1
+                if name not in _MATROSKA:
+                    at += length
+                else:
+                    # all ones: open end
+                    parents.append((name, at + length if length + 1 < 1 << 7*n else None))
                 while parents[-1][1] is not None and at >= parents[-1][1]:
                     name, end = parents.pop()
-                    if at > end or end > size: return True
-                if name == _SEGMENT and parents[-1][0] is None: break  # what comes behind is no part of it
-        except IndexError: return True  # a number beyond the end
+                    if at > end or end > size:
+                        return True
+                if name == _SEGMENT and parents[-1][0] is None:
+                    break  # what comes behind is no part of it
+        except IndexError:  # a number beyond the end
+            return True
     inside = any(end for _, end in parents)
     lost = packets not in tracks.values() and packets < max(tracks.values(), default=0)
     return at > size or inside or len(tracks) > streams or lost

@@ -24,18 +24,22 @@ from .transforms import FLIPS
 
 # %% ../../nbs/data/34e_custom.ipynb #a926e141
 def _about(folder: Path) -> dict:
-    "The content of `dataset.json` and `classes.txt` in a folder, checked; empty where they are not there."
+    "The content of `dataset.json` and `classes.txt` in a folder, checked; empty if there are none."
     about, file = {}, folder/'dataset.json'
-    if file.is_file(): about = list_json(file, dict)
+    if file.is_file():
+        about = list_json(file, dict)
     if 'classes' not in about and (folder/'classes.txt').is_file():
         about['classes'] = [line for _, line in list_lines(folder/'classes.txt')]
     for key in ('classes', 'label_preserving'):
-        if not isinstance(value := about.get(key, []), list) or not all(isinstance(v, str) for v in value):
+        if (not isinstance(value := about.get(key, []), list)
+                or not all(isinstance(v, str) for v in value)):
             raise ValueError(f"{file}: {key} must be a list of names, got {value!r}")
-    if 'classes' in about: about['classes'] = list(map(plain_name, about['classes']))
+    if 'classes' in about:
+        about['classes'] = list(map(plain_name, about['classes']))
     classes = about.get('classes', [])
     twice = [c for c, n in Counter(classes).items() if n > 1]
-    if twice: raise ValueError(f"{folder}: class {twice[0]!r} is listed twice: list each class once")
+    if twice:
+        raise ValueError(f"{folder}: class {twice[0]!r} is listed twice: list each class once")
     unknown = sorted(set(about.get('label_preserving', [])) - set(FLIPS))
     if unknown:
         raise ValueError(f"{file}: label_preserving names {unknown[0]!r}, which is none of"
@@ -45,7 +49,8 @@ def _about(folder: Path) -> dict:
 def _warn_alike(classes, where):
     "Say which class names differ only in case or blanks."
     seen = {}
-    for name in classes: seen.setdefault(re.sub(r'[\s_]+', '', name).casefold(), []).append(name)
+    for name in classes:
+        seen.setdefault(re.sub(r'[\s_]+', '', name).casefold(), []).append(name)
     alike = [names for names in seen.values() if len(names) > 1]
     if alike:
         more = f", and {len(alike) - 1} more such pairs" if alike[1:] else ''
@@ -63,13 +68,15 @@ def _dataset(name, about, items, split, description, where, root) -> VideoDatase
     number = {c: i for i, c in enumerate(classes)}
     strange = next(((p, c) for p, c, _, _ in items if c not in number), None)
     if strange:
-        raise ValueError(f"{where}: {strange[0]} has the class {strange[1]!r}, not among the {len(classes)}"
-                         f" classes ({', '.join(classes[:5])}{' …' if len(classes) > 5 else ''}): correct"
-                         " it or add it")
+        raise ValueError(f"{where}: {strange[0]} has the class {strange[1]!r}, not among the "
+                         f"{len(classes)} classes "
+                         f"({', '.join(classes[:5])}{' …' if len(classes) > 5 else ''}): correct "
+                         "it or add it")
     _warn_alike(classes, where)
     splits = sorted({s for _, _, s, _ in items if s})
     if split is not None and split not in splits:
-        raise ValueError(f"{where} has no split {split!r}: choose one of {', '.join(map(repr, splits))}")
+        raise ValueError(f"{where} has no split {split!r}: choose one of "
+                         f"{', '.join(map(repr, splits))}")
     refuse_overlap([(p, s) for p, _, s, _ in items if s], name)
     mine = [item for item in items if split is None or item[2] == split]
     groups = tuple(g for *_, g in mine)
@@ -80,13 +87,16 @@ def _dataset(name, about, items, split, description, where, root) -> VideoDatase
         groups=groups if all(groups) else (), split=split, label_preserving=flips,
         pairs=tuple(tuple(map(plain_name, pair)) for pair in about.get('pairs', ())),
         root=os.path.abspath(root),
-        description=f"{description}; flips that keep the classes: {', '.join(sorted(flips)) or 'none declared'}")
+        description=f"{description}; flips that keep the classes: "
+                    f"{', '.join(sorted(flips)) or 'none declared'}")
 
 # %% ../../nbs/data/34e_custom.ipynb #5faa5942
 def _visible(folder):
-    try: return sorted(p for p in folder.iterdir() if not p.name.startswith('.'))
+    try:
+        return sorted(p for p in folder.iterdir() if not p.name.startswith('.'))
     except OSError as error:
-        raise ValueError(f"the folder {folder} cannot be read ({error.strerror}): change its permissions") from None
+        raise ValueError(f"the folder {folder} cannot be read ({error.strerror}): change its "
+                         "permissions") from None
 
 class _Folder(NamedTuple):
     "What lies in a folder, hidden files aside."
@@ -98,9 +108,12 @@ def _look(path):
     "What lies in a folder."
     found = _Folder([], [], [])
     for p in _visible(path):
-        if is_video(p.name) and p.is_file(): found.videos.append(p)
-        elif p.is_dir(): found.folders.append(p)
-        else: found.others.append(p)
+        if is_video(p.name) and p.is_file():
+            found.videos.append(p)
+        elif p.is_dir():
+            found.folders.append(p)
+        else:
+            found.others.append(p)
     return found
 
 def _warn_left_out(root, others, loose):
@@ -122,15 +135,17 @@ def folder_dataset(
 ) -> VideoDataset:
     "A folder with one folder per class, with or without folders for splits above them."
     root = Path(root)
-    if not root.is_dir(): raise ValueError(f"{root} is no folder: check the path")
+    if not root.is_dir():
+        raise ValueError(f"{root} is no folder: check the path")
     about, top = _about(root), _look(root)
     tops = {t: _look(t) for t in top.folders}
     below = {t: {c: _look(c) for c in found.folders} for t, found in tops.items()}
     flat = {t: found.videos for t, found in tops.items() if found.videos}
     nested = {t: classes for t, classes in below.items() if any(c.videos for c in classes.values())}
     if flat and nested:
-        raise ValueError(f"{root} mixes two layouts: {next(iter(flat)).name} holds videos, {next(iter(nested)).name} holds"
-                         " folders with videos; use either DIR/<class>/* or DIR/<split>/<class>/*")
+        raise ValueError(f"{root} mixes two layouts: {next(iter(flat)).name} holds videos, "
+                         f"{next(iter(nested)).name} holds folders with videos; use either "
+                         "DIR/<class>/* or DIR/<split>/<class>/*")
     if not flat and not nested:
         lies = f"; {len(top.videos)} videos lie in it without a class" if top.videos else ''
         raise ValueError(f"{root} holds no videos ({', '.join(VIDEOS[:5])} …) in folders of"
@@ -152,7 +167,8 @@ def folder_dataset(
         others = [p for _, found in every for p in found.others + found.folders]
         description = "splits are folders"
     if empty and 'classes' not in about:
-        raise ValueError(f"{root}: the class folder {empty[0]!r} holds no videos: fill or remove it")
+        raise ValueError(f"{root}: the class folder {empty[0]!r} holds no videos: fill "
+                         "or remove it")
     _warn_left_out(root, others, top.videos)
     name = about.get('name') or root.resolve().name
     return _dataset(name, about, items, split, description, root, root)
@@ -160,11 +176,13 @@ def folder_dataset(
 # %% ../../nbs/data/34e_custom.ipynb #a7105195
 def _with_classes(rows, about, file):
     "Rows and classes where labels may be numbers: of named classes, or names themselves."
-    if not all(row['plain'] and row['label'].isdecimal() for row in rows): return rows, about
+    if not all(row['plain'] and row['label'].isdecimal() for row in rows):
+        return rows, about
     if 'classes' not in about:
         return rows, about | {'classes': sorted({row['label'] for row in rows}, key=int)}
     classes = about['classes']
-    if {row['label'] for row in rows} <= set(classes): return rows, about
+    if {row['label'] for row in rows} <= set(classes):
+        return rows, about
     beyond = next((row for row in rows if int(row['label']) >= len(classes)), None)
     if beyond:
         raise ValueError(f"{beyond['file']}, line {beyond['line']}: the class {beyond['label']} is"
@@ -181,7 +199,8 @@ def csv_dataset(
 ) -> VideoDataset:
     "The videos of a table."
     file = Path(file)
-    if not file.is_file(): raise ValueError(f"{file} is no file: check the path")
+    if not file.is_file():
+        raise ValueError(f"{file} is no file: check the path")
     if root is not None and not Path(root).is_dir():
         raise ValueError(f"root {root} is no folder: check the path")
     disk = FileFinder(file.parent if root is None else Path(root), root is not None)
@@ -203,8 +222,10 @@ def csv_dataset(
 def _list_file(path):
     "The list that describes `path`, or None if it is a plain folder."
     path = Path(path)
-    if not path.exists(): raise ValueError(f"{path} does not exist: give a folder of classes or a CSV file")
-    if path.is_dir(): return path/'clips.csv' if (path/'clips.csv').is_file() else None
+    if not path.exists():
+        raise ValueError(f"{path} does not exist: give a folder of classes or a CSV file")
+    if path.is_dir():
+        return path/'clips.csv' if (path/'clips.csv').is_file() else None
     if path.suffix.lower() not in LISTS:
         raise ValueError(f"{path} is neither a folder nor a .csv, .tsv or .txt file: give a folder"
                          " of classes or a list of videos")
@@ -218,7 +239,8 @@ def open_data(
 ) -> VideoDataset:
     "A data set from disk, whichever way it is written."
     table = _list_file(path)
-    if table is not None: return csv_dataset(table, split, root, allow_missing)
+    if table is not None:
+        return csv_dataset(table, split, root, allow_missing)
     if root is not None:
         raise ValueError(f"{path} is a folder of classes: root is for the paths in a list, leave"
                          " it out")
@@ -229,6 +251,7 @@ def split_names(
 ) -> list[str]: # sorted; a folder without splits has 'test' and 'train', drawn at random
     "The splits that a data set has."
     table = _list_file(path)
-    if table is not None: return sorted({row['split'] for row in table_rows(table)[0]})
+    if table is not None:
+        return sorted({row['split'] for row in table_rows(table)[0]})
     tops = {Path(p).parent.parent for p in folder_dataset(path).paths}
     return ['test', 'train'] if tops == {Path(path)} else sorted(t.name for t in tops)

@@ -20,7 +20,8 @@ from .video_info import VideoError, VideoInfo
 
 # %% ../../nbs/data/34c_dataset.ipynb #848ede70
 Span = tuple[int, int]  # first frame, from 0, and the one after the last
-Pick = Sequence[int] | Callable[[int], Sequence[int]]  # frames of an item, from 0; or: how many there are → which
+# frames of an item, from 0; or: how many there are → which
+Pick = Sequence[int] | Callable[[int], Sequence[int]]
 
 def pick_in_span(
     span: Span | None, # None: everything
@@ -33,12 +34,13 @@ def pick_in_span(
     first, last = span or (0, there)
     frames = min(last, there) - first
     if not 0 <= first < last or frames < min(.9*(last - first), last - first - 2):
-        raise VideoError(f"{name} has {there} frames, too few for the span from {first} to {last}: copy or download"
-                         " it again, or correct the span")
-    wanted = np.asarray(chosen(pick, frames, None if times is None else times[first:first + frames]))
+        raise VideoError(f"{name} has {there} frames, too few for the span from {first} to {last}: "
+                         "copy or download it again, or correct the span")
+    within = None if times is None else times[first:first + frames]
+    wanted = np.asarray(chosen(pick, frames, within))
     if wanted.size and not 0 <= wanted.min() <= wanted.max() < frames:
-        raise VideoError(f"{name}: frames {wanted.min()} … {wanted.max()} of a span of {frames} were asked for:"
-                         f" choose from 0 … {frames - 1}")
+        raise VideoError(f"{name}: frames {wanted.min()} … {wanted.max()} of a span of {frames} "
+                         f"were asked for: choose from 0 … {frames - 1}")
     return first + wanted
 
 def in_span(
@@ -47,17 +49,19 @@ def in_span(
     name: str, # for the error message
 ) -> Callable: # for `read_frames`
     "A pick in a span as a pick in its file."
-    def numbers(times): return pick_in_span(span, len(times), pick, name, times)
+    def numbers(times):
+        return pick_in_span(span, len(times), pick, name, times)
     numbers.timed = True
     return numbers
 
 @lru_cache(4096)
-def _rate(path): return probe(path).fps
+def _rate(path):
+    return probe(path).fps
 
 @dataclass(frozen=True)
 class VideoFiles:
     "Reads items that are video files or spans of them."
-    counted: float | None = None # frames per second in which spans are counted; None: those of the file
+    counted: float | None = None # frames per second in which spans are counted; None: the file's
     channels = 3 # of what `read` gives
 
     def in_file(self,
@@ -65,7 +69,8 @@ class VideoFiles:
         fps: float, # of the file
     ) -> Span | None:
         "A span in frames of its file."
-        if span is None or self.counted is None: return span
+        if span is None or self.counted is None:
+            return span
         ratio = fps/self.counted
         return int(span[0]*ratio), max(int(span[1]*ratio), int(span[0]*ratio) + 1)
 
@@ -75,7 +80,8 @@ class VideoFiles:
     ) -> VideoInfo: # of the span: `frames` are its own
         "What an item holds."
         info = probe(path)
-        return replace(info, frames=len(pick_in_span(self.in_file(span, info.fps), info.frames, range, path)))
+        frames = pick_in_span(self.in_file(span, info.fps), info.frames, range, path)
+        return replace(info, frames=len(frames))
 
     def read(self,
         path: str,
@@ -84,7 +90,8 @@ class VideoFiles:
         span: Span | None = None,
     ) -> Tensor: # (3, T, H, W) uint8
         "The chosen frames of an item."
-        if span is None: return read_frames(path, pick, size)
+        if span is None:
+            return read_frames(path, pick, size)
         span = self.in_file(span, _rate(path) if self.counted else 0)
         return read_frames(path, in_span(span, pick, path), size)
 
@@ -98,35 +105,40 @@ class VideoDataset:
     labels: tuple[int, ...] # number of its class; −1 if the owners keep it secret
     groups: tuple[str, ...] = () # who or where it was filmed, for cross-validation; () if unknown
     split: str | None = None # which part of the data set this is; None: all of it
-    label_preserving: frozenset[str] = frozenset() # flips that keep every class: 'hflip', 'vflip', 'reverse'
-    pairs: tuple[tuple[str, ...], ...] = () # classes that are each other in reverse, where the data set says so
+    label_preserving: frozenset[str] = frozenset() # flips that keep every class: 'hflip', …
+    pairs: tuple[tuple[str, ...], ...] = () # classes that reverse each other, if so said
     description: str = '' # where the split comes from
-    flip_map: dict[str, dict[int, int]] | None = None # flip → class → class that it turns into, for those it changes
+    flip_map: dict[str, dict[int, int]] | None = None # flip → class → what it turns into
     ids: tuple[str, ...] = () # the owners' names of the videos; () if they have none
     spans: tuple[Span, ...] = () # which frames of its file each item is; (): whole files
     reader: Any = VideoFiles() # what reads an item: has probe, read, channels
     absent: tuple[str, ...] = () # videos that the split's list names and the disk does not hold
-    tasks: dict[str, tuple] = field(default_factory=dict) # task → (classes, labels), where a video has several labels
-    many_shot: dict[str, tuple[int, ...]] = field(default_factory=dict) # task, '' for `labels` → the only classes in EPIC's means
+    tasks: dict[str, tuple] = field(default_factory=dict) # task → (classes, labels), of several
+    many_shot: dict[str, tuple[int, ...]] = field(default_factory=dict) # task → EPIC's classes
     root: str | None = None # folder that the videos' names are relative to; None: there is none
 
-    def __len__(self) -> int: return len(self.paths)
+    def __len__(self) -> int:
+        return len(self.paths)
 
     def __repr__(self) -> str:
         split = f", split {self.split!r}" if self.split else ''
         absent = f", {len(self.absent)} more are listed but absent" if self.absent else ''
-        return (f"VideoDataset {self.name!r}{split}: {len(self)} videos of {len(self.classes)} classes{absent};"
-                f" {self.description}")
+        return (f"VideoDataset {self.name!r}{split}: {len(self)} videos of {len(self.classes)} "
+                f"classes{absent}; {self.description}")
 
     def subset(self,
         indices: Sequence[int], # numbers of the videos to keep, in the order wanted
     ) -> 'VideoDataset':
         "Some of the videos, with the same classes."
-        def pick(values): return tuple(values[i] for i in indices) if values else ()
-        per_video = {key: pick(getattr(self, key)) for key in ('paths', 'labels', 'groups', 'ids', 'spans')}
-        return replace(self, **per_video, tasks={t: (c, pick(labels)) for t, (c, labels) in self.tasks.items()})
+        def pick(values):
+            return tuple(values[i] for i in indices) if values else ()
+        per_video = {key: pick(getattr(self, key))
+                     for key in ('paths', 'labels', 'groups', 'ids', 'spans')}
+        return replace(self, **per_video,
+                       tasks={t: (c, pick(labels)) for t, (c, labels) in self.tasks.items()})
 
-    def _at(self, index): return self.paths[index], self.spans[index] if self.spans else None
+    def _at(self, index):
+        return self.paths[index], self.spans[index] if self.spans else None
 
     def where(self,
         index: int, # number of the video
@@ -137,7 +149,8 @@ class VideoDataset:
 
     def names(self) -> list[str]: # the same wherever the data set lies
         "What each video is called: by its owners, or by its path in the data set."
-        if self.ids: return [f'{self.name}:{id}' for id in self.ids]
+        if self.ids:
+            return [f'{self.name}:{id}' for id in self.ids]
         names = [video_name(path, self.root) for path in self.paths]
         return [f'{n}, {a} to {b}' for n, (a, b) in zip(names, self.spans)] if self.spans else names
 

@@ -24,32 +24,46 @@ from .decoding import chosen, read_array
 from .video import check_video, copy_video, probe
 from .video_info import VideoError, VideoInfo
 
-if TYPE_CHECKING: from torch import Tensor  # loaded on use: a process that decodes starts sooner
+if TYPE_CHECKING:  # loaded on use: a process that decodes starts sooner
+    from torch import Tensor
 
 # %% ../../nbs/data/31e_decoder.ipynb #654519fa
 class _Process:
     "A Python that waits for questions, started at the first one and again after a hang or a crash."
     def __init__(self, timeout):
         self.timeout, self._process, self._owner, self._lock = timeout, None, None, threading.Lock()
-        if not timeout > 0: raise ValueError(f"a Decoder needs a timeout above 0 seconds, got {timeout}")
+        if not timeout > 0:
+            raise ValueError(f"a Decoder needs a timeout above 0 seconds, got {timeout}")
 
     def close(self) -> None:
         "End the process; the next call starts another."
         process, self._process = self._process, None
-        if process is None: return
-        if self._owner == os.getpid(): process.kill()  # a forked process leaves its parent's alone
+        if process is None:
+            return
+        if self._owner == os.getpid():  # a forked process leaves its parent's alone
+            process.kill()
         for pipe in (process.stdin, process.stdout):
-            try: pipe.close()
-            except OSError: pass  # what was still to be written has no reader any more
-        if self._owner == os.getpid(): process.wait()
+            try:
+                pipe.close()
+            except OSError:  # what was still to be written has no reader any more
+                pass
+        if self._owner == os.getpid():
+            process.wait()
 
-    def __enter__(self) -> 'Decoder': return self
-    def __exit__(self, *error) -> None: self.close()
-    def __del__(self): self.close()
+    def __enter__(self) -> 'Decoder':
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+    def __del__(self):
+        self.close()
 
     def _started(self):
         "The running process, started if there is none."
-        if self._process is not None and (self._owner != os.getpid() or self._process.poll() is not None): self.close()
+        if self._process is not None and (
+                self._owner != os.getpid() or self._process.poll() is not None):
+            self.close()
         if self._process is None:
             paths = [os.path.abspath(p) for p in sys.path]
             self._process = subprocess.Popen(
@@ -65,61 +79,71 @@ class _Process:
         return self._process
 
     def _call(self, seconds, function, *args):
-        "The result of a function that waits for the process, or (None, None) if that took too long."
+        "The result of a function that waits for the process; (None, None) if it took too long."
         process, late = args[0], threading.Event()
         def kill():
             late.set()
             process.kill()  # ends the wait: the pipe closes
         timer = threading.Timer(seconds, kill)
         timer.start()
-        try: result = function(*args)
+        try:
+            result = function(*args)
         except BaseException:  # Ctrl-C in the middle of an answer
             self.close()
             raise
         finally:
             timer.cancel()
             timer.join()
-        if late.is_set() or 'died' in result[0]: self.close()
+        if late.is_set() or 'died' in result[0]:
+            self.close()
         return (None, None) if late.is_set() else result
 
     def _talk(self, process, question, pick=None):
-        "Ask, answer what is asked back, and return the answer (a dict) and its frames (bytes, or None)."
+        "Ask, answer what is asked back, return the answer (a dict) and its frames (bytes or None)."
         def say(message):
             process.stdin.write(json.dumps(message).encode() + b'\n')
             process.stdin.flush()
         try:
-            if question: say(question | {'pick': pick is not None, 'timed': getattr(pick, 'timed', False)})
+            if question:
+                say(question | {'pick': pick is not None, 'timed': getattr(pick, 'timed', False)})
             while line := process.stdout.readline():
                 answer = json.loads(line)
                 if 'count' in answer:
                     times = answer['times'] and np.array(answer['times'])
                     say(np.asarray(chosen(pick, answer['count'], times)).tolist())
                     continue
-                if 'frames' not in answer: return answer, None
+                if 'frames' not in answer:
+                    return answer, None
                 data, done = bytearray(int(np.prod(answer['frames']))), 0
-                while done < len(data) and (n := process.stdout.readinto(memoryview(data)[done:])): done += n
-                if done == len(data): return answer, data
-        except OSError: pass  # a broken pipe
+                while done < len(data) and (n := process.stdout.readinto(memoryview(data)[done:])):
+                    done += n
+                if done == len(data):
+                    return answer, data
+        except OSError:  # a broken pipe
+            pass
         return {'died': process.wait()}, None
 
 # %% ../../nbs/data/31e_decoder.ipynb #12f12a36
 class Decoder(_Process):
     "A process that decodes for this one, with a time limit; may be used in a `with` block."
+
     def __init__(
         self,
         timeout: float = 60., # seconds that one call may take
-    ): super().__init__(timeout)
+    ):
+        super().__init__(timeout)
 
     def read(
         self,
         path: str | Path, # a video file
-        indices: Sequence[int] | Callable[[int], Sequence[int]], # as for `read_frames`; a function is called here
+        indices: Sequence[int] | Callable[[int], Sequence[int]], # as for `read_frames`, called here
         reader: str = 'pyav', # the current FFmpeg: it notices more of what is wrong with a file
         **options, # size, threads: see `read_frames`
     ) -> 'Tensor': # (3, T, H, W) uint8
         "`read_frames`, over there."
         options['reader'] = reader
-        if not callable(indices): options['indices'] = np.asarray(indices).tolist()
+        if not callable(indices):
+            options['indices'] = np.asarray(indices).tolist()
         return self._ask('read', path, indices if callable(indices) else None, **options)
 
     def probe(
@@ -151,22 +175,28 @@ class Decoder(_Process):
         with self._lock:
             answer, data = self._call(self.timeout, self._talk, self._started(), question, pick)
         if answer is None:
-            raise VideoError(f"{path}: no answer from the decoder after {self.timeout:g} s: the file hangs it, or"
-                             " is very long: leave it out, encode it again, or allow more time")
+            raise VideoError(f"{path}: no answer from the decoder after {self.timeout:g} s: the "
+                             "file hangs it, or is very long: leave it out, encode it again, or "
+                             "allow more time")
         if 'died' in answer:
-            raise VideoError(f"{path}: the decoder crashed on it (exit code {answer['died']}): the file is"
-                             " damaged, download or encode it again, or leave it out")
-        for told in answer.get('told', ()): warnings.warn(told, stacklevel=3)
-        if 'error' in answer: raise (VideoError if answer['of_file'] else ValueError)(answer['error'])
+            raise VideoError(f"{path}: the decoder crashed on it (exit code {answer['died']}): the "
+                             "file is damaged, download or encode it again, or leave it out")
+        for told in answer.get('told', ()):
+            warnings.warn(told, stacklevel=3)
+        if 'error' in answer:
+            raise (VideoError if answer['of_file'] else ValueError)(answer['error'])
         if data is not None:
             import torch
-            return torch.frombuffer(data, dtype=torch.uint8).view(answer['frames']).permute(3, 0, 1, 2)
-        return VideoInfo(**{k: tuple(v) if isinstance(v, list) else v for k, v in answer['info'].items()})
+            frames = torch.frombuffer(data, dtype=torch.uint8).view(answer['frames'])
+            return frames.permute(3, 0, 1, 2)
+        return VideoInfo(**{k: tuple(v) if isinstance(v, list) else v
+                            for k, v in answer['info'].items()})
 
 # %% ../../nbs/data/31e_decoder.ipynb #b9514801
 def serve() -> None:
-    "What the process of a `Decoder` runs: questions from standard input, answers to standard output."
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, who then closes the pipe
+    "What the process of a `Decoder` runs: questions from stdin, answers to stdout."
+    # Ctrl-C is for the caller, who then closes the pipe
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     ask, out = sys.stdin.buffer, os.fdopen(os.dup(1), 'wb')
     os.dup2(2, 1)
     def say(_data=b'', **message):
@@ -183,18 +213,24 @@ def serve() -> None:
     say(ready=True)
     for line in ask:
         question = json.loads(line)
-        task, path, pick, timed, limit = (question.pop(key) for key in ('task', 'path', 'pick', 'timed', 'limit'))
-        if hasattr(signal, 'alarm'): signal.alarm(int(limit) + 9)  # should the caller be gone
+        task, path, pick, timed, limit = (question.pop(key)
+                                          for key in ('task', 'path', 'pick', 'timed', 'limit'))
+        if hasattr(signal, 'alarm'):  # should the caller be gone
+            signal.alarm(int(limit) + 9)
         try:
             if task == 'read':
-                if pick: question['indices'] = by_time if timed else by_count
+                if pick:
+                    question['indices'] = by_time if timed else by_count
                 with warnings.catch_warnings(record=True) as told:
                     warnings.simplefilter('always')
                     frames = np.ascontiguousarray(read_array(path, **question))
                 say(frames.data, frames=list(frames.shape), told=[str(w.message) for w in told])
-            else: say(info=asdict({'probe': probe, 'check': check_video, 'copy': copy_video}[task](path, **question)))
+            else:
+                tasks = {'probe': probe, 'check': check_video, 'copy': copy_video}
+                say(info=asdict(tasks[task](path, **question)))
         except Exception as error:
             known = isinstance(error, (ValueError, TypeError))
             say(error=str(error) if known else f"{path}: {type(error).__name__}: {error}",
                 of_file=isinstance(error, VideoError) or not known)
-        if hasattr(signal, 'alarm'): signal.alarm(0)
+        if hasattr(signal, 'alarm'):
+            signal.alarm(0)

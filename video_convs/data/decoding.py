@@ -21,13 +21,17 @@ from .video_info import (VideoError, VideoInfo, file_address, open_container,
 
 # %% ../../nbs/data/31c_decoding.ipynb #60b61a3c
 _READERS = 'auto', 'decord', 'pyav'
-_CHUNK = 32  # frames decoded, then resized, at a time: a long video at full size would not fit into memory
-_INDEXED = 'mov', 'matroska'  # containers in which one can jump to a key frame and be sure to land there
+# frames decoded, then resized, at a time: a long video at full size would not fit into memory
+_CHUNK = 32
+# containers in which one can jump to a key frame and be sure to land there
+_INDEXED = 'mov', 'matroska'
 
 def _decord():
     "The decord module, silenced, or None where it is not installed."
-    try: import decord
-    except (ImportError, OSError): return None
+    try:
+        import decord
+    except (ImportError, OSError):
+        return None
     decord.logging.set_level(decord.logging.QUIET)
     return decord
 
@@ -35,16 +39,20 @@ def _decord():
 def _read_decord(decord, info, wanted, threads):
     "Yield the wanted frames (rising numbers) in chunks (t, H, W, 3) of uint8."
     if info.pixel != 1 or info.container not in (*_INDEXED, 'avi'):
-        raise VideoError(f"{info.path}: decord does not read its {info.container} as it is shown: use reader='auto'")
+        raise VideoError(f"{info.path}: decord does not read its {info.container} as it is shown: "
+                         "use reader='auto'")
     stat = os.stat(info.path)
     _refuse_damage(info.path, stat.st_size, stat.st_mtime_ns)
     reader = decord.VideoReader(file_address(info.path), ctx=decord.cpu(0), num_threads=threads)
-    if len(reader) != info.frames: raise VideoError(f"{info.path}: the readers count its frames differently")
+    if len(reader) != info.frames:
+        raise VideoError(f"{info.path}: the readers count its frames differently")
     narrow = min(info.height, info.width) < 128
     for i in range(0, len(wanted), _CHUNK):
         part = wanted[i:i + _CHUNK]
-        if narrow: yield np.stack([_cut(reader[k].asnumpy()) for k in part])
-        else: yield reader.get_batch(part).asnumpy()
+        if narrow:
+            yield np.stack([_cut(reader[k].asnumpy()) for k in part])
+        else:
+            yield reader.get_batch(part).asnumpy()
 
 def _cut(frame):
     "A decord frame without the padding at the end of its rows: (H, W, 3)."
@@ -52,13 +60,16 @@ def _cut(frame):
     return frame.reshape(H, -1)[:, :3*W].reshape(H, W, 3)
 
 # %% ../../nbs/data/31c_decoding.ipynb #e004b3c9
-_STRICT = {'err_detect': 'crccheck+bitstream+buffer+explode'}  # an error is an error, and checksums are looked at
-_MARKS = 'h264',  # codecs that mark every patched picture; strict, they mind what a jump leaves behind
-_ALL_SHOWN = 'h264', 'hevc', 'mpeg1video', 'mpeg2video'  # a packet of other codecs may hold nothing to be shown
+# an error is an error, and checksums are looked at
+_STRICT = {'err_detect': 'crccheck+bitstream+buffer+explode'}
+# codecs that mark every patched picture; strict, they mind what a jump leaves behind
+_MARKS = 'h264',
+# a packet of other codecs may hold nothing to be shown
+_ALL_SHOWN = 'h264', 'hevc', 'mpeg1video', 'mpeg2video'
 _LATE = 16  # frames: the most that a decoder may hold back
 
 class _FrameStream:
-    "Frames in the order shown, from where a container stands on, and the damage on the way to each of them."
+    "Frames in the order shown, from where a container stands, with the damage on the way to each."
     def __init__(self, container, stream, stamped, jumps):
         self.codec, self.stamped, self.jumps = stream.codec_context, stamped, jumps
         self.packets = container.demux(stream)
@@ -70,7 +81,8 @@ class _FrameStream:
         "The next frame, with its reach; None at the end."
         while not self.ready:
             packet = next(self.packets, None)
-            if packet is None: return None
+            if packet is None:
+                return None
             self._send(packet)
         return self.ready.popleft()
 
@@ -78,56 +90,70 @@ class _FrameStream:
         import av
         self.place += 1
         pts, leads = packet.pts, 0
-        if packet.is_keyframe and pts is not None: self.before, self.key = self.key, (self.place, pts)
+        if packet.is_keyframe and pts is not None:
+            self.before, self.key = self.key, (self.place, pts)
         if self.stamped and pts is not None and not packet.is_discard:
-            if pts < self.key[1]: leads = self.key[0]  # shown before its key frame: no frame behind that leans on it
+            if pts < self.key[1]:  # shown before its key frame: no frame behind that leans on it
+                leads = self.key[0]
             self.sent[pts] = (self.before if leads else self.key)[0], self.place, self.front, leads
             self.front = max(self.front, pts)
-        try: frames = packet.decode()
-        except av.FFmpegError: frames = self.hurt.append((self.place, leads)) or []
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            frames = self.hurt.append((self.place, leads)) or []
         self._receive(frames)
 
     def _receive(self, frames):
         for frame in frames:
             self.count += 1
-            if frame.pts is not None: self._mark_missing(frame.pts)
+            if frame.pts is not None:
+                self._mark_missing(frame.pts)
             if self.stamped:
                 reach = self.sent.pop(frame.pts, None)
-                if frame.pts is not None: self.shown = max(self.shown, frame.pts)
+                if frame.pts is not None:
+                    self.shown = max(self.shown, frame.pts)
             else:
                 reach, self.shown = (0, self.count + _LATE, self.count + _LATE, 0), self.count
-            if frame.is_corrupt: self.hurt.append((reach[1], reach[3]) if reach and self.stamped else (self.count, 0))
+            if frame.is_corrupt:
+                timed = reach and self.stamped
+                self.hurt.append((reach[1], reach[3]) if timed else (self.count, 0))
             self.ready.append((frame, reach))
 
     def drain(self):
         "Let the decoder give out what it holds back; nothing more is sent to it before a jump."
         import av
-        try: self._receive(self.codec.decode(None))
-        except av.FFmpegError: pass  # it has been drained at the end of the file
+        try:
+            self._receive(self.codec.decode(None))
+        except av.FFmpegError:  # it has been drained at the end of the file
+            pass
         self._mark_missing(np.inf)
 
     def _mark_missing(self, shown):
         "What was sent, and never came out, is damaged."
         for pts in [pts for pts in self.sent if pts < shown]:
             _, place, _, leads = self.sent.pop(pts)
-            if self.codec.name in _ALL_SHOWN: self.hurt.append((place, leads))
+            if self.codec.name in _ALL_SHOWN:
+                self.hurt.append((place, leads))
 
     def settled(self, reach):
         "Whether everything that was decoded before a frame has been seen."
         return reach is None or self.shown >= reach[2]
 
     def sound(self, reach):
-        "Whether nothing is damaged from the key frame of a frame up to itself, in the order of decoding."
-        if reach is None: return False
+        "Whether nothing is damaged from a frame's key frame up to itself, in decoding order."
+        if reach is None:
+            return False
         first, own, _, leads = reach
-        if not self.jumps: first = 0  # what a decoder has learned from damage may outlast a key frame
+        if not self.jumps:  # what a decoder has learned from damage may outlast a key frame
+            first = 0
         return not any(first <= place <= own and key in (0, leads) for place, key in self.hurt)
 
 def _release(film, held, info, every):
     "Yield what is held back, as far as it is settled; what is damaged is an error."
     while held and (every or film.settled(held[0][2])):
         k, frame, reach = held.popleft()
-        if not film.sound(reach): raise _lost(info, k)
+        if not film.sound(reach):
+            raise _lost(info, k)
         yield frame
 
 def decode_frames(
@@ -140,9 +166,11 @@ def decode_frames(
     with open_container(info.path) as container:
         stream = container.streams.best('video')
         stream.codec_context.thread_count = threads
-        if info.codec not in _MARKS: stream.codec_context.options = _STRICT
+        if info.codec not in _MARKS:
+            stream.codec_context.options = _STRICT
         jump = bool(info.keys) and info.container in _INDEXED
-        film, held, at, count = _FrameStream(container, stream, bool(info.pts), jump), deque(), None, -1
+        film, held = _FrameStream(container, stream, bool(info.pts), jump), deque()
+        at, count = None, -1
         for n, k in enumerate(wanted):
             key = max((s for s in info.keys if s <= info.pts[k]), default=None) if jump else None
             if key is not None and key > (info.pts[0] if at is None else at):
@@ -151,14 +179,18 @@ def decode_frames(
                 if film.hurt:  # what this decoder has learned may be wrong: take another one
                     yield from decode_frames(info, wanted[n:], threads)
                     return
-                try: container.seek(key, stream=stream, backward=True)
-                except av.FFmpegError: raise _lost(info, k) from None
+                try:
+                    container.seek(key, stream=stream, backward=True)
+                except av.FFmpegError:
+                    raise _lost(info, k) from None
                 film, at = _FrameStream(container, stream, True, True), None
             while count < k if not info.pts else at is None or at < info.pts[k]:
                 frame, reach = film.next() or (None, None)
-                if frame is None: raise _lost(info, k)
+                if frame is None:
+                    raise _lost(info, k)
                 at, count = frame.pts, count + 1
-            if info.pts and at != info.pts[k]: raise _lost(info, k)
+            if info.pts and at != info.pts[k]:
+                raise _lost(info, k)
             held.append((k, frame, reach))
             yield from _release(film, held, info, False)
         film.drain()
@@ -195,27 +227,30 @@ def read_pyav(
     while chunk := list(islice(frames, _CHUNK)):
         shape = shape or chunk[0].shape
         if any(frame.shape != shape for frame in chunk):
-            raise VideoError(f"{info.path} changes its size on the way: encode it again at one size")
+            raise VideoError(f"{info.path} changes its size on the way: encode it again "
+                             "at one size")
         yield np.stack(chunk)
 
 def _lost(info, k):
-    return VideoError(f"{info.path}: frame {k} of {info.frames} does not decode: the file is damaged,"
-                      " download or encode it again, or leave it out")
+    return VideoError(f"{info.path}: frame {k} of {info.frames} does not decode: the file is "
+                      "damaged, download or encode it again, or leave it out")
 
 # %% ../../nbs/data/31c_decoding.ipynb #cbd7e43c
 @lru_cache(4096)
 def _refuse_damage(path, size, changed):
     "Decode a whole file once, for a reader that does not see damage."
     info = whole_video(path)
-    for _ in decode_frames(info, range(info.frames)): pass
+    for _ in decode_frames(info, range(info.frames)):
+        pass
 
 def chosen(
-    pick: Sequence[int] | Callable, # numbers, or a function of how many there are; if it has `timed`, of their times
+    pick: Sequence[int] | Callable, # numbers, or a function of the count; with `timed`, of times
     frames: int, # how many there are
     times: np.ndarray | None = None, # (frames,) seconds at which each is shown; None: unknown
 ) -> Sequence[int]:
     "The numbers of the frames that are asked for."
-    if not callable(pick): return pick
+    if not callable(pick):
+        return pick
     return pick(times if times is not None and getattr(pick, 'timed', False) else frames)
 
 def read_array(
@@ -226,10 +261,12 @@ def read_array(
     threads: int = 1, # decoder threads
 ) -> np.ndarray: # (T, H, W, 3)
     "What `read_frames` gives, as an array."
-    if reader not in _READERS: raise ValueError(f"no reader {reader!r}: choose one of {', '.join(_READERS)}")
+    if reader not in _READERS:
+        raise ValueError(f"no reader {reader!r}: choose one of {', '.join(_READERS)}")
     info = whole_video(path)
     for note in info.notes:
-        if note.startswith('HDR'): warnings.warn(f"{path}: {note}", stacklevel=3)
+        if note.startswith('HDR'):
+            warnings.warn(f"{path}: {note}", stacklevel=3)
     indices = np.asarray(chosen(indices, info.frames, info.times)).reshape(-1)
     if not len(indices) or indices.dtype.kind not in 'iu':
         raise ValueError("read_frames needs at least one whole frame number")
@@ -249,11 +286,15 @@ def collect_frames(
     threads: int,
 ) -> np.ndarray: # (T, H, W, 3)
     "The wanted frames, by decord or by PyAV."
-    if reader != 'decord': return stacked(read_pyav(info, wanted, threads), size)
+    if reader != 'decord':
+        return stacked(read_pyav(info, wanted, threads), size)
     decord = _decord()
-    if decord is None: raise ValueError("decord is not installed here: use reader='pyav' or 'auto'")
-    try: return stacked(_read_decord(decord, info, wanted, threads), size)
-    except VideoError: raise
+    if decord is None:
+        raise ValueError("decord is not installed here: use reader='pyav' or 'auto'")
+    try:
+        return stacked(_read_decord(decord, info, wanted, threads), size)
+    except VideoError:
+        raise
     except Exception as error:  # decord's errors have no common type but this
         raise VideoError(f"{info.path}: decord cannot read it: use reader='auto'") from error
 
@@ -270,7 +311,8 @@ def resize_frames(
     size: int | tuple[int, int] | None, # short side, or (height, width); None: as they are
 ) -> np.ndarray:
     "Frames at another size."
-    if size is None: return frames
+    if size is None:
+        return frames
     import torch
     from torchvision.transforms.v2 import functional as F
     size = size if isinstance(size, int) else list(size)

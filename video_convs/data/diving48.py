@@ -15,17 +15,22 @@ def _diving48(files, split):
     "JSON with the number of a class, and which frames of its file a dive is."
     source, file = files('Diving48_vocab.json'), files(f'Diving48_V2_{split}.json')
     vocabulary, videos = list_json(source), []
-    if not all(isinstance(parts, list) and parts and all(isinstance(p, str) for p in parts) for parts in vocabulary):
+    if not all(isinstance(parts, list) and parts and all(isinstance(p, str) for p in parts)
+               for parts in vocabulary):
         refuse(source, "must hold a list of lists of words")
     classes = distinct_classes(('+'.join(parts) for parts in vocabulary), source)
     for n, item in enumerate(list_json(file), 1):
         where, item = f'{file}, entry {n}', item if isinstance(item, dict) else {}
-        if not isinstance(id := item.get('vid_name'), str): refuse(where, "must have a vid_name")
+        if not isinstance(id := item.get('vid_name'), str):
+            refuse(where, "must have a vid_name")
         start, end = (whole_number(item.get(k), 0, where, k) for k in ('start_frame', 'end_frame'))
-        if end <= start: refuse(where, f"the span from {start} to {end} is empty")
+        if end <= start:
+            refuse(where, f"the span from {start} to {end} is empty")
         label = classes[class_index(item.get('label'), classes, 0, where)]
-        videos.append(ListedVideo(plain_file_name(id, where), (id,), label, where, span=(start, end)))
+        videos.append(ListedVideo(plain_file_name(id, where), (id,), label, where,
+                                  span=(start, end)))
     return Listing(classes, videos, (source, file))
 
 DIVING48 = Official(
-    'Diving48 V2', 'svcl.ucsd.edu/projects/resound/dataset.html', _diving48, ('train', 'test'), 48, ('rgb', '.'))
+    'Diving48 V2', 'svcl.ucsd.edu/projects/resound/dataset.html', _diving48, ('train', 'test'),
+    48, ('rgb', '.'))

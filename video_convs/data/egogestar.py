@@ -16,14 +16,16 @@ from ..utils import project_file
 def _egogestar(files, split, table):
     "Our own table of a public repository: path in the clone, class, split, session."
     file = Path(table or project_file('data/egogestar.csv'))
-    if not file.is_file(): refuse(file, "is not there", "leave out table, and our own split is read")
+    if not file.is_file():
+        refuse(file, "is not there", "leave out table, and our own split is read")
     rows, videos = files.table(file, ['original_path', 'label', 'split', 'group']), []
     for row in rows:
         where = f"{file}, line {row['line']}"
         if row['split'] not in ('train', 'val', 'test') or not row['label']:
             refuse(where, "must give a label and one of train, val, test")
         name = os.path.splitext(plain_file_name(row['original_path'], where, deep=True))[0]
-        if row['split'] == split: videos.append(ListedVideo(name, (name,), row['label'], where, row['group']))
+        if row['split'] == split:
+            videos.append(ListedVideo(name, (name,), row['label'], where, row['group']))
     return Listing(tuple(sorted({row['label'] for row in rows})), videos, (file,))
 
 EGOGESTAR = Official(

@@ -15,13 +15,15 @@ def _egtea(files, split, fold):
     "`clip action verb nouns…` a line, numbers from 1."
     source, file, videos = files('action_idx.txt'), files(f'{split}_split{fold}.txt'), []
     halves = ((text.rpartition(' '), f'{source}, line {n}') for n, text in list_lines(source))
-    classes = numbered_classes(((number, name.strip(), where) for (name, _, number), where in halves), 1, source)
+    classes = numbered_classes(((number, name.strip(), where)
+                                for (name, _, number), where in halves), 1, source)
     for n, text in list_lines(file):
         (clip, *numbers), where = text.split(), f'{file}, line {n}'
         label = classes[class_index((numbers or [''])[0], classes, 1, where, 'action')]
         if len(parts := plain_file_name(clip, where).split('-')) != 7:
             refuse(where, f"{clip!r} must be PERSON-RECIPE-NAME-START-END-FRAME-FRAME")
-        videos.append(ListedVideo(clip, (f"{'-'.join(parts[:3])}/{clip}", clip), label, where, group=parts[0]))
+        videos.append(ListedVideo(clip, (f"{'-'.join(parts[:3])}/{clip}", clip), label, where,
+                                  group=parts[0]))
     return Listing(classes, videos, (source, file))
 
 EGTEA = Official(

@@ -21,11 +21,15 @@ def _epic55(files, split, task, protocol):
     for kind in ('verb', 'noun'):
         source = files(f'EPIC_{kind}_classes.csv')
         rows = files.table(source, [f'{kind}_id', 'class_key'])
-        keys[kind] = numbered_classes(((r[f'{kind}_id'], r['class_key'], f"{source}, line {r['line']}") for r in rows), 0, source)
+        keys[kind] = numbered_classes(((r[f'{kind}_id'], r['class_key'],
+                                        f"{source}, line {r['line']}") for r in rows), 0, source)
     train = files('EPIC_train_action_labels.csv')
     file = files(f'EPIC_test_{split}_timestamps.csv') if secret else train
-    def pair(row): return tuple(class_index(row[f'{k}_class'], keys[k], 0, f"{train}, line {row['line']}", k) for k in keys)
-    def name(pair): return ' '.join(keys[k][n] for k, n in zip(keys, pair))
+    def pair(row):
+        return tuple(class_index(row[f'{k}_class'], keys[k], 0, f"{train}, line {row['line']}", k)
+                     for k in keys)
+    def name(pair):
+        return ' '.join(keys[k][n] for k, n in zip(keys, pair))
     seen = [pair(row) for row in files.table(train, [*_SPAN, 'verb_class', 'noun_class'])]
     verbs, nouns = ({n for n, k in Counter(p[i] for p in seen).items() if k > 100} for i in (0, 1))
     pairs = sorted(set(seen))
@@ -34,16 +38,22 @@ def _epic55(files, split, task, protocol):
     classes = {**keys, 'action': tuple(name(p) for p in pairs)}
     labels = {kind: [] for kind in classes}
     for row in files.table(file, _SPAN):
-        person, video = row['participant_id'], plain_file_name(row['video_id'], where := f"{file}, line {row['line']}")
+        person = row['participant_id']
+        video = plain_file_name(row['video_id'], where := f"{file}, line {row['line']}")
         number = whole_number(person.removeprefix('P'), 1, where, 'participant_id (P01 …)')
-        if protocol == 'stc' and (number <= 25) != (split == 'train'): continue
+        if protocol == 'stc' and (number <= 25) != (split == 'train'):
+            continue
         start, stop = (whole_number(row[c], 1, where, c) for c in ('start_frame', 'stop_frame'))
-        if stop < start: refuse(where, f"the span from {start} to {stop} is empty")
+        if stop < start:
+            refuse(where, f"the span from {start} to {stop} is empty")
         v_n = () if secret else pair(row)
         own = (None,)*3 if secret else (*(keys[k][n] for k, n in zip(keys, v_n)), name(v_n))
-        for kind, label in zip(classes, own): labels[kind].append(label)
-        places = f'{person}/{video}', f'{person}/rgb_frames/{video}', f'{person}/videos/{video}', video
-        videos.append(ListedVideo(plain_file_name(row['uid'], where), places, labels[task][-1], where, person, (start - 1, stop)))
+        for kind, label in zip(classes, own):
+            labels[kind].append(label)
+        places = (f'{person}/{video}', f'{person}/rgb_frames/{video}',
+                  f'{person}/videos/{video}', video)
+        videos.append(ListedVideo(plain_file_name(row['uid'], where), places, labels[task][-1],
+                                  where, person, (start - 1, stop)))
     return Listing(classes[task], videos, (train, file) if secret else (train,),
                    {kind: (classes[kind], labels[kind]) for kind in classes}, many_shot)
 

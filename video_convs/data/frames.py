@@ -26,9 +26,11 @@ FLOW = 'flow_x_{:05d}.jpg', 'flow_y_{:05d}.jpg'  # how most tools name them
 
 def _pictures(folder):
     "What is in a folder: (text before the number, ending) → {number: file names}."
-    try: return _listed(folder, os.stat(folder).st_mtime_ns)
+    try:
+        return _listed(folder, os.stat(folder).st_mtime_ns)
     except OSError as error:
-        raise VideoError(f"{folder} is no folder that can be read ({error.strerror}): check the path") from None
+        raise VideoError(f"{folder} is no folder that can be read ({error.strerror}): check "
+                         "the path") from None
 
 @lru_cache(64)  # a folder may hold the hundred thousand frames of an hour, and several items
 def _listed(folder, changed):
@@ -41,7 +43,7 @@ def _listed(folder, changed):
 
 def frame_files(
     folder: str | Path,
-    template: str | None = None, # such as 'img_{:05d}.jpg' or 'u/frame_{:010d}.jpg'; None: the only kind there is
+    template: str | None = None, # 'img_{:05d}.jpg', 'u/frame_{:010d}.jpg' …; None: the only kind
 ) -> list[str]: # paths, in order
     "The frames of a folder; all numbers from the first to the last must be there."
     folder = Path(folder)
@@ -49,22 +51,28 @@ def frame_files(
         kinds = {k: v for k, v in _pictures(folder).items() if k[0] not in ('flow_x_', 'flow_y_')}
         if len(kinds) > 1:
             names = ', '.join(sorted(before + '…' + ending for before, ending in kinds))
-            raise VideoError(f"{folder} holds several kinds of numbered pictures ({names}): give a template, such as"
-                             " 'img_{:05d}.jpg'")
+            raise VideoError(f"{folder} holds several kinds of numbered pictures ({names}): give a "
+                             f"template, such as 'img_{{:05d}}.jpg'")
         files = next(iter(kinds.values()), {})
     else:
         before, brace, ending = re.fullmatch(r'([^{]*)(\{[^}]*\})?(.*)', template).groups()
-        if not brace: raise ValueError(f"the template {template!r} has no place for the number: write img_{{:05d}}.jpg")
+        if not brace:
+            raise ValueError(f"the template {template!r} has no place for the number: write "
+                             f"img_{{:05d}}.jpg")
         folder = folder/os.path.dirname(before)
         files = _pictures(folder).get((os.path.basename(before), ending.lower()), {})
-    if not files: raise VideoError(f"{folder} holds no numbered pictures ({template or '.jpg or .png'}): extract the"
-                                   " frames into it, or correct the template")
+    if not files:
+        raise VideoError(f"{folder} holds no numbered pictures ({template or '.jpg or .png'}): "
+                         "extract the frames into it, or correct the template")
     first, last = min(files), max(files)
     gap = next((n for n in range(min(first, 1), last + 1) if n not in files), None)
     if gap is not None:
-        raise VideoError(f"{folder} lacks frame {gap} of {min(first, 1)} … {last}: extract the frames again")
+        raise VideoError(f"{folder} lacks frame {gap} of {min(first, 1)} … {last}: extract the "
+                         "frames again")
     twice = next((sorted(files[n]) for n in range(first, last + 1) if len(files[n]) > 1), None)
-    if twice: raise VideoError(f"{folder} holds a frame twice, as {' and '.join(twice)}: extract the frames again")
+    if twice:
+        raise VideoError(f"{folder} holds a frame twice, as {' and '.join(twice)}: extract the "
+                         "frames again")
     return [str(folder/files[n][0]) for n in range(first, last + 1)]
 
 # %% ../../nbs/data/35_frames.ipynb #14abfe6d
@@ -72,9 +80,11 @@ def _picture(path, mode):
     "One picture as (H, W, 3) or (H, W, 1) uint8."
     from PIL import Image
     try:
-        with Image.open(path, formats=('JPEG', 'PNG')) as picture: pixels = np.asarray(picture.convert(mode))
+        with Image.open(path, formats=('JPEG', 'PNG')) as picture:
+            pixels = np.asarray(picture.convert(mode))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise VideoError(f"{path} does not decode ({error}): extract or download it again") from None
+        raise VideoError(f"{path} does not decode ({error}): extract or download "
+                         "it again") from None
     return pixels if mode == 'RGB' else pixels[..., None]
 
 def _pictures_of(files, numbers, mode, size):
@@ -86,19 +96,21 @@ def _pictures_of(files, numbers, mode, size):
             pictures = [_picture(files[k], mode) for k in wanted[i:i + 32]]
             shapes.update(p.shape for p in pictures)
             if len(shapes) > 1:
-                raise VideoError(f"{Path(files[0]).parent}: its frames have several sizes, {sorted(shapes)[:2]}:"
-                                 " extract them again")
+                raise VideoError(f"{Path(files[0]).parent}: its frames have several sizes, "
+                                 f"{sorted(shapes)[:2]}: extract them again")
             yield np.stack(pictures)
     frames = stacked(chunks(), size)
     return torch.from_numpy(frames[back.reshape(-1)])
 
 def _info(files, count, fps):
     H, W, C = _picture(files[0], 'RGB').shape
-    return VideoInfo(str(Path(files[0]).parent), count, None, fps or 0., H, W, 0, 'pictures', 'rgb24')
+    return VideoInfo(str(Path(files[0]).parent), count, None, fps or 0., H, W, 0,
+                     'pictures', 'rgb24')
 
 def _scaled(span, fps, counted):
     "A span in frames of the folder, where the owners count at another rate."
-    if span is None or not (fps and counted): return span
+    if span is None or not (fps and counted):
+        return span
     return int(span[0]*fps/counted), max(int(span[1]*fps/counted), int(span[0]*fps/counted) + 1)
 
 @dataclass(frozen=True)
@@ -106,7 +118,7 @@ class FrameFolders:
     "Reads items that are folders of frames, or spans of them."
     template: str | None = None # see `frame_files`
     fps: float | None = None # at which the frames were taken, where that is known
-    counted: float | None = None # frames per second in which spans are counted; None: those of the folder
+    counted: float | None = None # frames per second in which spans are counted; None: the folder's
     channels = 3
 
     def probe(self,
@@ -115,7 +127,8 @@ class FrameFolders:
     ) -> VideoInfo:
         "What a folder holds, by its file names and its first frame."
         files = frame_files(path, self.template)
-        return _info(files, len(pick_in_span(_scaled(span, self.fps, self.counted), len(files), range, path)), self.fps)
+        span = _scaled(span, self.fps, self.counted)
+        return _info(files, len(pick_in_span(span, len(files), range, path)), self.fps)
 
     def read(self,
         path: str, # the folder
@@ -151,7 +164,8 @@ def flow_bytes(
     bound: float = 20, # pixels that become 0 or 255
 ) -> np.ndarray: # uint8, same shape
     "Displacements as grey levels."
-    return np.rint(255*(np.clip(np.asarray(flow), -bound, bound) + bound)/(2*bound)).astype(np.uint8)
+    shares = (np.clip(np.asarray(flow), -bound, bound) + bound)/(2*bound)
+    return np.rint(255*shares).astype(np.uint8)
 
 def write_flow(
     folder: str | Path, # made if it is not there
@@ -161,7 +175,8 @@ def write_flow(
     quality: int = 95, # of JPEG
 ) -> Path: # the folder
     "Write optical flow as two series of pictures."
-    for field, template in zip(flow_bytes(flow, bound), templates): write_frames(folder, field, template, quality)
+    for field, template in zip(flow_bytes(flow, bound), templates):
+        write_frames(folder, field, template, quality)
     return Path(folder)
 
 # %% ../../nbs/data/35_frames.ipynb #85630894
@@ -171,7 +186,7 @@ class FlowFolders:
     templates: tuple[str, str] = FLOW # x and y, see `frame_files`
     stack: int = 5 # fields per moment
     fps: float | None = None # fields per second, where that is known
-    counted: float | None = None # frames per second in which spans are counted; None: those of the folder
+    counted: float | None = None # frames per second in which spans are counted; None: the folder's
 
     @property
     def channels(self) -> int:
@@ -181,14 +196,16 @@ class FlowFolders:
     def _files(self, path):
         x, y = (frame_files(path, template) for template in self.templates)
         if len(x) != len(y):
-            raise VideoError(f"{path} has {len(x)} pictures of flow in x and {len(y)} in y: compute the flow again")
+            raise VideoError(f"{path} has {len(x)} pictures of flow in x and {len(y)} in y: "
+                             "compute the flow again")
         return x, y
 
     def _starts(self, path, x, pick, span):
         "The fields of each stack, (T, stack)."
         fields = pick_in_span(_scaled(span, self.fps, self.counted), len(x), range, path)
         count = max(len(fields) - self.stack + 1, 1)
-        starts = pick_in_span(None, count, pick, path, np.arange(count)/self.fps if self.fps else None)
+        starts = pick_in_span(None, count, pick, path,
+                              np.arange(count)/self.fps if self.fps else None)
         return fields[np.minimum(starts[:, None] + np.arange(self.stack), len(fields) - 1)]
 
     def probe(self,
@@ -208,6 +225,7 @@ class FlowFolders:
         "Stacks at the chosen moments, (2·stack, T, H, W) uint8: x, y, x, y, …"
         x, y = self._files(path)
         fields = self._starts(path, x, pick, span)  # (T, stack)
-        both = torch.stack([_pictures_of(files, fields.ravel(), 'L', size)[..., 0] for files in (x, y)], 1)
+        both = torch.stack([_pictures_of(files, fields.ravel(), 'L', size)[..., 0]
+                            for files in (x, y)], 1)
         T, (H, W) = len(fields), both.shape[-2:]  # both: (T·stack, 2, H, W)
         return both.reshape(T, 2*self.stack, H, W).transpose(0, 1)

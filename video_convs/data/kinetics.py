@@ -15,15 +15,18 @@ def _kinetics(files, split):
     def rows(split, must):
         other = ('kinetics_validate.csv', 'validate.csv') if split == 'val' else ()
         file = files(f'kinetics_{split}.csv', f'{split}.csv', *other, must=must)
-        return file, [] if file is None else files.table(file, ['youtube_id', 'time_start', 'time_end'])
+        columns = ['youtube_id', 'time_start', 'time_end']
+        return file, [] if file is None else files.table(file, columns)
     (file, mine), (source, named) = rows(split, True), rows('train', False)
     classes = tuple(sorted({row['label'] for row in named or mine if row.get('label')}))
     known, videos = set(classes), []
     for row in mine:
         where, label = f"{file}, line {row['line']}", row.get('label') or None
         start, end = (whole_number(row[c], 0, where, c) for c in ('time_start', 'time_end'))
-        if end <= start: refuse(where, f"must give rising seconds, got {start} and {end}")
-        if split != 'test' and not label: refuse(where, "gives no class")
+        if end <= start:
+            refuse(where, f"must give rising seconds, got {start} and {end}")
+        if split != 'test' and not label:
+            refuse(where, "gives no class")
         id = f"{plain_file_name(row['youtube_id'], where)}_{start:06d}_{end:06d}"
         folders = [plain_file_name(label, where), label.replace(' ', '_')] if label else []
         videos.append(ListedVideo(id, (id, *(f'{f}/{id}' for f in folders)),
@@ -31,5 +34,5 @@ def _kinetics(files, split):
     return Listing(classes, videos, (file,))
 
 KINETICS400 = Official(
-    'Kinetics-400', 'github.com/cvdfoundation/kinetics-dataset', _kinetics, ('train', 'val', 'test'), 400,
-    ('{split}', 'videos_{split}', '.'))
+    'Kinetics-400', 'github.com/cvdfoundation/kinetics-dataset', _kinetics,
+    ('train', 'val', 'test'), 400, ('{split}', 'videos_{split}', '.'))

@@ -25,11 +25,14 @@ def list_text(
     file: str | Path,
 ) -> str: # without byte order mark, lines end in \n
     "A text file from outside, in UTF-8, or in UTF-16 or UTF-32 with a byte order mark."
-    try: data = Path(file).read_bytes()
+    try:
+        data = Path(file).read_bytes()
     except OSError as error:
-        raise ValueError(f"{file} cannot be read ({error.strerror}): check the path and its permissions") from None
+        raise ValueError(f"{file} cannot be read ({error.strerror}): check the path and its "
+                         "permissions") from None
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), 'utf-8')
-    try: text = data.decode(encoding)
+    try:
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b'\n', 0, error.start) + 1
         kind = 'UTF-8' if encoding.startswith('utf-8') else encoding.upper()
@@ -43,15 +46,18 @@ def list_text(
             kind = 'LE' if data[1::2].count(0) > data[::2].count(0) else 'BE'
             raise ValueError(f"{file}: looks like UTF-16 without a byte order mark: save it as"
                              f" UTF-8 (`iconv -f UTF-16{kind} -t UTF-8 FILE > NEW`)")
-        raise ValueError(f"{file}, line {line}: has a zero byte in it, so the file is damaged: download it again")
+        raise ValueError(f"{file}, line {line}: has a zero byte in it, so the file is damaged: "
+                         "download it again")
     return text
 
 def list_lines(
     file: str | Path,
-) -> list[tuple[int, str]]: # (number from 1, text without blanks at its ends); empty lines are left out
+) -> list[tuple[int, str]]: # (number from 1, stripped text) of lines that are not empty
     "The lines of a list; at least one."
-    lines = [(n, line.strip()) for n, line in enumerate(list_text(file).split('\n'), 1) if line.strip()]
-    if not lines: raise ValueError(f"{file} is empty: download it again")
+    lines = [(n, line.strip())
+             for n, line in enumerate(list_text(file).split('\n'), 1) if line.strip()]
+    if not lines:
+        raise ValueError(f"{file} is empty: download it again")
     return lines
 
 def list_json(
@@ -61,15 +67,19 @@ def list_json(
     "What a JSON file holds."
     def once(pairs):
         twice = [key for key, n in Counter(key for key, _ in pairs).items() if n > 1]
-        if twice: raise ValueError(f"{twice[0]!r} is given twice")
+        if twice:
+            raise ValueError(f"{twice[0]!r} is given twice")
         return dict(pairs)
     text = list_text(file)
-    try: content = json.loads(text, object_pairs_hook=once)
+    try:
+        content = json.loads(text, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is no valid JSON ({error}): repair it, or download it again") from None
+        raise ValueError(f"{file} is no valid JSON ({error}): repair it, or download "
+                         "it again") from None
     if not isinstance(content, kind):
-        raise ValueError(f"{file} must hold a JSON {dict(list='list', dict='object')[kind.__name__]}, not a"
-                         f" {type(content).__name__}: it is another file, or damaged")
+        raise ValueError(f"{file} must hold a JSON "
+                         f"{dict(list='list', dict='object')[kind.__name__]}, not a "
+                         f"{type(content).__name__}: it is another file, or damaged")
     return content
 
 _SEPARATORS = {',': 'a comma', ';': 'a semicolon', '\t': 'a tab', ' ': 'a blank'}
@@ -77,8 +87,10 @@ _SEPARATORS = {',': 'a comma', ';': 'a semicolon', '\t': 'a tab', ' ': 'a blank'
 def _first_fields(text, separator):
     "The values of the first line that is not empty."
     line = next((line for line in text.split('\n') if line.strip()), '')
-    try: values = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
-    except csv.Error: return []
+    try:
+        values = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+    except csv.Error:
+        return []
     return [value.strip() for value in values]
 
 def _unspaced(line, separator):
@@ -92,7 +104,7 @@ def _separator(text, columns):
 def list_table(
     file: str | Path, # CSV with a header; a comma, semicolon, tab or blank between the values
     columns: Sequence[str], # that must be there
-) -> list[dict[str, str]]: # one per row: column → text without blanks at its ends, and 'line' → its number
+) -> list[dict[str, str]]: # one per row: column → stripped text, and 'line' → its number
     "The rows of a CSV file."
     text = list_text(file)
     separator = _separator(text, columns)
@@ -103,25 +115,33 @@ def list_table(
     try:
         for row in reader:
             line, row = reader.line_num, [value.strip() for value in row]
-            if not any(row): continue
+            if not any(row):
+                continue
             if not named:
                 named = row
-                if not set(columns) <= set(named): break
+                if not set(columns) <= set(named):
+                    break
                 continue
             if len(row) > len(named):
                 raise ValueError(f"{file}, line {line}: has {len(row)} values for {len(named)}"
                                  f" columns: put values that contain {_SEPARATORS[separator]} into"
                                  " quotes")
             if any('\n' in value for value in row):
-                raise ValueError(f"{file}, line {line}: a value in quotes goes on for several lines: close the quotes")
+                raise ValueError(f"{file}, line {line}: a value in quotes goes on for several "
+                                 "lines: close the quotes")
             rows.append(dict(zip(named, row + ['']*(len(named) - len(row)))) | {'line': line})
     except csv.Error as error:
-        raise ValueError(f"{file}, line {reader.line_num}: is no readable CSV ({error}): close its quotes") from None
+        raise ValueError(f"{file}, line {reader.line_num}: is no readable CSV ({error}): close its "
+                         "quotes") from None
     missing = [c for c in columns if c not in named]
     if missing:
-        raise ValueError(f"{file} lacks the column {missing[0]!r}: its first line must name {', '.join(columns)}")
-    if len(set(named)) < len(named): raise ValueError(f"{file} names a column twice: remove one of them")
-    if not rows: raise ValueError(f"{file} lists no videos: below its header there must be one line per video")
+        raise ValueError(f"{file} lacks the column {missing[0]!r}: its first line must name "
+                         f"{', '.join(columns)}")
+    if len(set(named)) < len(named):
+        raise ValueError(f"{file} names a column twice: remove one of them")
+    if not rows:
+        raise ValueError(f"{file} lists no videos: below its header there must be one "
+                         "line per video")
     return rows
 
 # %% ../../nbs/data/34b_lists.ipynb #8c4c6d31
@@ -131,7 +151,8 @@ _ENDED = re.compile(rf"(.+?(?:{'|'.join(map(re.escape, VIDEOS))}))(?:\s+(.*))?",
 def _values(line, separator):
     "The values of a line without a header: path, perhaps a number of frames, label."
     ended = _ENDED.fullmatch(line) if separator == ' ' and '"' not in line else None
-    if ended: return [ended[1], *(ended[2] or '').split()]
+    if ended:
+        return [ended[1], *(ended[2] or '').split()]
     line = _unspaced(line, separator)
     reader = csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True)
     return [value.strip() for value in next(reader)]
@@ -140,14 +161,18 @@ def _plain_rows(file, text):
     "The rows of a list without a header: `path label` or `path frames label`."
     lines = [(n, line.strip()) for n, line in enumerate(text.split('\n'), 1) if line.strip()]
     def fits(separator):
-        try: few = [_values(line, separator) for _, line in lines[:100]]
-        except csv.Error: return -1
-        if any(len(v) < 2 or is_video(v[-1]) for v in few): return -1
+        try:
+            few = [_values(line, separator) for _, line in lines[:100]]
+        except csv.Error:
+            return -1
+        if any(len(v) < 2 or is_video(v[-1]) for v in few):
+            return -1
         return sum(is_video(v[0]) for v in few)
     separator = max('\t;, ', key=fits)
     rows = []
     for n, line in lines:
-        try: rows.append((n, _values(line, separator)))
+        try:
+            rows.append((n, _values(line, separator)))
         except csv.Error as error:
             raise ValueError(f"{file}, line {n}: cannot be read ({error}): close its"
                              " quotes") from None
@@ -174,7 +199,8 @@ def _rows(file):
     rows = _plain_rows(file, text) if plain else list_table(file, ['path', 'label'])
     rows = [{'group': '', 'file': file, 'plain': bool(plain)} | row for row in rows]
     gap = next((r for r in rows if not (r['path'] and r['label'] and r.get('split', True))), None)
-    if gap: raise ValueError(f"{file}, line {gap['line']}: path, label and split must all be given")
+    if gap:
+        raise ValueError(f"{file}, line {gap['line']}: path, label and split must all be given")
     twice = [p for p, n in Counter((r['path'], r.get('split')) for r in rows).items() if n > 1]
     if twice:
         part = f" in the split {twice[0][1]!r}" if twice[0][1] else ''
@@ -190,27 +216,32 @@ _WORD = re.compile(rf"(?<![a-z])({'|'.join(_SPLITS)})(?=list|[^a-z]|$)", re.IGNO
 def _lists(file):
     "Split → list, for a list whose name says its split, and its neighbours; and their name."
     word = _WORD.search(file.stem)
-    if not word: return {file.stem: file}, file.stem
+    if not word:
+        return {file.stem: file}, file.stem
     before, after = file.stem[:word.start()], file.stem[word.end():]
     found = {_SPLITS[word[1].lower()]: file}
     for other, split in _SPLITS.items():
         beside = file.with_name(f'{before}{other}{after}{file.suffix}')
-        if split not in found and beside.is_file(): found[split] = beside
+        if split not in found and beside.is_file():
+            found[split] = beside
     return found, re.sub(r'^[\W_]+|[\W_]+$', '', before) + re.sub(r'[\W_]+$', '', after)
 
 def table_rows(
     file: Path, # a list of videos
     split: str | None = None, # the split that is wanted: its list must be sound; None: any
-) -> tuple[list[dict], str]: # path, label, split, group, line, file … of each row; the name of the list
+) -> tuple[list[dict], str]: # path, label, split, group, line, file … by row; name of the list
     "The rows of a table in all its splits, and what it is called."
     rows = _rows(file)
-    if 'split' in rows[0]: return rows, '' if file.stem == 'clips' else file.stem
+    if 'split' in rows[0]:
+        return rows, '' if file.stem == 'clips' else file.stem
     lists, name = _lists(file)
     every = []
     for part, beside in lists.items():
-        try: more = rows if beside == file else _rows(beside)
+        try:
+            more = rows if beside == file else _rows(beside)
         except ValueError:
-            if part == split: raise
+            if part == split:
+                raise
             continue  # a neighbour that was not asked for, such as a test list without labels
         if beside == file or 'split' not in more[0]:
             every += [row | {'split': part} for row in more]

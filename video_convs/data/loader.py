@@ -24,7 +24,7 @@ from .clip_dataset import Broken, Clips, one_thread
 # %% ../../nbs/data/34g_loader.ipynb #1175bff8
 class Batch(NamedTuple):
     "Clips that were read, and what could not be read."
-    clips: Tensor # (B, C, F, H, W) float32, channels last in memory; V views: (B·V, …), those of a video together
+    clips: Tensor # (B, C, F, H, W) float32, channels last; V views: (B·V, …), grouped by video
     labels: Tensor # (B,)
     indices: Tensor # (B,) numbers of the videos in the data set
     failed: dict[str, str] # path → reason
@@ -37,7 +37,8 @@ def collate_clips(
     failed = {item[0].path: item[0].reason for item in items if isinstance(item[0], Broken)}
     with one_thread():
         clips = [clip.movedim(-4, -1) for clip, _, _ in good]  # (F, H, W, C) or (V, F, H, W, C)
-        clips = torch.cat([c if c.ndim == 5 else c[None] for c in clips]) if clips else torch.empty(0, 0, 0, 0, 3)
+        clips = (torch.cat([c if c.ndim == 5 else c[None] for c in clips]) if clips
+                 else torch.empty(0, 0, 0, 0, 3))
     labels, indices = (torch.tensor([item[k] for item in good], dtype=torch.long) for k in (1, 2))
     return Batch(clips.permute(0, 4, 1, 2, 3), labels, indices, failed)
 
@@ -47,9 +48,11 @@ class Batches:
     "Batches that are chosen anew for each epoch, for a loader that is made once."
     batches = ()
 
-    def __iter__(self) -> Iterator: return iter(self.batches)
+    def __iter__(self) -> Iterator:
+        return iter(self.batches)
 
-    def __len__(self) -> int: return len(self.batches)
+    def __len__(self) -> int:
+        return len(self.batches)
 
 class _Watched(Dataset):
     "A data set that writes down what each process reads, and since when."
@@ -57,7 +60,8 @@ class _Watched(Dataset):
         self.dataset = dataset
         self.reads = torch.full((processes, 2), -1., dtype=torch.float64).share_memory_()
 
-    def __len__(self) -> int: return len(self.dataset)
+    def __len__(self) -> int:
+        return len(self.dataset)
 
     def __getitem__(self, index):
         worker, number = get_worker_info().id, index[-1] if isinstance(index, tuple) else index
@@ -79,13 +83,14 @@ def _end_with_parent(worker):
     threading.Thread(target=wait, daemon=True).start()
 
 def _no_alarm():
-    "Torch would raise an error in the middle of anything when a process ends; the loader looks for itself."
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, 'SIGCHLD'): return
+    "Torch would raise an error anywhere when a process ends; the loader looks for itself."
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, 'SIGCHLD'):
+        return
     if getattr(signal.getsignal(signal.SIGCHLD), '__module__', '').startswith('torch.'):
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 class SteadyLoader(DataLoader):
-    "A `DataLoader` that outlives its processes: what crashes or hangs one twice, or for long, is left out and named."
+    "A `DataLoader` that outlives its processes: items that crash or hang one twice are left out."
     inner = None  # the loader that has processes; they stay for the next epoch where they may
 
     def __iter__(self) -> Iterator:
@@ -98,52 +103,70 @@ class SteadyLoader(DataLoader):
             try:
                 while done < len(batches):
                     batch = self._wait(iterator, self.inner.dataset, strikes)
-                    if batch is None: break
+                    if batch is None:
+                        break
                     done, falls = done + 1, 0
                     yield batch
-                whole = done == len(batches) and self._wait(iterator, self.inner.dataset, strikes) is None
+                whole = (done == len(batches)
+                         and self._wait(iterator, self.inner.dataset, strikes) is None)
             finally:
-                if not (whole and self.persistent_workers): self._stop(iterator)
+                if not (whole and self.persistent_workers):
+                    self._stop(iterator)
             falls += 1
             if falls > 5 and done < len(batches):
-                raise ValueError(f"the processes that read videos were ended {falls} times in a row: is memory short? The last"
-                                 " checkpoint is kept; choose fewer workers, and the same command goes on")
+                raise ValueError(f"the processes that read videos were ended {falls} times in a "
+                                 "row: is memory short? The last checkpoint is kept; choose fewer "
+                                 "workers, and the same command goes on")
 
     def _start(self, batches):
         "Processes at work on these batches."
         if self.inner is None:
-            self.inner = DataLoader(_Watched(self.dataset, self.num_workers), batch_sampler=Batches(),
-                                    num_workers=self.num_workers, collate_fn=self.collate_fn, pin_memory=self.pin_memory,
-                                    timeout=1, persistent_workers=self.persistent_workers, generator=self.generator,
-                                    worker_init_fn=_end_with_parent)
+            self.inner = DataLoader(_Watched(self.dataset, self.num_workers),
+                                    batch_sampler=Batches(), num_workers=self.num_workers,
+                                    collate_fn=self.collate_fn, pin_memory=self.pin_memory,
+                                    timeout=1, persistent_workers=self.persistent_workers,
+                                    generator=self.generator, worker_init_fn=_end_with_parent)
         self.inner.batch_sampler.batches = batches
         iterator = iter(self.inner)
         _no_alarm()
         return iterator
 
     def _stop(self, iterator):
-        for process in iterator._workers: process.kill()
+        for process in iterator._workers:
+            process.kill()
         self.inner = None
 
     def _wait(self, iterator, watched, strikes):
         "The next batch; None when processes must be started again."
         while True:
-            try: return next(iterator)
-            except StopIteration: return None
+            try:
+                return next(iterator)
+            except StopIteration:
+                return None
             except (RuntimeError, OSError, EOFError) as error:
-                if not isinstance(error, RuntimeError): time.sleep(.2)  # a process that broke off needs a moment to be gone
+                if not isinstance(error, RuntimeError):
+                    time.sleep(.2)  # a process that broke off needs a moment to be gone
                 ended = [k for k, p in enumerate(iterator._workers) if not p.is_alive()]
-                hung = [k for k in range(self.num_workers) if k not in ended and watched.reading(k, _PATIENCE) is not None]
-                for k in ended: self._strike(watched.reading(k), strikes, 1, "crashed the process that read it")
-                for k in hung: self._strike(watched.reading(k), strikes, 2, f"was not read within {_PATIENCE:g} s")
-                if ended or hung: return None
-                if 'timed out' not in str(error): raise  # a second has passed, and everybody is at work
+                hung = [k for k in range(self.num_workers) if k not in ended
+                        and watched.reading(k, _PATIENCE) is not None]
+                for k in ended:
+                    self._strike(watched.reading(k), strikes, 1, "crashed the process that read it")
+                for k in hung:
+                    self._strike(watched.reading(k), strikes, 2,
+                                 f"was not read within {_PATIENCE:g} s")
+                if ended or hung:
+                    return None
+                if 'timed out' not in str(error):  # a second has passed, and everybody is at work
+                    raise
 
     def _strike(self, index, strikes, weight, what):
         "Leave a video out at the second time: a process may be killed by somebody else."
-        if index is None: return
+        if index is None:
+            return
         strikes[index] += weight
-        if strikes[index] > 1: self.dataset.lost[index] = f"{self.dataset.dataset.where(index)} {what}: leave it out, or encode it again"
+        if strikes[index] > 1:
+            self.dataset.lost[index] = (f"{self.dataset.dataset.where(index)} {what}: leave it "
+                                        "out, or encode it again")
 
 def loader(
     clips: Clips,
@@ -155,10 +178,12 @@ def loader(
     progress: bool | None = None, # while the cache is filled; see `fill_cache`
 ) -> DataLoader: # of `Batch`; its .dataset is `clips`
     "Batches of clips; the same ones for the same seed and epoch, with any number of workers."
-    if batch_size < 1: raise ValueError(f"a batch needs one clip or more, got batch_size = {batch_size}")
+    if batch_size < 1:
+        raise ValueError(f"a batch needs one clip or more, got batch_size = {batch_size}")
     clips.fill_cache(progress)
     order, other = (torch.Generator().manual_seed(seed*1_000_003 + epoch) for _ in range(2))
     sampler = RandomSampler(clips, generator=order) if shuffle else SequentialSampler(clips)
-    # torch draws the workers' seeds from `other`: they change neither the order nor the caller's random numbers
-    return SteadyLoader(clips, batch_size, sampler=sampler, num_workers=workers, collate_fn=collate_clips,
-                      generator=other)
+    # torch draws the workers' seeds from `other`: they change neither the order nor the caller's
+    # random numbers
+    return SteadyLoader(clips, batch_size, sampler=sampler, num_workers=workers,
+                        collate_fn=collate_clips, generator=other)

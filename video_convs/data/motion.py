@@ -25,7 +25,7 @@ class MotionConfig:
     size: int = 48 # height and width
     frames: int = 24 # length of a video
     displacement: float = 1.0 # how far shapes move from one frame to the next
-    time_scale: str = 'macro' # 'macro': one motion through the video; 'micro': anew every 3 to 5 frames
+    time_scale: str = 'macro' # 'macro': one motion for the video; 'micro': anew every 3 to 5 frames
     texture: float = 0.06 # contrast of the background's waves, 1 is black to white
     distractors: int = 1 # small boxes that sway and mean nothing
     jitter: float = 0.25 # standard deviation of the camera's place in each frame
@@ -33,7 +33,8 @@ class MotionConfig:
 
     def __post_init__(self):
         if self.size < 16 or self.frames < 1:
-            raise ValueError(f"size={self.size}, frames={self.frames}: at least 16 px and 1 frame are needed")
+            raise ValueError(f"size={self.size}, frames={self.frames}: at least 16 px and 1 frame "
+                             "are needed")
         if self.time_scale not in ('macro', 'micro'):
             raise ValueError(f"time_scale={self.time_scale!r}: choose 'macro' or 'micro'")
         for knob in ('displacement', 'texture', 'distractors', 'jitter', 'noise'):
@@ -41,8 +42,9 @@ class MotionConfig:
                 raise ValueError(f"{knob}={getattr(self, knob)} is negative: choose 0 or more")
         if self.time_scale == 'macro' and self.travel > 0.55*self.size:
             most = 0.55*self.size/(self.frames - 1)
-            raise ValueError(f"displacement={self.displacement} times {self.frames} frames is"
-                             f" {self.travel:.1f} px, too far for size={self.size}: choose {most:.2f} at most")
+            raise ValueError(f"displacement={self.displacement} times {self.frames} frames is "
+                             f"{self.travel:.1f} px, too far for size={self.size}: choose "
+                             f"{most:.2f} at most")
 
     @property
     def travel(self) -> float: # pixels
@@ -55,9 +57,9 @@ class Scene:
     "One video as numbers: K rounded boxes over waves, seen by a camera for T frames."
     label: int # index of the class
     colour: np.ndarray # (3,) of the background, 0..1
-    waves: np.ndarray # (N, 6): radians per pixel in x and y, phase, amplitude in red, green and blue
+    waves: np.ndarray # (N, 6): radians per pixel in x and y, phase, amplitude in red, green, blue
     tile: np.ndarray # (size, size): noise, 0..1
-    boxes: np.ndarray # (K, 6): half width and half height of the core, radius around it, red, green, blue
+    boxes: np.ndarray # (K, 6): half width and height of the core, radius around, red, green, blue
     poses: np.ndarray # (K, T, 5): x, y, angle, scale, opacity
     camera: np.ndarray # (T, 2): how far the picture is moved in x and y, pixels
     grain: np.ndarray # (T, 2): how far the tile of noise is rolled
@@ -75,7 +77,8 @@ _WAVES = 4  # in a background
 def _progress(rng, c):
     "(T,): how many frames of its motion a shape has done in each frame; 0 is half-way."
     t, period, phase = np.arange(c.frames), rng.integers(3, 6), rng.integers(60)
-    if c.time_scale == 'macro': return t - (c.frames - 1)/2
+    if c.time_scale == 'macro':
+        return t - (c.frames - 1)/2
     return (t + phase) % period - (period - 1)/2
 
 def _paint(rng):
@@ -88,7 +91,8 @@ def _place(rng, c, reach):
 
 def _box(c, x, y, half=(0, 0), radius=0., colour=(1, 1, 1), angle=0., scale=1., opacity=1.):
     "A row of `boxes` and its poses; x, y, angle, scale and opacity are numbers or (T,) arrays."
-    pose = [np.broadcast_to(np.asarray(v, float), (c.frames,)) for v in (x, y, angle, scale, opacity)]
+    pose = [np.broadcast_to(np.asarray(v, float), (c.frames,))
+            for v in (x, y, angle, scale, opacity)]
     return np.array([*half, radius, *colour]), np.stack(pose, -1)
 
 # %% ../../nbs/data/30a_motion.ipynb #929e28ff
@@ -129,12 +133,13 @@ def _gather(rng, c, dots=6):
 
 # %% ../../nbs/data/30a_motion.ipynb #2cdb2cda
 def _scene(rng, c, label, draw, sway=True):
-    "What all tasks share: background, camera, noise, distractors; `draw(rng, c)` adds what matters."
+    "What all tasks share: background, camera, noise, distractors; `draw(rng, c)` adds the rest."
     u, ground = c.size/48, rng.uniform(0.15, 0.35) + rng.uniform(-0.08, 0.08, 3)
     way, k = rng.uniform(0, 2*np.pi, _WAVES), rng.uniform(1, 4, _WAVES)*2*np.pi/c.size
     waves = np.column_stack([k*np.cos(way), k*np.sin(way), rng.uniform(0, 2*np.pi, _WAVES),
                              c.texture*rng.uniform(0.2, 0.8, (_WAVES, 3))])
-    camera, grain = c.jitter*rng.standard_normal((c.frames, 2)), rng.integers(0, c.size, (c.frames, 2))
+    camera = c.jitter*rng.standard_normal((c.frames, 2))
+    grain = rng.integers(0, c.size, (c.frames, 2))
     tile = c.noise/255*rng.standard_normal((c.size, c.size), dtype=np.float32)
     things, t = draw(rng, c), np.arange(c.frames)[:, None]
     for _ in range(c.distractors):
@@ -153,9 +158,9 @@ class Task:
     classes: tuple[str, ...]
     draw: Callable = field(repr=False) # (rng, config, label) → Scene
     doc: str
-    permutations: tuple[tuple[str, ...], ...] = () # groups of classes with the same frames in other orders
-    ceiling: float | None = None # best expected accuracy when frame scores are averaged; None: not bounded
-    label_preserving: tuple[str, ...] = () # augmentations that keep the class: 'hflip', 'vflip', 'reverse'
+    permutations: tuple[tuple[str, ...], ...] = () # groups that differ in the order of frames
+    ceiling: float | None = None # best expected accuracy of mean frame scores; None: not bounded
+    label_preserving: tuple[str, ...] = () # augmentations that keep the class: 'hflip', 'vflip' …
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -182,12 +187,15 @@ def _events(start, long, rng, c):
     u, place = c.size/48, lambda: _place(rng, c, 11*c.size/48)
     core, radius = ((0, 0), (4.5*u, 4.5*u), (9*u, u)), (6*u, u, u)
     seen = [(np.arange(c.frames) - start)//long == k for k in range(3)]
-    return [_box(c, place(), place(), core[k], radius[k], _paint(rng), opacity=seen[k]) for k in range(3)]
+    return [_box(c, place(), place(), core[k], radius[k], _paint(rng), opacity=seen[k])
+            for k in range(3)]
 
 def _order(rng, c, label):
-    if c.frames < 4: raise ValueError(f"order needs at least 4 frames, got frames={c.frames}")
+    if c.frames < 4:
+        raise ValueError(f"order needs at least 4 frames, got frames={c.frames}")
     long = c.frames//4 if c.time_scale == 'macro' else 1
-    start, sequence = rng.integers(c.frames - 3*long + 1), list(itertools.permutations(range(3)))[label]
+    start = rng.integers(c.frames - 3*long + 1)
+    sequence = list(itertools.permutations(range(3)))[label]
     scene, t = _scene(rng, c, label, partial(_events, start, long), sway=False), np.arange(c.frames)
     t[start:start + 3*long] = t[start:start + 3*long].reshape(3, long)[list(sequence)].ravel()
     return scene.at(t)
@@ -195,13 +203,16 @@ def _order(rng, c, label):
 _ORDERS = tuple('-'.join(events) for events in itertools.permutations(('disc', 'square', 'bar')))
 TASKS['order'] = Task('order', _ORDERS, _order, permutations=(_ORDERS,), ceiling=1/6,
                       label_preserving=('hflip', 'vflip'),
-                      doc='A disc, a square and a bar show up one after another, in one of six orders.')
+                      doc='A disc, a square and a bar show up one after another, in one of '
+                          'six orders.')
 
 # %% ../../nbs/data/30a_motion.ipynb #5b72d7be
-def _direction(rng, c, label): return _scene(rng, c, label, partial(_slide, heading=label*np.pi/4))
+def _direction(rng, c, label):
+    return _scene(rng, c, label, partial(_slide, heading=label*np.pi/4))
 
 def _speed(rng, c, label):
-    return _scene(rng, c, label, partial(_slide, heading=rng.uniform(0, 2*np.pi), pace=(0.5, 1.)[label]))
+    return _scene(rng, c, label,
+                  partial(_slide, heading=rng.uniform(0, 2*np.pi), pace=(0.5, 1.)[label]))
 
 def _vibrate(label, rng, c):
     "A box half a displacement off its place, on one side (label 0) or on both in turn (label 1)."
@@ -210,15 +221,18 @@ def _vibrate(label, rng, c):
     half, x, y = rng.uniform(3, 5, 2)*u, _place(rng, c, 8*u), _place(rng, c, 8*u)
     return [_box(c, x + s*np.cos(heading), y + s*np.sin(heading), half, u, _paint(rng))]
 
-def _micro(rng, c, label): return _scene(rng, c, label, partial(_vibrate, label))
+def _micro(rng, c, label):
+    return _scene(rng, c, label, partial(_vibrate, label))
 
 _HEADINGS = ('right', 'down-right', 'down', 'down-left', 'left', 'up-left', 'up', 'up-right')
 _ANY_WAY = ('hflip', 'vflip', 'reverse')
-TASKS['direction'] = Task('direction', _HEADINGS, _direction, doc='A box moves in one of eight directions.')
+TASKS['direction'] = Task('direction', _HEADINGS, _direction,
+                          doc='A box moves in one of eight directions.')
 TASKS['speed'] = Task('speed', ('slow', 'fast'), _speed, label_preserving=_ANY_WAY,
                       doc='A box moves anywhere, by half a displacement a frame or by a whole one.')
 TASKS['micro'] = Task('micro', ('still', 'vibrating'), _micro, label_preserving=_ANY_WAY,
-                      doc='A box stands, or jumps to and fro with every frame, whatever the time scale.')
+                      doc='A box stands, or jumps to and fro with every frame, whatever the '
+                          'time scale.')
 
 # %% ../../nbs/data/30a_motion.ipynb #851e41dc
 def motion_task(
@@ -239,7 +253,8 @@ def sample_params(
 ) -> Scene: # all numbers of the video
     "Draw one video's numbers from (task, split, index, seed)."
     entry = motion_task(task)
-    rng = np.random.default_rng([zlib.crc32(task.encode()), zlib.crc32(split.encode()), index, seed])
+    rng = np.random.default_rng([zlib.crc32(task.encode()),
+                                 zlib.crc32(split.encode()), index, seed])
     return entry.draw(rng, config, index % len(entry.classes) if label is None else label)
 
 # %% ../../nbs/data/30a_motion.ipynb #0fef6e9d
@@ -247,7 +262,8 @@ def _stack(scenes, device):
     "The scenes as tensors (B, …); videos with fewer boxes get invisible ones."
     K = max(len(s.boxes) for s in scenes)
     pad = lambda a: np.concatenate([a, np.zeros((K - len(a), *a.shape[1:]))])
-    p = {k: np.stack([getattr(s, k) for s in scenes]) for k in ('colour', 'waves', 'tile', 'camera', 'grain')}
+    p = {k: np.stack([getattr(s, k) for s in scenes])
+         for k in ('colour', 'waves', 'tile', 'camera', 'grain')}
     p |= {k: np.stack([pad(getattr(s, k)) for s in scenes]) for k in ('boxes', 'poses')}
     dtype = {'grain': torch.long}
     return {k: torch.from_numpy(a).to(device, dtype.get(k, torch.float32)) for k, a in p.items()}
@@ -262,11 +278,12 @@ def _background(p, grid):
     rows = torch.cat([b.cos(), b.sin()], 2).transpose(2, 3)  # (B, T, S, 2N)
     amplitude = p['waves'][:, :, 3:].transpose(1, 2).repeat(1, 1, 2)  # (B, 3, 2N)
     rows = rows[:, :, None] * amplitude[:, None, :, None]  # (B, T, 3, S, 2N)
-    return (rows.flatten(2, 3) @ columns).unflatten(2, (3, -1)).add_(p['colour'][:, None, :, None, None])
+    waves = (rows.flatten(2, 3) @ columns).unflatten(2, (3, -1))
+    return waves.add_(p['colour'][:, None, :, None, None])
 
 # %% ../../nbs/data/30a_motion.ipynb #b1e3a54d
 def _local(pose, camera, x_grid, y_grid):
-    "Pixel coordinates as the box sees them, along its width and along its height: two (B, T, S, S)."
+    "Pixel coordinates as the box sees them, along width and along height: two (B, T, S, S)."
     x, y, angle = (pose[..., i, None, None] for i in (0, 1, 2))  # (B, T, 1, 1)
     dx = x_grid[None, :] - (x + camera[..., 0, None, None])  # (B, T, 1, S)
     dy = y_grid[:, None] - (y + camera[..., 1, None, None])  # (B, T, S, 1)
@@ -298,7 +315,8 @@ def _window(scenes, k, size):
 # %% ../../nbs/data/30a_motion.ipynb #ca516ea0
 def _noise(p, size):
     "The tile, rolled anew for each frame: (B, T, 1, S, S)."
-    rolls = torch.cat([p['tile'], p['tile']], 2).unfold(2, size, 1)  # (B, S, S + 1, S): row, roll, column
+    # (B, S, S + 1, S): row, roll, column
+    rolls = torch.cat([p['tile'], p['tile']], 2).unfold(2, size, 1)
     rows = (torch.arange(size, device=rolls.device) + p['grain'][..., 1, None]) % size  # (B, T, S)
     batch = torch.arange(len(rolls), device=rolls.device)[:, None, None]
     return rolls[batch, rows, p['grain'][..., 0, None]][:, :, None]
@@ -309,7 +327,7 @@ def _next(a):
     return torch.cat([a[:, 1:], a[:, -1:]], 1)
 
 def _motion(u, v, pose, camera, x_grid, y_grid):
-    "Where a point of the box at (u, v) is in the next frame, less where it is now: (B, T, 2, S, S)."
+    "Where a point of the box at (u, v) is in the next frame, less where it is: (B, T, 2, S, S)."
     later, camera = _next(pose), _next(camera)
     x, y, angle, scale = (later[..., i, None, None] for i in range(4))
     scale = scale/pose[..., 3, None, None]
@@ -323,7 +341,8 @@ def _render(scenes, device, flow):
     p, size, moved = _stack(scenes, device), len(scenes[0].tile), None
     grid, camera = torch.arange(size, dtype=torch.float32, device=device), p['camera']
     clip = _background(p, grid)
-    if flow: moved = (_next(camera) - camera)[..., None, None].repeat(1, 1, 1, size, size)  # (B, T, 2, S, S)
+    if flow:  # (B, T, 2, S, S)
+        moved = (_next(camera) - camera)[..., None, None].repeat(1, 1, 1, size, size)
     for k in range(p['boxes'].shape[1]):
         rows, columns = _window(scenes, k, size)
         box, pose, where = p['boxes'][:, k], p['poses'][:, k], (camera, grid[columns], grid[rows])
@@ -333,21 +352,24 @@ def _render(scenes, device, flow):
         if flow:
             here = moved[..., rows, columns]
             here.copy_(torch.where(cover >= 0.5, _motion(u, v, pose, *where), here))
-    return clip.add_(_noise(p, size)).clamp_(0, 1).transpose(1, 2), moved.transpose(1, 2) if flow else None
+    return (clip.add_(_noise(p, size)).clamp_(0, 1).transpose(1, 2),
+            moved.transpose(1, 2) if flow else None)
 
 def render(
     scenes: Sequence[Scene], # drawn with the same configuration
     device: str | torch.device = 'cpu',
     dtype: torch.dtype = torch.uint8, # uint8: 0..255; a floating-point type: 0..1
     flow: bool = False, # also return how far each pixel moves until the next frame, in x and in y
-) -> Tensor | tuple[Tensor, Tensor]: # (B, 3, T, size, size) and, with `flow`, (B, 2, T, size, size), pixels
+) -> Tensor | tuple[Tensor, Tensor]: # (B, 3, T, size, size), and flow (B, 2, T, size, size)
     "Draw scenes as a batch of clips."
     device, clips, flows = torch.device(device), None, []
     step = 1 if device.type == 'cpu' else 256  # one video at a time stays in a CPU's cache
     for i in range(0, len(scenes), step):
         clip, moved = _render(scenes[i:i + step], device, flow)
-        if clips is None: clips = torch.empty(len(scenes), *clip.shape[1:], dtype=dtype, device=device)
-        if dtype == torch.uint8: clip = clip.mul_(255).add_(0.5)  # the cast cuts, so + ½ rounds
+        if clips is None:
+            clips = torch.empty(len(scenes), *clip.shape[1:], dtype=dtype, device=device)
+        if dtype == torch.uint8:  # the cast cuts, so + ½ rounds
+            clip = clip.mul_(255).add_(0.5)
         clips[i:i + step] = clip
         flows.append(moved)
     return (clips, torch.cat(flows)) if flow else clips
@@ -364,6 +386,8 @@ def render_batch(
 ) -> tuple[Tensor, ...]: # clips (B, 3, T, size, size), labels (B,) and, with flow=True, the flow
     "Videos of a task as tensors."
     scenes = [sample_params(task, split, int(i), config, seed) for i in indices]
-    if not scenes: raise ValueError("render_batch needs at least one index, got none")
-    out, labels = render(scenes, device, **kwargs), torch.tensor([s.label for s in scenes], device=device)
+    if not scenes:
+        raise ValueError("render_batch needs at least one index, got none")
+    out = render(scenes, device, **kwargs)
+    labels = torch.tensor([s.label for s in scenes], device=device)
     return (out[0], labels, out[1]) if kwargs.get('flow') else (out, labels)

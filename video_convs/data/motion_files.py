@@ -37,7 +37,8 @@ def _claim(root, manifest):
         raise ValueError(f"{root} is not empty and holds no motion data set: choose another folder")
     for split, name in itertools.product(manifest['counts'], manifest['classes']):
         (root/split/name).mkdir(parents=True, exist_ok=True)
-    if found is None: part.write_text(json.dumps(manifest, indent=1))
+    if found is None:
+        part.write_text(json.dumps(manifest, indent=1))
     return done, part
 
 def render_task(
@@ -51,22 +52,26 @@ def render_task(
     workers: int | None = None, # threads that draw and encode; None: one per processor
     fps: float = 12, # frames per second of the files
 ) -> Path: # the folder
-    "Write a task as `root/<split>/<class>/<number>.mp4` and `root/dataset.json`; what is there stays."
+    "Write a task as `root/<split>/<class>/<number>.mp4` and `root/dataset.json`; keep what exists."
     entry, root, counts = motion_task(task), Path(root), dict(train=train, test=test)
     done, part = _claim(root, _manifest(entry, config, seed, counts))
 
-    def path(split, i): return root/split/entry.classes[i % len(entry.classes)]/f'{i:05d}.mp4'
+    def path(split, i):
+        return root/split/entry.classes[i % len(entry.classes)]/f'{i:05d}.mp4'
     def write(job):
         clip, _ = render_batch(task, [job[1]], job[0], config, seed)
         frames = clip[0].permute(1, 2, 3, 0).numpy()  # (T, H, W, 3)
         write_video(path(*job), frames, fps=fps, qp=16, gop=1, preset='ultrafast')
-    jobs = [(split, i) for split, n in counts.items() for i in range(n) if not path(split, i).exists()]
+    jobs = [(split, i) for split, n in counts.items()
+            for i in range(n) if not path(split, i).exists()]
     pool = ThreadPoolExecutor(workers or os.cpu_count())
     bar = progress_bar(None, progress, len(jobs), leave=True, desc=f'render {task}', unit='video')
     try:
-        for _ in pool.map(write, jobs): bar.update()
+        for _ in pool.map(write, jobs):
+            bar.update()
     finally:
         pool.shutdown(cancel_futures=True)
         bar.close()
-    if part.exists(): os.replace(part, done)
+    if part.exists():
+        os.replace(part, done)
     return root

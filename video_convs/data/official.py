@@ -26,7 +26,7 @@ from .video import write_video
 class ListedVideo(NamedTuple):
     "A video that a list names."
     id: str # as its owners call it
-    names: tuple[str, ...] # where it may lie, below the folder of videos, without ending; the first is the official one
+    names: tuple[str, ...] # where it may lie among the videos, without ending; official first
     label: str | None # its class; None: the owners keep it secret
     where: str # file and line that say so
     group: str = '' # who or where it was filmed
@@ -37,8 +37,8 @@ class Listing(NamedTuple):
     classes: tuple[str, ...] # names, in the order of the labels
     videos: list[ListedVideo]
     files: tuple[Path, ...] # that were read
-    tasks: dict[str, tuple] = {} # task → (classes, names of each video's class), where a video has several labels
-    many_shot: dict[str, tuple[int, ...]] = {} # task → the classes over which the owners take means, where these are not all
+    tasks: dict[str, tuple] = {} # task → (classes, each video's class name), of several
+    many_shot: dict[str, tuple[int, ...]] = {} # task → classes in the owners' means, if not all
 
 class MissingList(ValueError):
     "A list of the data set that is not there."
@@ -73,8 +73,9 @@ def known_class(
     "A class that is among the classes."
     if label not in classes:
         near = get_close_matches(label, list(classes), 1)
-        refuse(where, f"the class {label!r} is not among the {len(classes)} of {source}"
-                f"{f' (near: {near[0]!r})' if near else ''}", "the two do not belong together, download both again")
+        refuse(where, f"the class {label!r} is not among the {len(classes)} of "
+                      f"{source}{f' (near: {near[0]!r})' if near else ''}",
+               "the two do not belong together, download both again")
     return label
 
 def whole_number(
@@ -85,7 +86,8 @@ def whole_number(
 ) -> int:
     "An int, from text or from JSON."
     text = str(value)
-    if isinstance(value, bool) or not (text.isascii() and text.isdigit() and len(text) < 10) or int(text) < least:
+    if (isinstance(value, bool) or not (text.isascii() and text.isdigit() and len(text) < 10)
+            or int(text) < least):
         refuse(where, f"{what} must be a whole number from {least} on, got {value!r}")
     return int(text)
 
@@ -99,7 +101,8 @@ def class_index(
     "Where a number from a list stands among the classes."
     number = whole_number(value, first, where, f'the number of the {what}') - first
     if number >= len(classes):
-        refuse(where, f"the {what} {value} is not among {first} … {len(classes) - 1 + first}", "download all lists again")
+        refuse(where, f"the {what} {value} is not among {first} … {len(classes) - 1 + first}",
+               "download all lists again")
     return number
 
 def numbered_classes(
@@ -111,10 +114,12 @@ def numbered_classes(
     names = {}
     for number, name, where in triples:
         number = whole_number(number, first, where, 'the number of a class')
-        if number in names: refuse(where, f"the number {number} is given twice")
+        if number in names:
+            refuse(where, f"the number {number} is given twice")
         names[number] = name
     gap = next(n for n in range(first, first + len(names) + 1) if n not in names)
-    if gap != first + len(names): refuse(file, f"has no class {gap}")
+    if gap != first + len(names):
+        refuse(file, f"has no class {gap}")
     return distinct_classes((names[n] for n in sorted(names)), file)
 
 def distinct_classes(
@@ -124,7 +129,8 @@ def distinct_classes(
     "Class names, none of them twice."
     classes = tuple(classes)
     twice = next((c for c, n in Counter(classes).items() if n > 1), None)
-    if twice is not None: refuse(file, f"names the class {twice!r} twice")
+    if twice is not None:
+        refuse(file, f"names the class {twice!r} twice")
     return classes
 
 # %% ../../nbs/data/36a_official.ipynb #f8a7e224
@@ -137,10 +143,10 @@ class Official:
     splits: tuple[str, ...]
     classes: int # how many
     places: tuple[str, ...] = ('.',) # folders where the videos may lie, in order of preference
-    lists: tuple[str, ...] = () # folders where the lists may lie, besides the root, annotations and labels
+    lists: tuple[str, ...] = () # folders with lists, besides the root, annotations and labels
     counts: dict[Any, int] = field(default_factory=dict) # videos of a split, or of (split, option)
-    options: dict[str, tuple] = field(default_factory=dict) # name → values, the first is the default
-    protocols: dict[str, tuple] = field(default_factory=dict) # value of the option protocol → splits
+    options: dict[str, tuple] = field(default_factory=dict) # name → values, default first
+    protocols: dict[str, tuple] = field(default_factory=dict) # value of `protocol` → splits
     frames: bool = False # shipped as folders of frames
     keeps: frozenset[str] = frozenset({'hflip'}) # flips that keep every class
     mirrored: tuple[tuple[str, str], ...] = () # classes that a mirror turns into each other
@@ -152,7 +158,8 @@ class Official:
         options: dict, # of the data set
     ) -> tuple[str, ...]:
         "The splits that there are with these options."
-        return self.protocols.get(options.get('protocol', next(iter(self.protocols), None)), self.splits)
+        return self.protocols.get(options.get('protocol', next(iter(self.protocols), None)),
+                                  self.splits)
 
 class ListFiles:
     "The lists of a data set: found by name, tables read once."
@@ -169,22 +176,26 @@ class ListFiles:
     ) -> Path | None:
         "The first of these files that is there."
         for file in (folder/name for folder in self.folders for name in names):
-            if file.is_file(): return file
+            if file.is_file():
+                return file
         if must:
-            raise MissingList(f"{self.root} lacks {' or '.join(names)}: get it from {self.entry.home} and put it there")
+            raise MissingList(f"{self.root} lacks {' or '.join(names)}: get it from "
+                              f"{self.entry.home} and put it there")
 
     def matching(self,
         pattern: str, # such as '*_split1.txt'
     ) -> list[Path]:
         "All files of this pattern, from the first folder that has some."
-        return next((files for folder in self.folders if (files := sorted(folder.glob(pattern)))), [])
+        return next((files for folder in self.folders if (files := sorted(folder.glob(pattern)))),
+                    [])
 
     def table(self,
         file: Path, # a CSV
         columns: list[str], # that must be there
     ) -> list[dict[str, str]]:
         "The rows of a CSV file."
-        if file not in self.tables: self.tables[file] = list_table(file, columns)
+        if file not in self.tables:
+            self.tables[file] = list_table(file, columns)
         return self.tables[file]
 
 # %% ../../nbs/data/36a_official.ipynb #2fd28b62
@@ -203,5 +214,6 @@ def example_tree(
     for name in videos:
         (root/name).parent.mkdir(parents=True, exist_ok=True)
         shutil.move(write_video((root/name).with_suffix('.example.mp4'), film), root/name)
-    for name in frames: write_frames(root/name, film[:4])
+    for name in frames:
+        write_frames(root/name, film[:4])
     return root

@@ -35,7 +35,8 @@ def video_name(
     "What a video is called wherever its data set lies: its path below `root`, without its ending."
     path = os.path.abspath(path)
     base = os.path.abspath(root).rstrip(os.sep) + os.sep if root is not None else None
-    if base and path.startswith(base): path = path[len(base):]
+    if base and path.startswith(base):
+        path = path[len(base):]
     stem, ending = os.path.splitext(path)
     return plain_name((stem if ending.lower() in VIDEOS else path).replace(os.sep, '/'))
 
@@ -57,8 +58,8 @@ def inside(
     base = os.path.abspath(root)
     path = os.path.abspath(os.path.join(base, name))
     if '\0' in name or not path.startswith(base.rstrip(os.sep) + os.sep):
-        raise ValueError(f"{where}: the path {name!r} leads out of the folder {root}: correct it, or give as root a"
-                         " folder that all videos lie in")
+        raise ValueError(f"{where}: the path {name!r} leads out of the folder {root}: correct it, "
+                         "or give as root a folder that all videos lie in")
     return path
 
 # %% ../../nbs/data/34a_paths.ipynb #570fec37
@@ -80,23 +81,29 @@ class FileFinder:
         starts = [start for start in self.moved if plain.startswith(start)]
         first = [os.path.join(self.root, plain[len(start):]) for start in starts]
         for likely in (*first, path):
-            if os.path.isfile(likely): return likely
+            if os.path.isfile(likely):
+                return likely
         for other in (self._path(plain, where), *self._elsewhere(plain)):
             found = self.spelled(other, plain_name)
-            if found and os.path.isfile(found): return found
+            if found and os.path.isfile(found):
+                return found
         self.gone[path] = plain
         return path
 
     def _path(self, name, where):
-        if os.path.isabs(name) and '\0' not in name: return os.path.abspath(name)
+        if os.path.isabs(name) and '\0' not in name:
+            return os.path.abspath(name)
         return inside(self.root, name, where)
 
     def _elsewhere(self, name):
         "Paths below the root, for an absolute one that was written on another machine."
-        if not self.given or not _absolute(name): return
+        if not self.given or not _absolute(name):
+            return
         for start in self.moved:
-            if name.startswith(start): yield os.path.join(self.root, name[len(start):])
-        if not self.tries: return
+            if name.startswith(start):
+                yield os.path.join(self.root, name[len(start):])
+        if not self.tries:
+            return
         self.tries -= 1
         parts = name.split('/')
         for k in range(1, len(parts)):
@@ -108,14 +115,17 @@ class FileFinder:
     def listing(self, folder: str, key: Callable[[str], str]) -> dict[str, list[str]]:
         "Names in a folder, by their key."
         if (folder, key) not in self.listed:
-            try: names = sorted(os.listdir(folder), reverse=True)
-            except OSError: names = []
+            try:
+                names = sorted(os.listdir(folder), reverse=True)
+            except OSError:
+                names = []
             self.listed[folder, key] = {key(name): name for name in names}
         return self.listed[folder, key]
 
     def spelled(self, path: str, key: Callable[[str], str]) -> str | None:
-        "The path as the disk spells it: the same except for what `key` does not tell apart; or None."
-        if (path, key) in self.spelt: return self.spelt[path, key]
+        "The path as the disk spells it: the same except for what `key` ignores; or None."
+        if (path, key) in self.spelt:
+            return self.spelt[path, key]
         head, tail = os.path.split(path)
         found = path if os.path.lexists(path) else None
         if not found and tail:
@@ -149,6 +159,11 @@ class FileFinder:
         return (f"{here} holds no {first!r}: correct the paths or give root (--root), the folder"
                 " that they are relative to")
 
-def _absolute(name): return os.path.isabs(name) or PureWindowsPath(name).is_absolute()
-def _any_case(name): return plain_name(name).casefold()
-def _any_ending(name): return _any_case(os.path.splitext(name)[0] if is_video(name) else name)
+def _absolute(name):
+    return os.path.isabs(name) or PureWindowsPath(name).is_absolute()
+
+def _any_case(name):
+    return plain_name(name).casefold()
+
+def _any_ending(name):
+    return _any_case(os.path.splitext(name)[0] if is_video(name) else name)

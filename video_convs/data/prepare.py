@@ -30,15 +30,18 @@ def _refuse_same_target(items: Sequence[Item]):
     for i in items:
         source = (i.path, i.span)
         if i.path and taken.setdefault(i.target, source) != source:
-            raise ValueError(f"{taken[i.target][0]} and {i.path} would both become {i.target}.mp4: rename one of them")
+            raise ValueError(f"{taken[i.target][0]} and {i.path} would both become {i.target}.mp4: "
+                             "rename one of them")
 
 def _encode(decoder, job):
     "Write one copy, and decode it again to see that it is whole."
-    path, reader, span, target, decoder.timeout = *(job[k] for k in ('path', 'reader', 'span', 'target')), job['limit']
+    path, reader, span, target = (job[k] for k in ('path', 'reader', 'span', 'target'))
+    decoder.timeout = job['limit']
     video = isinstance(reader, VideoFiles)
     info = decoder.probe(path) if video else reader.probe(path, span)
     scale = min(job['short']/min(info.height, info.width), 1)
-    size = tuple(max(round(side*scale/2)*2, 2) for side in (info.height, info.width))  # H.264 wants even sides
+    # H.264 wants even sides
+    size = tuple(max(round(side*scale/2)*2, 2) for side in (info.height, info.width))
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f'.{target.stem}.new{target.suffix}')
     try:
@@ -49,12 +52,14 @@ def _encode(decoder, job):
             count = last - first
         else:
             count = info.frames
-            frames = (f for chunk in _chunks(reader, path, span, size, count) for f in chunk.permute(1, 2, 3, 0).numpy())
+            frames = (f for chunk in _chunks(reader, path, span, size, count)
+                      for f in chunk.permute(1, 2, 3, 0).numpy())
             write_video(part, frames, info.fps or 25, job['crf'], gop=job['gop'])
         if (n := decoder.check(part, deep=True).frames) != count:
             raise ValueError(f"{path}: the copy has {n} of {count} frames: is the disk full?")
         os.replace(part, target)
-    finally: part.unlink(missing_ok=True)
+    finally:
+        part.unlink(missing_ok=True)
 
 def prepare_dataset(
     name: str, # see `open_dataset`; not 'csv'
@@ -71,34 +76,44 @@ def prepare_dataset(
     "Copy a data set with small frames and many key frames."
     root, out = Path(root), Path(out)
     if name == 'csv' or 'flow' in options:
-        raise ValueError("prepare copies RGB videos of a data set with a name, or of a folder of classes: give one of these")
-    for field, value in dict(short=short, gop=gop, crf=crf, limit=limit).items(): check_number(field, value)
-    if workers is not None: check_number('processes', workers, 'workers')
+        raise ValueError("prepare copies RGB videos of a data set with a name, or of a folder of "
+                         "classes: give one of these")
+    for field, value in dict(short=short, gop=gop, crf=crf, limit=limit).items():
+        check_number(field, value)
+    if workers is not None:
+        check_number('processes', workers, 'workers')
     if out.resolve() == root.resolve():
         raise ValueError(f"{out} is the data set itself: choose another folder for the copy")
     items, readers, wrong = list_items(name, root, options)
-    if not items: raise ValueError(f"{name} has no list that can be read in {root}: {wrong[0]['why']}")
+    if not items:
+        raise ValueError(f"{name} has no list that can be read in {root}: {wrong[0]['why']}")
     bad = next((w for w in wrong if w['state'] == 'bad list'), None)
-    if bad: raise ValueError(bad['why'])
+    if bad:
+        raise ValueError(bad['why'])
     _refuse_same_target(items)
     about = json.dumps(dict(name=name, short=short, gop=gop, crf=crf), indent=1)
     out.mkdir(parents=True, exist_ok=True)
     if (out/'prepare.json').is_file() and (out/'prepare.json').read_text() != about:
-        raise ValueError(f"{out} was prepared with other settings (see its prepare.json): choose another folder, or the"
-                         " same settings")
+        raise ValueError(f"{out} was prepared with other settings (see its prepare.json): choose "
+                         "another folder, or the same settings")
     write_atomic(out/'prepare.json', about.encode())
-    for source in ('', 'annotations', 'labels', *(DATASETS[name].lists if name in DATASETS else ())):
+    for source in ('', 'annotations', 'labels',
+                   *(DATASETS[name].lists if name in DATASETS else ())):
         for file in (root/source).glob('*'):
-            if file.suffix not in ('.csv', '.json', '.txt') or file.name == 'prepare.json': continue
+            if file.suffix not in ('.csv', '.json', '.txt') or file.name == 'prepare.json':
+                continue
             (out/source).mkdir(parents=True, exist_ok=True)
             write_atomic(out/source/file.name, file.read_bytes())
     jobs = {out/f'{i.target}.mp4': i for i in items if i.path}
-    todo = [dict(path=i.path, reader=readers[i.path], span=i.span, target=target, short=short, gop=gop, crf=crf,
-                 limit=limit + os.path.getsize(i.path)/1e6) for target, i in jobs.items() if not target.exists()]
+    todo = [dict(path=i.path, reader=readers[i.path], span=i.span, target=target, short=short,
+                 gop=gop, crf=crf, limit=limit + os.path.getsize(i.path)/1e6)
+            for target, i in jobs.items() if not target.exists()]
     failed = {}
     def done(job, value, why):
-        if why: failed[job['path']] = why
+        if why:
+            failed[job['path']] = why
     decode_all(_encode, todo, done, workers, progress, f'prepare {name}')
     missing = {i.target for i in items if not i.path}
     there = sum(target.exists() for target in jobs)
-    return dict(done=there, new=there - (len(jobs) - len(todo)), missing=len(missing), failed=failed)
+    return dict(done=there, new=there - (len(jobs) - len(todo)), missing=len(missing),
+                failed=failed)

@@ -15,18 +15,21 @@ from ..nets.spec import InputSpec
 
 # %% ../../nbs/data/32_sampling.ipynb #79405b9e
 def _check(num_frames, T):
-    if num_frames < 1: raise ValueError(f"a video of {num_frames} frames cannot be sampled: leave it out")
-    if T < 1: raise ValueError(f"cannot take T = {T} frames: ask for one or more")
+    if num_frames < 1:
+        raise ValueError(f"a video of {num_frames} frames cannot be sampled: leave it out")
+    if T < 1:
+        raise ValueError(f"cannot take T = {T} frames: ask for one or more")
 
 def segments(
     num_frames: int, # N ≥ 1, frames of the video
     T: int, # T ≥ 1, frames to take
-    rng: np.random.Generator | None = None, # draws the moments for training; None: the same one in each segment
+    rng: np.random.Generator | None = None, # draws moments for training; None: always the same
     at: float | Fraction = Fraction(1, 2), # which one: u in [0, 1), ½ is the middle
 ) -> np.ndarray: # (T,) frame numbers, rising
     "One frame from each of T segments of equal duration: i_k = ⌊N/T · (k + u_k)⌋."
     _check(num_frames, T)
-    if not 0 <= at < 1: raise ValueError(f"a moment in a segment lies in 0 ≤ at < 1, got {at}")
+    if not 0 <= at < 1:
+        raise ValueError(f"a moment in a segment lies in 0 ≤ at < 1, got {at}")
     k = np.arange(T)
     if rng is None:
         p, q = Fraction(at).limit_denominator(10_000).as_integer_ratio()
@@ -39,7 +42,8 @@ def moments(
     clips: int, # C ≥ 1
 ) -> list[Fraction]: # u_c in [0, 1), the middle first
     "Where in each segment the clips of one video take their frames: u_c = (½ + c/C) mod 1."
-    if clips < 1: raise ValueError(f"cannot take {clips} clips of a video: ask for one or more")
+    if clips < 1:
+        raise ValueError(f"cannot take {clips} clips of a video: ask for one or more")
     return [(Fraction(1, 2) + Fraction(c, clips)) % 1 for c in range(clips)]
 
 # %% ../../nbs/data/32_sampling.ipynb #62587b78
@@ -52,11 +56,14 @@ def dense(
 ) -> np.ndarray: # (C, T) frame numbers, rising in each clip
     "T frames evenly spread over a window of the video: i_k = s + ⌊k·W/T⌋."
     _check(num_frames, T)
-    if min(clips, window) < 1: raise ValueError(f"dense needs clips and window ≥ 1, got {clips} and {window}")
+    if min(clips, window) < 1:
+        raise ValueError(f"dense needs clips and window ≥ 1, got {clips} and {window}")
     W = min(window, num_frames)
     room = num_frames - W
-    if rng is not None: starts = rng.integers(room + 1, size=clips)
-    else: starts = np.arange(clips)*room // (clips - 1) if clips > 1 else np.array([room // 2])
+    if rng is not None:
+        starts = rng.integers(room + 1, size=clips)
+    else:
+        starts = np.arange(clips)*room // (clips - 1) if clips > 1 else np.array([room // 2])
     return starts[:, None] + np.arange(T)*W // T
 
 # %% ../../nbs/data/32_sampling.ipynb #5043b148
@@ -65,11 +72,13 @@ MICRO = 'start', 'centre'  # what is sampled of a micro-clip
 def anchors(
     num_frames: int, # N ≥ 1
     L: int, # frames of a micro-clip
-    micro: str = 'start', # 'start': where its first frame can lie so that all fit in; 'centre': its key frame
+    micro: str = 'start', # 'start': the first frame lies where all fit in; 'centre': its key frame
 ) -> int: # M ≥ 1: an anchor is one of 0 … M − 1
     "How many places there are for a micro-clip."
-    if L < 1: raise ValueError(f"a micro-clip needs L ≥ 1 frames, got {L}")
-    if micro not in MICRO: raise ValueError(f"micro is 'start' or 'centre', not {micro!r}")
+    if L < 1:
+        raise ValueError(f"a micro-clip needs L ≥ 1 frames, got {L}")
+    if micro not in MICRO:
+        raise ValueError(f"micro is 'start' or 'centre', not {micro!r}")
     return max(num_frames - L + 1, 1) if micro == 'start' else num_frames
 
 def neighbours(
@@ -78,7 +87,7 @@ def neighbours(
     L: int, # frames of a micro-clip
     micro: str = 'start', # what the anchors are, see `anchors`
 ) -> np.ndarray: # (…, T·L) frame numbers, micro-clip after micro-clip
-    "The frames of the micro-clips at the anchors; beyond an end of the video its border frame repeats."
+    "The frames of the micro-clips at the anchors; beyond an end of the video its border repeats."
     j = np.arange(L) - (L//2 if micro == 'centre' else 0)
     i = np.clip(at[..., None] + j, 0, num_frames - 1)  # (…, T, L)
     return i.reshape(*at.shape[:-1], -1)  # (…, T·L)
@@ -113,36 +122,45 @@ def evenly_timed(
 
 def _window(spec, rate):
     "Frames that a clip of constant duration is spread over; None: the rule decides."
-    if getattr(spec, 'stride', None): return spec.frames*spec.stride
-    if not getattr(spec, 'seconds', None): return None
+    if getattr(spec, 'stride', None):
+        return spec.frames*spec.stride
+    if not getattr(spec, 'seconds', None):
+        return None
     if rate is None:
-        raise ValueError(f"a clip of {spec.seconds:g} s needs to know how many frames there are in a second: give the data set's"
-                         " option fps, or choose a stride")
+        raise ValueError(f"a clip of {spec.seconds:g} s needs to know how many frames there are in "
+                         "a second: give the data set's option fps, or choose a stride")
     return max(round(spec.seconds*rate), 1)
 
 def clip_indices(
-    video: int | np.ndarray, # N ≥ 1, frames of the video; or (N,) the seconds at which they are shown
-    spec: InputSpec, # what the network expects: has frames, per_segment, stride and seconds (an InputSpec)
-    rule: str = 'segments', # 'segments' or 'dense'; a spec with stride or seconds has windows of its own
+    video: int | np.ndarray, # N ≥ 1, frames of the video; or (N,) the seconds at which they show
+    spec: InputSpec, # what the network expects: frames, per_segment, stride and seconds
+    rule: str = 'segments', # 'segments' or 'dense'; stride or seconds in the spec set windows
     clips: int = 1, # C, clips of one video
     rng: np.random.Generator | None = None, # draws each clip; None: the fixed ones of testing
     micro: str = 'start', # for L > 1, see `micro_clips`
     official: bool = False, # to the frame what the authors' released code takes
 ) -> np.ndarray: # (C, T·L) frame numbers
     "Which frames of a video a network sees: equal stretches of time, if its times are given."
-    if rule not in RULES: raise ValueError(f"there is no rule {rule!r}: choose 'segments' or 'dense'")
+    if rule not in RULES:
+        raise ValueError(f"there is no rule {rule!r}: choose 'segments' or 'dense'")
     times = None if np.ndim(video) == 0 else np.asarray(video, float)
     N, L, T = video if times is None else len(times), spec.per_segment, spec.frames
     _check(N, T)
     window = _window(spec, None if times is None else frame_rate(times))
     if window and official:
-        raise ValueError("no released code takes clips of constant duration: leave out official, or stride and seconds")
+        raise ValueError("no released code takes clips of constant duration: leave out official, "
+                         "or stride and seconds")
     M, moment = anchors(N, L, micro), moments(clips)
-    if window: at = dense(M, T, clips, rng, window)
-    elif rule == 'dense': at = _released_dense(M, T, clips, rng) if official else dense(M, T, clips, rng)
-    elif rng is None: at = np.stack([segments(M, T, at=u) for u in moment])
-    elif official: at = np.stack([_released_segments(N, M, T, rng) for _ in moment])
-    else: at = np.stack([segments(M, T, rng) for _ in moment])
+    if window:
+        at = dense(M, T, clips, rng, window)
+    elif rule == 'dense':
+        at = _released_dense(M, T, clips, rng) if official else dense(M, T, clips, rng)
+    elif rng is None:
+        at = np.stack([segments(M, T, at=u) for u in moment])
+    elif official:
+        at = np.stack([_released_segments(N, M, T, rng) for _ in moment])
+    else:
+        at = np.stack([segments(M, T, rng) for _ in moment])
     numbers = neighbours(at, N, L, micro)
     return numbers if times is None or official else evenly_timed(times)[numbers]
 
@@ -150,15 +168,19 @@ def clip_indices(
 def _released_segments(num_frames, M, T, rng):
     "Training draws of TSN's code among M places: whole frames, sorted, or the first one."
     stretch = M // T
-    if stretch: return np.arange(T)*stretch + rng.integers(stretch, size=T)
-    if num_frames > T: return np.sort(rng.integers(M, size=T))
+    if stretch:
+        return np.arange(T)*stretch + rng.integers(stretch, size=T)
+    if num_frames > T:
+        return np.sort(rng.integers(M, size=T))
     return np.zeros(T, int)
 
 def _released_dense(M, T, clips, rng, window=64):
     "Dense sampling of TSM's code among M places: a fixed stride, round and round."
     last = max(M - window, 0)
-    if rng is None: starts = np.linspace(0, last, clips, dtype=int)
-    else: starts = rng.integers(max(last, 1), size=clips)  # never the last one
+    if rng is None:
+        starts = np.linspace(0, last, clips, dtype=int)
+    else:
+        starts = rng.integers(max(last, 1), size=clips)  # never the last one
     return (starts[:, None] + np.arange(T)*(window // T)) % M
 
 # %% ../../nbs/data/32_sampling.ipynb #05969375
@@ -169,5 +191,6 @@ def sample_rng(
 ) -> np.random.Generator:
     "The random numbers of one video in one epoch, whoever reads it."
     if min(seed, epoch, index) < 0:
-        raise ValueError(f"seed, epoch and index must not be negative, got {seed}, {epoch}, {index}")
+        raise ValueError(f"seed, epoch and index must not be negative, got {seed}, "
+                         f"{epoch}, {index}")
     return np.random.default_rng([seed, epoch, index])

@@ -15,27 +15,31 @@ from .official import (ListedVideo, Listing, Official, distinct_classes,
 
 # %% ../../nbs/data/36b_something_something.ipynb #22ad554f
 def _id_and_class(stem, files, split, order):
-    "`id;class` a line, as 20BN wrote Something-Something V1 and Jester; the test split has ids only."
+    "`id;class` a line, as 20BN wrote Something-Something V1 and Jester; tests have ids only."
     source = files(f'{stem}-labels.csv')
     file = files(f"{stem}-{dict(val='validation').get(split, split)}.csv")
     classes = distinct_classes([text for _, text in list_lines(source)], source)
     known, videos = set(classes), []
     for n, text in list_lines(file):
         (id, mark, label), where = text.partition(';'), f'{file}, line {n}'
-        if split != 'test' and not mark: refuse(where, f"{text!r} must be id;class")
-        videos.append(ListedVideo(plain_file_name(id.strip(), where), (id.strip(),),
-                             known_class(label.strip(), known, where, source) if mark else None, where))
+        if split != 'test' and not mark:
+            refuse(where, f"{text!r} must be id;class")
+        id = plain_file_name(id.strip(), where)
+        name = known_class(label.strip(), known, where, source) if mark else None
+        videos.append(ListedVideo(id, (id,), name, where))
     return Listing(tuple(sorted(classes)) if order == 'sorted' else classes, videos, (source, file))
 
 _LEFT_RIGHT = (('Pulling something from left to right', 'Pulling something from right to left'),
                ('Pushing something from left to right', 'Pushing something from right to left'),
-               ('Turning the camera left while filming something', 'Turning the camera right while filming something'))
+               ('Turning the camera left while filming something',
+                'Turning the camera right while filming something'))
 
 SOMETHING_V1 = Official(
     'Something-Something V1', 'its owners (qualcomm.com/developer, formerly 20bn.com)',
-    bind(_id_and_class, 'something-something-v1'), ('train', 'val', 'test'), 174, ('20bn-something-something-v1', '.'),
-    counts=dict(train=86017, val=11522, test=10960), options=dict(order=('sorted', 'file')), frames=True,
-    frame_reader=FrameFolders(fps=12), keeps=frozenset(), mirrored=_LEFT_RIGHT)
+    bind(_id_and_class, 'something-something-v1'), ('train', 'val', 'test'), 174,
+    ('20bn-something-something-v1', '.'),
+    counts=dict(train=86017, val=11522, test=10960), options=dict(order=('sorted', 'file')),
+    frames=True, frame_reader=FrameFolders(fps=12), keeps=frozenset(), mirrored=_LEFT_RIGHT)
 
 # %% ../../nbs/data/36b_something_something.ipynb #3a426c42
 def _answers(file, known, source):
@@ -43,7 +47,8 @@ def _answers(file, known, source):
     told = {}
     for n, text in list_lines(file):
         (id, _, label), where = text.partition(';'), f'{file}, line {n}'
-        if id in told: refuse(where, f"{id} is answered twice")
+        if id in told:
+            refuse(where, f"{id} is answered twice")
         told[id] = known_class(label, known, where, source), where
     return told
 
@@ -52,30 +57,39 @@ def _something_v2(files, split):
     long = dict(val='validation').get(split, split)
     source = files('something-something-v2-labels.json', 'labels.json')
     file = files(f'something-something-v2-{long}.json', f'{long}.json')
-    classes = numbered_classes(((n, name, f'{source}, class {name!r}') for name, n in list_json(source, dict).items()), 0, source)
-    known, answers, videos = set(classes), files('test-answers.csv', must=False) if split == 'test' else None, []
+    classes = numbered_classes(((n, name, f'{source}, class {name!r}')
+                                for name, n in list_json(source, dict).items()), 0, source)
+    known = set(classes)
+    answers = files('test-answers.csv', must=False) if split == 'test' else None
+    videos = []
     told = _answers(answers, known, source) if answers else {}
     for n, item in enumerate(list_json(file), 1):
         where, item = f'{file}, entry {n}', item if isinstance(item, dict) else {}
         id, template = item.get('id'), item.get('template')
         if not isinstance(id, str) or not isinstance(template, str) and split != 'test':
             refuse(where, "must have an id and a template in quotes")
-        if answers and id not in told: refuse(where, f"{id} has no answer in {answers}", "download both again")
-        label = told[id][0] if answers else None if split == 'test' else template.replace('[', '').replace(']', '')
-        videos.append(ListedVideo(plain_file_name(id, where), (id,), label and known_class(label, known, where, source), where))
+        if answers and id not in told:
+            refuse(where, f"{id} has no answer in {answers}", "download both again")
+        label = (told[id][0] if answers else None if split == 'test'
+                 else template.replace('[', '').replace(']', ''))
+        videos.append(ListedVideo(plain_file_name(id, where), (id,),
+                                  label and known_class(label, known, where, source), where))
     extra = next(iter(set(told) - {v.id for v in videos}), None)
-    if extra is not None: refuse(told[extra][1], f"{extra} is not in {file}", "download both again")
+    if extra is not None:
+        refuse(told[extra][1], f"{extra} is not in {file}", "download both again")
     return Listing(classes, videos, (source, *([answers] if answers else []), file))
 
 SOMETHING_V2 = Official(
-    'Something-Something V2', 'qualcomm.com/developer', _something_v2, ('train', 'val', 'test'), 174,
-    ('20bn-something-something-v2', '.'), counts=dict(train=168913, val=24777, test=27157),
+    'Something-Something V2', 'qualcomm.com/developer', _something_v2, ('train', 'val', 'test'),
+    174, ('20bn-something-something-v2', '.'), counts=dict(train=168913, val=24777, test=27157),
     keeps=frozenset(), mirrored=_LEFT_RIGHT)
 
 # %% ../../nbs/data/36b_something_something.ipynb #0a305652
 JESTER = Official(
-    'Jester', 'qualcomm.com/developer', bind(_id_and_class, 'jester-v1'), ('train', 'val', 'test'), 27,
-    ('20bn-jester-v1', '.'), counts=dict(train=118562, val=14787, test=14743), options=dict(order=('sorted', 'file')),
-    frames=True, frame_reader=FrameFolders(fps=12), keeps=frozenset(), mirrored=(
-        ('Swiping Left', 'Swiping Right'), ('Sliding Two Fingers Left', 'Sliding Two Fingers Right'),
-        ('Turning Hand Clockwise', 'Turning Hand Counterclockwise')))
+    'Jester', 'qualcomm.com/developer', bind(_id_and_class, 'jester-v1'), ('train', 'val', 'test'),
+    27, ('20bn-jester-v1', '.'), counts=dict(train=118562, val=14787, test=14743),
+    options=dict(order=('sorted', 'file')),
+    frames=True, frame_reader=FrameFolders(fps=12), keeps=frozenset(),
+    mirrored=(('Swiping Left', 'Swiping Right'),
+              ('Sliding Two Fingers Left', 'Sliding Two Fingers Right'),
+              ('Turning Hand Clockwise', 'Turning Hand Counterclockwise')))

@@ -26,8 +26,10 @@ def _fingerprint(path):
 
 def _stat(path):
     "What the disk knows of a file; None if there is none."
-    try: found = os.stat(path)
-    except (OSError, ValueError): return None
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
     return found if stat.S_ISREG(found.st_mode) else None
 
 def refuse_overlap(
@@ -37,9 +39,11 @@ def refuse_overlap(
     "Raise a `ValueError` if a video stands in two splits."
     def clashes(key, items):
         seen = defaultdict(list)
-        for path, split in items: seen[key(path)].append((path, split))
+        for path, split in items:
+            seen[key(path)].append((path, split))
         return [same for same in seen.values() if len({split for _, split in same}) > 1]
-    if len({split for _, split in items}) < 2: return
+    if len({split for _, split in items}) < 2:
+        return
     about = {path: found for path, _ in items if (found := _stat(path)) and found.st_size}
     there = [(path, split) for path, split in items if path in about]
     def file(path):
@@ -51,9 +55,9 @@ def refuse_overlap(
     if same:
         (a, split_a), *others = same[0]
         b, split_b = next(other for other in others if other[1] != split_a)
-        raise ValueError(f"{name}: the same video is in two splits, {a} in {split_a!r} and {b} in {split_b!r}"
-                         + (f", and {len(same) - 1} more like it" if len(same) > 1 else '')
-                         + ": remove it from one of them")
+        raise ValueError(f"{name}: the same video is in two splits, {a} in {split_a!r} and {b} in "
+                         f"{split_b!r}" + (f", and {len(same) - 1} more like it" if len(same) > 1
+                                           else '') + ": remove it from one of them")
 
 # %% ../../nbs/data/34d_splits.ipynb #d33988d8
 def holdout(
@@ -64,8 +68,10 @@ def holdout(
     "Which videos of a class are for testing: those whose hash lies in the first fifth."
     draw = {name: int(name_hash(name, f'split {seed}'), 16)/2**64 for name in names}
     held = {name for name in draw if draw[name] < share}
-    if not held and len(draw) > 1: held.add(min(draw, key=draw.get))
-    if held == set(draw): held.discard(max(draw, key=draw.get))
+    if not held and len(draw) > 1:
+        held.add(min(draw, key=draw.get))
+    if held == set(draw):
+        held.discard(max(draw, key=draw.get))
     return held
 
 # %% ../../nbs/data/34d_splits.ipynb #f3329051
@@ -76,7 +82,8 @@ def group_fold(
 ) -> tuple[VideoDataset, VideoDataset]: # to learn from, held out
     "Hold out the k-th of n parts, none of which shares a group with another."
     if not dataset.groups:
-        raise ValueError(f"{dataset.name} has no groups: add a column 'group' to its table to cross-validate")
+        raise ValueError(f"{dataset.name} has no groups: add a column 'group' to its table to "
+                         "cross-validate")
     sizes = Counter(dataset.groups)
     if not 2 <= n <= len(sizes) or not 1 <= k <= n:
         raise ValueError(f"fold {k} of {n}: {dataset.name} has {len(sizes)} groups,"
@@ -102,10 +109,13 @@ def match_classes(
     known = set(data)
     extra = [i for i, c in enumerate(network) if c not in known]
     twice = len(known) < len(data) or len(place) < len(network)
-    if unknown is None and not twice and (some or not extra): return [*map(place.get, data), *extra]
-    if unknown is not None: first = f"class {unknown} of {name}, {data[unknown]!r}, is unknown to the network"
+    if unknown is None and not twice and (some or not extra):
+        return [*map(place.get, data), *extra]
+    if unknown is not None:
+        first = f"class {unknown} of {name}, {data[unknown]!r}, is unknown to the network"
     elif extra and not twice:
         first = f"class {extra[0]} of the network, {network[extra[0]]!r}, is unknown to {name}"
-    else: first = "a name is given twice"
-    raise ValueError(f"the network's {len(network)} classes are not the {len(data)} of {name}: {first}; use the data"
-                     " set that it was trained on, or train it on this one")
+    else:
+        first = "a name is given twice"
+    raise ValueError(f"the network's {len(network)} classes are not the {len(data)} of {name}: "
+                     f"{first}; use the data set that it was trained on, or train it on this one")

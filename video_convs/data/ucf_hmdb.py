@@ -16,40 +16,54 @@ from .official import (ListedVideo, Listing, Official, known_class,
 def _ucf101(files, split, fold):
     "`Class/video.avi number` a line; the test lists leave the number out."
     source, file, videos = files('classInd.txt'), files(f'{split}list0{fold}.txt'), []
-    classes = numbered_classes(((*(text.split(None, 1) + [''])[:2], f'{source}, line {n}') for n, text in list_lines(source)), 1, source)
+    classes = numbered_classes(((*(text.split(None, 1) + [''])[:2], f'{source}, line {n}')
+                                for n, text in list_lines(source)), 1, source)
     number = {c: str(k) for k, c in enumerate(classes, 1)}
     for n, text in list_lines(file):
         where, (name, *told) = f'{file}, line {n}', text.split()
         label, _, clip = plain_file_name(name, where, deep=True).partition('/')
         known_class(label, number, where, source)
-        if not clip or '/' in clip or told != [number[label]][:0 if split == 'test' and not told else 1]:
-            refuse(where, f"{text!r} must be Class/video.avi and the number of the class ({number[label]})")
+        if (not clip or '/' in clip
+                or told != [number[label]][:0 if split == 'test' and not told else 1]):
+            refuse(where, f"{text!r} must be Class/video.avi and the number of the class "
+                          f"({number[label]})")
         stem, parts = os.path.splitext(name)[0], clip.split('_')
-        videos.append(ListedVideo(stem, (stem, stem.partition('/')[2]), label, where, parts[-2] if len(parts) > 2 else ''))
+        videos.append(ListedVideo(stem, (stem, stem.partition('/')[2]), label, where,
+                                  parts[-2] if len(parts) > 2 else ''))
     return Listing(classes, videos, (source, file))
 
 UCF101 = Official(
-    'UCF-101', 'crcv.ucf.edu/data/UCF101.php', _ucf101, ('train', 'test'), 101, ('UCF-101', '.'), ('ucfTrainTestlist',),
+    'UCF-101', 'crcv.ucf.edu/data/UCF101.php', _ucf101, ('train', 'test'), 101, ('UCF-101', '.'),
+    ('ucfTrainTestlist',),
     counts={('train', 1): 9537, ('train', 2): 9586, ('train', 3): 9624,
             ('test', 1): 3783, ('test', 2): 3734, ('test', 3): 3696}, options=dict(fold=(1, 2, 3)))
 
 # %% ../../nbs/data/36d_ucf_hmdb.ipynb #c65794bd
 def _hmdb51(files, split, fold):
-    "A file for each class and fold, `video.avi 1` a line: 1 for training, 2 for testing, 0 for neither."
-    lists, every = ({f.name.rsplit('_test_split', 1)[0]: f for f in files.matching(f'*_test_split{fold}.txt')}
+    "A file for each class and fold, `video.avi 1` a line: 1 for training, 2 for testing, else 0."
+    lists, every = ({f.name.rsplit('_test_split', 1)[0]: f
+                     for f in files.matching(f'*_test_split{fold}.txt')}
                     for fold in (fold, '[123]'))
-    if not lists: files(f'brush_hair_test_split{fold}.txt')  # says where they come from
+    if not lists:  # says where they come from
+        files(f'brush_hair_test_split{fold}.txt')
     gone = min(set(every) - set(lists), default=None)
-    if gone: refuse(every[gone], f"{gone}_test_split{fold}.txt is missing beside it", "unpack the lists again")
+    if gone:
+        refuse(every[gone], f"{gone}_test_split{fold}.txt is missing beside it",
+               "unpack the lists again")
     videos, wanted = [], dict(train='1', test='2')[split]
     for label, file in sorted(lists.items()):
         for n, text in list_lines(file):
             (clip, _, part), where = text.rpartition(' '), f'{file}, line {n}'
-            if part not in ('0', '1', '2'): refuse(where, f"{text!r} must be video.avi and 0, 1 or 2")
+            if part not in ('0', '1', '2'):
+                refuse(where, f"{text!r} must be video.avi and 0, 1 or 2")
             stem = os.path.splitext(plain_file_name(clip.strip(), where))[0]
-            if part == wanted: videos.append(ListedVideo(f'{label}/{stem}', (f'{label}/{stem}', stem), label, where))
+            if part == wanted:
+                videos.append(ListedVideo(f'{label}/{stem}', (f'{label}/{stem}', stem),
+                                          label, where))
     return Listing(tuple(sorted(lists)), videos, tuple(lists.values()))
 
 HMDB51 = Official(
-    'HMDB-51', 'serre-lab.clps.brown.edu', _hmdb51, ('train', 'test'), 51, ('hmdb51_org', 'videos', '.'),
-    ('testTrainMulti_7030_splits',), counts=dict(train=3570, test=1530), options=dict(fold=(1, 2, 3)))
+    'HMDB-51', 'serre-lab.clps.brown.edu', _hmdb51, ('train', 'test'), 51,
+    ('hmdb51_org', 'videos', '.'),
+    ('testTrainMulti_7030_splits',), counts=dict(train=3570, test=1530),
+    options=dict(fold=(1, 2, 3)))

@@ -20,7 +20,8 @@ from .decoding import decode_frames, read_array, read_pyav, resize_frames
 from .video_info import (VideoError, VideoInfo, file_address, open_container,
                                          scan_packets, square_size, uneven_times, whole_video)
 
-if TYPE_CHECKING: from torch import Tensor  # loaded on use: a process that decodes starts sooner
+if TYPE_CHECKING:  # loaded on use: a process that decodes starts sooner
+    from torch import Tensor
 
 # %% ../../nbs/data/31d_video.ipynb #7fdc00db
 _CONTAINERS = {'.mp4': 'mp4', '.mov': 'mov', '.mkv': 'matroska'}  # those that hold H.264 well
@@ -29,7 +30,9 @@ def _checked_frames(frames, pix_fmt):
     "The height and width of frames, and the frames as an iterator."
     if not hasattr(frames, '__next__'):
         frames = np.asarray(frames)
-        if frames.ndim != 4: raise ValueError(f"write_video needs frames (T, H, W, 3) of uint8, got {frames.shape} of {frames.dtype}")
+        if frames.ndim != 4:
+            raise ValueError(f"write_video needs frames (T, H, W, 3) of uint8, got {frames.shape} "
+                             f"of {frames.dtype}")
         shape, kind, frames = frames.shape, frames.dtype, iter(frames)
     else:
         first = next(frames, np.empty((0, 0, 3), np.uint8))
@@ -44,21 +47,21 @@ def _checked_frames(frames, pix_fmt):
 
 def write_video(
     path: str | Path, # file to write: .mp4, .mov or .mkv; its folder must exist
-    frames: 'np.ndarray | Tensor | Iterable', # (T, H, W, 3) uint8, numpy or torch, T ≥ 1; or an iterator of (H, W, 3), one by one
+    frames: 'np.ndarray | Tensor | Iterable', # (T, H, W, 3) uint8, T ≥ 1; or an iterator
     fps: float = 25, # frames per second
     crf: int = 18, # quality: 0 lossless, 18 hardly visible loss, 51 worst
-    qp: int | None = None, # constant quantiser instead of crf: with gop=1, a frame's bytes depend on that frame alone
+    qp: int | None = None, # quantiser instead of crf: with gop=1 a frame's bytes are its own
     preset: str = 'veryfast', # x264's speed against file size, 'ultrafast' … 'veryslow'
     gop: int = 12, # at most this many frames from one key frame to the next
-    pix_fmt: str = 'yuv420p', # 'yuv444p' keeps full colour and allows odd sizes, but few players show it
-    times: Sequence[float] | None = None, # (T,) seconds at which each is shown, rising; None: a constant rate
+    pix_fmt: str = 'yuv420p', # 'yuv444p' keeps full colour and odd sizes, but few players show it
+    times: Sequence[float] | None = None, # (T,) rising seconds; None: a constant rate
 ) -> Path: # the file written
     "Write frames as an H.264 video, whole or not at all."
     import av
     path = Path(path)
     if path.suffix.lower() not in _CONTAINERS:
-        raise ValueError(f"{path}: write_video knows {', '.join(_CONTAINERS)}, not {path.suffix!r}: choose"
-                         " one of these")
+        raise ValueError(f"{path}: write_video knows {', '.join(_CONTAINERS)}, not "
+                         f"{path.suffix!r}: choose one of these")
     H, W, frames = _checked_frames(frames, pix_fmt)
     part = path.with_name(f'.{path.name}.{os.getpid()}.{threading.get_ident()}.part')
     try:
@@ -67,15 +70,19 @@ def write_video(
             stream.width, stream.height, stream.pix_fmt, stream.gop_size = W, H, pix_fmt, gop
             # one thread, no macroblock tree: the same frames give the same bytes each time
             quality = {'crf': str(crf)} if qp is None else {'qp': str(qp)}
-            stream.options = {**quality, 'preset': preset, 'threads': '1', 'x264-params': 'mbtree=0'}
-            if times is not None: stream.codec_context.time_base = Fraction(1, 90_000)
+            stream.options = {**quality, 'preset': preset, 'threads': '1',
+                              'x264-params': 'mbtree=0'}
+            if times is not None:
+                stream.codec_context.time_base = Fraction(1, 90_000)
             for k, frame in enumerate(frames):
                 picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), 'rgb24')
-                if times is not None: picture.pts, picture.time_base = round(times[k]*90_000), Fraction(1, 90_000)
+                if times is not None:
+                    picture.pts, picture.time_base = round(times[k]*90_000), Fraction(1, 90_000)
                 out.mux(stream.encode(picture))
             out.mux(stream.encode())
         os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
+    finally:
+        part.unlink(missing_ok=True)
     return path
 
 # %% ../../nbs/data/31d_video.ipynb #4fcc169d
@@ -84,16 +91,19 @@ def probe(
 ) -> VideoInfo: # raises VideoError if the file is no video or its first frame does not decode
     "What a video file holds, and what its header promises; decodes one frame."
     import av
-    with open_container(path) as container: info = scan_packets(path, container)
+    with open_container(path) as container:
+        info = scan_packets(path, container)
     if not info.frames:
         raise VideoError(f"{path} has a header but not one whole frame: copy or download it again")
     with open_container(path) as container:  # not every file can be wound back
-        try: frame = next(container.decode(container.streams.best('video')))
+        try:
+            frame = next(container.decode(container.streams.best('video')))
         except (av.FFmpegError, StopIteration):
-            raise VideoError(f"{path}: the first frame does not decode: the file is damaged, download or"
-                             " encode it again") from None
+            raise VideoError(f"{path}: the first frame does not decode: the file is damaged, "
+                             "download or encode it again") from None
     H, W = square_size(frame.height, frame.width, info.pixel)
-    if frame.rotation % 180: H, W = W, H
+    if frame.rotation % 180:
+        H, W = W, H
     woven = ("interlaced: one field of each frame is read",) if frame.interlaced_frame else ()
     return replace(info, height=H, width=W, rotation=frame.rotation, notes=info.notes + woven)
 
@@ -101,11 +111,11 @@ def probe(
 def read_frames(
     path: str | Path, # a video file
     indices: Sequence[int] | Callable[[int], Sequence[int]], # frames, from 0; or: see `chosen`
-    size: int | tuple[int, int] | None = None, # of the result: short side, or (height, width); None: as stored
-    reader: str = 'auto', # 'pyav', which 'auto' is too, or 'decord', which first lets PyAV look for damage
+    size: int | tuple[int, int] | None = None, # short side, or (height, width); None: as stored
+    reader: str = 'auto', # 'pyav', as 'auto' is, or 'decord', after PyAV looked for damage
     threads: int = 1, # decoder threads
 ) -> 'Tensor': # (3, T, H, W) uint8, RGB, in memory frame after frame (T, H, W, 3)
-    "Decode the frames asked for, each once; a file with fewer frames than it promises is a `VideoError`."
+    "Decode the frames asked for, each once; fewer frames than promised are a `VideoError`."
     import torch
     return torch.from_numpy(read_array(path, indices, size, reader, threads)).permute(3, 0, 1, 2)
 
@@ -117,20 +127,23 @@ def check_video(
     "What a video holds, after the check that it holds what it promises."
     info = whole_video(path)
     if deep:
-        for _ in decode_frames(info, range(info.frames)): pass
+        for _ in decode_frames(info, range(info.frames)):
+            pass
     return probe(path)
 
 def copy_video(
     path: str | Path, # a video file
     target: str | Path, # see `write_video`
-    span: tuple[int, int] | None = None, # first frame, from 0, and the one after the last; None: all
+    span: tuple[int, int] | None = None, # first frame, from 0, and one after the last; None: all
     size: int | tuple[int, int] | None = None, # short side, or (height, width); None: as stored
     **options, # crf, gop: see `write_video`
 ) -> VideoInfo: # of the file that was read; `frames` are those written
     "Encode a video anew, a few frames at a time, however long it is."
     info = whole_video(path)
     first, last = span or (0, info.frames)
-    chunks = (resize_frames(c, size) for c in read_pyav(info, range(first, min(last, info.frames)), 1))
+    chunks = (resize_frames(c, size)
+              for c in read_pyav(info, range(first, min(last, info.frames)), 1))
     times = info.times[first:last] - info.times[first] if uneven_times(info.times) else None
-    write_video(target, (frame for chunk in chunks for frame in chunk), info.fps or 25, times=times, **options)
+    write_video(target, (frame for chunk in chunks for frame in chunk), info.fps or 25,
+                times=times, **options)
     return replace(info, frames=min(last, info.frames) - first)

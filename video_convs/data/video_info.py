@@ -17,7 +17,8 @@ import numpy as np
 
 from .containers import matroska_torn, mp4_torn, why_closed
 
-if TYPE_CHECKING: from av.container import InputContainer
+if TYPE_CHECKING:
+    from av.container import InputContainer
 
 # %% ../../nbs/data/31b_video_info.ipynb #3d167d9d
 class VideoError(ValueError):
@@ -39,14 +40,14 @@ class VideoInfo:
     fps: float # mean frames per second
     height: int # pixels, as shown: after rotation, and square
     width: int
-    rotation: int # degrees counter-clockwise that the decoder must turn the stored picture, from the metadata
+    rotation: int # degrees counter-clockwise that the decoder must turn the stored picture
     codec: str # 'h264', 'mpeg4', …
     pix_fmt: str # pixel format as stored, 'yuv420p' …
     container: str = '' # 'mov' (and MP4), 'matroska' (and WebM), 'avi', …
     hidden: int = 0 # packets that an edit list takes out of the film: they are no frames
-    torn: bool = False # bytes between the packets are missing or overwritten, and packets perhaps with them
-    orderly: bool = field(repr=False, default=True) # nothing is hidden, or shown before its key frame
-    pts: tuple = field(repr=False, default=()) # time stamp of each frame, in the order shown; () if unknown
+    torn: bool = False # bytes between packets are missing or overwritten, packets perhaps too
+    orderly: bool = field(repr=False, default=True) # nothing hidden or shown before its key frame
+    pts: tuple = field(repr=False, default=()) # time stamp of each frame, as shown; () if unknown
     keys: tuple = field(repr=False, default=()) # time stamps of the key frames
     tick: float = field(repr=False, default=0.) # seconds that a step of the time stamps lasts
     pixel: float = 1. # width of a stored pixel over its height; what is read has square ones
@@ -54,13 +55,16 @@ class VideoInfo:
 
     @property
     def times(self) -> np.ndarray:
-        "(frames,) seconds from the first frame on at which each is shown; evenly spaced if that is unknown."
-        if self.pts: return (np.array(self.pts, float) - self.pts[0])*self.tick
+        "(frames,) seconds from the first frame at which each is shown; evenly spaced if unknown."
+        if self.pts:
+            return (np.array(self.pts, float) - self.pts[0])*self.tick
         return np.arange(self.frames)/(self.fps or 25)
 
 # %% ../../nbs/data/31b_video_info.ipynb #0ba0121b
-_FORMATS = ('mov,matroska,avi,asf,flv,live_flv,mpeg,mpegts,mpegvideo,ogg,wtv,mxf,nut,rm,dv,gif,apng,ivf,obu,av1,h263,'
-            'h264,hevc,vvc,m4v,vc1,mjpeg,yuv4mpegpipe,tty')  # each is one file: no playlist, no series of pictures
+# each is one file: no playlist, no series of pictures
+_FORMATS = (
+    'mov,matroska,avi,asf,flv,live_flv,mpeg,mpegts,mpegvideo,ogg,wtv,mxf,nut,rm,dv,gif,apng,ivf,'
+    'obu,av1,h263,h264,hevc,vvc,m4v,vc1,mjpeg,yuv4mpegpipe,tty')
 
 def open_container(
     path: str | Path, # a video file
@@ -68,15 +72,23 @@ def open_container(
     "The container of a video file, open."
     import av
     path = Path(path)
-    if not path.exists(): raise VideoError(f"{path} does not exist: check the path")
-    if path.is_dir(): raise VideoError(f"{path} is a folder, not a video: name one file in it")
-    if not path.is_file(): raise VideoError(f"{path} is a device or a pipe, not a video: name a file")
-    if path.stat().st_size == 0: raise VideoError(f"{path} is empty (0 bytes): copy or download it again")
+    if not path.exists():
+        raise VideoError(f"{path} does not exist: check the path")
+    if path.is_dir():
+        raise VideoError(f"{path} is a folder, not a video: name one file in it")
+    if not path.is_file():
+        raise VideoError(f"{path} is a device or a pipe, not a video: name a file")
+    if path.stat().st_size == 0:
+        raise VideoError(f"{path} is empty (0 bytes): copy or download it again")
     rules = {'format_whitelist': _FORMATS, 'protocol_whitelist': 'file'}
-    try: container = av.open(file_address(path), metadata_errors='ignore', options=rules)
-    except VideoError: raise
-    except PermissionError: raise VideoError(f"{path} may not be read: change its permissions") from None
-    except (av.FFmpegError, ValueError, OSError): raise VideoError(f"{path} {why_closed(path)}") from None
+    try:
+        container = av.open(file_address(path), metadata_errors='ignore', options=rules)
+    except VideoError:
+        raise
+    except PermissionError:
+        raise VideoError(f"{path} may not be read: change its permissions") from None
+    except (av.FFmpegError, ValueError, OSError):
+        raise VideoError(f"{path} {why_closed(path)}") from None
     if container.format.name == 'tty':  # FFmpeg would show a text as the screen of an old terminal
         container.close()
         raise VideoError(f"{path} is a text, not a video: name a video file")
@@ -97,8 +109,8 @@ def _pixel(path, stream):
     "Width of a stored pixel over its height."
     pixel = float(stream.sample_aspect_ratio or 1)
     if not 1/8 <= pixel <= 8:
-        raise VideoError(f"{path} says that its pixels are {pixel:g} times as wide as high, so its header is damaged:"
-                         " copy, download or encode it again")
+        raise VideoError(f"{path} says that its pixels are {pixel:g} times as wide as high, so its "
+                         "header is damaged: copy, download or encode it again")
     return pixel
 
 def square_size(
@@ -114,16 +126,32 @@ def uneven_times(
 ) -> bool:
     "Whether some frames are shown much longer or shorter than most."
     steps = np.diff(times)
-    return len(steps) > 0 and bool(steps.max() > 1.5*np.median(steps) or steps.min() < .5*np.median(steps))
+    return len(steps) > 0 and bool(steps.max() > 1.5*np.median(steps)
+                                   or steps.min() < .5*np.median(steps))
 
 def _notes(codec, pts, pixel):
     "What is unusual about the picture, as far as the header and the time stamps tell."
     notes = []
-    if pixel != 1: notes.append(f"pixels are {pixel:.3g} times as wide as high: made square")
-    if uneven_times(pts): notes.append("frame rate varies: frames are chosen by time")
+    if pixel != 1:
+        notes.append(f"pixels are {pixel:.3g} times as wide as high: made square")
+    if uneven_times(pts):
+        notes.append("frame rate varies: frames are chosen by time")
     if kind := _HDR.get(getattr(codec, 'color_trc', 0)):
-        notes.append(f"HDR ({kind}): read without tone mapping, so its colours look dull; convert it to SDR first")
+        notes.append(f"HDR ({kind}): read without tone mapping, so its colours look dull; convert "
+                     "it to SDR first")
     return tuple(notes)
+
+def _video_stream(path, container):
+    "The stream of pictures that FFmpeg would show."
+    stream = container.streams.best('video')
+    if stream is None and container.streams:
+        raise VideoError(f"{path} holds only sound or subtitles: use another file")
+    if stream is None:
+        raise VideoError(f"{path} has no stream that can be read, so it was cut or is damaged: "
+                         "copy, download or encode it again")
+    if stream.codec_context is None:
+        raise VideoError(f"{path} has video of an unknown kind, or is damaged: use another file")
+    return stream
 
 def scan_packets(
     path: str | Path, # a video file
@@ -131,61 +159,72 @@ def scan_packets(
 ) -> VideoInfo:
     "Walk over the packets: what is there, and what was promised."
     import av
-    stream, kind = container.streams.best('video'), container.format.name
-    if stream is None:
-        why = "holds only sound or subtitles: use another file" if container.streams else \
-              "has no stream that can be read, so it was cut or is damaged: copy, download or encode it again"
-        raise VideoError(f"{path} {why}")
-    if stream.codec_context is None:
-        raise VideoError(f"{path} has video of an unknown kind, or is damaged: use another file")
+    stream, kind = _video_stream(path, container), container.format.name
     counted, mp4 = stream.frames > 0, 'mp4' in kind
     pts, keys, cut, hidden, held, leading, end, lost, due = [], [], 0, 0, 0, False, 0., 0., None
     try:
-        # without a promise about this stream the whole file's duration counts, so all streams are walked
+        # without a promise about this stream the file's duration counts: walk all streams
         alone = counted or 'DURATION' in stream.metadata
         for packet in container.demux(stream) if alone else container.demux():
-            if not packet.size: continue  # the end of a stream
+            if not packet.size:  # the end of a stream
+                continue
             held += packet.size
             stamp, tick, lasts = packet.pts, float(packet.time_base), packet.duration or 0
-            if not counted and stamp is not None: end = max(end, (stamp + lasts)*tick)
-            if packet.stream_index != stream.index: continue
-            if mp4 and None not in (due, packet.dts): lost += max(packet.dts - due, 0)*tick  # a fragment is missing
+            if not counted and stamp is not None:
+                end = max(end, (stamp + lasts)*tick)
+            if packet.stream_index != stream.index:
+                continue
+            if mp4 and None not in (due, packet.dts):  # a fragment is missing
+                lost += max(packet.dts - due, 0)*tick
             due = None if packet.dts is None else packet.dts + lasts
-            if packet.is_discard: hidden += 1
-            elif packet.is_corrupt: cut += 1
+            if packet.is_discard:
+                hidden += 1
+            elif packet.is_corrupt:
+                cut += 1
             else:
                 pts.append(stamp)
-                if packet.is_keyframe: keys.append(stamp)
-                elif keys and stamp is not None and keys[-1] is not None and stamp < keys[-1]: leading = True
-    except av.FFmpegError: cut += 1
+                if packet.is_keyframe:
+                    keys.append(stamp)
+                elif keys and stamp is not None and keys[-1] is not None and stamp < keys[-1]:
+                    leading = True
+    except av.FFmpegError:
+        cut += 1
     frames, torn = len(pts), False
-    if mp4 and not counted: torn = mp4_torn(path, held)
-    elif 'matroska' in kind: torn = matroska_torn(path, frames + hidden + cut, len(container.streams))
+    if mp4 and not counted:
+        torn = mp4_torn(path, held)
+    elif 'matroska' in kind:
+        torn = matroska_torn(path, frames + hidden + cut, len(container.streams))
     fps = float(stream.average_rate or stream.guessed_rate or 0)
     promised, seconds = stream.frames - hidden if counted else None, _duration(container, stream)
     if not promised and seconds and fps:
         missing = (seconds - end + lost)*fps
         promised = frames + (round(missing) if missing > 1.5 else 0)  # 1.5: time stamps are rounded
-    if cut: promised = max(promised or 0, frames + cut)
-    known = len(set(pts)) == frames and None not in pts and 'avi' not in kind  # AVI: stamps are guessed
+    if cut:
+        promised = max(promised or 0, frames + cut)
+    guessed = 'avi' in kind
+    known = len(set(pts)) == frames and None not in pts and not guessed
     orderly = not hidden and not leading and (known or pts == sorted(pts, key=lambda p: p or 0))
     codec, pixel = stream.codec_context, _pixel(path, stream)
     stamps = (tuple(sorted(pts)), tuple(sorted(keys))) if known else ((), ())
-    return VideoInfo(str(path), frames, promised, fps, *square_size(codec.height, codec.width, pixel), 0,
-                     codec.codec.canonical_name, codec.pix_fmt or '', kind.split(',')[0], hidden, torn, orderly,
-                     *stamps, float(stream.time_base or 0), pixel, _notes(codec, stamps[0], pixel))
+    return VideoInfo(str(path), frames, promised, fps,
+                     *square_size(codec.height, codec.width, pixel), 0, codec.codec.canonical_name,
+                     codec.pix_fmt or '', kind.split(',')[0], hidden, torn, orderly, *stamps,
+                     float(stream.time_base or 0), pixel, _notes(codec, stamps[0], pixel))
 
 # %% ../../nbs/data/31b_video_info.ipynb #7ef322eb
 def whole_video(
     path: str | Path, # a video file
 ) -> VideoInfo: # raises VideoError if it was cut short or is torn
     "What a file holds, if that is what it promises."
-    with open_container(path) as container: info = scan_packets(path, container)
+    with open_container(path) as container:
+        info = scan_packets(path, container)
     if info.promised and info.frames < info.promised:
-        raise VideoError(f"{path} promises {info.promised} frames but holds {info.frames}: it was cut short,"
-                         " copy, download or encode it again")
+        raise VideoError(f"{path} promises {info.promised} frames but holds {info.frames}: it was "
+                         "cut short, copy, download or encode it again")
     if info.torn:
-        raise VideoError(f"{path} is torn: {info.frames} frames are there, but bytes between them are missing or"
-                         " overwritten, and frames perhaps with them: copy, download or encode it again")
-    if not info.frames: raise VideoError(f"{path} has a header but no frame: copy or download it again")
+        raise VideoError(f"{path} is torn: {info.frames} frames are there, but bytes between them "
+                         "are missing or overwritten, and frames perhaps with them: copy, "
+                         "download or encode it again")
+    if not info.frames:
+        raise VideoError(f"{path} has a header but no frame: copy or download it again")
     return info

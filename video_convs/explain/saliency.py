@@ -43,7 +43,8 @@ def highlighted(
 ) -> tuple[Tensor, Tensor]: # frames (T, H, W, 3) uint8; (T,) the share of each
     "The frames of a clip, bright where a score depends on them."
     if model.input_spec.modality != 'rgb':
-        raise ValueError(f"pictures are shown, and {model.name} sees {model.input_spec.modality}: use a network for RGB")
+        raise ValueError(f"pictures are shown, and {model.name} sees {model.input_spec.modality}: "
+                         "use a network for RGB")
     heat = saliency(model, clip, label).abs().cpu()
     window = max(clip.shape[-1] // 16, 1) | 1  # odd
     smooth = avg_pool2d(heat[None], window, 1, window // 2, count_include_pad=False)[0]  # (T, H, W)

@@ -26,7 +26,7 @@ from ..utils import suggest
 
 # %% ../../nbs/nets/23_backbones.ipynb #740aa8b4
 class Tiny(nn.Module):
-    "A residual network for small frames: a stem and three stages of two blocks, each halving the side."
+    "A residual network for small frames: a stem, then three stages of two blocks halve the side."
     def __init__(
         self,
         widths: tuple[int, int, int] = (24, 48, 96), # channels of the three stages
@@ -36,13 +36,15 @@ class Tiny(nn.Module):
         self.conv1 = nn.Conv2d(3, widths[0], 3, stride=2, padding=1, bias=False)
         self.bn1, self.relu = nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
         for stage, (c_in, c_out) in enumerate(zip((widths[0], *widths), widths), start=1):
-            shortcut = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride=2, bias=False), nn.BatchNorm2d(c_out))
+            shortcut = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride=2, bias=False),
+                                     nn.BatchNorm2d(c_out))
             halve = BasicBlock(c_in, c_out, stride=2, downsample=shortcut)
             setattr(self, f'layer{stage}', nn.Sequential(halve, BasicBlock(c_out, c_out)))
         self.avgpool, self.flatten = nn.AdaptiveAvgPool2d(1), nn.Flatten()
         self.fc = nn.Linear(widths[-1], num_classes)
         for module in self.modules():
-            if isinstance(module, nn.Conv2d): nn.init.kaiming_normal_(module.weight, mode='fan_out')
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode='fan_out')
 
     def forward(
         self,
@@ -79,13 +81,13 @@ class Backbone:
     features: int # width of what enters the classifier
     classifier: str # path of the module that is taken off; '' if it has none
     conv3x3: tuple[str, ...] # patterns: the first 3×3 convolution of each block
-    block_input: tuple[str, ...] # patterns: the first convolution of each block that may be shifted in time
+    block_input: tuple[str, ...] # patterns: first convolution of each block that may be shifted
     block_output: tuple[str, ...] # patterns: the last block of each stage, or each inception block
     stages: tuple[str, ...] # modules that give a map of each size, the last of which is pooled
     input: dict = field(default_factory=dict, hash=False) # what differs from an RGB network's input
-    weights: str | Callable[[], dict] | None = None # URL of ImageNet weights, or what loads them; None: torchvision has them
+    weights: str | Callable[[], dict] | None = None # URL or loader; None: torchvision's
     convert: Callable[[dict], dict] = dict # weights in the names of its usual files → state dict
-    pool: Callable[[nn.Module, Tensor], Tensor] = pooled # trunk, last maps (B, C, T, h, w) → features (B, T, D)
+    pool: Callable[[nn.Module, Tensor], Tensor] = pooled # trunk, maps (B, C, T, h, w) → (B, T, D)
     scratch: str = '' # prefix of what files of image weights do not have: it stays random
 
 def _resnet(name, features, blocks, conv3x3='conv1', every=1, build=None, **more):
@@ -97,11 +99,13 @@ def _resnet(name, features, blocks, conv3x3='conv1', every=1, build=None, **more
                     block_output=tuple(f'layer{k}.{n - 1}' for k, n in stages),
                     stages=tuple(f'layer{k}' for k, _ in stages), **more)
 
+_INCEPTION = 'https://data.lip6.fr/cadene/pretrainedmodels/bn_inception-52deb4733.pth'
+
 def _inception(name, build, features, blocks, stages, convert=from_caffe, **more):
     return Backbone(name, build, features, 'fc', ('inception_*.3x3.conv',), (), blocks, stages,
-                    input=dict(channel_order='bgr', value_range=255., mean=(104., 117., 128.), std=(1., 1., 1.)),
-                    weights='https://data.lip6.fr/cadene/pretrainedmodels/bn_inception-52deb4733.pth',
-                    convert=convert, **more)
+                    input=dict(channel_order='bgr', value_range=255., mean=(104., 117., 128.),
+                               std=(1., 1., 1.)),
+                    weights=_INCEPTION, convert=convert, **more)
 
 def _until_3c(file):
     "The layers of BN-Inception that ECO-Lite has, and ECO's 3D half."
@@ -119,39 +123,50 @@ BACKBONES = {card.name: card for card in (
                     'v0.1-res2net/res2net50_26w_4s-06e79181.pth'),
     Backbone('mobilenet_v2', torchvision.models.mobilenet_v2, 1280, 'classifier',
              conv3x3=('features.1.conv.0.0', 'features.*.conv.1.0'),
-             block_input=tuple(f'features.{i}.conv.0.0' for i in (3, 5, 6, 8, 9, 10, 12, 13, 15, 16)),
+             block_input=tuple(f'features.{i}.conv.0.0'
+                               for i in (3, 5, 6, 8, 9, 10, 12, 13, 15, 16)),
              block_output=tuple(f'features.{i}' for i in (1, 3, 6, 10, 13, 16, 17)),
              stages=tuple(f'features.{i}' for i in (1, 3, 6, 13, 18))),
     Backbone('vgg16', torchvision.models.vgg16, 4096, 'classifier.6',
              conv3x3=tuple(f'features.{i}' for i in (2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)),
              block_input=(), block_output=tuple(f'features.{i}' for i in (3, 8, 15, 22, 29)),
              stages=tuple(f'features.{i}' for i in (4, 9, 16, 23, 30)), pool=_vgg_pooled),
-    _inception('bninception', BNInception, 1024, ('inception_*',), ('inception_3b', 'inception_4d', 'inception_5b')),
-    _inception('eco_lite', ECOLite, 512, ('inception_3a', 'inception_3b'), ('inception_3b', 'eco3d'), convert=_until_3c, scratch='eco3d.'),
+    _inception('bninception', BNInception, 1024, ('inception_*',),
+               ('inception_3b', 'inception_4d', 'inception_5b')),
+    _inception('eco_lite', ECOLite, 512, ('inception_3a', 'inception_3b'),
+               ('inception_3b', 'eco3d'), convert=_until_3c, scratch='eco3d.'),
 )}
 
 # %% ../../nbs/nets/23_backbones.ipynb #bd08475e
-OTHERS: dict[str, Callable[[str], Backbone]] = {} # what stands before a colon → finder of cards, as in 'timm:convnext_atto'
+# what stands before a colon → finder of cards, as in 'timm:convnext_atto'
+OTHERS: dict[str, Callable[[str], Backbone]] = {}
 
 def find_backbone(
     name: str, # a key of `BACKBONES`, or 'timm:…'
 ) -> Backbone: # its card
     "The card of a backbone; an unknown name is a ValueError with near matches."
     library, colon, rest = name.partition(':')
-    if colon and library in OTHERS: return OTHERS[library](rest)
-    if name not in BACKBONES: raise ValueError(f"no backbone is called {name!r}; {suggest(name, BACKBONES)}")
+    if colon and library in OTHERS:
+        return OTHERS[library](rest)
+    if name not in BACKBONES:
+        raise ValueError(f"no backbone is called {name!r}; {suggest(name, BACKBONES)}")
     return BACKBONES[name]
 
 def _imagenet(card):
     "ImageNet weights, from torch's cache or the network."
     if card.name == 'tiny':
-        raise ValueError("tiny has no ImageNet weights: it is trained from scratch, with pretrained=None")
-    if callable(card.weights): return card.weights()
-    url = check_https(card.weights or torchvision.models.get_model_weights(card.name).IMAGENET1K_V1.url)
-    folder, load = os.path.join(torch.hub.get_dir(), 'checkpoints'), torch.hub.load_state_dict_from_url
+        raise ValueError("tiny has no ImageNet weights: it is trained from scratch, with "
+                         "pretrained=None")
+    if callable(card.weights):
+        return card.weights()
+    url = check_https(card.weights
+                      or torchvision.models.get_model_weights(card.name).IMAGENET1K_V1.url)
+    folder = os.path.join(torch.hub.get_dir(), 'checkpoints')
+    load = torch.hub.load_state_dict_from_url
     try:
         weights = load(url, map_location='cpu', progress=False, check_hash=True, weights_only=True)
-        if (file := Path(folder, url.rpartition('/')[2])).is_file(): pin(file, file_sha256(file))
+        if (file := Path(folder, url.rpartition('/')[2])).is_file():
+            pin(file, file_sha256(file))
         return weights
     except (OSError, RuntimeError) as error:  # no network; another hash
         raise ValueError(f"the ImageNet weights of {card.name} could not be downloaded ({error}):"
@@ -161,37 +176,46 @@ def _imagenet(card):
 def _from_file(path):
     "Weights from a file or a training script's checkpoint, without running code from it."
     if not os.path.isfile(path):
-        raise ValueError(f"pretrained must be 'imagenet' or a file of weights: there is no file {path!r}")
+        raise ValueError("pretrained must be 'imagenet' or a file of weights: there is no "
+                         f"file {path!r}")
     weights, _ = unwrap(read_checkpoint(path))
     short = without_prefix(weights)
-    return {re.sub(r'^(module\.)?(base_model\.)?', '', short[key]): value for key, value in weights.items()}
+    return {re.sub(r'^(module\.)?(base_model\.)?', '', short[key]): value
+            for key, value in weights.items()}
 
 def _load(net, card, file):
     "Put a file's weights into a trunk, strictly."
-    state = {k: v for k, v in card.convert(file).items() if not (card.classifier and k.startswith(card.classifier + '.'))}
+    state = {k: v for k, v in card.convert(file).items()
+             if not (card.classifier and k.startswith(card.classifier + '.'))}
     if card.scratch and not any(key.startswith(card.scratch) for key in state):
-        state |= {key: value for key, value in net.state_dict().items() if key.startswith(card.scratch)}
+        state |= {key: value
+                  for key, value in net.state_dict().items() if key.startswith(card.scratch)}
     check_numbers(state, net.state_dict(), 'its weights')
     net.load_state_dict(state)
 
 def trunk(
     name: str, # a key of `BACKBONES`
-    pretrained: str | os.PathLike | None = None, # None: random; 'imagenet'; or a file in the usual names
-) -> nn.Module: # (N, 3, H, W) → (N, features), channels-last; eco_lite: (B·T, 3, H, W) → (B, features)
-    "A backbone without its classifier. ImageNet weights fill only the 2D half of eco_lite; 3D stays random."
+    pretrained: str | os.PathLike | None = None, # None: random; 'imagenet'; or a file of weights
+) -> nn.Module: # (N, 3, H, W) → (N, features); eco_lite: (B·T, 3, H, W) → (B, features)
+    "A backbone without its classifier. ImageNet fills the 2D half of eco_lite; 3D stays random."
     card = find_backbone(name)
     net = card.build()
-    if card.classifier: net.set_submodule(card.classifier, nn.Identity())
+    if card.classifier:
+        net.set_submodule(card.classifier, nn.Identity())
     if pretrained is not None:
         file = _imagenet(card) if pretrained == 'imagenet' else _from_file(pretrained)
-        try: _load(net, card, file)
+        try:
+            _load(net, card, file)
         except (RuntimeError, ValueError) as error:
             lines = str(error).splitlines()
             reason = shorten(lines[1] if len(lines) > 1 else lines[0], 240, placeholder=' …')
-            raise ValueError(f"the weights {pretrained} are not those of {name}: {reason}") from error
+            raise ValueError(f"the weights {pretrained} are not those of {name}: "
+                             f"{reason}") from error
     for m in net.modules():
-        if isinstance(m, nn.Conv2d): m.to(memory_format=torch.channels_last)
-        if isinstance(m, nn.Conv3d): m.to(memory_format=torch.channels_last_3d)
+        if isinstance(m, nn.Conv2d):
+            m.to(memory_format=torch.channels_last)
+        if isinstance(m, nn.Conv3d):
+            m.to(memory_format=torch.channels_last_3d)
     return net
 
 # %% ../../nbs/nets/23_backbones.ipynb #29d2bfff
@@ -199,15 +223,18 @@ def adapt_first_conv(
     net: nn.Module, # an image network of RGB frames, edited in place
     channels: int, # of the new input; 10 for five flow fields
 ) -> nn.Module: # `net`
-    "Let the first convolution read other channels: each gets the mean of its RGB weights, as TSN starts flow."
+    "Let the first convolution read other channels: each gets the mean RGB weights, as TSN does."
     conv = next((m for m in net.modules() if isinstance(m, nn.Conv2d)), None)
-    if conv is None: raise ValueError(f"{type(net).__name__} has no Conv2d: nothing to adapt")
+    if conv is None:
+        raise ValueError(f"{type(net).__name__} has no Conv2d: nothing to adapt")
     if conv.groups > 1:
         raise ValueError(f"the first convolution of {type(net).__name__} has groups={conv.groups};"
                          " only one that reads all channels can be adapted")
-    if channels < 1: raise ValueError(f"channels must be at least 1, got {channels}")
+    if channels < 1:
+        raise ValueError(f"channels must be at least 1, got {channels}")
     last = conv.weight.is_contiguous(memory_format=torch.channels_last)
     weight = conv.weight.detach().mean(1, keepdim=True).expand(-1, channels, -1, -1)
-    weight = weight.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+    weight = weight.contiguous(memory_format=torch.channels_last if last
+                               else torch.contiguous_format)
     conv.weight, conv.in_channels = nn.Parameter(weight, conv.weight.requires_grad), channels
     return net

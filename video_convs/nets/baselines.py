@@ -24,10 +24,13 @@ def tsn(net: nn.Module, card: Backbone) -> nn.Module:
 # %% ../../nbs/nets/26c_baselines.ipynb #a3ae07a4
 class FramePool(nn.MaxPool3d):
     "The maximum of each pair of frames: half as many go on; of an odd number the last is left out."
-    def __init__(self): super().__init__((2, 1, 1))
+
+    def __init__(self):
+        super().__init__((2, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor: # (B, C, T, H, W) → (B, C, T // 2, H, W)
-        if x.shape[2] < 2: raise ValueError("FramePool needs pairs of frames: a clip of two frames or more, got 1")
+        if x.shape[2] < 2:
+            raise ValueError("FramePool needs pairs of frames: a clip of two frames or more, got 1")
         return super().forward(x)
 
 @register('resnet50', 'resnet101')
@@ -54,18 +57,21 @@ def r2plus1d(
     arrangement: str = 'depthwise', # or, with dense taps, 'sequential' or 'parallel'
     kernel_size: int = 3, # frames that an output frame reads, odd
 ) -> nn.Module:
-    "Time beside space: 'depthwise' before the first 3×3 of each block, or dense, 'sequential' or 'parallel' to it."
+    "Time beside space: 'depthwise' before each first 3×3; dense, 'sequential' or 'parallel' to it."
     if arrangement == 'depthwise':
         return insert_before(net, card.conv3x3, lambda C: TemporalConv(C, kernel_size))
-    if kernel_size != 3: raise ValueError(f"kernel_size = {kernel_size} is for 'depthwise'; dense ones have three taps")
-    return replace(net, card.conv3x3, lambda conv: R2Plus1D.from_conv2d(conv, arrangement=arrangement))
+    if kernel_size != 3:
+        raise ValueError(f"kernel_size = {kernel_size} is for 'depthwise'; dense ones have "
+                         "three taps")
+    return replace(net, card.conv3x3,
+                   lambda conv: R2Plus1D.from_conv2d(conv, arrangement=arrangement))
 
 @register('tiny', 'resnet50')
 def p3d(
     net: nn.Module, card: Backbone,
     variant: str = 'A', # 'A': time after space; 'B': side by side
 ) -> nn.Module:
-    "1×3×3 and dense 3×1×1 in the place of the first 3×3: 'A' one after the other, 'B' side by side."
+    "1×3×3 and dense 3×1×1 in place of the first 3×3: 'A' one after the other, 'B' side by side."
     return replace(net, card.conv3x3, lambda conv: P3D.from_conv2d(conv, variant=variant))
 
 @register('tiny', 'resnet50')

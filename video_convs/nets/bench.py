@@ -21,7 +21,8 @@ from ..ops.bench import Setting, machine, race
 from ..progress import progress_bar
 
 # %% ../../nbs/nets/29_models.ipynb #e5b0e1fd
-TIMED = ('tsn', 'tsm', 'r2plus1d', 'hgc', 'h2cn', 'sth', 'hf_tsn', 'stc', 'stc_light', 'stc_equal', 'gst', 'gst_large', 'tin', 'tam', 'p3d', 'c3d')
+TIMED = ('tsn', 'tsm', 'r2plus1d', 'hgc', 'h2cn', 'sth', 'hf_tsn', 'stc', 'stc_light', 'stc_equal',
+         'gst', 'gst_large', 'tin', 'tam', 'p3d', 'c3d')
 
 def clip_for(
     model: VideoNet,
@@ -35,10 +36,10 @@ def clip_for(
     return torch.randn(shape).contiguous(memory_format=torch.channels_last_3d)
 
 def network_pass(
-    model: VideoNet, # on the setting's device; put into the mode that is asked for, and 'contiguous' turns its weights for good
+    model: VideoNet, # on the setting's device; mode and, if 'contiguous', layout are changed
     clip: Tensor, # on the same device
     training: bool, # backwards too
-    setting: Setting = Setting(), # bfloat16 and float16 are autocast, as in training; 'graph' is up to the caller
+    setting: Setting = Setting(), # bfloat16, float16: autocast; 'graph' is up to the caller
 ) -> Callable[[], object]: # gives back the sum of the scores, in training the gradients
     "What a benchmark times: one pass through a network."
     forward, x = model.train(training), clip
@@ -46,34 +47,41 @@ def network_pass(
         model.to(memory_format=torch.contiguous_format)
         T, x = clip.shape[2] // model.input_spec.per_segment, fold(clip).contiguous()
         def forward(frames):
-            with clip_length(T): features = model.trunk(frames)
+            with clip_length(T):
+                features = model.trunk(frames)
             return model.head(features.unflatten(0, (len(clip), -1))).mean(1)
     if setting.form == 'compiled':
         torch.compiler.reset()
         forward = torch.compile(forward)
     weights, device = tuple(model.parameters()), torch.device(setting.device)
     def run():
-        with torch.set_grad_enabled(training), torch.autocast(device.type, setting.dtype, setting.dtype != torch.float32):
+        with (torch.set_grad_enabled(training),
+              torch.autocast(device.type, setting.dtype, setting.dtype != torch.float32)):
             scores = forward(x).sum()
         return torch.autograd.grad(scores, weights) if training else scores
     return run
 
 def _status(key):
     "A line of what Linux knows of this process, in bytes."
-    return next(int(line.split()[1]) * 1024 for line in open('/proc/self/status') if line.startswith(key))
+    return next(int(line.split()[1]) * 1024
+                for line in open('/proc/self/status') if line.startswith(key))
 
 def _peaks(name, frames, batch, size, threads, answer):
     "In a process of its own: what one pass needs beyond what was there before it."
-    ctypes.CDLL(None).mallopt(-3, 1 << 16)  # give back what is freed at once: no peak hides in what is kept for later
+    # give back what is freed at once: no peak hides in what is kept for later
+    ctypes.CDLL(None).mallopt(-3, 1 << 16)
     torch.set_num_threads(threads)
     model, peaks = VideoNet(name, 174), {}
     clip = clip_for(model, frames, batch, size)
     for mode in ('inference', 'training'):
         model.train(mode == 'training')
-        with open('/proc/self/clear_refs', 'w') as file: file.write('5')  # the high-water mark starts from here
+        with open('/proc/self/clear_refs', 'w') as file:  # the high-water mark starts from here
+            file.write('5')
         before = _status('VmRSS')
-        with torch.set_grad_enabled(mode == 'training'): scores = model(clip).sum()
-        if mode == 'training': scores.backward()
+        with torch.set_grad_enabled(mode == 'training'):
+            scores = model(clip).sum()
+        if mode == 'training':
+            scores.backward()
         peaks[mode] = _status('VmHWM') - before
     answer.put(peaks)
 
@@ -82,14 +90,16 @@ def peak_memory(
     frames: int = 8, # points in time
     batch: int = 1,
     size: int = 224, # pixels
-) -> dict[str, int]: # bytes in 'inference' and in 'training', beyond weights and libraries; Linux only
-    "The most memory that a network needs at one moment, measured by the operating system in a fresh process."
+) -> dict[str, int]: # bytes in 'inference' and 'training', beyond weights, libraries
+    "The most memory that a network needs at one moment, as the system measures a fresh process."
     context = multiprocessing.get_context('spawn')
     answer = context.SimpleQueue()
-    process = context.Process(target=_peaks, args=(name, frames, batch, size, torch.get_num_threads(), answer))
+    process = context.Process(target=_peaks,
+                              args=(name, frames, batch, size, torch.get_num_threads(), answer))
     process.start()
     process.join()
-    if process.exitcode: raise ValueError(f"the process that runs {name} ended with exit code {process.exitcode}")
+    if process.exitcode:
+        raise ValueError(f"the process that runs {name} ended with exit code {process.exitcode}")
     return answer.get()
 
 def bench_networks(
@@ -99,7 +109,7 @@ def bench_networks(
     batch: int = 1,
     size: int = 224, # pixels
     rounds: int = 9, # turns of each network; medians are reported
-    memory: bool = True, # also measure memory; on a CPU in a process per network, and in float32 only
+    memory: bool = True, # also measure memory; on a CPU in processes, float32 only
     progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
     device: str = 'cpu', # or 'cuda'
     dtype: torch.dtype = torch.float32, # or bfloat16, float16: by autocast
@@ -108,23 +118,29 @@ def bench_networks(
 ) -> dict: # JSON-able: the machine, and one row per network
     "Time networks side by side, and measure the memory that they need."
     found = [op for op in TIMED if fnmatchcase(op, pattern)]
-    if not found: raise ValueError(f"no network is called {pattern!r}; there are {', '.join(TIMED)}")
-    names, setting = [f'{op}_{backbone}' for op in dict.fromkeys(['tsn', *found])], Setting(device, dtype, memory_format, form)
+    if not found:
+        raise ValueError(f"no network is called {pattern!r}; there are {', '.join(TIMED)}")
+    names = [f'{op}_{backbone}' for op in dict.fromkeys(['tsn', *found])]
+    setting = Setting(device, dtype, memory_format, form)
     models = {name: VideoNet(name, 174) for name in names}
-    clips = {name: clip_for(model, frames, batch, size).to(device) for name, model in models.items()}
+    clips = {name: clip_for(model, frames, batch, size).to(device)
+             for name, model in models.items()}
     rows = [dict(network=name, params=cost.params, macs=cost.macs)
             for name in names for cost in [complexity(models[name], clips[name].shape[1:])]]
     for mode in ('inference', 'training'):
-        calls = {name: network_pass(model.to(device), clips[name], mode == 'training', setting) for name, model in models.items()}
+        calls = {name: network_pass(model.to(device), clips[name], mode == 'training', setting)
+                 for name, model in models.items()}
         median, peak = race(setting, rounds, **calls)
         for row in rows:
             row[mode] = median[row['network']]
-            if memory and peak: row.setdefault('memory', {})[mode] = peak[row['network']]
+            if memory and peak:
+                row.setdefault('memory', {})[mode] = peak[row['network']]
     models.clear()
-    for row in progress_bar(rows * (memory and setting == Setting()), progress, desc='memory', unit='network'):
+    for row in progress_bar(rows * (memory and setting == Setting()), progress, desc='memory',
+                            unit='network'):
         row['memory'] = peak_memory(row['network'], frames, batch, size)
-    return dict(setting.to_dict(), machine=machine(device), torch=torch.__version__, frames=frames, batch=batch, size=size,
-                rounds=rounds, rows=rows)
+    return dict(setting.to_dict(), machine=machine(device), torch=torch.__version__, frames=frames,
+                batch=batch, size=size, rounds=rounds, rows=rows)
 
 # %% ../../nbs/nets/29_models.ipynb #34149167
 def bench_table(
@@ -132,12 +148,16 @@ def bench_table(
 ) -> str: # Markdown
     "Cost, time and memory of networks as multiples of the first one's, which is TSN."
     first, modes = result['rows'][0], ('inference', 'training')
-    how = ', '.join(result[key] for key in ('dtype', 'memory_format', 'form') if key in result) or 'float32'  # older files
-    lines = [f"{result['machine']}, torch {result['torch']}, {how}, {result['batch']} × {result['frames']} frames of {result['size']}²;"
-             f" {first['network']}: {first['inference']:.0f} ms, {first['training']:.0f} ms", '',
-             '| network | parameters | MACs | time: inference | training | memory: inference | training |', '|---|---|---|---|---|---|---|']
+    how = (', '.join(result[key] for key in ('dtype', 'memory_format', 'form') if key in result)
+           or 'float32')  # older files
+    lines = [f"{result['machine']}, torch {result['torch']}, {how}, {result['batch']} × "
+             f"{result['frames']} frames of {result['size']}²; {first['network']}: "
+             f"{first['inference']:.0f} ms, {first['training']:.0f} ms", '',
+             '| network | parameters | MACs | time: inference | training | memory: inference | '
+             'training |', '|---|---|---|---|---|---|---|']
     for row in result['rows']:
         ratios = [row[key] / first[key] for key in ('params', 'macs', *modes)]
-        if 'memory' in row: ratios += [row['memory'][mode] / first['memory'][mode] for mode in modes]
+        if 'memory' in row:
+            ratios += [row['memory'][mode] / first['memory'][mode] for mode in modes]
         lines.append(f"| {row['network']} | " + ' | '.join(f'{r:.3f}' for r in ratios) + ' |')
     return '\n'.join(lines)

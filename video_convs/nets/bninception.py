@@ -37,20 +37,25 @@ class Halve(nn.Module):
         self,
         x: Tensor, # (N, C, H, W)
     ) -> Tensor: # (N, C, ⌈H/2⌉, ⌈W/2⌉)
-        if is_traced(): return F.max_pool2d(F.pad(x, (0, 2, 0, 2), value=-torch.inf), 3, 2)
+        if is_traced():
+            return F.max_pool2d(F.pad(x, (0, 2, 0, 2), value=-torch.inf), 3, 2)
         H, W = x.shape[-2:]
-        if H % 2 or W % 2: x = F.pad(x, (0, W % 2, 0, H % 2), value=-torch.inf)
+        if H % 2 or W % 2:
+            x = F.pad(x, (0, W % 2, 0, H % 2), value=-torch.inf)
         return F.max_pool2d(x, 3, 2, ceil_mode=True)
 
 class CaffePool(nn.MaxPool2d):
-    "The maximum over 3×3 windows, two pixels apart; the last one may hang over the border by a pixel."
-    def __init__(self): super().__init__(3, 2, ceil_mode=True)
+    "The maximum over 3×3 windows, two pixels apart; the last may hang over the border by a pixel."
+
+    def __init__(self):
+        super().__init__(3, 2, ceil_mode=True)
 
     def forward(
         self,
         x: Tensor, # (N, C, H, W)
     ) -> Tensor: # (N, C, ⌊H/2⌋, ⌊W/2⌋)
-        if is_traced(): return F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-torch.inf), 3, 2)
+        if is_traced():
+            return F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-torch.inf), 3, 2)
         return super().forward(x)
 
 # %% ../../nbs/nets/21_bninception.ipynb #ceed347f
@@ -83,11 +88,13 @@ class Inception(nn.ModuleDict):
         return torch.cat([self._along(path, x) for path in self.paths], 1)
 
     def _along(self, path, x):
-        for name in path: x = self[name](x)
+        for name in path:
+            x = self[name](x)
         return x
 
 # %% ../../nbs/nets/21_bninception.ipynb #1d08cb1d
-def _average(): return nn.AvgPool2d(3, stride=1, padding=1)
+def _average():
+    return nn.AvgPool2d(3, stride=1, padding=1)
 
 def _until_3b():
     "The layers that BN-Inception and ECO share."
@@ -98,7 +105,7 @@ def _until_3b():
         inception_3b=Inception(256, 64, (64, 96), (64, 96), _average(), 64))
 
 class BNInception(nn.Sequential):
-    "BN-Inception: frames (N, 3, H, W), BGR from 0 to 255 less their mean, → scores (N, num_classes)."
+    "BN-Inception: frames (N, 3, H, W), BGR 0 to 255 less their mean → scores (N, num_classes)."
     def __init__(
         self,
         num_classes: int = 1000, # scores per frame
@@ -112,8 +119,10 @@ class BNInception(nn.Sequential):
             inception_4d=Inception(608, 96, (128, 192), (160, 192), _average(), 128),
             inception_4e=Inception(608, 0, (128, 192), (192, 256), Halve()),
             inception_5a=Inception(1056, 352, (192, 320), (160, 224), _average(), 128),
-            inception_5b=Inception(1024, 352, (192, 320), (192, 224), nn.MaxPool2d(3, stride=1, padding=1), 128),
-            global_pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(1024, num_classes)))
+            inception_5b=Inception(1024, 352, (192, 320), (192, 224),
+                                   nn.MaxPool2d(3, stride=1, padding=1), 128),
+            global_pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(),
+            fc=nn.Linear(1024, num_classes)))
 
 # %% ../../nbs/nets/21_bninception.ipynb #298b297b
 _CLASSIFIERS = ('fc', 'last_linear', 'fc_final')
@@ -128,7 +137,8 @@ def to_caffe(
     for key, value in state.items():
         layer, _, leaf = key.removeprefix(_ECO).rpartition('.')
         layer = layer.removesuffix('.conv').replace('.', '_')
-        if leaf != 'num_batches_tracked': file[f'{layer}.{leaf}'] = value[None] if layer.endswith('_bn') else value
+        if leaf != 'num_batches_tracked':
+            file[f'{layer}.{leaf}'] = value[None] if layer.endswith('_bn') else value
     return file
 
 def from_caffe(
@@ -139,21 +149,27 @@ def from_caffe(
     for key, value in file.items():
         layer, _, leaf = key.rpartition('.')
         norm = layer.endswith('_bn')
-        if layer in _CLASSIFIERS: layer = 'fc'
-        elif not _LAYER.fullmatch(layer): continue
-        elif layer.startswith('res'): layer = _ECO + layer
-        else: layer = re.sub(r'^(inception_..)_', r'\1.', layer.removesuffix('_bn')) + ('.bn' if norm else '.conv')
+        if layer in _CLASSIFIERS:
+            layer = 'fc'
+        elif not _LAYER.fullmatch(layer):
+            continue
+        elif layer.startswith('res'):
+            layer = _ECO + layer
+        else:
+            layer = (re.sub(r'^(inception_..)_', r'\1.', layer.removesuffix('_bn'))
+                     + ('.bn' if norm else '.conv'))
         state[f'{layer}.{leaf}'] = value.squeeze(0) if norm else value
     if all(key.startswith('fc.') for key in state):
-        raise ValueError("no layer of BN-Inception or ECO among these weights: expected names such as"
-                         f" conv1_7x7_s2.weight, got {', '.join(list(file)[:3]) or 'none'}")
+        raise ValueError("no layer of BN-Inception or ECO among these weights: expected names "
+                         f"such as conv1_7x7_s2.weight, got {', '.join(list(file)[:3]) or 'none'}")
     return state
 
 # %% ../../nbs/nets/21_bninception.ipynb #e328241c
-def _conv3d(c_in, c_out, stride=1): return nn.Conv3d(c_in, c_out, 3, stride, 1)
+def _conv3d(c_in, c_out, stride=1):
+    return nn.Conv3d(c_in, c_out, 3, stride, 1)
 
 class ECO3D(nn.Module):
-    "The 3D half of ECO (Zolfaghari et al. 2018), blocks 3 to 5 of a 3D ResNet-18: a clip of maps becomes one vector."
+    "The 3D half of ECO (Zolfaghari et al. 2018), blocks 3 to 5 of a 3D ResNet-18: maps → a vector."
     def __init__(
         self,
         channels: int = 96, # C, of the maps that come in
@@ -173,7 +189,8 @@ class ECO3D(nn.Module):
         setattr(self, f'{name}_2', _conv3d(c, c))
         setattr(self, f'{name}_bn', nn.BatchNorm3d(c))
 
-    def _activate(self, name, z): return F.relu(getattr(self, f'{name}_bn')(z))
+    def _activate(self, name, z):
+        return F.relu(getattr(self, f'{name}_bn')(z))
 
     def _residual(self, name, a):
         z = self._activate(f'{name}_1', getattr(self, f'{name}_1')(a))
@@ -195,11 +212,12 @@ class ECO3D(nn.Module):
 
 # %% ../../nbs/nets/21_bninception.ipynb #410412d1
 class ECOLite(nn.Sequential):
-    "ECO-Lite: folded frames (B·T, 3, H, W) → scores of clips (B, num_classes), inside `clip_length(T)`."
+    "ECO-Lite: folded frames (B·T, 3, H, W) → scores (B, num_classes), inside `clip_length(T)`."
     def __init__(
         self,
         num_classes: int = 400, # scores per clip
     ):
         cut = OrderedDict(double_3x3_reduce=ConvBN(320, 64), double_3x3_1=ConvBN(64, 96, 3))
-        super().__init__(OrderedDict(**_until_3b(), inception_3c=nn.Sequential(cut), eco3d=Clipwise(ECO3D()),
-                                     flatten=nn.Flatten(), fc=nn.Linear(512, num_classes)))
+        super().__init__(OrderedDict(**_until_3b(), inception_3c=nn.Sequential(cut),
+                                     eco3d=Clipwise(ECO3D()), flatten=nn.Flatten(),
+                                     fc=nn.Linear(512, num_classes)))

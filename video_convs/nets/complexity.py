@@ -43,18 +43,20 @@ RULES = {  # kinds of layers: what one has, from what went in and what came out
     NORMS: lambda m, x, y: dict(norm=y.numel()),
     (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU): lambda m, x, y: dict(relu=y.numel()),
     (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, Halve): lambda m, x, y: dict(pooled=x.numel()),
-    (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d): lambda m, x, y: dict(pooled=x.numel(), averages=y.numel()),
+    (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d):
+        lambda m, x, y: dict(pooled=x.numel(), averages=y.numel()),
     (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d):
         lambda m, x, y: dict(pooled=x.numel(), means=x.numel() + y.numel()),
 }
 
 # %% ../../nbs/nets/25_complexity.ipynb #af60c550
-def _over_frames(x, channels): # of a clip (B, C, T, H, W), pooled frame by frame in some number of channels
+def _over_frames(x, channels): # of a clip (B, C, T, H, W), pooled by frame in so many channels
     values = channels * x[:, 0].numel()
     return dict(pooled=values, means=values + channels * x[:, 0, :, 0, 0].numel())
 
 def _windows(op, x, y):
-    if op.aggregate == 'conv': return {}
+    if op.aggregate == 'conv':
+        return {}
     return dict(pooled=op.rings * x.numel(), averages=op.rings * x.numel())
 
 def _last_part(op, x, y):
@@ -66,11 +68,12 @@ AVERAGES = {  # operators: the averages in their equations
     CMCB: lambda op, x, y: _over_frames(x, op.hgc.channels),
     MotionExcitation: lambda op, x, y: _over_frames(x, op.hidden),
     MultipleTemporalAggregation: _last_part,
-    FMCB: lambda op, x, y: dict(pooled=x.numel(), averages=x.numel() // 4),  # frames of half the size
+    # frames of half the size
+    FMCB: lambda op, x, y: dict(pooled=x.numel(), averages=x.numel() // 4),
 }
 
 def _operator(op, x, y):
-    "What an operator has, but for the norms, activations and pools that run inside of it as layers."
+    "What an operator has, except for the norms, activations and pools that run inside as layers."
     bias = getattr(op, 'bias', None)
     own = dict(macs=x.shape[0] * op.macs(*x.shape[2:]),  # per clip: (T, H, W)
                bias=0 if bias is None else len(bias) * y[:, 0].numel())
@@ -78,9 +81,11 @@ def _operator(op, x, y):
 
 def _rule(module):
     "The function that counts a layer; None for what is made of layers."
-    if hasattr(module, 'macs'): return _operator
+    if hasattr(module, 'macs'):
+        return _operator
     for kinds, rule in RULES.items():
-        if isinstance(module, kinds): return rule
+        if isinstance(module, kinds):
+            return rule
     return None if next(module.children(), None) else lambda m, x, y: {}
 
 # %% ../../nbs/nets/25_complexity.ipynb #17f64eba
@@ -90,7 +95,8 @@ def human(
 ) -> str:
     "A count as people write it: 23865134 → '23.9 M'."
     for size, unit in ((1e12, ' T'), (1e9, ' G'), (1e6, ' M'), (1e3, ' k')):
-        if abs(n) >= size * (1 - 0.5 * 10**-digits): return f'{n / size:#.{digits}g}'.rstrip('.') + unit
+        if abs(n) >= size * (1 - 0.5 * 10**-digits):
+            return f'{n / size:#.{digits}g}'.rstrip('.') + unit
     return f'{n:.{digits}g}'
 
 @dataclass(frozen=True)
@@ -104,7 +110,8 @@ class Layer:
     bytes: int # of memory that its output takes; 0 where it gives back what it got
 
     @property
-    def macs(self) -> int: return self.counts.get('macs', 0)
+    def macs(self) -> int:
+        return self.counts.get('macs', 0)
 
 # %% ../../nbs/nets/25_complexity.ipynb #62dcb7c0
 @dataclass(frozen=True)
@@ -123,7 +130,8 @@ class Convention:
         counts: Mapping[str, int], # quantity → how many
     ) -> int:
         "The operations."
-        return counts['macs'] + sum(getattr(self, f.name) * counts[f.name] for f in fields(self) if f.name != 'statistics')
+        return counts['macs'] + sum(getattr(self, f.name) * counts[f.name]
+                                    for f in fields(self) if f.name != 'statistics')
 
 CONVENTIONS = dict(
     conv_fc=Convention(),
@@ -162,7 +170,8 @@ class Cost:
     ) -> tuple[int, int]: # parameters, operations
         "What a paper prints that counts in this way."
         if convention not in CONVENTIONS:
-            raise ValueError(f"no convention is called {convention!r}; {suggest(convention, CONVENTIONS)}")
+            raise ValueError(f"no convention is called {convention!r}; "
+                             f"{suggest(convention, CONVENTIONS)}")
         rules = CONVENTIONS[convention]
         return self.params + rules.statistics * self.statistics, rules.flops(self.counts)
 
@@ -175,9 +184,10 @@ class Cost:
 
     def __str__(self) -> str:
         head = f"{'layer':44} {'kind':16} {'output':20} {'parameters':>12} {'MACs':>9}"
-        rows = [f"{x.path:44} {x.kind:16} {'×'.join(map(str, x.out)):20} {x.params:>12,} {human(x.macs):>9}"
-                for x in self.layers if 'macs' in x.counts]
-        total = f"{human(self.params, 4)} parameters, {human(self.macs, 4)}MAC, {human(self.bytes, 4)}B of activations"
+        rows = [f"{x.path:44} {x.kind:16} {'×'.join(map(str, x.out)):20} {x.params:>12,} "
+                f"{human(x.macs):>9}" for x in self.layers if 'macs' in x.counts]
+        total = (f"{human(self.params, 4)} parameters, {human(self.macs, 4)}MAC, "
+                 f"{human(self.bytes, 4)}B of activations")
         return '\n'.join([head, *rows, total])
 
 # %% ../../nbs/nets/25_complexity.ipynb #936cb04a
@@ -185,12 +195,14 @@ def _layers(net, prefix='', inside=False):
     "All modules: path, module, and whether it is a part of an operator."
     yield prefix, net, inside
     for name, child in net.named_children():
-        yield from _layers(child, f'{prefix}.{name}' if prefix else name, inside or hasattr(net, 'macs'))
+        yield from _layers(child, f'{prefix}.{name}' if prefix else name,
+                           inside or hasattr(net, 'macs'))
 
 def _new_bytes(inputs, outputs):
-    "Memory of the outputs that is not that of an input: none for a view and for what is computed in place."
+    "Memory of the outputs that is not an input's: none for views and what is computed in place."
     old = {x.untyped_storage()._cdata for x in inputs}
-    return sum(y.numel() * y.element_size() for y in outputs if y.untyped_storage()._cdata not in old)
+    return sum(y.numel() * y.element_size()
+               for y in outputs if y.untyped_storage()._cdata not in old)
 
 def complexity(
     model: nn.Module, # a video network; it is not changed, and nothing is computed
@@ -198,28 +210,39 @@ def complexity(
 ) -> Cost:
     "Parameters, operations and activations of a network, layer by layer."
     if len(clip_shape) not in (4, 5):
-        raise ValueError(f"clip_shape must be (C, T, H, W) or (B, C, T, H, W), got {tuple(clip_shape)}")
+        raise ValueError("clip_shape must be (C, T, H, W) or (B, C, T, H, W), got "
+                         f"{tuple(clip_shape)}")
     layers, parts, training = [], Counter(), {module: module.training for module in model.modules()}
     def note(path, rule, inside):
         def hook(module, args, kwargs, out):
-            xs, ys = ([t for t in tree_leaves(some) if isinstance(t, Tensor)] for some in ((args, kwargs), out))
+            xs, ys = ([t for t in tree_leaves(some) if isinstance(t, Tensor)]
+                      for some in ((args, kwargs), out))
             counts = Counter(rule(module, xs[0], ys[0]))
-            if inside: return parts.update({name: n for name, n in counts.items() if name not in ('macs', 'bias')})
-            if hasattr(module, 'macs'): counts.update(parts); parts.clear()
+            if inside:
+                inner = {k: n for k, n in counts.items() if k not in ('macs', 'bias')}
+                return parts.update(inner)
+            if hasattr(module, 'macs'):
+                counts.update(parts)
+                parts.clear()
             params = sum(p.numel() for p in module.parameters())
-            layers.append(Layer(path, type(module).__name__, tuple(ys[0].shape), params, counts, _new_bytes(xs, ys)))
+            layers.append(Layer(path, type(module).__name__, tuple(ys[0].shape), params, counts,
+                                _new_bytes(xs, ys)))
         return hook
     hooks = [module.register_forward_hook(note(path, _rule(module), inside), with_kwargs=True)
              for path, module, inside in _layers(model) if _rule(module)]
     own = (t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point())
     like, shape = next(own, torch.empty(0)), (1, *clip_shape)[-5:]
-    numbers = FakeTensorMode(allow_non_fake_inputs=True) if like.device.type != 'meta' else nullcontext()
+    numbers = (FakeTensorMode(allow_non_fake_inputs=True) if like.device.type != 'meta'
+               else nullcontext())
     try:
         with torch.enable_grad(), numbers:
-            model.eval()(torch.empty(shape, device=like.device, dtype=like.dtype, requires_grad=True))
+            model.eval()(torch.empty(shape, device=like.device, dtype=like.dtype,
+                                     requires_grad=True))
     finally:
-        for hook in hooks: hook.remove()
-        for module, flag in training.items(): module.training = flag
+        for hook in hooks:
+            hook.remove()
+        for module, flag in training.items():
+            module.training = flag
     norms = [m for m in model.modules() if isinstance(m, NORMS) and m.track_running_stats]
     statistics = sum(m.running_mean.numel() + m.running_var.numel() for m in norms)
     return Cost(sum(p.numel() for p in model.parameters()), statistics, tuple(layers))

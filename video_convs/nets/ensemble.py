@@ -23,20 +23,28 @@ class Ensemble(nn.Module):
         average: str = 'logits', # or 'probabilities'
     ):
         super().__init__()
-        if len(models) < 2: raise ValueError(f"an ensemble needs two networks or more, got {len(models)}")
+        if len(models) < 2:
+            raise ValueError(f"an ensemble needs two networks or more, got {len(models)}")
         if average not in ('logits', 'probabilities'):
             raise ValueError(f"average is 'logits' or 'probabilities', got {average!r}")
         weights = [1.] * len(models) if weights is None else list(weights)
-        for weight in weights: check_number('weights', weight, 'a weight of an ensemble')
+        for weight in weights:
+            check_number('weights', weight, 'a weight of an ensemble')
         if len(weights) != len(models) or not sum(weights):
-            raise ValueError(f"{len(models)} networks need as many weights, none negative and not all zero, got {weights}")
+            raise ValueError(f"{len(models)} networks need as many weights, none negative and not "
+                             f"all zero, got {weights}")
         first, *others = (getattr(model, 'num_classes', None) for model in models)
-        if isinstance(first, dict): raise ValueError("an ensemble takes networks of one task, these have several")
+        if isinstance(first, dict):
+            raise ValueError("an ensemble takes networks of one task, these have several")
         for n in others:
-            if n != first: raise ValueError(f"the networks of an ensemble must have the same num_classes, got {first} and {n}")
+            if n != first:
+                raise ValueError("the networks of an ensemble must have the same num_classes, got "
+                                 f"{first} and {n}")
         names = [model.classes for model in models if getattr(model, 'classes', None)]
-        for pair in (pair for more in names[1:] for pair in zip(names[0], more) if pair[0] != pair[1]):
-            raise ValueError(f"the networks of an ensemble must have the same classes in the same order, got {pair[0]!r} and {pair[1]!r}")
+        for pair in (pair for more in names[1:]
+                     for pair in zip(names[0], more) if pair[0] != pair[1]):
+            raise ValueError("the networks of an ensemble must have the same classes in the same "
+                             f"order, got {pair[0]!r} and {pair[1]!r}")
         self.models, self.average = nn.ModuleList(models), average
         self.register_buffer('weights', torch.tensor(weights) / sum(weights), persistent=False)
 
@@ -45,7 +53,9 @@ class Ensemble(nn.Module):
         *clips: Tensor, # one per network, of the shape that it takes
     ) -> Tensor: # (B, classes)
         if len(clips) != len(self.models):
-            raise ValueError(f"this ensemble needs {len(self.models)} clips, one for each network, got {len(clips)}")
+            raise ValueError(f"this ensemble needs {len(self.models)} clips, one for each network, "
+                             f"got {len(clips)}")
         scores = [model(clip) for model, clip in zip(self.models, clips)]
-        if self.average == 'probabilities': scores = [s.softmax(-1) for s in scores]
+        if self.average == 'probabilities':
+            scores = [s.softmax(-1) for s in scores]
         return sum(w * s for w, s in zip(self.weights, scores))

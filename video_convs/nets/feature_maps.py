@@ -20,14 +20,15 @@ class FeatureMaps(nn.Module):
     def __init__(
         self,
         model: VideoNet,
-        out_indices: Sequence[int] | None = None, # stages, counted from 0, or from the end; None: all
+        out_indices: Sequence[int] | None = None, # stages from 0, or from the end; None: all
     ):
         super().__init__()
         stages = find_model(model.name).card.stages
         indices = range(len(stages)) if out_indices is None else out_indices
         for index in indices:
             if index not in range(-len(stages), len(stages)):
-                raise ValueError(f"{model.name} has {len(stages)} stages, out_indices from 0 to {len(stages) - 1}, got {index!r}")
+                raise ValueError(f"{model.name} has {len(stages)} stages, out_indices from 0 to "
+                                 f"{len(stages) - 1}, got {index!r}")
         self.model, self.stages = model, tuple(stages[index] for index in indices)
         self.feature_info = self._info()
 
@@ -41,10 +42,12 @@ class FeatureMaps(nn.Module):
     def _info(self):
         "What each stage gives, measured with a clip."
         spec, side, was_training = self.model.input_spec, 64, self.model.training
-        clip = next(self.model.parameters()).new_zeros(1, spec.channels, spec.frames * spec.per_segment, side, side)
+        T = spec.frames * spec.per_segment
+        clip = next(self.model.parameters()).new_zeros(1, spec.channels, T, side, side)
         maps = self.model.eval().maps(clip, self.stages)
         self.model.train(was_training)
-        return [dict(module=name, num_chs=x.shape[1], reduction=side // x.shape[4]) for name, x in zip(self.stages, maps)]
+        return [dict(module=name, num_chs=x.shape[1], reduction=side // x.shape[4])
+                for name, x in zip(self.stages, maps)]
 
     def channels(self) -> list[int]:
         "The channels of each map."

@@ -52,7 +52,8 @@ class H2CNStem(nn.Module):
         segments = unfold(frames, self.per_segment)  # (B·T, 3, F, H, W)
         keys = channels_last(segments[:, :, self.per_segment // 2])  # convolutions are slow on gaps
         x = self.stem(keys)
-        M = F.interpolate(self.fmcb(segments).squeeze(2), x.shape[2:])  # FMCB knows a stem of stride 4; others get it resized
+        # FMCB knows a stem of stride 4; others get it resized
+        M = F.interpolate(self.fmcb(segments).squeeze(2), x.shape[2:])
         return torch.lerp(x, channels_last(M), 0.5)
 
 @register('tiny', 'resnet18', 'resnet50')
@@ -65,8 +66,10 @@ def h2cn(
     cmcb_slope: int = 2, # p in CMCB (Table 2)
 ) -> nn.Module:
     "TSM with CMCB before each first 3×3 of a block, and FMCB beside the stem."
-    if cmcb: insert_before(net, card.conv3x3, lambda C: CMCB(C, slope=cmcb_slope, temporal=cmcb))
-    if shift: tsm(net, card)
+    if cmcb:
+        insert_before(net, card.conv3x3, lambda C: CMCB(C, slope=cmcb_slope, temporal=cmcb))
+    if shift:
+        tsm(net, card)
     if fmcb:
         stem = nn.Sequential()
         for name in ('conv1', 'bn1', 'relu', 'maxpool'):

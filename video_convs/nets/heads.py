@@ -15,7 +15,7 @@ from ..guards import check_number
 
 # %% ../../nbs/nets/24_heads.ipynb #cc020cbb
 class Head(nn.Module):
-    "What all heads share: features (…, T, D) → scores (…, S, n), with a layer `fc` that can start small."
+    "What heads share: features (…, T, D) → scores (…, S, n), with an `fc` that can start small."
     frames = None # the number of frames that it needs; None: any
     several = False # does it score several tasks, num_classes = {task: n}?
 
@@ -28,41 +28,49 @@ class Head(nn.Module):
         super().__init__()
         tasks = num_classes if isinstance(num_classes, dict) else {'': num_classes}
         if isinstance(num_classes, dict) and not self.several:
-            raise ValueError(f"{type(self).__name__} scores one task, got num_classes = {num_classes}:"
-                             " for several take VerbNounHead")
+            raise ValueError(f"{type(self).__name__} scores one task, got num_classes = "
+                             f"{num_classes}: for several take VerbNounHead")
         for task, n in tasks.items():
-            check_number('num_classes', n, 'num_classes' + f' of {task!r}' * isinstance(num_classes, dict))
-        if features < 1: raise ValueError(f"features must be at least 1, got {features}")
-        self.features, self.num_classes, self.dropout = features, num_classes, nn.Dropout(check_number('dropout', dropout))
+            check_number('num_classes', n,
+                         'num_classes' + f' of {task!r}' * isinstance(num_classes, dict))
+        if features < 1:
+            raise ValueError(f"features must be at least 1, got {features}")
+        self.features, self.num_classes = features, num_classes
+        self.dropout = nn.Dropout(check_number('dropout', dropout))
 
     def reset_parameters(
         self,
-        std: float | None = None, # `fc` starts as N(0, std) with bias 0; None: as torch starts a linear layer
+        std: float | None = None, # `fc` starts as N(0, std), bias 0; None: as in torch
     ) -> None:
-        "Start again: small behind a trunk that has learned (std=0.001), as torch does behind one that has not."
+        "Start again: small behind a trunk that has learned (std=0.001), else as torch does."
         small = set(self.fc.modules()) if std is not None else ()
         for layer in self.modules():
             if layer in small and isinstance(layer, nn.Linear):
                 nn.init.normal_(layer.weight, std=std)
                 nn.init.zeros_(layer.bias)
-            elif isinstance(layer, nn.Linear): layer.reset_parameters()
+            elif isinstance(layer, nn.Linear):
+                layer.reset_parameters()
 
     def check(
         self,
         x: Tensor, # (…, T, D)
     ) -> None:
-        "Raise a `ValueError` that says what is wrong unless `x` holds features that this head takes."
+        "Raise a `ValueError` that says what is wrong unless `x` holds features for this head."
         name = type(self).__name__
         if x.ndim < 2 or x.shape[-1] != self.features:
-            raise ValueError(f"{name} expected features (B, T, {self.features}), got shape {tuple(x.shape)}")
-        if not x.is_floating_point(): raise ValueError(f"{name} expected floating-point features, got {x.dtype}")
+            raise ValueError(f"{name} expected features (B, T, {self.features}), got shape "
+                             f"{tuple(x.shape)}")
+        if not x.is_floating_point():
+            raise ValueError(f"{name} expected floating-point features, got {x.dtype}")
         T = x.shape[-2]
-        if T < 1: raise ValueError(f"{name} got no frames: shape {tuple(x.shape)}")
+        if T < 1:
+            raise ValueError(f"{name} got no frames: shape {tuple(x.shape)}")
         if self.frames not in (None, T):
-            raise ValueError(f"{name} has layers for frames = {self.frames}, got T = {T}:"
-                             f" sample {self.frames} frames, or build and train one with frames={T}")
+            raise ValueError(f"{name} has layers for frames = {self.frames}, got T = {T}: sample "
+                             f"{self.frames} frames, or build and train one with frames={T}")
 
-    def extra_repr(self) -> str: return f'{self.features} → {self.num_classes}'
+    def extra_repr(self) -> str:
+        return f'{self.features} → {self.num_classes}'
 
 # %% ../../nbs/nets/24_heads.ipynb #d703018c
 class FrameHead(Head):
@@ -100,7 +108,8 @@ class NoHead(Head):
         dropout: float = 0.5, # kept for the head that takes its place
     ):
         nn.Module.__init__(self)
-        self.features, self.num_classes, self.dropout = features, 0, nn.Dropout(check_number('dropout', dropout))
+        self.features, self.num_classes = features, 0
+        self.dropout = nn.Dropout(check_number('dropout', dropout))
 
     def reset_parameters(self, std: float | None = None) -> None:
         "There are none."
@@ -130,7 +139,8 @@ def frame_tuples(
     count = torch.tensor(count, device=number.device)
     chosen = []
     for t in range(frames):
-        first = count[frames - 1 - t, size - 1]  # that take t; size 0 reads the last column, which is 0
+        # that take t; size 0 reads the last column, which is 0
+        first = count[frames - 1 - t, size - 1]
         takes = number < first
         chosen.append(torch.where(takes, t, frames))
         number, size = torch.where(takes, number, number - first), size - takes.long()
@@ -140,7 +150,7 @@ def draw_numbers(
     count: Tensor, # (rows, 1) of how many
     many: int = 3, # how many
 ) -> Tensor: # (rows, many)
-    "Numbers below `count`, different ones in each row, all sets equally likely (Floyd's algorithm)."
+    "Numbers below `count`, different within a row, all sets equally likely (Floyd's algorithm)."
     drawn = count[:, :0]
     for j in range(1 - many, 1):
         new = torch.randint(2**62, count.shape, device=count.device) % (count + j)
@@ -150,7 +160,7 @@ def draw_numbers(
 
 # %% ../../nbs/nets/24_heads.ipynb #a74f07ff
 class TRNHead(Head):
-    "Temporal relation network (Zhou et al. 2018): small networks on ordered tuples of frames score the clip."
+    "Temporal relation network (Zhou et al. 2018): small networks on ordered tuples score the clip."
     def __init__(
         self,
         features: int, # D
@@ -162,27 +172,34 @@ class TRNHead(Head):
         hidden: int | None = None, # d, width inside a relation; None: 256 for multi, 512 for single
     ):
         super().__init__(features, num_classes, dropout)
-        if not 2 <= frames <= 48: raise ValueError(f"TRNHead relates 2 to 48 frames, got frames={frames}")
-        if scales not in ('multi', 'single'): raise ValueError(f"scales is 'multi' or 'single', got {scales!r}")
+        if not 2 <= frames <= 48:
+            raise ValueError(f"TRNHead relates 2 to 48 frames, got frames={frames}")
+        if scales not in ('multi', 'single'):
+            raise ValueError(f"scales is 'multi' or 'single', got {scales!r}")
         if bottleneck < 1 or hidden is not None and hidden < 1:
-            raise ValueError(f"bottleneck and hidden must be at least 1, got {bottleneck} and {hidden}")
+            raise ValueError(f"bottleneck and hidden must be at least 1, got {bottleneck} "
+                             f"and {hidden}")
         self.frames, self.scales = frames, scales
         hidden = hidden or {'multi': 256, 'single': 512}[scales]
         self.sizes = range(frames - 1, 1, -1) if scales == 'multi' else range(0)  # k < T
         self.fc = nn.Linear(features, bottleneck)
         self.relations = nn.ModuleList(
-            nn.Sequential(nn.ReLU(), nn.Linear(k * bottleneck, hidden), nn.ReLU(), nn.Linear(hidden, num_classes))
+            nn.Sequential(nn.ReLU(), nn.Linear(k * bottleneck, hidden), nn.ReLU(),
+                          nn.Linear(hidden, num_classes))
             for k in (frames, *self.sizes))
         size = torch.tensor(self.sizes, dtype=torch.long)[:, None]  # (T − 2, 1)
         count = torch.tensor([math.comb(frames, k) for k in self.sizes], dtype=torch.long)[:, None]
-        even = torch.cat([count // 6, count // 2, count - 1 - count // 6], 1)  # the middle of each third
-        for name, value in dict(size=size, count=count, even=frame_tuples(even, size, frames)).items():
+        # the middle of each third
+        even = torch.cat([count // 6, count // 2, count - 1 - count // 6], 1)
+        for name, value in dict(size=size, count=count,
+                                even=frame_tuples(even, size, frames)).items():
             self.register_buffer(name, value, persistent=False)
         self.reset_parameters(std=0.001)
 
     def tuples(self) -> list[Tensor]: # I_k for k = T−1 … 2: (3, k) each
-        "The frames that each smaller scale relates: drawn anew in training, always the same in evaluation."
-        frames = frame_tuples(draw_numbers(self.count), self.size, self.frames) if self.training else self.even
+        "The frames that each smaller scale relates: drawn anew in training, fixed in evaluation."
+        frames = (frame_tuples(draw_numbers(self.count), self.size, self.frames) if self.training
+                  else self.even)
         return [chosen[:, :k] for chosen, k in zip(frames, self.sizes)]
 
     def forward(
@@ -193,7 +210,8 @@ class TRNHead(Head):
         f, (everything, *relations) = self.fc(self.dropout(x)), self.relations  # (…, T, b)
         y = everything(f.flatten(-2))[..., None, :]  # (…, T·b) → (…, 1, n)
         for R, chosen in zip(relations, self.tuples()):
-            y = y + R(f[..., chosen, :].flatten(-2)).sum(-2, keepdim=True)  # (…, 3, k·b) → (…, 3, n) → (…, 1, n)
+            # (…, 3, k·b) → (…, 3, n) → (…, 1, n)
+            y = y + R(f[..., chosen, :].flatten(-2)).sum(-2, keepdim=True)
         return y
 
     def clip_macs(
@@ -204,7 +222,8 @@ class TRNHead(Head):
         each = [R[1].weight.numel() + R[3].weight.numel() for R in self.relations]
         return T * self.fc.weight.numel() + each[0] + 3 * sum(each[1:])
 
-    def extra_repr(self) -> str: return f'{super().extra_repr()}, frames={self.frames}, scales={self.scales!r}'
+    def extra_repr(self) -> str:
+        return f'{super().extra_repr()}, frames={self.frames}, scales={self.scales!r}'
 
 # %% ../../nbs/nets/24_heads.ipynb #e09d9163
 class GRUHead(Head):
@@ -217,8 +236,10 @@ class GRUHead(Head):
         hidden: int = 512, # d, width of the state
     ):
         super().__init__(features, num_classes, dropout)
-        if hidden < 1: raise ValueError(f"hidden must be at least 1, got {hidden}")
-        self.input, self.state = nn.Linear(features, 3 * hidden), nn.Linear(hidden, 3 * hidden)  # r, z, h̃
+        if hidden < 1:
+            raise ValueError(f"hidden must be at least 1, got {hidden}")
+        # r, z, h̃
+        self.input, self.state = nn.Linear(features, 3 * hidden), nn.Linear(hidden, 3 * hidden)
         self.fc = nn.Linear(hidden, num_classes)
         self.reset_parameters(std=0.001)
 
@@ -233,7 +254,8 @@ class GRUHead(Head):
             from torch._higher_order_ops.scan import scan
             h, _ = scan(self.step, h, X.movedim(-2, 0))
         else:
-            for x_t in X.unbind(-2): h, _ = self.step(h, x_t)
+            for x_t in X.unbind(-2):
+                h, _ = self.step(h, x_t)
         return self.fc(self.dropout(h))[..., None, :]
 
     def step(
@@ -255,7 +277,7 @@ class GRUHead(Head):
 
 # %% ../../nbs/nets/24_heads.ipynb #9c3ac8b2
 class VerbNounHead(Head):
-    "Heads of EPIC-KITCHENS (Sudhakaran et al. 2019, Sec. IV-D): action scores are a bias of verb and noun."
+    "Heads of EPIC-KITCHENS (Sudhakaran et al. 2019): action scores are a bias of verb and noun."
     several = True
 
     def __init__(
@@ -265,26 +287,30 @@ class VerbNounHead(Head):
         dropout: float = 0.5, # on the features
     ):
         if not isinstance(num_classes, dict) or 'action' not in num_classes:
-            raise ValueError("VerbNounHead needs num_classes = {task: classes} with an 'action' among the tasks,"
-                             f" got {num_classes!r}; for one task take FrameHead")
+            raise ValueError(f"VerbNounHead needs num_classes = {{task: classes}} with an 'action' "
+                             f"among the tasks, got {num_classes!r}; for one task take FrameHead")
         super().__init__(features, num_classes, dropout)
-        actions, others = num_classes['action'], {task: n for task, n in num_classes.items() if task != 'action'}
+        actions = num_classes['action']
+        others = {task: n for task, n in num_classes.items() if task != 'action'}
         self.fc, self.from_action = nn.ModuleDict(), nn.ModuleDict()
         for task, n in num_classes.items():
-            try: self.fc[task] = nn.Linear(features, n)
+            try:
+                self.fc[task] = nn.Linear(features, n)
             except (KeyError, TypeError) as error:
                 raise ValueError(f"a module cannot be called {task!r}, so a task cannot:"
                                  " take another name, without dots") from error
-        for task, n in others.items(): self.from_action[task] = nn.Linear(actions, n, bias=False)  # A
+        for task, n in others.items():  # A
+            self.from_action[task] = nn.Linear(actions, n, bias=False)
         self.reset_parameters(std=0.001)
 
     def reset_parameters(
         self,
-        std: float | None = None, # `fc` starts as N(0, std) with bias 0; None: as torch starts a linear layer
+        std: float | None = None, # `fc` starts as N(0, std), bias 0; None: as in torch
     ) -> None:
         "As for any head; the maps from action scores to biases start at zero."
         super().reset_parameters(std)
-        for A in self.from_action.values(): nn.init.zeros_(A.weight)
+        for A in self.from_action.values():
+            nn.init.zeros_(A.weight)
 
     def forward(
         self,
@@ -300,4 +326,5 @@ class VerbNounHead(Head):
         T: int, # frames of the clip
     ) -> int:
         "Multiply-accumulates for one clip of T frames."
-        return T * sum(layer.weight.numel() for layer in (*self.fc.values(), *self.from_action.values()))
+        return T * sum(layer.weight.numel()
+                       for layer in (*self.fc.values(), *self.from_action.values()))

@@ -21,11 +21,12 @@ from ..ops.aggregation import HFModule
 def hf_tsn(
     net: nn.Module, card: Backbone,
     modules: int | None = None, # gates, counted from the end; None: after each place
-    conservative: bool = True, # False: what leaves a frame and what enters it have gates of their own
+    conservative: bool = True, # False: what leaves a frame and what enters have own gates
 ) -> nn.Module:
     "History-future gates after the last `modules` blocks (of a ResNet: stages); None: after all."
     ends = match(net, card.block_output)
     if modules is not None and modules not in range(len(ends) + 1):
-        raise ValueError(f"modules must be from 0 to {len(ends)}, the places that {card.name} has, got {modules!r}")
+        raise ValueError(f"modules must be from 0 to {len(ends)}, the places that {card.name} has, "
+                         f"got {modules!r}")
     ends = ends[len(ends) - (len(ends) if modules is None else modules):]
     return insert_after(net, ends, lambda C: HFModule(C, conservative)) if ends else net

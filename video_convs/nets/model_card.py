@@ -23,39 +23,50 @@ from .registry import variants
 from ..utils import packaged_table, project_file
 
 # %% ../../nbs/nets/45b_model_card.ipynb #2553b58e
-_PAPERS = { # first word of a network's name → BibTeX key, title, authors, where, year
-    'hgc': ('tan2022h2cn', 'Hierarchical Hourglass Convolutional Network for Efficient Video Classification',
-            'Tan, Yi and Hao, Yanbin and Zhang, Hao and Wang, Shuo and He, Xiangnan', 'ACM Multimedia', 2022),
+_PAPERS = {  # first word of a network's name → BibTeX key, title, authors, where, year
+    'hgc': ('tan2022h2cn',
+            'Hierarchical Hourglass Convolutional Network for Efficient Video Classification',
+            'Tan, Yi and Hao, Yanbin and Zhang, Hao and Wang, Shuo and He, Xiangnan',
+            'ACM Multimedia', 2022),
     'sth': ('li2020sth', 'STH: Spatio-Temporal Hybrid Convolution for Efficient Action Recognition',
-            'Li, Xu and Wang, Jingwen and Ma, Lin and Zhang, Kaihao and Lian, Fengzong and Kang, Zhanhui and Wang, Jinjun',
-            'arXiv', 2020),
-    'hf': ('sudhakaran2019hf', 'Hierarchical Feature Aggregation Networks for Video Action Recognition',
+            'Li, Xu and Wang, Jingwen and Ma, Lin and Zhang, Kaihao and Lian, Fengzong and Kang, '
+            'Zhanhui and Wang, Jinjun', 'arXiv', 2020),
+    'hf': ('sudhakaran2019hf',
+           'Hierarchical Feature Aggregation Networks for Video Action Recognition',
            'Sudhakaran, Swathikiran and Escalera, Sergio and Lanz, Oswald', 'arXiv', 2019),
     'stc': ('hao2022stc', 'Spatio-Temporal Collaborative Module for Efficient Action Recognition',
-            'Hao, Yanbin and Wang, Shuo and Tan, Yi and He, Xiangnan and Liu, Zhenguang and Wang, Meng',
-            'IEEE Transactions on Image Processing', 2022),
-    'tsn': ('wang2016tsn', 'Temporal Segment Networks: Towards Good Practices for Deep Action Recognition',
-            'Wang, Limin and Xiong, Yuanjun and Wang, Zhe and Qiao, Yu and Lin, Dahua and Tang, Xiaoou and Van Gool, Luc',
-            'ECCV', 2016),
+            'Hao, Yanbin and Wang, Shuo and Tan, Yi and He, Xiangnan and Liu, Zhenguang and '
+            'Wang, Meng', 'IEEE Transactions on Image Processing', 2022),
+    'tsn': ('wang2016tsn',
+            'Temporal Segment Networks: Towards Good Practices for Deep Action Recognition',
+            'Wang, Limin and Xiong, Yuanjun and Wang, Zhe and Qiao, Yu and Lin, Dahua and Tang, '
+            'Xiaoou and Van Gool, Luc', 'ECCV', 2016),
     'tsm': ('lin2019tsm', 'TSM: Temporal Shift Module for Efficient Video Understanding',
             'Lin, Ji and Gan, Chuang and Han, Song', 'ICCV', 2019),
-    'r2plus1d': ('tran2018r2plus1d', 'A Closer Look at Spatiotemporal Convolutions for Action Recognition',
-                 'Tran, Du and Wang, Heng and Torresani, Lorenzo and Ray, Jamie and LeCun, Yann and Paluri, Manohar',
-                 'CVPR', 2018),
+    'r2plus1d': ('tran2018r2plus1d',
+                 'A Closer Look at Spatiotemporal Convolutions for Action Recognition',
+                 'Tran, Du and Wang, Heng and Torresani, Lorenzo and Ray, Jamie and LeCun, Yann '
+                 'and Paluri, Manohar', 'CVPR', 2018),
     'c3d': ('tran2015c3d', 'Learning Spatiotemporal Features with 3D Convolutional Networks',
-            'Tran, Du and Bourdev, Lubomir and Fergus, Rob and Torresani, Lorenzo and Paluri, Manohar', 'ICCV', 2015),
-    'p3d': ('qiu2017p3d', 'Learning Spatio-Temporal Representation with Pseudo-3D Residual Networks',
+            'Tran, Du and Bourdev, Lubomir and Fergus, Rob and Torresani, Lorenzo and Paluri, '
+            'Manohar', 'ICCV', 2015),
+    'p3d': ('qiu2017p3d',
+            'Learning Spatio-Temporal Representation with Pseudo-3D Residual Networks',
             'Qiu, Zhaofan and Yao, Ting and Mei, Tao', 'ICCV', 2017),
     'gst': ('luo2019gst', 'Grouped Spatial-Temporal Aggregation for Efficient Action Recognition',
             'Luo, Chenxu and Yuille, Alan', 'ICCV', 2019),
-    'tin': ('shao2020tin', 'Temporal Interlacing Network', 'Shao, Hao and Qian, Shengju and Liu, Yu', 'AAAI', 2020),
+    'tin': ('shao2020tin', 'Temporal Interlacing Network',
+            'Shao, Hao and Qian, Shengju and Liu, Yu', 'AAAI', 2020),
     'tam': ('liu2021tam', 'TAM: Temporal Adaptive Module for Video Recognition',
-            'Liu, Zhaoyang and Wang, Limin and Wu, Wayne and Qian, Chen and Lu, Tong', 'ICCV', 2021),
+            'Liu, Zhaoyang and Wang, Limin and Wu, Wayne and Qian, Chen and Lu, Tong', 'ICCV',
+            2021),
     'trn': ('zhou2018trn', 'Temporal Relational Reasoning in Videos',
             'Zhou, Bolei and Andonian, Alex and Oliva, Aude and Torralba, Antonio', 'ECCV', 2018),
     'tea': ('li2020tea', 'TEA: Temporal Excitation and Aggregation for Action Recognition',
-            'Li, Yan and Ji, Bin and Shi, Xintian and Zhang, Jianguo and Kang, Bin and Wang, Limin', 'CVPR', 2020),
-    'eco': ('zolfaghari2018eco', 'ECO: Efficient Convolutional Network for Online Video Understanding',
+            'Li, Yan and Ji, Bin and Shi, Xintian and Zhang, Jianguo and Kang, Bin and Wang, Limin',
+            'CVPR', 2020),
+    'eco': ('zolfaghari2018eco',
+            'ECO: Efficient Convolutional Network for Online Video Understanding',
             'Zolfaghari, Mohammadreza and Singh, Kamaljeet and Brox, Thomas', 'ECCV', 2018),
 }
 _PAPERS['h2cn'] = _PAPERS['hgc']
@@ -69,40 +80,47 @@ def slug(
 
 def _printed(model, data, metric):
     "The accuracies in per cent that the papers print for such a network, and where."
-    wanted = slug(data).replace('something-something', 'something'), str(model.input_spec.frames), model.name
+    short = slug(data).replace('something-something', 'something')
+    wanted = short, str(model.input_spec.frames), model.name
     found = {}  # number → places, each once
     for row in packaged_table('papers.csv'):
         options = json.loads(row['model'] or '{}')
         same = (row['dataset'], row['frames'], options.pop('name', '')) == wanted
         options.pop('frames', None)
-        one_view = set(row['row'].split('×')[1:]) <= {'1'}  # '8×3×10' is 8 frames, 3 crops, 10 clips
+        one_view = set(row['row'].split('×')[1:]) <= {'1'} # '8×3×10' is 8 frames, 3 crops, 10 clips
         if same and one_view and row[metric] and variants(model.name) | options == model.variant:
             found.setdefault(row[metric], {})[f"{row['paper']}, {row['table']}"] = None
-    return ', '.join(f"{number} % ({'; '.join(places)})" for number, places in found.items()) or 'none printed'
+    return (', '.join(f"{number} % ({'; '.join(places)})" for number, places in found.items())
+            or 'none printed')
 
 # %% ../../nbs/nets/45b_model_card.ipynb #482fe2a0
-_TERMS = { # start of a data set's name → its terms
-    'motion': "Rendered by `video_convs.data.motion`: no camera, no people. Apache-2.0, like the code that draws them.",
-    'something-something': "Crowd-sourced videos, published by Qualcomm under a licence of its own; see its page before any"
-                           " use beyond research.",
-    'jester': "Crowd-sourced videos, published by Qualcomm under a licence of its own; see its page before any use beyond"
-              " research.",
-    'kinetics': "The list of clips is CC BY 4.0; the videos belong to those who put them on YouTube.",
+_TERMS = {  # start of a data set's name → its terms
+    'motion': "Rendered by `video_convs.data.motion`: no camera, no people. Apache-2.0, like the "
+              "code that draws them.",
+    'something-something': "Crowd-sourced videos, published by Qualcomm under a licence of its "
+                           "own; see its page before any use beyond research.",
+    'jester': "Crowd-sourced videos, published by Qualcomm under a licence of its own; see its "
+              "page before any use beyond research.",
+    'kinetics':
+        "The list of clips is CC BY 4.0; the videos belong to those who put them on YouTube.",
     'hmdb': "CC BY 4.0; the clips come from films and from the web, and belong to their makers.",
     'epic': "CC BY-NC 4.0: not for commercial use.",
 }
 
 def _terms(data):
     return next((terms for start, terms in _TERMS.items() if slug(data).startswith(start)),
-                "Their terms are not recorded here. Ask for them before you use these weights for more than a look.")
+                "Their terms are not recorded here. Ask for them before you use these weights for "
+                "more than a look.")
 
 # %% ../../nbs/nets/45b_model_card.ipynb #a9ee2331
 def reports_of(
     folder: Path, # of a run
 ) -> dict[str, dict]: # split → report
     "The evaluations that lie in a folder."
-    files = {file.stem.removeprefix('evaluate_'): file for file in sorted(folder.glob('evaluate_*.json'))}
-    if not files and (folder/'report.json').is_file(): files = {'held out': folder/'report.json'}
+    files = {file.stem.removeprefix('evaluate_'): file
+             for file in sorted(folder.glob('evaluate_*.json'))}
+    if not files and (folder/'report.json').is_file():
+        files = {'held out': folder/'report.json'}
     return {split: read_report(file, 'top1') for split, file in files.items()}
 
 def _results(model, data, reports, metrics):
@@ -113,41 +131,51 @@ def _results(model, data, reports, metrics):
         views = report.get('views', '1x1')
         for k in (k for k in (1, 5) if f'top{k}' in report):
             r, paper = report[f'top{k}'], _printed(model, data, f'top{k}') if views == '1x1' else ''
-            rows.append((split, f"top-{k}", percent(r['accuracy']), ' – '.join(map(percent, r['interval'])),
-                         f"{r['right']} of {r['videos']}", views, paper))
+            rows.append((split, f"top-{k}", percent(r['accuracy']),
+                         ' – '.join(map(percent, r['interval'])), f"{r['right']} of {r['videos']}",
+                         views, paper))
     return rows or [('not recorded', *metric, '', '', '', '') for metric in metrics.items()]
 
 def _time(folder):
-    seconds = [epoch.get('seconds', 0) for epoch in read_lines(folder/'log.jsonl')] if (folder/'log.jsonl').is_file() else []
-    if not (total := sum(seconds)): return "Time of training: not recorded."
+    seconds = ([epoch.get('seconds', 0) for epoch in read_lines(folder/'log.jsonl')]
+               if (folder/'log.jsonl').is_file() else [])
+    if not (total := sum(seconds)):
+        return "Time of training: not recorded."
     took = f"{total / 3600:.1f} hours" if total > 5400 else f"{total / 60:.1f} minutes"
     return f"Training took {took} for {len(seconds)} epochs."
 
 # %% ../../nbs/nets/45b_model_card.ipynb #5056c4e5
 def _limits(model, reports, rule):
     spec, T = model.input_spec, model.input_spec.frames
-    yield f"It knows {count_classes(model.num_classes)} classes and answers with one of them, even if the video shows none of them."
+    yield (f"It knows {count_classes(model.num_classes)} classes and answers with one of them, "
+           "even if the video shows none of them.")
     where = 'in a window of 64 frames' if rule == 'dense' else 'spread evenly over the whole video'
-    yield (f"It looks at {T} moments, {where}, at {spec.size}×{spec.size} pixels: what is shorter than 1/{T} of that,"
-           " or smaller than a few of these pixels, it may not see.")
+    yield (f"It looks at {T} moments, {where}, at {spec.size}×{spec.size} pixels: what is shorter "
+           f"than 1/{T} of that, or smaller than a few of these pixels, it may not see.")
     if model.name.startswith('tsn'):
-        yield "It averages the scores of single frames: a video and the same video backwards get the same answer."
-    videos = ' and '.join(f"{report['top1']['videos']} videos ({split})" for split, report in reports.items())
-    yield (f"It was tested on {videos} of the data set that it learned from. On other cameras, places and people it may do"
-           " worse; this was not measured." if videos else "How well it does is not recorded.")
+        yield ("It averages the scores of single frames: a video and the same video backwards get "
+               "the same answer.")
+    videos = ' and '.join(f"{report['top1']['videos']} videos ({split})"
+                          for split, report in reports.items())
+    yield (f"It was tested on {videos} of the data set that it learned from. On other cameras, "
+           "places and people it may do worse; this was not measured." if videos
+           else "How well it does is not recorded.")
 
 # %% ../../nbs/nets/45b_model_card.ipynb #ff6c4cf8
 def _metadata(model, data, reports, name):
     "The card's head; its `eval_results` become the model-index."
-    results = [EvalResult(task_type='video-classification', task_name='Video classification', dataset_type=slug(data),
-                          dataset_name=data, dataset_split=split, metric_type='accuracy', metric_name=f'top-{k} accuracy',
+    results = [EvalResult(task_type='video-classification', task_name='Video classification',
+                          dataset_type=slug(data), dataset_name=data, dataset_split=split,
+                          metric_type='accuracy', metric_name=f'top-{k} accuracy',
                           metric_value=round(report[f'top{k}']['accuracy'], 4))
                for split, report in reports.items() for k in (1, 5) if f'top{k}' in report]
-    ours = _terms(data) is _TERMS['motion']
-    rights = dict(license='apache-2.0') if ours else dict(license='other', license_name='terms-of-the-training-data')
+    if _terms(data) is _TERMS['motion']:
+        rights = dict(license='apache-2.0')
+    else:
+        rights = dict(license='other', license_name='terms-of-the-training-data')
     return ModelCardData(**rights, library_name='video_convs', pipeline_tag='video-classification',
-                         tags=['video-classification', 'action-recognition', model.name], metrics=['accuracy'],
-                         model_name=name, eval_results=results or None)
+                         tags=['video-classification', 'action-recognition', model.name],
+                         metrics=['accuracy'], model_name=name, eval_results=results or None)
 
 # %% ../../nbs/nets/45b_model_card.ipynb #6655b313
 def class_names(
@@ -155,14 +183,16 @@ def class_names(
 ) -> dict[str, list[str]]: # task → names; a network without tasks has one, ''
     "The classes of a network; numbers, where they have no names."
     many = isinstance(model.num_classes, dict)
-    numbers, names = (model.num_classes, model.classes or {}) if many else ({'': model.num_classes}, {'': model.classes})
+    numbers, names = ((model.num_classes, model.classes or {}) if many
+                      else ({'': model.num_classes}, {'': model.classes}))
     return {task: names.get(task) or [str(i) for i in range(n)] for task, n in numbers.items()}
 
 def count_classes(
     numbers: int | dict[str, int], # of classes
 ) -> str:
     "In words: '8', or '125 verb, 352 noun'."
-    return ', '.join(f'{n} {task}' for task, n in numbers.items()) if isinstance(numbers, dict) else str(numbers)
+    return (', '.join(f'{n} {task}' for task, n in numbers.items()) if isinstance(numbers, dict)
+            else str(numbers))
 
 def _list_classes(task, names):
     more = f" … and {len(names) - 60} more in config.json" if len(names) > 60 else ''
@@ -195,19 +225,25 @@ def model_card(
     cost, classes = complexity(model, (1, *shape)), class_names(model)
     results = _results(model, data, reports, config.get('metrics') or {})
     pairs = lambda d: [(key, json.dumps(value)) for key, value in d.items()]
-    origin, recorded = ({key: config[key] for key in keys if key in config}
-                        for keys in (('paper', 'start'), ('hardware', 'versions', 'commit', 'command')))
+    kinds = ('paper', 'start'), ('hardware', 'versions', 'commit', 'command')
+    origin, recorded = ({key: config[key] for key in keys if key in config} for keys in kinds)
     key, title, authors, where, year = _PAPERS.get(model.name.split('_')[0], _PAPERS['tsn'])
     card = ModelCard.from_template(
-        _metadata(model, data, reports, name), template_str=project_file('data/model_card.md').read_text('utf-8'),
-        name=name, repo_id=repo_id, use=(_USE if '' in classes else _USE_TASKS).format(repo_id=repo_id),
+        _metadata(model, data, reports, name),
+        template_str=project_file('data/model_card.md').read_text('utf-8'),
+        name=name, repo_id=repo_id,
+        use=(_USE if '' in classes else _USE_TASKS).format(repo_id=repo_id),
         network=model.name, variant=json.dumps(model.variant), T=spec.frames,
-        params=human(cost.params), macs=human(cost.macs), shape=', '.join(map(str, shape)), data=data, terms=_terms(data),
-        spec=markdown_table(['input', 'value'], pairs({k: v for k, v in asdict(spec).items() if v is not None})),
+        params=human(cost.params), macs=human(cost.macs), shape=', '.join(map(str, shape)),
+        data=data, terms=_terms(data),
+        spec=markdown_table(['input', 'value'],
+                            pairs({k: v for k, v in asdict(spec).items() if v is not None})),
         recipe=markdown_table(['setting', 'value'], pairs(origin | (config.get('recipe') or {}))),
-        results=markdown_table(['split', 'metric', 'value', '95 % interval (Wilson)', 'videos', 'clips x crops', 'in the papers'],
-                       results),
-        limits='\n'.join(f'- {line}' for line in _limits(model, reports, config.get('tested', {}).get('rule'))), time=_time(folder),
+        results=markdown_table(['split', 'metric', 'value', '95 % interval (Wilson)', 'videos',
+                                'clips x crops', 'in the papers'], results),
+        limits='\n'.join(f'- {line}'
+                         for line in _limits(model, reports, config.get('tested', {}).get('rule'))),
+        time=_time(folder),
         recorded=markdown_table(['recorded', 'value'], pairs(recorded), 'Hardware: not recorded.'),
         classes='\n\n'.join(_list_classes(*item) for item in classes.items()),
         key=key, title=title, authors=authors, where=where, year=year)

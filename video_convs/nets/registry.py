@@ -33,8 +33,9 @@ class Entry:
 
     @property
     def arguments(self) -> dict[str, object]: # name → default
-        "What the function takes behind trunk and card, and the head behind features, num_classes and dropout."
-        parameters = [list(inspect.signature(f).parameters.values())[n:] for f, n in ((self.build, 2), (self.head, 3))]
+        "What the function takes after trunk and card, the head after features, classes, dropout."
+        parameters = [list(inspect.signature(f).parameters.values())[n:]
+                      for f, n in ((self.build, 2), (self.head, 3))]
         return {p.name: p.default for p in sum(parameters, [])}
 
     @property
@@ -53,13 +54,15 @@ def register(
     *backbones: str, # names of backbones; none: all of them
     name: str | None = None, # of the network; None: <name of the function>_<backbone>
     head: type[nn.Module] = FrameHead, # what turns features into scores
-) -> Callable: # decorator for a function (trunk, card of the backbone, **variants with defaults) → trunk
+) -> Callable: # decorator for (trunk, card of the backbone, **variants) → trunk
     "Make a network known to `create_model`."
     def add(build):
         for backbone in backbones or BACKBONES:
-            key, entry = name or f'{build.__name__}_{backbone}', Entry(find_backbone(backbone), build, head)
+            key = name or f'{build.__name__}_{backbone}'
+            entry = Entry(find_backbone(backbone), build, head)
             if inspect.Parameter.empty in entry.variants.values():
-                raise ValueError(f"{key}: a variant needs a default, so that the name alone makes a network")
+                raise ValueError(f"{key}: a variant needs a default, so that the name alone "
+                                 "makes a network")
             if key in ENTRIES and not _again(ENTRIES[key].build, build):
                 raise ValueError(f"{key} is registered already: choose another name")
             ENTRIES[key] = entry
@@ -68,14 +71,16 @@ def register(
 
 def _again(old, new):
     "Is it the same function, from a notebook whose cell runs once more?"
-    return new.__module__ == '__main__' and (new.__name__, new.__doc__) == (old.__name__, old.__doc__)
+    return (new.__module__ == '__main__'
+            and (new.__name__, new.__doc__) == (old.__name__, old.__doc__))
 
 def find_model(
     name: str, # one of `list_models()`, or an operator in a trunk of timm: 'hgc_timm:convnext_atto'
 ) -> Entry:
     "What the registry knows of a network; an unknown name is a ValueError with near matches."
     for library in OTHERS:
-        if isinstance(name, str) and f'_{library}:' in name: return _elsewhere(*name.split(f'_{library}:', 1), library)
+        if isinstance(name, str) and f'_{library}:' in name:
+            return _elsewhere(*name.split(f'_{library}:', 1), library)
     if name not in ENTRIES:
         raise ValueError(f"no network is called {name!r}; {suggest(str(name), list_models())}")
     return ENTRIES[name]
@@ -90,7 +95,8 @@ def tag_of(
 def _elsewhere(operator, trunk, library):
     "An operator of ours in a trunk of another library."
     builds = {entry.build.__name__: entry for entry in ENTRIES.values()}
-    if operator not in builds: raise ValueError(f"no network begins with {operator!r}; {suggest(operator, builds)}")
+    if operator not in builds:
+        raise ValueError(f"no network begins with {operator!r}; {suggest(operator, builds)}")
     return replace(builds[operator], card=find_backbone(f'{library}:{trunk}'))
 
 def list_models(
@@ -98,8 +104,10 @@ def list_models(
     pretrained: bool = False, # only networks with public weights, each with its tag
 ) -> list[str]:
     "The names that `create_model` knows, sorted."
-    public = (f"{row['model']}.{tag_of(row['weights'])}" for row in packaged_table('pretrained.csv') if row['model'])
-    return sorted(name for name in (public if pretrained else ENTRIES) if fnmatchcase(name, pattern))
+    public = (f"{row['model']}.{tag_of(row['weights'])}"
+              for row in packaged_table('pretrained.csv') if row['model'])
+    names = public if pretrained else ENTRIES
+    return sorted(name for name in names if fnmatchcase(name, pattern))
 
 def variants(
     name: str,

@@ -22,15 +22,17 @@ class Scales(nn.Module):
         width: int, # w, channels of a part
         scale: int = 4, # s, number of parts
         stride: int = 1, # of the 3×3; 2 halves the resolution
-        cascade: bool = True, # does a part get the output of the one before? False in the first block of a stage
+        cascade: bool = True, # does a part get the last one's output? Not in a stage's first block
     ):
         super().__init__()
-        if scale < 2: raise ValueError(f"a chain needs scale ≥ 2 parts, got {scale}")
+        if scale < 2:
+            raise ValueError(f"a chain needs scale ≥ 2 parts, got {scale}")
         if cascade and stride > 1:
-            raise ValueError(f"with stride = {stride} the output of a part is smaller than the next part:"
-                             " use cascade=False")
+            raise ValueError(f"with stride = {stride} the output of a part is smaller than the "
+                             "next part: use cascade=False")
         self.scale, self.cascade = scale, cascade
-        self.convs = nn.ModuleList(nn.Conv2d(width, width, 3, stride, 1, bias=False) for _ in range(scale - 1))
+        self.convs = nn.ModuleList(nn.Conv2d(width, width, 3, stride, 1, bias=False)
+                                   for _ in range(scale - 1))
         self.bns = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(scale - 1))
         self.pool = nn.Identity() if cascade else nn.AvgPool2d(3, stride, 1)
 
@@ -57,7 +59,8 @@ class Bottle2neck(nn.Module):
         first: bool = False, # of its stage: no chain, and a convolution in the shortcut
     ):
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(c_in, width * scale, 1, bias=False), nn.BatchNorm2d(width * scale)
+        self.conv1 = nn.Conv2d(c_in, width * scale, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width * scale)
         self.relu = nn.ReLU(inplace=True)
         self.scales = Scales(width, scale, stride, cascade=not first)
         self.conv3, self.bn3 = nn.Conv2d(width * scale, c_out, 1, bias=False), nn.BatchNorm2d(c_out)
@@ -83,13 +86,18 @@ class Res2Net(nn.Sequential):
         def stage(k):
             c, w = 256 * 2**k, base_width * 2**k
             first = Bottle2neck(c // 2 if k else 64, c, w, scale, stride=2 if k else 1, first=True)
-            return nn.Sequential(first, *(Bottle2neck(c, c, w, scale) for _ in range(blocks[k] - 1)))
+            return nn.Sequential(first,
+                                 *(Bottle2neck(c, c, w, scale) for _ in range(blocks[k] - 1)))
         super().__init__(OrderedDict(
-            conv1=nn.Conv2d(3, 64, 7, 2, 3, bias=False), bn1=nn.BatchNorm2d(64), relu=nn.ReLU(inplace=True),
-            maxpool=nn.MaxPool2d(3, 2, 1), **{f'layer{k + 1}': stage(k) for k in range(len(blocks))},
-            avgpool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(128 * 2**len(blocks), num_classes)))
+            conv1=nn.Conv2d(3, 64, 7, 2, 3, bias=False), bn1=nn.BatchNorm2d(64),
+            relu=nn.ReLU(inplace=True),
+            maxpool=nn.MaxPool2d(3, 2, 1),
+            **{f'layer{k + 1}': stage(k) for k in range(len(blocks))},
+            avgpool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(),
+            fc=nn.Linear(128 * 2**len(blocks), num_classes)))
         for m in self.modules():
-            if isinstance(m, nn.Conv2d): nn.init.kaiming_normal_(m.weight, mode='fan_out', nonlinearity='relu')
+            if isinstance(m, nn.Conv2d):
+                nn.init.kaiming_normal_(m.weight, mode='fan_out', nonlinearity='relu')
 
 def res2net50(
     num_classes: int = 1000,
@@ -108,8 +116,9 @@ def from_timm(
     file: dict[str, Tensor], # in the names of timm and of the authors: layer1.0.convs.0.weight
 ) -> dict[str, Tensor]: # state dict of `Res2Net`
     "Weights under our names."
-    state = {re.sub(r'(layer\d\.\d+)\.(convs|bns)\.', r'\1.scales.\2.', key): value for key, value in file.items()}
+    state = {re.sub(r'(layer\d\.\d+)\.(convs|bns)\.', r'\1.scales.\2.', key): value
+             for key, value in file.items()}
     if state.keys() == file.keys():
-        raise ValueError("these are no weights of a Res2Net: expected names such as layer1.0.convs.0.weight,"
-                         f" got {', '.join(list(file)[:3]) or 'none'}")
+        raise ValueError("these are no weights of a Res2Net: expected names such as "
+                         f"layer1.0.convs.0.weight, got {', '.join(list(file)[:3]) or 'none'}")
     return state

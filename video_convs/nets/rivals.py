@@ -21,7 +21,7 @@ def gst(
     alpha: int = 4, # one part in α of the outputs is spatio-temporal
     beta: int = 2, # each convolution reads one part in β of the inputs
 ) -> nn.Module:
-    "1/α of the outputs of the first 3×3 of each block become 3×3×3; each of the two reads 1/β of the inputs."
+    "1/α of the outputs of each first 3×3 become 3×3×3; both kinds read 1/β of the inputs."
     return replace(net, card.conv3x3, lambda conv: GSTConv.from_conv2d(conv, alpha, beta))
 
 @register('tiny', 'resnet50')

@@ -15,8 +15,8 @@ from ..guards import check_number
 class InputSpec:
     "What a set of weights expects of its input."
     frames: int = 8 # T: points in time that the network sees
-    per_segment: int = 1 # neighbouring frames that are read around each of them: a clip has frames · per_segment
-    fixed: bool = False # does no other number of frames work? True where layers over time have it in their shapes
+    per_segment: int = 1 # neighbouring frames read around each: a clip has frames · per_segment
+    fixed: bool = False # does no other number of frames work? If layers over time have it in shapes
     size: int = 224 # height and width in pixels
     fit: str = 'crop' # how a frame becomes a square: 'crop' takes the middle, 'squash' all of it
     mean: tuple[float, ...] = (0.485, 0.456, 0.406) # of each channel, in the order and range below
@@ -24,33 +24,41 @@ class InputSpec:
     channel_order: str = 'rgb' # or 'bgr'
     value_range: float = 1. # of the brightest pixel before `mean` is taken away: 1, or 255
     modality: str = 'rgb' # or 'flow': optical flow, five fields of (x, y) stacked as ten channels
-    stride: int | None = None # frames from one point in time to the next; None: the clip is spread over the video
+    stride: int | None = None # frames between points in time; None: spread over the video
     seconds: float | None = None # duration that a clip is spread over, instead of a stride
     in_chans: int | None = None # channels of a frame; None: 3, or 10 of flow
 
     def __post_init__(self):
-        for key in ('frames', 'per_segment', 'size'): check_number(key, getattr(self, key), f"InputSpec's {key}")
+        for key in ('frames', 'per_segment', 'size'):
+            check_number(key, getattr(self, key), f"InputSpec's {key}")
         self._check_duration()
-        if self.in_chans is not None: check_number('in_chans', self.in_chans, "InputSpec's in_chans")
+        if self.in_chans is not None:
+            check_number('in_chans', self.in_chans, "InputSpec's in_chans")
         for key, known in _CHOICES.items():
             if getattr(self, key) not in known:
-                raise ValueError(f"InputSpec's {key} is {' or '.join(map(repr, known))}, got {getattr(self, key)!r}")
+                raise ValueError(f"InputSpec's {key} is {' or '.join(map(repr, known))}, got "
+                                 f"{getattr(self, key)!r}")
         for key in ('mean', 'std'):  # JSON turns tuples into lists
             value = getattr(self, key)
             if not isinstance(value, (list, tuple)) or len(value) not in (1, self.channels):
-                raise ValueError(f"InputSpec needs one {key} for each of {self.channels} channels, or one for all,"
-                                 f" got {getattr(self, key)!r}")
-            object.__setattr__(self, key, tuple(float(check_number(key, n, f"InputSpec's {key}")) for n in value))
+                raise ValueError(f"InputSpec needs one {key} for each of {self.channels} channels, "
+                                 f"or one for all, got {getattr(self, key)!r}")
+            numbers = tuple(float(check_number(key, n, f"InputSpec's {key}")) for n in value)
+            object.__setattr__(self, key, numbers)
         if (n := self.frames * self.per_segment * self.channels * self.size**2) > LARGEST_CLIP:
-            raise ValueError(f"InputSpec asks for clips of {n:,} numbers, {self.frames} · {self.per_segment} frames of"
-                             f" {self.size}×{self.size}: {LARGEST_CLIP:,} are allowed, 1 GiB")
-        if self.channels != 3: object.__setattr__(self, 'channel_order', 'rgb')  # there is no other order of them
+            raise ValueError(f"InputSpec asks for clips of {n:,} numbers, {self.frames} · "
+                             f"{self.per_segment} frames of {self.size}×{self.size}: "
+                             f"{LARGEST_CLIP:,} are allowed, 1 GiB")
+        if self.channels != 3:  # there is no other order of them
+            object.__setattr__(self, 'channel_order', 'rgb')
 
     def _check_duration(self):
         for key in ('stride', 'seconds'):
-            if getattr(self, key) is not None: check_number(key, getattr(self, key), f"InputSpec's {key}")
+            if getattr(self, key) is not None:
+                check_number(key, getattr(self, key), f"InputSpec's {key}")
         if self.stride is not None and self.seconds is not None:
-            raise ValueError(f"a clip has a stride or a duration in seconds, got {self.stride} and {self.seconds:g}: choose one")
+            raise ValueError(f"a clip has a stride or a duration in seconds, got {self.stride} and "
+                             f"{self.seconds:g}: choose one")
 
     @property
     def channels(self) -> int:
@@ -58,4 +66,5 @@ class InputSpec:
         return self.in_chans or {'rgb': 3, 'flow': 10}[self.modality]
 
 LARGEST_CLIP = 2**28 # numbers
-_CHOICES = dict(fit=('crop', 'squash'), channel_order=('rgb', 'bgr'), value_range=(1, 255), modality=('rgb', 'flow'))
+_CHOICES = dict(fit=('crop', 'squash'), channel_order=('rgb', 'bgr'), value_range=(1, 255),
+                modality=('rgb', 'flow'))

@@ -25,7 +25,8 @@ def stc(
     equal: bool = False, # both blocks read half of the channels
 ) -> nn.Module:
     "Collaborative S_T and T_S in the place of the first 3×3 of each block."
-    options = dict(alpha=alpha, reduction=reduction, shift=shift, temporal_refinement=tr, spatial_refinement=sr, equal=equal)
+    options = dict(alpha=alpha, reduction=reduction, shift=shift, temporal_refinement=tr,
+                   spatial_refinement=sr, equal=equal)
     return replace(net, card.conv3x3, lambda conv: STCConv.from_conv2d(conv, **options))
 
 @register('tiny', 'resnet50')

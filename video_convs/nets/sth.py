@@ -24,6 +24,7 @@ def sth(
     attention: str | None = None, # or 'softmax', 'sigmoid': weigh time against space (Eq. 3)
     dilated: bool = False, # reach 1, 2, 3, 1, … from block to block
 ) -> nn.Module:
-    "Hybrid 3×1×1 and 1×3×3 kernels in the place of the first 3×3 of each block; of each but the first in VGG."
+    "Hybrid 3×1×1 and 1×3×3 kernels in place of each block's first 3×3; in VGG from the second on."
     reach = cycle((1, 2, 3)) if dilated else cycle((None,))
-    return replace(net, card.conv3x3, lambda conv: STHConv.from_conv2d(conv, p, arrangement, attention, next(reach)))
+    return replace(net, card.conv3x3,
+                   lambda conv: STHConv.from_conv2d(conv, p, arrangement, attention, next(reach)))

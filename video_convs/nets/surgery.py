@@ -26,7 +26,7 @@ def _regex(pattern: str) -> re.Pattern:
 # %% ../../nbs/nets/20_surgery.ipynb #8414b99a
 def match_names(
     names: Iterable[str], # paths to choose from
-    pattern: str | Iterable[str], # one pattern or several; each must match something, else ValueError
+    pattern: str | Iterable[str], # one pattern or several; each must match, else ValueError
     what: str = 'name', # is asked for, in the error message
 ) -> list[str]: # in the order of `names`, each once
     "The paths that a pattern means: '*' stops at a dot, '**' crosses it, '?' is one sign."
@@ -50,56 +50,69 @@ def match(
 # %% ../../nbs/nets/20_surgery.ipynb #69484fc6
 def _frames(net):
     "How many frames the operators that are there already were made for; 1 if they take any number."
-    lengths = {op.frames for m in net.modules() if isinstance(m, Clipwise) for op in m.modules() if hasattr(op, 'frames')}
+    lengths = {op.frames for m in net.modules() if isinstance(m, Clipwise)
+               for op in m.modules() if hasattr(op, 'frames')}
     if len(lengths) > 1:
-        raise ValueError(f"{type(net).__name__} holds operators for clips of {sorted(lengths)} frames: it can never run")
+        raise ValueError(f"{type(net).__name__} holds operators for clips of {sorted(lengths)} "
+                         "frames: it can never run")
     return lengths.pop() if lengths else 1
 
 def _channels(net, paths, frame, side):
     "Channels at each path, going 'in' or 'out', from one dry run."
     T = _frames(net)
-    seen, training = {path: [] for path in paths}, {module: module.training for module in net.modules()}
+    seen = {path: [] for path in paths}
+    training = {module: module.training for module in net.modules()}
     def note(path):
         def hook(module, args, kwargs, out):
             seen[path].append((*args, *kwargs.values()) if side == 'in' else (out,))
         return hook
-    hooks = [net.get_submodule(path).register_forward_hook(note(path), with_kwargs=True) for path in paths]
+    hooks = [net.get_submodule(path).register_forward_hook(note(path), with_kwargs=True)
+             for path in paths]
     like = next(net.parameters(), torch.empty(0))
     x = torch.zeros(T, *frame, device=like.device, dtype=like.dtype)
     try:
         with torch.no_grad(), clip_length(T):
-            torch.func.functional_call(net.eval(), {name: b.clone() for name, b in net.named_buffers()}, (x,))
+            torch.func.functional_call(net.eval(),
+                                       {name: b.clone() for name, b in net.named_buffers()}, (x,))
     except Exception as error:
-        raise ValueError(f"the dry run of {type(net).__name__} with frames of shape {tuple(frame)} failed"
-                         f" ({error}); pass frame=(channels, height, width) that it accepts") from error
+        raise ValueError(f"the dry run of {type(net).__name__} with frames of shape {tuple(frame)} "
+                         f"failed ({error}); pass frame=(channels, height, width) that it "
+                         "accepts") from error
     finally:
-        for hook in hooks: hook.remove()
-        for module, flag in training.items(): module.training = flag
+        for hook in hooks:
+            hook.remove()
+        for module, flag in training.items():
+            module.training = flag
     return {path: _one_width(path, runs, side) for path, runs in seen.items()}
 
 def _one_width(path, runs, side):
     "The channels that all runs of one module agree on."
     if not runs:
-        raise ValueError(f"{path} does not run when the network sees a frame: nothing can be put there")
+        raise ValueError(f"{path} does not run when the network sees a frame: nothing can "
+                         "be put there")
     values = [value for run in runs for value in run]
-    shapes = [tuple(value.shape) if torch.is_tensor(value) else type(value).__name__ for value in values]
-    if len(shapes) != len(runs) or any(len(shape) != 4 or isinstance(shape, str) for shape in shapes):
+    shapes = [tuple(value.shape) if torch.is_tensor(value) else type(value).__name__
+              for value in values]
+    are_maps = all(len(shape) == 4 and not isinstance(shape, str) for shape in shapes)
+    if len(shapes) != len(runs) or not are_maps:
         raise ValueError(f"{path} must have one tensor of frames (N, C, H, W) going {side},"
                          f" but there is {shapes}")
     widths = {shape[1] for shape in shapes}
     if len(widths) > 1:
-        raise ValueError(f"{path} runs {len(runs)} times per frame, with {sorted(widths)} channels"
-                         f" going {side}: one operator cannot serve them all; choose a module that runs once")
+        raise ValueError(f"{path} runs {len(runs)} times per frame, with {sorted(widths)} channels "
+                         f"going {side}: one operator cannot serve them all; choose a module "
+                         "that runs once")
     return widths.pop()
 
 # %% ../../nbs/nets/20_surgery.ipynb #9d4e38ac
 def _sites(net, pattern):
-    "Matched paths; none inside another, or the second edit would miss a place that the first one moved."
+    "Matched paths; none inside another, or the second edit would miss a place that was moved."
     paths = match(net, pattern)
     for path in paths:
         outer = next((p for p in paths if path.startswith(p + '.')), None)
         if outer:
-            raise ValueError(f"{pattern!r} matches both {outer} and {path} inside it: edit one level only")
+            raise ValueError(f"{pattern!r} matches both {outer} and {path} inside it: edit one "
+                             "level only")
     return paths
 
 def _clipwise(op, host, net):
@@ -130,24 +143,26 @@ def insert_before(
     widths = _channels(net, _sites(net, pattern), frame, 'in')
     hosts = {path: net.get_submodule(path) for path in widths}
     ops = {path: _clipwise(make(widths[path]), host, net) for path, host in hosts.items()}
-    return _install(net, {path: _pair(h.training, before=ops[path], host=h) for path, h in hosts.items()})
+    return _install(net, {path: _pair(h.training, before=ops[path], host=h)
+                          for path, h in hosts.items()})
 
 def insert_after(
     net: nn.Module, # any network of frames; edited in place
     pattern: str | Iterable[str], # module paths, see `match`
-    make: Callable[[int], nn.Module], # channels → operator (B, C, T, H, W) → what the next module expects
+    make: Callable[[int], nn.Module], # channels → operator: (B, C, T, H, W) → the next module's
     frame: tuple[int, int, int] = (3, 64, 64), # (C, H, W) of the dry run's frame
 ) -> nn.Module: # `net`
     "Put an operator behind each matched module."
     widths = _channels(net, _sites(net, pattern), frame, 'out')
     hosts = {path: net.get_submodule(path) for path in widths}
     ops = {path: _clipwise(make(widths[path]), host, net) for path, host in hosts.items()}
-    return _install(net, {path: _pair(h.training, host=h, after=ops[path]) for path, h in hosts.items()})
+    return _install(net,
+                    {path: _pair(h.training, host=h, after=ops[path]) for path, h in hosts.items()})
 
 def replace(
     net: nn.Module, # any network of frames; edited in place
     pattern: str | Iterable[str], # module paths, see `match`
-    make: Callable[[nn.Module], nn.Module], # old module → operator that takes its place and its weights
+    make: Callable[[nn.Module], nn.Module], # old module → operator with its place and weights
 ) -> nn.Module: # `net`
     "Put an operator in the place of each matched module."
     hosts = {path: net.get_submodule(path) for path in _sites(net, pattern)}

@@ -34,7 +34,8 @@ class TimmTrunk(nn.Module):
 
 def _spatial(net):
     "Paths of the convolutions larger than 1×1, in the order of the network."
-    return [path for path, m in net.named_modules() if isinstance(m, nn.Conv2d) and max(m.kernel_size) > 1]
+    return [path for path, m in net.named_modules() if isinstance(m, nn.Conv2d)
+            and max(m.kernel_size) > 1]
 
 def operator_places(
     net: nn.Module, # of timm
@@ -45,13 +46,19 @@ def operator_places(
     first = {}
     for path in _spatial(net):
         words = path.split('.')
-        depth = next((n for n in range(1, len(words)) if re.sub(r'\d+$', '', '.'.join(words[:n])) in kinds), None)
-        if depth is None: continue
+        depth = next((n for n in range(1, len(words))
+                      if re.sub(r'\d+$', '', '.'.join(words[:n])) in kinds), None)
+        if depth is None:
+            continue
         inside = '.'.join(words[depth:])
-        if _NO_BLOCK.search(inside): continue
+        if _NO_BLOCK.search(inside):
+            continue
         number = next((k for k, word in enumerate(words[depth:-1]) if re.search(r'\d', word)), None)
-        if number is not None: first.setdefault('.'.join(words[:depth + number + 1]), path)
-    return list(first.values()) or ([path for path in _spatial(net) if not _NO_BLOCK.search(path)][1:] if type(net).__name__ == 'VGG' else [])
+        if number is not None:
+            first.setdefault('.'.join(words[:depth + number + 1]), path)
+    if first or type(net).__name__ != 'VGG':
+        return list(first.values())
+    return [path for path in _spatial(net) if not _NO_BLOCK.search(path)][1:]
 
 def _pooled(trunk, maps):
     "As timm pools: maps (B, D, T, h, w) → features (B, T, D)."
@@ -60,23 +67,31 @@ def _pooled(trunk, maps):
 
 @cache
 def timm_card(
-    name: str, # of an image network, as `timm.list_models()` has it; a tag after a dot chooses the weights
+    name: str, # of an image network in `timm.list_models()`; a tag after a dot chooses the weights
 ) -> Backbone:
     "What an operator has to know about a network of timm."
-    try: import timm
-    except ImportError as error: raise ValueError(f"timm:{name} needs timm: pip install timm") from error
+    try:
+        import timm
+    except ImportError as error:
+        raise ValueError(f"timm:{name} needs timm: pip install timm") from error
     names = timm.list_models()
-    if name.partition('.')[0] not in names: raise ValueError(f"timm has no network {name!r}; {suggest(name, names)}")
-    def build(pretrained=False): return TimmTrunk(timm.create_model(name, pretrained=pretrained, num_classes=0))
+    if name.partition('.')[0] not in names:
+        raise ValueError(f"timm has no network {name!r}; {suggest(name, names)}")
+    def build(pretrained=False):
+        return TimmTrunk(timm.create_model(name, pretrained=pretrained, num_classes=0))
     net = build().net
     places = [f'net.{path}' for path in operator_places(net)]
-    if not places: raise ValueError(f"timm:{name} has no spatial convolutions in numbered blocks: no operator has a place in it")
-    stages = tuple(f"net.{info['module']}" for info in getattr(net.feature_info, 'info', net.feature_info))
+    if not places:
+        raise ValueError(f"timm:{name} has no spatial convolutions in numbered blocks: no operator "
+                         "has a place in it")
+    stages = tuple(f"net.{info['module']}"
+                   for info in getattr(net.feature_info, 'info', net.feature_info))
     cfg = net.default_cfg
-    return Backbone(f'timm:{name}', build, net.head_hidden_size, '', conv3x3=tuple(places), block_input=tuple(places),
-                    block_output=stages[1:], stages=(*stages, 'maps'), pool=_pooled,
-                    input=dict(mean=tuple(cfg['mean']), std=tuple(cfg['std'])),
+    return Backbone(f'timm:{name}', build, net.head_hidden_size, '', conv3x3=tuple(places),
+                    block_input=tuple(places), block_output=stages[1:], stages=(*stages, 'maps'),
+                    pool=_pooled, input=dict(mean=tuple(cfg['mean']), std=tuple(cfg['std'])),
                     weights=lambda: build(pretrained=True).state_dict(),
-                    convert=lambda file: {key if key.startswith('net.') else f'net.{key}': v for key, v in file.items()})
+                    convert=lambda file: {key if key.startswith('net.') else f'net.{key}': v
+                                          for key, v in file.items()})
 
 OTHERS['timm'] = timm_card

@@ -29,25 +29,27 @@ from .spec import InputSpec
 from ..utils import suggest
 
 # %% ../../nbs/nets/26i_video_net.ipynb #466537da
-class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipeline_tag='video-classification',
+class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs',
+               pipeline_tag='video-classification',
                repo_url='https://github.com/video-convs/video_convs'):
     "A video network: an image network with an operator in it, run on the frames of a clip."
     def __init__(
         self,
         name: str, # one of `list_models()`
-        num_classes: int | dict[str, int], # or classes per task, e.g. {'verb': 125, 'noun': 352, 'action': 2513}; 0: features
-        classes: list[str] | dict[str, list[str]] | None = None, # their names, in the order of the scores
-        input_spec: InputSpec | dict | None = None, # what the weights expect; a dict: what differs from the default
+        num_classes: int | dict[str, int], # or {'verb': 125, 'noun': 352}; 0: features
+        classes: list[str] | dict[str, list[str]] | None = None, # their names, in order
+        input_spec: InputSpec | dict | None = None, # what the weights expect, or changes
         frames: int | None = None, # short for input_spec=dict(frames=…)
         dropout: float = 0.5, # on the features of each frame
-        pretrained: str | None = None, # weights of the trunk: None, 'imagenet' or a file, see `trunk`
+        pretrained: str | None = None, # weights of the trunk: None, 'imagenet' or a file
         **variant, # see `variants(name)`; anything else is a ValueError
     ):
         super().__init__()
         entry = find_model(name)
         for key in variant:
             if key not in entry.variants:
-                raise ValueError(f"{name} has no variant {key!r}; it has {', '.join(entry.variants) or 'none'}")
+                raise ValueError(f"{name} has no variant {key!r}; it has "
+                                 f"{', '.join(entry.variants) or 'none'}")
             if isinstance(variant[key], (int, float)) and not isinstance(variant[key], bool):
                 check_number('variant', variant[key], f'{key} of {name}')
         self.name, self.variant = name, {**entry.variants, **variant}
@@ -56,14 +58,18 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipe
         net = trunk(entry.card.name, pretrained)
         self.trunk = net  # reset_classifier asks it for device and dtype
         self.reset_classifier(num_classes, classes)
-        if pretrained is None: self.head.reset_parameters()  # nothing to protect: let the trunk learn from the first step
+        if pretrained is None:  # nothing to protect: let the trunk learn from the first step
+            self.head.reset_parameters()
         self.trunk = entry.build(net, entry.card, **self._arguments(entry.build))
         per_segment = max(getattr(m, 'per_segment', 1) for m in self.trunk.modules())
-        if not isinstance(input_spec, InputSpec) and (input_spec or {}).get('per_segment', per_segment) != per_segment:
-            raise ValueError(f"per_segment follows from the network, here it is {per_segment}: leave it out")
+        if (not isinstance(input_spec, InputSpec)
+                and (input_spec or {}).get('per_segment', per_segment) != per_segment):
+            raise ValueError(f"per_segment follows from the network, here it is {per_segment}: "
+                             "leave it out")
         if spec.channels != 3:
             if per_segment > 1:
-                raise ValueError(f"FMCB reads neighbouring pictures of 3 channels, not {spec.channels}: take fmcb=None")
+                raise ValueError("FMCB reads neighbouring pictures of 3 channels, not "
+                                 f"{spec.channels}: take fmcb=None")
             adapt_first_conv(self.trunk, spec.channels)
         self.input_spec = InputSpec(**{**asdict(spec), 'per_segment': per_segment})
 
@@ -79,8 +85,10 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipe
     ) -> Tensor: # (B, num_classes), or (B, T, num_classes); a dict of them for a dict of tasks
         scores = self.head(self.frame_features(clip))
         tasks = scores if isinstance(scores, dict) else {None: scores}
-        if not per_frame: tasks = {task: s.mean(1) for task, s in tasks.items()}
-        elif (S := next(iter(tasks.values())).shape[1]) != (T := clip.shape[2] // self.input_spec.per_segment):
+        if not per_frame:
+            tasks = {task: s.mean(1) for task, s in tasks.items()}
+        elif ((S := next(iter(tasks.values())).shape[1])
+              != (T := clip.shape[2] // self.input_spec.per_segment)):
             raise ValueError(f"{self.name} has {S} scores for {T} frames: there are none per frame")
         return tasks if isinstance(scores, dict) else tasks[None]
 
@@ -92,14 +100,18 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipe
         check_clip(clip, spec.channels, self.head)
         T = clip.shape[2] // spec.per_segment
         if clip.shape[2] % spec.per_segment:
-            raise ValueError(f"{self.name} reads {spec.per_segment} neighbouring frames at each point in time: a clip has"
-                             f" a multiple of {spec.per_segment} frames, got {clip.shape[2]}")
+            raise ValueError(f"{self.name} reads {spec.per_segment} neighbouring frames at each "
+                             f"point in time: a clip has a multiple of {spec.per_segment} frames, "
+                             f"got {clip.shape[2]}")
         if spec.fixed and T != spec.frames:
-            raise ValueError(f"{self.name} needs clips of {spec.frames} frames, its layers over time were made for them; got {T}:"
-                             f" sample {spec.frames}, or make it with frames={T}")
-        clip = clip.narrow(2, 0, T * spec.per_segment)  # all of it, but now a symbolic length is a product
+            raise ValueError(f"{self.name} needs clips of {spec.frames} frames, its layers over "
+                             f"time were made for them; got {T}: sample {spec.frames}, or make it "
+                             f"with frames={T}")
+        # all of it, but now a symbolic length is a product
+        clip = clip.narrow(2, 0, T * spec.per_segment)
         clip = channels_last(clip.to(next(self.parameters()).dtype))
-        with clip_length(T): features = self.trunk(fold(clip))
+        with clip_length(T):
+            features = self.trunk(fold(clip))
         return features.unflatten(0, (clip.shape[0], -1))
 
     def maps(
@@ -109,12 +121,17 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipe
     ) -> list[Tensor]: # (B, C, T, h, w) of each
         "What comes out of some stages of the trunk."
         found = {}
-        def keep(name): return lambda module, inputs, output: found.update({name: output})
-        hooks = [self.trunk.get_submodule(name).register_forward_hook(keep(name)) for name in stages]
-        try: self.frame_features(clip)
+        def keep(name):
+            return lambda module, inputs, output: found.update({name: output})
+        hooks = [self.trunk.get_submodule(name).register_forward_hook(keep(name))
+                 for name in stages]
+        try:
+            self.frame_features(clip)
         finally:
-            for hook in hooks: hook.remove()
-        def unfolded(x): return x if x.ndim == 5 else x.unflatten(0, (clip.shape[0], -1)).transpose(1, 2)
+            for hook in hooks:
+                hook.remove()
+        def unfolded(x):
+            return x if x.ndim == 5 else x.unflatten(0, (clip.shape[0], -1)).transpose(1, 2)
         return [unfolded(found[name]) for name in stages]
 
     def forward_features(
@@ -131,9 +148,11 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipe
     ) -> Tensor: # (B, num_classes), or (B, D)
         "From maps to scores."
         features = find_model(self.name).card.pool(self.trunk, maps)  # (B, T, D)
-        if pre_logits: return features.mean(1)
+        if pre_logits:
+            return features.mean(1)
         scores = self.head(features)
-        return {task: s.mean(1) for task, s in scores.items()} if isinstance(scores, dict) else scores.mean(1)
+        return ({task: s.mean(1) for task, s in scores.items()} if isinstance(scores, dict)
+                else scores.mean(1))
 
     def reset_classifier(
         self,
@@ -141,18 +160,23 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipe
         classes: list[str] | dict[str, list[str]] | None = None, # their names
     ) -> 'VideoNet': # self
         "Start a new classifier for other classes; the trunk keeps its weights."
-        head = NoHead if num_classes == 0 and not isinstance(num_classes, dict) else find_model(self.name).head
-        if classes is not None and (isinstance(classes, dict) != isinstance(num_classes, dict) or not isinstance(classes, (list, tuple, dict))):
-            raise ValueError("classes is a list of names, or {task: names} where num_classes is {task: number},"
-                             f" got {classes!r} for num_classes={num_classes!r}")
-        tasks, names = (v if isinstance(num_classes, dict) else {'': v} for v in (num_classes, classes))
+        wants_scores = isinstance(num_classes, dict) or num_classes != 0
+        head = find_model(self.name).head if wants_scores else NoHead
+        if classes is not None and (isinstance(classes, dict) != isinstance(num_classes, dict)
+                                    or not isinstance(classes, (list, tuple, dict))):
+            raise ValueError(f"classes is a list of names, or {{task: names}} where num_classes is "
+                             f"{{task: number}}, got {classes!r} for num_classes={num_classes!r}")
+        tasks, names = (v if isinstance(num_classes, dict) else {'': v}
+                        for v in (num_classes, classes))
         for task, n in tasks.items() if classes is not None else ():
             if len(names.get(task, ())) != n:
-                raise ValueError(f"{len(names.get(task, ()))} names for num_classes={n}" + f" of task {task!r}" * bool(task)
-                                 + ": give one name per class")
+                raise ValueError(f"{len(names.get(task, ()))} names for num_classes={n}"
+                                 + f" of task {task!r}" * bool(task) + ": give one name per class")
             _check_names(names[task])
         if isinstance(num_classes, dict):
-            if head is not FrameHead: raise ValueError(f"{self.name} has a head of its own, for one task: num_classes must be a number")
+            if head is not FrameHead:
+                raise ValueError(f"{self.name} has a head of its own, for one task: num_classes "
+                                 "must be a number")
             head = VerbNounHead
         like = next(self.trunk.parameters())
         new = head(self.features, num_classes, self.dropout, **self._arguments(head))
@@ -176,8 +200,11 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipe
     def pretrained_cfg(self) -> dict:
         "What timm tells about a network: its name and what it expects."
         spec = self.input_spec
-        return dict(architecture=self.name, num_classes=self.num_classes, num_features=self.features, classifier='head',
-                    input_size=(spec.channels, spec.frames * spec.per_segment, spec.size, spec.size), mean=spec.mean, std=spec.std)
+        T = spec.frames * spec.per_segment
+        return dict(architecture=self.name, num_classes=self.num_classes,
+                    num_features=self.features, classifier='head',
+                    input_size=(spec.channels, T, spec.size, spec.size), mean=spec.mean,
+                    std=spec.std)
 
     def no_weight_decay(self) -> set[str]:
         "Names of the parameters that are left alone: biases and norms."
@@ -187,11 +214,15 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipe
         self,
         enable: bool = True,
     ) -> 'VideoNet': # self
-        "Keep only what stands between the blocks of the trunk, and compute the insides again in the backward pass."
-        parts = [part for child in self.trunk.children() for part in (child if isinstance(child, nn.Sequential) else [child])]
+        "Keep what stands between the trunk's blocks; compute the insides again going backwards."
+        parts = [part for child in self.trunk.children()
+                 for part in (child if isinstance(child, nn.Sequential) else [child])]
         blocks = [part for part in parts if next(part.children(), None) is not None]
-        if not blocks: raise ValueError(f"{self.name} is one row of layers without blocks: nothing would be saved")
-        for block in blocks: recompute(block, enable)
+        if not blocks:
+            raise ValueError(f"{self.name} is one row of layers without blocks: nothing "
+                             "would be saved")
+        for block in blocks:
+            recompute(block, enable)
         return self
 
     def config(self) -> dict: # JSON-able; `VideoNet(**config)` has the same structure
@@ -222,8 +253,8 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipe
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder, **extra)
             made = {'README.md': model_card(self, folder, repo_id).encode()}
-            return push(folder, repo_id, made=made, private=private, commit_message=commit_message, revision=branch,
-                        create_pr=create_pr, token=token, api=api)
+            return push(folder, repo_id, made=made, private=private, commit_message=commit_message,
+                        revision=branch, create_pr=create_pr, token=token, api=api)
 
     @classmethod
     def from_pretrained(
@@ -239,13 +270,17 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs', pipe
 
 def _spec(entry, given, frames):
     "The backbone's input spec, with what is given in its place."
-    if not isinstance(given, (InputSpec, dict, type(None))): raise ValueError(f"input_spec is an InputSpec or a dict, got {given!r}")
+    if not isinstance(given, (InputSpec, dict, type(None))):
+        raise ValueError(f"input_spec is an InputSpec or a dict, got {given!r}")
     whole = isinstance(given, InputSpec)
-    given, known = asdict(given) if whole else dict(given or {}), [f.name for f in fields(InputSpec)]
+    given = asdict(given) if whole else dict(given or {})
+    known = [f.name for f in fields(InputSpec)]
     for key in given:
-        if key not in known: raise ValueError(f"input_spec has no field {key!r}; {suggest(key, known)}")
+        if key not in known:
+            raise ValueError(f"input_spec has no field {key!r}; {suggest(key, known)}")
     if frames is not None and given.setdefault('frames', frames) != frames:
-        raise ValueError(f"frames={frames} and input_spec's frames={given['frames']} differ: say it once")
+        raise ValueError(f"frames={frames} and input_spec's frames={given['frames']} differ: "
+                         "say it once")
     if not whole and given.get('fixed', entry.fixed) != entry.fixed:
         raise ValueError(f"fixed follows from the network, here it is {entry.fixed}: leave it out")
     usual = entry.card.input
@@ -255,15 +290,20 @@ def _spec(entry, given, frames):
             of_each = usual.get(key) or getattr(InputSpec, key)
             usual[key] = (sum(of_each) / len(of_each),)
     if given.get('modality') == 'flow':  # TSN's, in the range of the backbone's weights
-        usual = usual | (dict(mean=(128.,), std=(1.,)) if usual.get('value_range') == 255 else dict(mean=(.5,), std=(.226,)))
+        usual = usual | (dict(mean=(128.,), std=(1.,)) if usual.get('value_range') == 255
+                         else dict(mean=(.5,), std=(.226,)))
     return InputSpec(**{**usual, **given, 'fixed': entry.fixed})
 
 def _check_names(classes):
     "Classes have names, each its own."
     seen = set()
     for name in classes:
-        if not isinstance(name, str): raise ValueError(f"classes are names, and {name!r} is a {type(name).__name__}: write it as text")
-        if name in seen: raise ValueError(f"classes are told apart by their names, and two are called {name!r}: rename one")
+        if not isinstance(name, str):
+            raise ValueError(f"classes are names, and {name!r} is a {type(name).__name__}: write "
+                             "it as text")
+        if name in seen:
+            raise ValueError(f"classes are told apart by their names, and two are called {name!r}: "
+                             "rename one")
         seen.add(name)
 
 # %% ../../nbs/nets/26i_video_net.ipynb #ac6619a5
@@ -276,13 +316,19 @@ def load(
     arguments = {key: config[key] for key in FIELDS[1:-1]}  # all but format and variant
     try:
         known = variants(config['name'])
-        for key in config['variant']:  # a stranger's page must not give other arguments: `pretrained` reads a file
-            if key not in known: raise ValueError(f"{config['name']} has no variant {key!r}; it has {', '.join(known) or 'none'}")
+        # a stranger's page must not give other arguments: `pretrained` reads a file
+        for key in config['variant']:
+            if key not in known:
+                raise ValueError(f"{config['name']} has no variant {key!r}; it has "
+                                 f"{', '.join(known) or 'none'}")
         arguments |= config['variant']
-        with torch.device('meta'): outline = VideoNet(**arguments)  # takes no memory, however large a stranger's page makes it
+        with torch.device('meta'):  # takes no memory, however large a stranger's page makes it
+            outline = VideoNet(**arguments)
     except Exception as error:  # the page may hold anything
-        why = printable(str(error).partition('\n')[0]) or type(error).__name__  # torch goes on with its own stack
-        raise ValueError(f"the network of {Path(folder)/'config.json'} cannot be built: {why}") from error
+        # torch goes on with its own stack
+        why = printable(str(error).partition('\n')[0]) or type(error).__name__
+        raise ValueError(f"the network of {Path(folder)/'config.json'} cannot be "
+                         f"built: {why}") from error
     weights, model = read_weights(outline, folder, config), VideoNet(**arguments)
     model.load_state_dict(weights)
     return model.to(map_location).eval()

@@ -19,10 +19,12 @@ class _Flow(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x, G): return shift_left(x).mul_(G[:, :1]).addcmul_(1 - shift_right(G[:, -1:]), x)
+    def forward(x, G):
+        return shift_left(x).mul_(G[:, :1]).addcmul_(1 - shift_right(G[:, -1:]), x)
 
     @staticmethod
-    def setup_context(ctx, inputs, output): ctx.save_for_backward(*inputs)
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx, dy):
@@ -37,28 +39,31 @@ class _Flow(torch.autograd.Function):
 
 # %% ../../nbs/ops/14_aggregation.ipynb #0f3259a7
 class HFModule(nn.Module):
-    "Hierarchical feature aggregation, Eq. 1–7 of Sudhakaran et al. 2019: a gated flow to the frame before; starts as the identity."
+    "Hierarchical feature aggregation, Sudhakaran et al. 2019, Eq. 1–7: a gated flow to frame t−1."
     def __init__(
         self,
         channels: int, # C
-        conservative: bool = True, # one gate for what comes and what goes; False: two independent ones
+        conservative: bool = True, # one gate for what comes and goes; False: independent ones
     ) -> None:
         super().__init__()
-        if channels < 1: raise ValueError(f"channels must be at least 1, got {channels}")
+        if channels < 1:
+            raise ValueError(f"channels must be at least 1, got {channels}")
         self.channels, self.conservative = channels, conservative
         n = 1 if conservative else 2
         self.weight = nn.Parameter(torch.zeros(n, channels, 2, 3, 3))  # W
         self.bias = nn.Parameter(torch.zeros(n))  # B
-        self.register_buffer('places', torch.eye(9).view(1, 9, 3, 3).repeat(2 * n, 1, 1, 1), persistent=False)
+        self.register_buffer('places', torch.eye(9).view(1, 9, 3, 3).repeat(2 * n, 1, 1, 1),
+                             persistent=False)
 
     def gates(
         self,
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # G⁻ of Eq. 5: (B, 1 or 2, T, H, W)
-        "Eq. 2: the kernel as 18 weighted sums over the channels, which are then moved and added up."
+        "Eq. 2: the kernel as 18 weighted sums over channels, which are then moved and added up."
         w = self.weight.movedim(1, -1).flatten(0, 3)[..., None, None]  # (n·2·3·3, C, 1, 1)
         P = F.conv2d(fold(x), w)  # (B·T, n·18, H, W)
-        S = unfold(F.conv2d(P, self.places, padding=1, groups=len(self.places)), x.shape[2])  # (B, n·2, T, H, W)
+        # (B, n·2, T, H, W)
+        S = unfold(F.conv2d(P, self.places, padding=1, groups=len(self.places)), x.shape[2])
         now, ahead = (side_by_side(*S.split(1, 1)[i::2]) for i in (0, 1))  # (B, n, T, H, W) each
         return torch.tanh(now + shift_left(ahead) + self.bias.to(S.dtype).view(-1, 1, 1, 1))
 
@@ -67,11 +72,13 @@ class HFModule(nn.Module):
         x: Tensor, # F⁺: (B, C, T, H, W)
     ) -> Tensor: # F: (B, C, T, H, W); the sum over T is that of F⁺ if conservative
         check_clip(x, self.channels, self)
-        flow = _Flow.forward if torch.jit.is_tracing() else _Flow.apply  # a trace holds no Python function
+        # a trace holds no Python function
+        flow = _Flow.forward if torch.jit.is_tracing() else _Flow.apply
         return flow(x, self.gates(x))
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates of the gate convolutions for one clip of T frames."
         return self.weight.numel() * T * H * W
 
-    def extra_repr(self) -> str: return f'{self.channels}, conservative={self.conservative}'
+    def extra_repr(self) -> str:
+        return f'{self.channels}, conservative={self.conservative}'

@@ -31,8 +31,10 @@ from .rivals import TAM, TIN, GSTConv, MotionExcitation, MultipleTemporalAggrega
 from .temporal import C3D, R2Plus1D, ShiftedConv, TemporalConv, TemporalShift
 
 # %% ../../nbs/ops/17_bench.ipynb #b34f4ae2
-STAGES = (64, 56), (128, 28), (256, 14), (512, 7)  # width of a ResNet-50's 3×3 convolutions, side of their maps at 224 pixels
-INCEPTION = (256, 28), (320, 28), *[(576, 14)] * 3, *[(608, 14)] * 2, (1056, 7), *[(1024, 7)] * 2  # outputs of BNInception's blocks
+# width of a ResNet-50's 3×3 convolutions, side of their maps at 224 pixels
+STAGES = (64, 56), (128, 28), (256, 14), (512, 7)
+# outputs of BNInception's blocks
+INCEPTION = (256, 28), (320, 28), *[(576, 14)] * 3, *[(608, 14)] * 2, (1056, 7), *[(1024, 7)] * 2
 
 @dataclass(frozen=True)
 class Operator:
@@ -42,49 +44,71 @@ class Operator:
     place: str # where it goes
     widen: int = 1 # channels that arrive, as a multiple of C
     shapes: tuple = STAGES # (C, side of the map) of its places
-    instead: Callable[[int], nn.Module] | None = None # what it takes the place of, if not the 3×3; that time is subtracted
+    instead: Callable[[int], nn.Module] | None = None # what it replaces, if not the 3×3; subtracted
 
 def _stc(op, x):
     weights = lambda r, name: None if r is None else (getattr(r, name), r.reduce)
     return plain_stc(x, op.spatial, op.temporal, weights(op.tr, 'taps'), weights(op.sr, 'window'))
 
 def _cmcb(op, x):
-    norms = [(bn.running_mean, bn.running_var, bn.weight, bn.bias) for bn in (op.reduce_norm, op.expand_norm)]
-    return plain_cmcb(x, op.reduce.weight, op.expand.weight, (op.hgc.taps, op.hgc.spatial), norms, training=op.training)
+    norms = [(bn.running_mean, bn.running_var, bn.weight, bn.bias)
+             for bn in (op.reduce_norm, op.expand_norm)]
+    return plain_cmcb(x, op.reduce.weight, op.expand.weight, (op.hgc.taps, op.hgc.spatial), norms,
+                      training=op.training)
 
-def _me(op, x): return plain_me(x, op.conv1.weight, eval_norm(op.bn1), op.conv2.weight, op.conv3.weight, eval_norm(op.bn3))
+def _me(op, x):
+    return plain_me(x, op.conv1.weight, eval_norm(op.bn1), op.conv2.weight, op.conv3.weight,
+                    eval_norm(op.bn3))
+
 def _mta(op, x):
     norms = [eval_norm(bn) for bn in op.bns]
-    return plain_mta(x, [s.taps for s in op.shifts], [c.weight for c in op.convs], norms, op.stride, op.cascade)
+    return plain_mta(x, [s.taps for s in op.shifts], [c.weight for c in op.convs], norms,
+                     op.stride, op.cascade)
+
+def _tin(op, x):
+    return plain_tin(x, tuple(op.offset.parameters()), tuple(op.weight.parameters()))
+
 def _tam(op, x):
     G, L = ((net[0].weight, eval_norm(net[1]), net[3].weight) for net in (op.G, op.L))
     return plain_tam(x, G, L)
 
 _before, _first, _instead = 'before the 3×3', 'before the 1×1', 'instead of the 3×3'
 OPERATORS = {
-    'TemporalConv': Operator(lambda C, T: TemporalConv(C), lambda op, x: plain_temporal(x, op.taps), _before),
+    'TemporalConv': Operator(lambda C, T: TemporalConv(C), lambda op, x: plain_temporal(x, op.taps),
+                             _before),
     'TemporalShift': Operator(lambda C, T: TemporalShift(C), lambda op, x: plain_shift(x), _before),
-    'TemporalShift 4C': Operator(lambda C, T: TemporalShift(4 * C), lambda op, x: plain_shift(x), _first, widen=4),
-    'ShiftedConv 4C→C': Operator(lambda C, T: ShiftedConv(4 * C, C), lambda op, x: plain_conv3d(plain_shift(x), op.weight.unsqueeze(2)),
-                                 'instead of the 1×1', widen=4, instead=lambda C: nn.Conv2d(4 * C, C, 1, bias=False)),
-    'R2Plus1D sequential': Operator(lambda C, T: R2Plus1D(C, C), lambda op, x: plain_r2plus1d(x, op.spatial, op.taps), _instead),
-    'R2Plus1D parallel': Operator(lambda C, T: R2Plus1D(C, C, arrangement='parallel'),
-                                  lambda op, x: plain_r2plus1d(x, op.spatial, op.taps, arrangement='parallel'), _instead),
+    'TemporalShift 4C': Operator(lambda C, T: TemporalShift(4 * C), lambda op, x: plain_shift(x),
+                                 _first, widen=4),
+    'ShiftedConv 4C→C': Operator(lambda C, T: ShiftedConv(4 * C, C),
+                                 lambda op, x: plain_conv3d(plain_shift(x), op.weight.unsqueeze(2)),
+                                 'instead of the 1×1', widen=4,
+                                 instead=lambda C: nn.Conv2d(4 * C, C, 1, bias=False)),
+    'R2Plus1D sequential': Operator(lambda C, T: R2Plus1D(C, C),
+                                    lambda op, x: plain_r2plus1d(x, op.spatial, op.taps), _instead),
+    'R2Plus1D parallel': Operator(
+        lambda C, T: R2Plus1D(C, C, arrangement='parallel'),
+        lambda op, x: plain_r2plus1d(x, op.spatial, op.taps, arrangement='parallel'), _instead),
     'C3D': Operator(lambda C, T: C3D(C, C), lambda op, x: plain_conv3d(x, op.weight), _instead),
     'HgC': Operator(lambda C, T: HgC(C), lambda op, x: plain_hgc(x, op.taps, op.spatial), _before),
-    'HgC avg': Operator(lambda C, T: HgC(C, aggregate='avg'), lambda op, x: plain_hgc(x, op.taps, None, aggregate='avg'), _before),
-    'HgC slope 4': Operator(lambda C, T: HgC(C, slope=4), lambda op, x: plain_hgc(x, op.taps, op.spatial, 4), _before),
+    'HgC avg': Operator(lambda C, T: HgC(C, aggregate='avg'),
+                        lambda op, x: plain_hgc(x, op.taps, None, aggregate='avg'), _before),
+    'HgC slope 4': Operator(lambda C, T: HgC(C, slope=4),
+                            lambda op, x: plain_hgc(x, op.taps, op.spatial, 4), _before),
     'CMCB': Operator(lambda C, T: CMCB(C), _cmcb, _before),
-    'STHConv 1/4': Operator(lambda C, T: STHConv(C, C), lambda op, x: plain_sth(x, op.temporal, op.spatial), _instead),
+    'STHConv 1/4': Operator(lambda C, T: STHConv(C, C),
+                            lambda op, x: plain_sth(x, op.temporal, op.spatial), _instead),
     'STHConv merge': Operator(lambda C, T: STHConv(C, C, arrangement='merge'),
-                              lambda op, x: plain_sth(x, op.temporal, op.spatial, arrangement='merge'), _instead),
-    'HFModule': Operator(lambda C, T: HFModule(C), lambda op, x: plain_hf(x, op.weight, op.bias), 'after the block', shapes=INCEPTION),
+                              lambda op, x: plain_sth(x, op.temporal, op.spatial, 1, 1, 'merge'),
+                              _instead),
+    'HFModule': Operator(lambda C, T: HFModule(C), lambda op, x: plain_hf(x, op.weight, op.bias),
+                         'after the block', shapes=INCEPTION),
     'STCConv 3/4': Operator(lambda C, T: STCConv(C, C), _stc, _instead),
     'STC-Light': Operator(lambda C, T: STCConv(C, C, reduction=4), _stc, _instead),
-    'GST': Operator(lambda C, T: GSTConv(C, C), lambda op, x: plain_gst(x, op.spatial, op.temporal), _instead),
-    'GST-Large': Operator(lambda C, T: GSTConv(C, C, beta=1), lambda op, x: plain_gst(x, op.spatial, op.temporal), _instead),
-    'TIN 4C': Operator(lambda C, T: TIN(4 * C, T), lambda op, x: plain_tin(x, tuple(op.offset.parameters()), tuple(op.weight.parameters())),
-                       _first, widen=4),
+    'GST': Operator(lambda C, T: GSTConv(C, C), lambda op, x: plain_gst(x, op.spatial, op.temporal),
+                    _instead),
+    'GST-Large': Operator(lambda C, T: GSTConv(C, C, beta=1),
+                          lambda op, x: plain_gst(x, op.spatial, op.temporal), _instead),
+    'TIN 4C': Operator(lambda C, T: TIN(4 * C, T), _tin, _first, widen=4),
     'TEA ME': Operator(lambda C, T: MotionExcitation(C), _me, _before),
     'TEA MTA': Operator(lambda C, T: MultipleTemporalAggregation(C), _mta, _instead),
     'TAM': Operator(lambda C, T: TAM(C, T), _tam, _before),
@@ -106,11 +130,13 @@ class Setting:
     def __post_init__(self) -> None:
         for name, known in dict(memory_format=LAYOUTS, form=FORMS).items():
             if getattr(self, name) not in known:
-                raise ValueError(f"{name} is {' or '.join(map(repr, known))}, got {getattr(self, name)!r}")
+                raise ValueError(f"{name} is {' or '.join(map(repr, known))}, got "
+                                 f"{getattr(self, name)!r}")
         if self.cuda and not torch.cuda.is_available():
             raise ValueError("there is no CUDA device here: choose device='cpu'")
         if self.form == 'graph' and not self.cuda:
-            raise ValueError(f"a CUDA graph needs device='cuda', got {self.device!r}: choose another form")
+            raise ValueError(f"a CUDA graph needs device='cuda', got {self.device!r}: choose "
+                             "another form")
 
     @property
     def cuda(self) -> bool:
@@ -124,15 +150,18 @@ class Setting:
 # %% ../../nbs/ops/17_bench.ipynb #7e03f5d1
 def as_graph(
     call: Callable[[], object], # runs on a GPU, always in the same way on the same tensors
-) -> Callable[[], object]: # starts the graph; gives back the tensors that `call` gave, with new values
+) -> Callable[[], object]: # starts the graph; gives `call`'s tensors, with new values
     "A function as a CUDA graph."
-    side = torch.cuda.Stream()  # the first calls ask for memory and choose algorithms, which a recording must not
+    # the first calls ask for memory and choose algorithms, which a recording must not
+    side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
-        for _ in range(3): call()
+        for _ in range(3):
+            call()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph): out = call()
+    with torch.cuda.graph(graph):
+        out = call()
     def replay():
         graph.replay()
         return out
@@ -145,16 +174,19 @@ def turns(
     **calls: Callable[[], object], # name=function without arguments
 ) -> dict[str, float]: # median milliseconds of a call, by name
     "Time functions that take turns: on a CPU as `milliseconds` does, on a GPU by its own clock."
-    if torch.device(device).type == 'cpu': return milliseconds(rounds=rounds, **calls)
+    if torch.device(device).type == 'cpu':
+        return milliseconds(rounds=rounds, **calls)
     def clock(call, n):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         torch.cuda.synchronize()
         start.record()
-        for _ in range(n): call()
+        for _ in range(n):
+            call()
         end.record()
         torch.cuda.synchronize()
         return start.elapsed_time(end) / n
-    for call in calls.values(): clock(call, 2)  # warm-up
+    for call in calls.values():  # warm-up
+        clock(call, 2)
     many = {name: min(max(round(least / clock(call, 1)), 1), 50) for name, call in calls.items()}
     times = [{name: clock(call, many[name]) for name, call in calls.items()} for _ in range(rounds)]
     return {name: statistics.median(t[name] for t in times) for name in calls}
@@ -175,13 +207,15 @@ def race(
     setting: Setting,
     rounds: int, # turns of each function
     **calls: Callable[[], object], # name=function without arguments
-) -> tuple[dict[str, float], dict[str, int]]: # by name: median milliseconds of a call; on a GPU its peak memory in bytes
+) -> tuple[dict[str, float], dict[str, int]]: # name → median milliseconds; on a GPU → peak bytes
     "Time functions that take turns in a setting, and measure what memory each needs."
     memory = {}
     if setting.cuda:
-        for call in calls.values(): call()  # what happens only once is not counted
+        for call in calls.values():  # what happens only once is not counted
+            call()
         memory = {name: peak_bytes(call) for name, call in calls.items()}
-    if setting.form == 'graph': calls = {name: as_graph(call) for name, call in calls.items()}
+    if setting.form == 'graph':
+        calls = {name: as_graph(call) for name, call in calls.items()}
     return turns(setting.device, rounds, **calls), memory
 
 # %% ../../nbs/ops/17_bench.ipynb #063aa17f
@@ -190,7 +224,7 @@ def bench_operators(
     device: str = 'cpu', # or 'cuda'
     dtype: torch.dtype = torch.float32,
     memory_format: str = 'channels_last', # or 'contiguous'
-    form: str = 'eager', # 'compiled' or 'graph': how operators and convolutions run; plain forms are only timed eagerly
+    form: str = 'eager', # 'compiled' or 'graph' for operators, convolutions; plain forms stay eager
     frames: int = 8, # T
     batch: int = 2, # B
     rounds: int = 9, # turns of each form; medians are reported
@@ -198,8 +232,10 @@ def bench_operators(
     progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
 ) -> dict: # JSON-able: the machine, and one row per operator, shape and mode, in milliseconds
     "Time the operators beside the convolution of their place and beside their plain forms."
-    jobs = [(name, C, max(S // shrink, 1)) for name, e in OPERATORS.items() if fnmatchcase(name, pattern) for C, S in e.shapes]
-    if not jobs: raise ValueError(f"no operator is called {pattern!r}; there are {', '.join(OPERATORS)}")
+    jobs = [(name, C, max(S // shrink, 1))
+            for name, e in OPERATORS.items() if fnmatchcase(name, pattern) for C, S in e.shapes]
+    if not jobs:
+        raise ValueError(f"no operator is called {pattern!r}; there are {', '.join(OPERATORS)}")
     setting = Setting(device, dtype, memory_format, form)
     rows = []
     for name, C, S in progress_bar(jobs, progress, desc='bench', unit='place'):
@@ -210,9 +246,13 @@ def bench_operators(
 
 def machine(device: str) -> str: # a line for people
     "What a benchmark ran on."
-    if device.startswith('cuda'): return torch.cuda.get_device_name(device)
-    try: processor = next(l.split(':')[1].strip() for l in open('/proc/cpuinfo') if l.startswith('model name'))
-    except (OSError, StopIteration): processor = platform.processor() or platform.machine()
+    if device.startswith('cuda'):
+        return torch.cuda.get_device_name(device)
+    try:
+        processor = next(l.split(':')[1].strip()
+                         for l in open('/proc/cpuinfo') if l.startswith('model name'))
+    except (OSError, StopIteration):
+        processor = platform.processor() or platform.machine()
     return f'{torch.get_num_threads()} threads of {processor}'
 
 def time_operator(
@@ -224,48 +264,60 @@ def time_operator(
     B: int = 2, # clips
     rounds: int = 9, # turns of each form; medians are reported
     plain: bool = True, # the plain form too, if the setting's form is 'eager'
-) -> dict[str, dict[str, float]]: # mode → 'conv', 'fast', 'plain' and 'instead' in milliseconds; on a GPU 'memory' in bytes
-    "Time an operator in one place beside the convolution there and, eagerly, beside its plain form."
+) -> dict[str, dict[str, float]]: # mode → conv, fast, plain, instead in ms; 'memory' in bytes
+    "Time an operator in one place beside the convolution there and beside its plain form."
     entry, (of_frames, of_clips) = OPERATORS[name], LAYOUTS[setting.memory_format]
     like = dict(device=setting.device, dtype=setting.dtype)
     draws = torch.Generator(setting.device).manual_seed(0)
-    x = torch.randn(B, C * entry.widen, T, S, S, generator=draws, **like).contiguous(memory_format=of_clips)
+    x = torch.randn(B, C * entry.widen, T, S, S, generator=draws,
+                    **like).contiguous(memory_format=of_clips)
     z = x[:, :C].contiguous(memory_format=of_clips)
-    op, conv = entry.make(C, T).to(**like), nn.Conv2d(C, C, 3, padding=1, bias=False).to(memory_format=of_frames, **like)
+    op = entry.make(C, T).to(**like)
+    conv = nn.Conv2d(C, C, 3, padding=1, bias=False).to(memory_format=of_frames, **like)
     forms = {'conv': (_framewise(conv), z, conv), 'fast': (op, x, op)}
-    if plain and setting.form == 'eager': forms['plain'] = (lambda x: entry.plain(op, x), x, op)
+    if plain and setting.form == 'eager':
+        forms['plain'] = (lambda x: entry.plain(op, x), x, op)
     if entry.instead:
         base = entry.instead(C).to(memory_format=of_frames, **like)
         forms['instead'] = (_framewise(base), x, base)
     if setting.form == 'compiled':
-        torch.compiler.reset()  # or the many shapes of one function are taken for a function that never comes to rest
+        # or the many shapes of one function are taken for a function that never comes to rest
+        torch.compiler.reset()
         forms = {form: (torch.compile(f), x, m) for form, (f, x, m) in forms.items()}
     def timed(calls):
         times, memory = race(setting, rounds, **calls)
         return times | ({'memory': memory['fast']} if memory else {})
     op.eval()
-    with torch.no_grad(): inference = timed({form: lambda f=f, x=x: f(x) for form, (f, x, _) in forms.items()})
+    with torch.no_grad():
+        inference = timed({form: lambda f=f, x=x: f(x) for form, (f, x, _) in forms.items()})
     op.train()
-    training = timed({form: forward_backward(f, x, *m.parameters()) for form, (f, x, m) in forms.items()})
+    training = timed({form: forward_backward(f, x, *m.parameters())
+                      for form, (f, x, m) in forms.items()})
     return {'inference': inference, 'training': training}
 
-def _framewise(conv): return lambda x: unfold(conv(fold(x)), x.shape[2])
+def _framewise(conv):
+    return lambda x: unfold(conv(fold(x)), x.shape[2])
 
 # %% ../../nbs/ops/17_bench.ipynb #f5c2baee
 def bench_table(
     result: dict, # as `bench_operators` returns it
 ) -> str: # Markdown
-    "Times summed over the places of an operator, as multiples of the 3×3 convolutions there; and fast against plain."
-    how = ', '.join(result[key] for key in ('dtype', 'memory_format', 'form') if key in result)  # older files say less
-    lines = [f"{result['machine']}, torch {result['torch']}, {how}, {result['batch']} × {result['frames']} frames", '',
-             '| operator | goes | inference | training | plain form: inference | training |', '|---|---|---|---|---|---|']
+    "Times summed over an operator's places, as multiples of the 3×3 convolutions; fast/plain."
+    # older files say less
+    how = ', '.join(result[key] for key in ('dtype', 'memory_format', 'form') if key in result)
+    lines = [f"{result['machine']}, torch {result['torch']}, {how}, {result['batch']} × "
+             f"{result['frames']} frames", '',
+             '| operator | goes | inference | training | plain form: inference | training |',
+             '|---|---|---|---|---|---|']
     for name in dict.fromkeys(row['operator'] for row in result['rows']):
         ratio, slower = {}, {}
         for mode in ('inference', 'training'):
-            total = {form: sum(row.get(form, 0) for row in result['rows'] if (row['operator'], row['mode']) == (name, mode))
+            total = {form: sum(row.get(form, 0) for row in result['rows']
+                               if (row['operator'], row['mode']) == (name, mode))
                      for form in ('conv', 'fast', 'plain', 'instead')}
             ratio[mode] = (total['fast'] - total['instead']) / total['conv']
             slower[mode] = f"{total['plain'] / total['fast']:.1f} ×" if total['plain'] else '–'
-        lines.append(f"| {name} | {OPERATORS[name].place} | " + ' | '.join(f'{r:.2f}' for r in ratio.values())
-                     + ' | ' + ' | '.join(slower.values()) + ' |')
+        lines.append(f"| {name} | {OPERATORS[name].place} | "
+                     + ' | '.join(f'{r:.2f}' for r in ratio.values()) + ' | '
+                     + ' | '.join(slower.values()) + ' |')
     return '\n'.join(lines)

@@ -22,13 +22,20 @@ def _hidden(
     reduction: int | None, # r
 ) -> int: # channels that the convolution in front of the sigmoid reads
     "Width of a refinement: max(8, c/r), Sec. IV-C; c itself without reduction."
-    if channels < 1: raise ValueError(f"channels must be at least 1, got {channels}")
-    if reduction is None: return channels
-    if reduction < 1: raise ValueError(f"reduction must be at least 1, or None for no reduction, got {reduction}")
+    if channels < 1:
+        raise ValueError(f"channels must be at least 1, got {channels}")
+    if reduction is None:
+        return channels
+    if reduction < 1:
+        raise ValueError(f"reduction must be at least 1, or None for no reduction, got {reduction}")
     return max(8, channels // reduction)
 
-def _xavier(*shape): return nn.Parameter(nn.init.xavier_normal_(torch.empty(shape)))
-def _kaiming(*shape): return nn.Parameter(nn.init.kaiming_normal_(torch.empty(shape), mode='fan_out', nonlinearity='relu'))
+def _xavier(*shape):
+    return nn.Parameter(nn.init.xavier_normal_(torch.empty(shape)))
+
+def _kaiming(*shape):
+    weight = nn.init.kaiming_normal_(torch.empty(shape), mode='fan_out', nonlinearity='relu')
+    return nn.Parameter(weight)
 
 # %% ../../nbs/ops/15_collaborative.ipynb #81616e24
 class TemporalRefinement(nn.Module):
@@ -36,7 +43,7 @@ class TemporalRefinement(nn.Module):
     def __init__(
         self,
         channels: int, # C
-        reduction: int | None = None, # r: the light version, with max(8, C/r) channels before the convolution
+        reduction: int | None = None, # r: the light version has max(8, C/r) channels before
     ) -> None:
         super().__init__()
         self.channels, self.reduction, h = channels, reduction, _hidden(channels, reduction)
@@ -48,8 +55,10 @@ class TemporalRefinement(nn.Module):
         y: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C, T, 1, 1)
         "E: the importance of each frame, from its mean and those of its two neighbours."
-        e = y.movedim(1, 4).flatten(2, 3).mean(2).movedim(2, 1)[..., None, None]  # (B, T, H·W, C) → (B, C, T, 1, 1)
-        if self.reduce is not None: e = over_time(e, self.reduce, padding=0).relu()
+        # (B, T, H·W, C) → (B, C, T, 1, 1)
+        e = y.movedim(1, 4).flatten(2, 3).mean(2).movedim(2, 1)[..., None, None]
+        if self.reduce is not None:
+            e = over_time(e, self.reduce, padding=0).relu()
         return over_time(e, self.taps, padding=1).sigmoid()
 
     def forward(
@@ -63,15 +72,16 @@ class TemporalRefinement(nn.Module):
         "Multiply-accumulates for one clip of T frames: of the convolutions over frame means."
         return T * (self.taps.numel() + (0 if self.reduce is None else self.reduce.numel()))
 
-    def extra_repr(self) -> str: return f'{self.channels}, reduction={self.reduction}'
+    def extra_repr(self) -> str:
+        return f'{self.channels}, reduction={self.reduction}'
 
 # %% ../../nbs/ops/15_collaborative.ipynb #a2e26ad4
 class SpatialRefinement(nn.Module):
-    "SR, Eq. 2 of Hao et al. 2022: Z = E ⊙ Y with one weight in (0, 1) per channel and pixel, for all frames."
+    "SR, Hao et al. 2022, Eq. 2: Z = E ⊙ Y, one weight in (0, 1) per channel and pixel of a clip."
     def __init__(
         self,
         channels: int, # C
-        reduction: int | None = None, # r: the light version, with max(8, C/r) channels before the convolution
+        reduction: int | None = None, # r: the light version has max(8, C/r) channels before
     ) -> None:
         super().__init__()
         self.channels, self.reduction, h = channels, reduction, _hidden(channels, reduction)
@@ -84,7 +94,8 @@ class SpatialRefinement(nn.Module):
     ) -> Tensor: # (B, C, 1, H, W)
         "E: the importance of each pixel, from the mean over time around it."
         e = y.mean(2)  # (B, C, H, W)
-        if self.reduce is not None: e = F.conv2d(e, self.reduce).relu()
+        if self.reduce is not None:
+            e = F.conv2d(e, self.reduce).relu()
         return F.conv2d(e, self.window, padding=1).sigmoid().unsqueeze(2)
 
     def forward(
@@ -95,10 +106,11 @@ class SpatialRefinement(nn.Module):
         return y * self.gate(y)
 
     def macs(self, T: int, H: int, W: int) -> int:
-        "Multiply-accumulates for one clip of T frames: of the convolutions over the mean frame, whatever T is."
+        "Multiply-accumulates for one clip: of the convolutions over the mean frame, for any T."
         return H * W * (self.window.numel() + (0 if self.reduce is None else self.reduce.numel()))
 
-    def extra_repr(self) -> str: return f'{self.channels}, reduction={self.reduction}'
+    def extra_repr(self) -> str:
+        return f'{self.channels}, reduction={self.reduction}'
 
 # %% ../../nbs/ops/15_collaborative.ipynb #a91577b2
 def _share(
@@ -109,12 +121,13 @@ def _share(
     "How many channels S_T gets."
     n = round(alpha * channels)
     if abs(n - alpha * channels) > 1e-6:
-        raise ValueError(f"alpha · {name} must be a whole number of channels, got {alpha:g} · {channels} = {alpha * channels:g};"
-                         f" choose alpha as a multiple of 1/{channels}, or other channels")
+        raise ValueError(f"alpha · {name} must be a whole number of channels, got {alpha:g} · "
+                         f"{channels} = {alpha * channels:g}; choose alpha as a multiple of "
+                         f"1/{channels}, or other channels")
     return n
 
 class STCConv(nn.Module):
-    "STC, Eq. 1–3 of Hao et al. 2022, in the place of a 3×3 convolution: the blocks S_T and T_S on two parts of the channels."
+    "STC, Hao et al. 2022, Eq. 1–3: the blocks S_T and T_S on two parts of the channels."
     def __init__(
         self,
         in_channels: int, # C
@@ -122,7 +135,7 @@ class STCConv(nn.Module):
         alpha: float = 3/4, # α: share of S_T; 0 is "only T_S", 1 is "only S_T"
         stride: int = 1, # s, spatial: (1, s, s)
         reduction: int | None = None, # r of both refinements; 4 (or 2) is STC-Light
-        shift: bool = True, # temporal shift in S_T; False is NonShift-STC, without refinements Sim-STC
+        shift: bool = True, # temporal shift in S_T; False: NonShift-STC, unrefined Sim-STC
         temporal_refinement: bool = True, # TR at the end of S_T
         spatial_refinement: bool = True, # SR at the end of T_S
         equal: bool = False, # STC-Equal: both blocks read half of the channels
@@ -130,18 +143,25 @@ class STCConv(nn.Module):
         dilation: int = 1, # of the 1×3×3 convolution
     ) -> None:
         super().__init__()
-        if not 0 <= alpha <= 1: raise ValueError(f"alpha is a share of the channels, from 0 to 1, got {alpha}")
-        for name, value in dict(in_channels=in_channels, out_channels=out_channels, stride=stride, dilation=dilation).items():
-            if value < 1: raise ValueError(f"{name} must be at least 1, got {value}")
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"alpha is a share of the channels, from 0 to 1, got {alpha}")
+        for name, value in dict(in_channels=in_channels, out_channels=out_channels, stride=stride,
+                                dilation=dilation).items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
         if equal and (in_channels % 2 or alpha in (0, 1)):
-            raise ValueError(f"equal=True gives half of the channels to each of two blocks: in_channels must be even and"
-                             f" 0 < alpha < 1, got in_channels = {in_channels}, alpha = {alpha:g}")
-        n, N = in_channels // 2 if equal else _share(alpha, in_channels, 'in_channels'), _share(alpha, out_channels, 'out_channels')
+            raise ValueError("equal=True gives half of the channels to each of two blocks: "
+                             "in_channels must be even and 0 < alpha < 1, got in_channels = "
+                             f"{in_channels}, alpha = {alpha:g}")
+        n = in_channels // 2 if equal else _share(alpha, in_channels, 'in_channels')
+        N = _share(alpha, out_channels, 'out_channels')
         m, M = in_channels - n, out_channels - N
         if shift and n == 1:
-            raise ValueError(f"shift=True moves at least one channel each way: S_T needs 2 of the {in_channels} channels, and"
-                             f" alpha = {alpha:g} leaves it 1; use shift=False or a larger alpha")
-        self.in_channels, self.out_channels, self.alpha, self.stride, self.dilation = in_channels, out_channels, alpha, stride, dilation
+            raise ValueError("shift=True moves at least one channel each way: S_T needs 2 of the "
+                             f"{in_channels} channels, and alpha = {alpha:g} leaves it 1; use "
+                             "shift=False or a larger alpha")
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.alpha, self.stride, self.dilation = alpha, stride, dilation
         self.shift, self.equal, self.parts = shift, equal, (n, m)
         self.spatial = _kaiming(N, n, 3, 3) if N else None
         self.temporal = _kaiming(M, m, 3, 1, 1) if M else None
@@ -155,9 +175,10 @@ class STCConv(nn.Module):
         conv: nn.Conv2d, # dense 3×3; its stride, dilation, bias, device, dtype and layout are kept
         **options: Any, # alpha, reduction, shift, temporal_refinement, spatial_refinement, equal
     ) -> 'STCConv': # with new weights for all but the 1×3×3 convolution
-        "STC in the place of a pretrained convolution: S_T starts with its weights between the channels that S_T has."
+        "STC in place of a pretrained convolution: S_T starts with the weights of its channels."
         op = cls(**conv_arguments(conv, 3), **options)
-        if op.spatial is None: return take_over(op, conv)
+        if op.spatial is None:
+            return take_over(op, conv)
         N, n = op.spatial.shape[:2]
         return take_over(op, conv, spatial=conv.weight[:N, :n])
 
@@ -181,7 +202,8 @@ class STCConv(nn.Module):
     ) -> Tensor: # (B, (1 − α)C', T, H', W')
         "3×1×1, SR: Eq. 2."
         y = over_time(subsample(x, self.stride), self.temporal, padding=1)
-        if self.bias is not None: y = y + self.bias[-self.temporal.shape[0]:].view(-1, 1, 1, 1)
+        if self.bias is not None:
+            y = y + self.bias[-self.temporal.shape[0]:].view(-1, 1, 1, 1)
         return y if self.sr is None else self.sr(y)
 
     def forward(
@@ -189,8 +211,10 @@ class STCConv(nn.Module):
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C', T, H', W') with H' = ⌈H/s⌉, W' = ⌈W/s⌉
         check_clip(x, self.in_channels, self)
-        if self.temporal is None: return self.S_T(x)
-        if self.spatial is None: return self.T_S(x)
+        if self.temporal is None:
+            return self.S_T(x)
+        if self.spatial is None:
+            return self.T_S(x)
         first, rest = x.split(self.parts, 1)
         return side_by_side(self.S_T(first), self.T_S(rest))
 
@@ -201,5 +225,6 @@ class STCConv(nn.Module):
         return T * H * W * kernels + sum(refinement.macs(T, H, W) for refinement in self.children())
 
     def extra_repr(self) -> str:
-        return (f'{self.in_channels}, {self.out_channels}, alpha={self.alpha:g}, stride={self.stride}, shift={self.shift}, '
-                f'equal={self.equal}, bias={self.bias is not None}, dilation={self.dilation}')
+        return (f'{self.in_channels}, {self.out_channels}, alpha={self.alpha:g}, '
+                f'stride={self.stride}, shift={self.shift}, equal={self.equal}, '
+                f'bias={self.bias is not None}, dilation={self.dilation}')

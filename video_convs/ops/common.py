@@ -16,7 +16,7 @@ from ..clips import fold, unfold
 # %% ../../nbs/ops/09e_common.ipynb #fa34560f
 def over_time(
     x: Tensor, # (B, C, T, H, W)
-    taps: Tensor, # (C', C/G, K, 1, 1), one weight per output, input of its group, and frame; depthwise: (C·E, 1, K, 1, 1)
+    taps: Tensor, # (C', C/G, K, 1, 1): output, input of its group, frame; or (C·E, 1, K, 1, 1)
     padding: int, # zero frames added at each end
     dilation: int = 1, # frames from one tap to the next
     bias: Tensor | None = None, # (C',)
@@ -24,7 +24,8 @@ def over_time(
     "Convolution along time, run as a 2D one on the view (B, C, T, H·W)."
     rows = x.movedim(1, 4).flatten(2, 3).movedim(3, 1)  # (B, C, T, H·W)
     groups = x.shape[1] // taps.shape[1]
-    y = F.conv2d(rows, taps.flatten(3), bias, padding=(padding, 0), dilation=(dilation, 1), groups=groups)
+    y = F.conv2d(rows, taps.flatten(3), bias, padding=(padding, 0), dilation=(dilation, 1),
+                 groups=groups)
     return y.unflatten(3, x.shape[3:])  # (B, C', T', H·W) → (B, C', T', H, W)
 
 # %% ../../nbs/ops/09e_common.ipynb #31666adb
@@ -33,7 +34,8 @@ def dilate(
     stride: tuple[int, int], # distance of neighbours afterwards
 ) -> Tensor: # (N, 1, (a − 1)·stride[0] + 1, (b − 1)·stride[1] + 1)
     "A dilated kernel as a dense one: zeros between neighbours."
-    if stride == (1, 1): return kernel
+    if stride == (1, 1):
+        return kernel
     return F.conv_transpose2d(kernel, kernel.new_ones(1, 1, 1, 1), stride=stride)
 
 # %% ../../nbs/ops/09e_common.ipynb #70335e72
@@ -56,9 +58,11 @@ def check_sizes(
 ) -> None:
     "Raise a `ValueError` with the name and the value of what cannot be the size of a convolution."
     for name, size in sizes.items():
-        if size < 1: raise ValueError(f"{name} must be at least 1, got {size}")
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, got {size}")
     if kernel_size < 1 or kernel_size % 2 == 0:
-        raise ValueError(f"kernel_size must be odd and positive, so that a frame stands in the middle, got {kernel_size}")
+        raise ValueError("kernel_size must be odd and positive, so that a frame stands in the "
+                         f"middle, got {kernel_size}")
 
 def identity_taps(
     channels: int, # C
@@ -76,33 +80,40 @@ def subsample(
     s: int, # stride of the pixels
 ) -> Tensor: # (B, C, T, ⌈H/s⌉, ⌈W/s⌉)
     "Every s-th pixel of every s-th row: what is left for a kernel of one pixel with a stride."
-    if s == 1: return x
-    return unfold(F.avg_pool2d(fold(x), 1, s), x.shape[2])  # means of one pixel: unlike a slice's, its gradient keeps the layout
+    if s == 1:
+        return x
+    # means of one pixel: unlike a slice's, its gradient keeps the layout
+    return unfold(F.avg_pool2d(fold(x), 1, s), x.shape[2])
 
 def conv_arguments(
     conv: nn.Module, # convolution of an image network
     kernel_size: int, # k: the only one that the operator can stand for
     groups: int | None = 1, # the only one, too; None: any
 ) -> dict[str, object]: # in_channels, out_channels, stride, dilation, bias
-    "What an operator takes over from a k×k image convolution; `ValueError` for what it cannot represent."
-    if not isinstance(conv, nn.Conv2d): raise ValueError(f"from_conv2d takes over an nn.Conv2d, got {type(conv).__name__}")
+    "What an operator takes over from a k×k image convolution; `ValueError` for all else."
+    if not isinstance(conv, nn.Conv2d):
+        raise ValueError(f"from_conv2d takes over an nn.Conv2d, got {type(conv).__name__}")
     k, s, d = kernel_size, conv.stride[0], conv.dilation[0]
     all_around = (d * (k // 2),) * 2
     padding = {'same': all_around, 'valid': (0, 0)}.get(conv.padding, conv.padding)
-    wanted = dict(kernel_size=(k, k), groups=conv.groups if groups is None else groups, stride=(s, s), dilation=(d, d), padding_mode='zeros', padding=all_around)
+    wanted = dict(kernel_size=(k, k), groups=conv.groups if groups is None else groups,
+                  stride=(s, s), dilation=(d, d), padding_mode='zeros', padding=all_around)
     for name, want in wanted.items():
         if (got := padding if name == 'padding' else getattr(conv, name)) != want:
-            raise ValueError(f"from_conv2d takes over convolutions with {name}={want!r}, got {name}={got!r};"
-                             f" leave this one out of the pattern: {conv}")
-    return dict(in_channels=conv.in_channels, out_channels=conv.out_channels, stride=s, dilation=d, bias=conv.bias is not None)
+            raise ValueError(f"from_conv2d takes over convolutions with {name}={want!r}, got "
+                             f"{name}={got!r}; leave this one out of the pattern: {conv}")
+    return dict(in_channels=conv.in_channels, out_channels=conv.out_channels, stride=s, dilation=d,
+                bias=conv.bias is not None)
 
 def take_over(
     op: nn.Module, # new operator, with a `bias` if the convolution has one
     conv: nn.Conv2d, # convolution that it replaces
     **weights: Tensor, # parameter of the operator = its values
 ) -> nn.Module: # `op`
-    "Give an operator the values, the bias, the device, the type and the mode of the convolution that it replaces."
+    "Give an operator the values, bias, device, type and mode of the convolution that it replaces."
     op = op.to(conv.weight.device, conv.weight.dtype).train(conv.training)
-    if conv.bias is not None: weights['bias'] = conv.bias
-    for name, value in weights.items(): getattr(op, name).data = value.detach().clone()  # keeps the layout in memory
+    if conv.bias is not None:
+        weights['bias'] = conv.bias
+    for name, value in weights.items():  # keeps the layout in memory
+        getattr(op, name).data = value.detach().clone()
     return op

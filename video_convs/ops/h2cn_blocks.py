@@ -18,10 +18,11 @@ from .common import over_time
 
 # %% ../../nbs/ops/12_h2cn_blocks.ipynb #8330d8b3
 def _check_temporal(temporal):
-    if temporal not in ('hgc', 'conv1d'): raise ValueError(f"temporal must be 'hgc' or 'conv1d', got {temporal!r}")
+    if temporal not in ('hgc', 'conv1d'):
+        raise ValueError(f"temporal must be 'hgc' or 'conv1d', got {temporal!r}")
 
 class FMCB(nn.Module):
-    "Frame-level motion capturing block, Eq. 3–4 of Tan et al. 2022, with the stride and norms that its cost implies."
+    "Frame-level motion capturing block, Tan et al. 2022, Eq. 3–4, with implied stride and norms."
     def __init__(
         self,
         out_channels: int = 64, # C: channels of the stem
@@ -32,42 +33,54 @@ class FMCB(nn.Module):
         super().__init__()
         _check_temporal(temporal)
         if frames < 5 or frames % 4 != 1:
-            raise ValueError("frames must be 5, 9, 13, …: two hourglass convolutions of the same odd kernel size"
-                             f" (frames + 1)/2 leave one frame; got {frames}")
-        if out_channels < 1: raise ValueError(f"out_channels must be at least 1, got {out_channels}")
-        self.out_channels, self.slope, self.frames, self.temporal = out_channels, slope, frames, temporal
+            raise ValueError("frames must be 5, 9, 13, …: two hourglass convolutions of the same "
+                             f"odd kernel size (frames + 1)/2 leave one frame; got {frames}")
+        if out_channels < 1:
+            raise ValueError(f"out_channels must be at least 1, got {out_channels}")
+        self.out_channels, self.slope, self.frames = out_channels, slope, frames
+        self.temporal = temporal
         K, p = (frames + 1) // 2, slope if temporal == 'hgc' else 0
         self.hgc1 = HgC(3, K, p, padding='valid')
         self.hgc2 = HgC(3, K, p, padding='valid', expand=3)
         self.conv = nn.Conv2d(9, out_channels, 7, stride=2, padding=3, bias=False)
         self.norm1, self.norm2, self.norm = (nn.BatchNorm2d(n) for n in (3, 9, out_channels))
         self.register_buffer('quarter', torch.full((3, 1, 2, 2), 0.25), persistent=False)
-        with torch.no_grad(): self.hgc1.taps[:, :, K // 2 + 1] = -1  # 0, 1, −1
-        for w in (self.conv.weight, self.hgc2.taps): nn.init.kaiming_normal_(w, mode='fan_out', nonlinearity='relu')
-        for w in (w for hgc in (self.hgc1, self.hgc2) if hgc.rings for w in hgc.spatial): nn.init.xavier_normal_(w)
+        with torch.no_grad():  # 0, 1, −1
+            self.hgc1.taps[:, :, K // 2 + 1] = -1
+        for w in (self.conv.weight, self.hgc2.taps):
+            nn.init.kaiming_normal_(w, mode='fan_out', nonlinearity='relu')
+        for w in (w for hgc in (self.hgc1, self.hgc2) if hgc.rings for w in hgc.spatial):
+            nn.init.xavier_normal_(w)
 
     @classmethod
     def from_conv2d(
         cls,
-        conv: nn.Conv2d, # first convolution of a pretrained image network: odd kernel up to 7×7, stride 2, padding k//2
+        conv: nn.Conv2d, # first of an image network: odd kernel up to 7×7, stride 2, padding k//2
         **options: Any, # of FMCB, but for out_channels
     ) -> 'FMCB':
-        "An FMCB for the network whose stem is `conv`: weights averaged over its input channels, for each of nine."
+        "An FMCB for a network with the stem `conv`: its weights averaged over input channels."
         if type(conv) is not nn.Conv2d:
-            raise ValueError(f"from_conv2d needs an nn.Conv2d, the first layer of the stem, got {type(conv).__name__}")
+            raise ValueError("from_conv2d needs an nn.Conv2d, the first layer of the stem, got "
+                             f"{type(conv).__name__}")
         k = conv.kernel_size[0]
-        if (conv.kernel_size, conv.stride, conv.padding) != ((k, k), (2, 2), (k // 2, k // 2)) or k % 2 == 0 or k > 7:
-            raise ValueError("from_conv2d needs an odd square kernel of at most 7×7 with stride 2 and padding k//2, got"
-                             f" kernel_size={conv.kernel_size}, stride={conv.stride}, padding={conv.padding}")
+        if ((conv.kernel_size, conv.stride, conv.padding) != ((k, k), (2, 2), (k // 2, k // 2))
+                or k % 2 == 0 or k > 7):
+            raise ValueError("from_conv2d needs an odd square kernel of at most 7×7 with stride 2 "
+                             f"and padding k//2, got kernel_size={conv.kernel_size}, "
+                             f"stride={conv.stride}, padding={conv.padding}")
         if (conv.groups, conv.dilation, conv.padding_mode) != (1, (1, 1), 'zeros'):
             raise ValueError("from_conv2d needs groups=1, dilation=1 and padding_mode='zeros', got"
                              f" {conv.groups}, {conv.dilation} and {conv.padding_mode!r}")
-        op, w = cls(conv.out_channels, **options).to(conv.weight.device, conv.weight.dtype), conv.weight
+        op = cls(conv.out_channels, **options).to(conv.weight.device, conv.weight.dtype)
+        w = conv.weight
         last = w.is_contiguous(memory_format=torch.channels_last) and not w.is_contiguous()
-        if last: op.conv.to(memory_format=torch.channels_last)
+        if last:
+            op.conv.to(memory_format=torch.channels_last)
         with torch.no_grad():
-            op.conv.weight.copy_(F.pad(w.mean(1, keepdim=True), ((7 - k) // 2,) * 4).expand(-1, 9, -1, -1))
-            if conv.bias is not None: op.norm.running_mean -= conv.bias
+            op.conv.weight.copy_(F.pad(w.mean(1, keepdim=True), ((7 - k) // 2,) * 4)
+                                 .expand(-1, 9, -1, -1))
+            if conv.bias is not None:
+                op.norm.running_mean -= conv.bias
         return op
 
     def forward(
@@ -78,11 +91,14 @@ class FMCB(nn.Module):
         (frames, H, W), K = x.shape[2:], self.hgc1.kernel_size
         T = frames // self.frames
         if frames % self.frames:
-            raise ValueError(f"FMCB needs frames = {self.frames} frames for each segment, segment after segment;"
-                             f" {frames} frames are no multiple of {self.frames}")
-        if min(H, W) < 2: raise ValueError(f"FMCB halves the frames: they need at least 2×2 pixels, got {H}×{W}")
-        x = x.narrow(2, 0, T * self.frames)  # all of it, but now a symbolic length is a product that F divides
-        y = unfold(F.conv2d(fold(x), self.quarter, stride=2, groups=3), self.frames)  # (B·T, 3, F, H/2, W/2)
+            raise ValueError(f"FMCB needs frames = {self.frames} frames for each segment, segment "
+                             f"after segment; {frames} frames are no multiple of {self.frames}")
+        if min(H, W) < 2:
+            raise ValueError(f"FMCB halves the frames: they need at least 2×2 pixels, got {H}×{W}")
+        # all of it, but now a symbolic length is a product that F divides
+        x = x.narrow(2, 0, T * self.frames)
+        # (B·T, 3, F, H/2, W/2)
+        y = unfold(F.conv2d(fold(x), self.quarter, stride=2, groups=3), self.frames)
         y = unfold(F.relu(self.norm1(fold(self.hgc1(y)))), K)  # (B·T, 3, K, H/2, W/2)
         y = F.relu(self.norm2(fold(self.hgc2(y))))  # (B·T, 9, H/2, W/2)
         y = F.max_pool2d(F.relu(self.norm(self.conv(y))), 3, 2, 1)  # (B·T, C, H/8, W/8)
@@ -91,17 +107,18 @@ class FMCB(nn.Module):
         return unfold(M, T)
 
     def macs(self, T: int, H: int, W: int) -> int:
-        "Multiply-accumulates for one clip of T = F · segments frames: windows, taps and the 7×7 convolution."
+        "Multiply-accumulates for one clip of T = F · segments frames: windows, taps, 7×7 kernels."
         segments, h, w = T // self.frames, H // 2, W // 2
         hgc = self.hgc1.macs(self.frames, h, w) + self.hgc2.macs(self.hgc1.kernel_size, h, w)
         return segments * (hgc + self.conv.weight.numel() * ((h + 1) // 2) * ((w + 1) // 2))
 
     def extra_repr(self) -> str:
-        return f'{self.out_channels}, slope={self.slope}, frames={self.frames}, temporal={self.temporal!r}'
+        return (f'{self.out_channels}, slope={self.slope}, frames={self.frames}, '
+                f'temporal={self.temporal!r}')
 
 # %% ../../nbs/ops/12_h2cn_blocks.ipynb #a3f89a4f
 class CMCB(nn.Module):
-    "Clip-level motion capturing block, Eq. 5–8 of Tan et al. 2022: gates channels by what the neighbouring frames hold."
+    "Clip-level motion capturing block, Tan et al. 2022, Eq. 5–8: neighbour frames gate channels."
     def __init__(
         self,
         channels: int, # C
@@ -112,36 +129,51 @@ class CMCB(nn.Module):
         super().__init__()
         _check_temporal(temporal)
         if channels < 1 or reduction < 1:
-            raise ValueError(f"channels and reduction must be at least 1, got {channels} and {reduction}")
-        self.channels, self.reduction, self.slope, self.temporal = channels, reduction, slope, temporal
+            raise ValueError(f"channels and reduction must be at least 1, got {channels} and "
+                             f"{reduction}")
+        self.channels, self.reduction, self.slope = channels, reduction, slope
+        self.temporal = temporal
         hidden = max(4, round(channels / reduction))
-        self.reduce, self.expand = nn.Conv2d(channels, hidden, 1, bias=False), nn.Conv2d(hidden, channels, 1, bias=False)
+        self.reduce = nn.Conv2d(channels, hidden, 1, bias=False)
+        self.expand = nn.Conv2d(hidden, channels, 1, bias=False)
         self.reduce_norm, self.expand_norm = nn.BatchNorm2d(hidden), nn.BatchNorm2d(channels)
         self.hgc = HgC(hidden, slope=slope if temporal == 'hgc' else 0)
-        self.register_buffer('A', torch.tensor([[-1., 1, 0], [0, 1, 0], [0, 1, -1]]), persistent=False)
-        self.register_buffer('ends', torch.tensor([1., 0, 1]), persistent=False)  # the strips at the border
-        self.register_buffer('frame', torch.eye(9)[4].view(9, 1, 1, 1), persistent=False)  # the strip that is all pixels
+        self.register_buffer('A', torch.tensor([[-1., 1, 0], [0, 1, 0], [0, 1, -1]]),
+                             persistent=False)
+        # the strips at the border
+        self.register_buffer('ends', torch.tensor([1., 0, 1]), persistent=False)
+        # the strip that is all pixels
+        self.register_buffer('frame', torch.eye(9)[4].view(9, 1, 1, 1), persistent=False)
         windows = [self.hgc.spatial[0]] if self.hgc.rings else []
-        for w in (self.reduce.weight, self.expand.weight, *windows): nn.init.kaiming_normal_(w, mode='fan_out')
+        for w in (self.reduce.weight, self.expand.weight, *windows):
+            nn.init.kaiming_normal_(w, mode='fan_out')
         nn.init.xavier_normal_(self.hgc.taps)
 
-    def strips(self, maps: Tensor) -> Tensor: # (N, C, H, W) → (N, C, 3, 3), or (N, C, 1, 1) for windows of one pixel
+    def strips(
+        self, maps: Tensor, # (N, C, H, W)
+    ) -> Tensor: # (N, C, 3, 3), or (N, C, 1, 1) for windows of one pixel
         "S: means over the last d, all and the first d rows × columns."
         d = self.hgc.slope // 2
         bands = (slice(-d, None), slice(None), slice(d)) if d else (slice(None),)
-        S = torch.stack([maps[:, :, i, j].mean((2, 3)) for i in bands for j in bands], 1)  # (N, 9, C)
-        return S.unflatten(1, (len(bands), -1)).movedim(3, 1)  # (N, 3, 3, C) → (N, C, 3, 3), channels-last
+        # (N, 9, C)
+        S = torch.stack([maps[:, :, i, j].mean((2, 3)) for i in bands for j in bands], 1)
+        # (N, 3, 3, C) → (N, C, 3, 3), channels-last
+        return S.unflatten(1, (len(bands), -1)).movedim(3, 1)
 
-    def strip_taps(self, H: int, W: int) -> Tensor: # (h, 9, K, 1, 1), or (h, 1, K, 1, 1) for windows of one pixel
-        "α_i · (Aᵀ W A) ⊙ area: what each strip's mean at t + i adds to the mean of the hourglass at t."
-        if not self.hgc.rings: return self.hgc.taps
+    def strip_taps(
+        self, H: int, W: int,
+    ) -> Tensor: # (h, 9, K, 1, 1), or (h, 1, K, 1, 1) for windows of one pixel
+        "α_i · (Aᵀ W A) ⊙ area: what each strip's mean at t + i adds to the hourglass's mean at t."
+        if not self.hgc.rings:
+            return self.hgc.taps
         d, w = self.hgc.slope // 2, self.hgc.spatial[0].squeeze(1)  # (h, 3, 3)
         rows, columns = (self.ends * (min(d, n) / n) + (1 - self.ends) for n in (H, W))  # (3,) each
         window = self.A.T @ w @ self.A * rows[:, None] * columns
-        return self.hgc.taps * torch.where(self.hgc.ring == 0, self.frame, window.view(-1, 9, 1, 1, 1))
+        return self.hgc.taps * torch.where(self.hgc.ring == 0, self.frame,
+                                           window.view(-1, 9, 1, 1, 1))
 
     def strips_first(self, x: Tensor) -> bool:
-        "May the strips be taken of Y? Not in training; else where it is faster, measured on CPUs: without gradients, up to 64 channels."
+        "May strips be taken of Y? Where measured faster on CPUs: no gradients, up to 64 channels."
         return self.channels <= 64 and not (wants_gradient(self, x) or self.reduce_norm.training)
 
     def forward(
@@ -151,17 +183,20 @@ class CMCB(nn.Module):
         check_clip(x, self.channels, self)
         (T, H, W), Y = x.shape[2:], fold(x)
         reduced = lambda maps: self.reduce_norm(self.reduce(maps))
-        S = reduced(self.strips(Y)) if self.strips_first(x) else self.strips(reduced(Y))  # (B·T, h, 3, 3)
+        # (B·T, h, 3, 3)
+        S = reduced(self.strips(Y)) if self.strips_first(x) else self.strips(reduced(Y))
         S = unfold(S.flatten(1)[..., None, None], T)  # (B, 9·h, T, 1, 1)
         D = over_time(S, self.strip_taps(H, W), 1)  # (B, h, T, 1, 1)
-        gate = F.linear(fold(D).movedim(1, 3), self.expand.weight.flatten(1)).movedim(3, 1)  # a 1×1 convolution
+        # a 1×1 convolution
+        gate = F.linear(fold(D).movedim(1, 3), self.expand.weight.flatten(1)).movedim(3, 1)
         gate = self.expand_norm(gate).sigmoid()  # (B·T, C, 1, 1)
         return unfold(Y * gate, T)
 
     def macs(self, T: int, H: int, W: int) -> int:
-        "Multiply-accumulates of Eq. 5–8 for one clip of T frames; the fast form does fewer without gradients."
+        "Multiply-accumulates of Eq. 5–8 for one clip of T frames; the fast form does fewer."
         weights = self.reduce.weight.numel()
         return T * weights * (H * W + 1) + self.hgc.macs(T, H, W)
 
     def extra_repr(self) -> str:
-        return f'{self.channels}, reduction={self.reduction}, slope={self.slope}, temporal={self.temporal!r}'
+        return (f'{self.channels}, reduction={self.reduction}, slope={self.slope}, '
+                f'temporal={self.temporal!r}')

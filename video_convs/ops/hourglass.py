@@ -15,34 +15,43 @@ from .common import dilate, identity_taps, over_time
 
 # %% ../../nbs/ops/11_hourglass.ipynb #f494e21b
 class HgC(nn.Module):
-    "Hourglass convolution, Eq. 2 of Tan et al. 2022: depthwise, without bias, norm or activation; starts as the identity."
+    "Hourglass convolution, Tan et al. 2022, Eq. 2: depthwise, without bias; at first the identity."
     def __init__(
         self,
         channels: int, # C
         kernel_size: int = 3, # K: frames that an output frame reads, odd
         slope: int = 2, # p: offset i sees a window of side p·|i| + 1; even; 0 gives TemporalConv
-        aggregate: str = 'conv', # f: 'conv' (3×3 depthwise, dilation p·|i|/2) or 'avg' (mean, padding counted)
+        aggregate: str = 'conv', # f: 'conv' (3×3 depthwise, dilation p·|i|/2) or 'avg' (mean)
         padding: str = 'same', # in time: 'same' (zero frames outside) or 'valid' (T − K + 1 frames)
         expand: int = 1, # E: outputs per channel
     ) -> None:
         super().__init__()
-        if slope < 0 or slope % 2: raise ValueError(f"slope must be even and not negative, so that windows have a centre, got {slope}")
-        if aggregate not in ('conv', 'avg'): raise ValueError(f"aggregate must be 'conv' or 'avg', got {aggregate!r}")
-        if padding not in ('same', 'valid'): raise ValueError(f"padding must be 'same' or 'valid', got {padding!r}")
-        if expand < 1: raise ValueError(f"expand must be at least 1, got {expand}")
-        self.channels, self.kernel_size, self.slope, self.aggregate = channels, kernel_size, slope, aggregate
+        if slope < 0 or slope % 2:
+            raise ValueError("slope must be even and not negative, so that windows have a centre, "
+                             f"got {slope}")
+        if aggregate not in ('conv', 'avg'):
+            raise ValueError(f"aggregate must be 'conv' or 'avg', got {aggregate!r}")
+        if padding not in ('same', 'valid'):
+            raise ValueError(f"padding must be 'same' or 'valid', got {padding!r}")
+        if expand < 1:
+            raise ValueError(f"expand must be at least 1, got {expand}")
+        self.channels, self.kernel_size, self.slope = channels, kernel_size, slope
+        self.aggregate = aggregate
         self.padding, self.expand = padding, expand
         self.taps = identity_taps(channels * expand, kernel_size)  # α
         r = kernel_size // 2
-        self.rings = r if slope else 0  # rings with a window; without slope all offsets belong to ring 0
+        # rings with a window; without slope all offsets belong to ring 0
+        self.rings = r if slope else 0
         if self.rings and aggregate == 'conv':
-            self.spatial = nn.Parameter(torch.empty(r, channels, 1, 3, 3).uniform_(-1/3, 1/3))  # as nn.Conv2d starts
+            # as nn.Conv2d starts
+            self.spatial = nn.Parameter(torch.empty(r, channels, 1, 3, 3).uniform_(-1/3, 1/3))
         ring = torch.arange(-r, r + 1).abs().clamp(max=self.rings).view(-1, 1, 1)
         self.register_buffer('ring', ring, persistent=False)  # |i| of each tap
 
     def window(self, i: int) -> tuple[Tensor, int]: # (C, 1, k, k), dilation
         "W of ring i ≥ 1: the kernel of f, and the distance of its neighbours."
-        if self.aggregate == 'conv': return self.spatial[i - 1], self.slope * i // 2
+        if self.aggregate == 'conv':
+            return self.spatial[i - 1], self.slope * i // 2
         side = self.slope * i + 1
         return self.taps.new_full((self.channels, 1, side, side), 1 / side**2), 1
 
@@ -61,10 +70,12 @@ class HgC(nn.Module):
         return kernel
 
     def one_kernel(self, x: Tensor) -> bool:
-        "Is one 3D convolution the faster road? Measured on CPUs: without gradients, up to 5×5; up to 3×3 with few channels."
+        "Is one 3D convolution faster? Measured on CPUs, no gradients: to 5×5; few channels: 3×3."
         widest = 4 if self.channels >= 16 else 2
-        if torch.jit.is_tracing(): return False  # its exporter takes kernels that are weights, not computed ones
-        return x.device.type == 'cpu' and not wants_gradient(self, x) and 0 < self.slope * self.rings <= widest
+        if torch.jit.is_tracing():  # its exporter takes kernels that are weights, not computed ones
+            return False
+        return (x.device.type == 'cpu' and not wants_gradient(self, x)
+                and 0 < self.slope * self.rings <= widest)
 
     def forward(
         self,
@@ -73,23 +84,25 @@ class HgC(nn.Module):
         check_clip(x, self.channels, self)
         (B, C, T, H, W), r = x.shape, self.kernel_size // 2
         if self.padding == 'valid' and T < self.kernel_size:
-            raise ValueError(f"padding='valid' needs at least kernel_size = {self.kernel_size} frames, got T = {T};"
-                             " give longer clips or use padding='same'")
+            raise ValueError(f"padding='valid' needs at least kernel_size = {self.kernel_size} "
+                             f"frames, got T = {T}; give longer clips or use padding='same'")
         zeros, reach = r if self.padding == 'same' else 0, self.slope * r // 2
-        if self.one_kernel(x): return F.conv3d(x, self.kernel(), padding=(zeros, reach, reach), groups=C)
+        if self.one_kernel(x):
+            return F.conv3d(x, self.kernel(), padding=(zeros, reach, reach), groups=C)
         y = over_time(x, self.α(0), zeros)
         for i in range(1, self.rings + 1):
             w, d = self.window(i)
-            f = unfold(F.conv2d(fold(x), w, padding=self.slope * i // 2, dilation=d, groups=C), T)  # f(X; W)
+            # f(X; W)
+            f = unfold(F.conv2d(fold(x), w, padding=self.slope * i // 2, dilation=d, groups=C), T)
             y = y + over_time(f, self.α(i), zeros)
         return y
 
     def macs(self, T: int, H: int, W: int) -> int:
-        "Multiply-accumulates for one clip of T frames: taps, and windows for 'conv' (pooling is not counted)."
+        "Multiply-accumulates for one clip of T frames: taps, and 'conv' windows (pools are free)."
         frames = T if self.padding == 'same' else T - self.kernel_size + 1
         spatial = 9 * self.rings * T if self.aggregate == 'conv' else 0
         return self.channels * H * W * (spatial + self.expand * self.kernel_size * frames)
 
     def extra_repr(self) -> str:
-        return (f'{self.channels}, kernel_size={self.kernel_size}, slope={self.slope}, aggregate={self.aggregate!r}, '
-                f'padding={self.padding!r}, expand={self.expand}')
+        return (f'{self.channels}, kernel_size={self.kernel_size}, slope={self.slope}, '
+                f'aggregate={self.aggregate!r}, padding={self.padding!r}, expand={self.expand}')

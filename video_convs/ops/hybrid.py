@@ -14,8 +14,27 @@ from ..clips import check_clip, fold, side_by_side, unfold
 from .common import conv_arguments, over_time, subsample, take_over
 
 # %% ../../nbs/ops/13_hybrid.ipynb #1e063990
+def _kinds(in_channels, out_channels, p, arrangement, depthwise):
+    "How many inputs the temporal kernels read, and how many types of outputs there are."
+    n = round(p * in_channels)
+    if not 0 <= p <= 1:
+        raise ValueError(f"p is a share, from 0 to 1, got {p}")
+    if abs(n - p * in_channels) > 1e-6:
+        raise ValueError(f"p·in_channels must be a whole number, got p = {p:.4g} with "
+                         f"{in_channels} channels; {n} channels are p = {n}/{in_channels}")
+    if arrangement not in ('hybrid', 'merge'):
+        raise ValueError(f"arrangement must be 'hybrid' or 'merge', got {arrangement!r}")
+    types = in_channels // n if n and arrangement == 'hybrid' and not depthwise else 1
+    if arrangement == 'hybrid' and not depthwise and n and types * n != in_channels:
+        raise ValueError("'hybrid' has 1/p types of outputs: p must be 1/2, 1/3, 1/4, …, got "
+                         f"{p:.4g}; 'merge' takes any share")
+    if out_channels % types:
+        raise ValueError(f"the 1/p = {types} types share the outputs evenly, got "
+                         f"{out_channels} output channels")
+    return n, types
+
 class STHConv(nn.Module):
-    "Spatio-temporal hybrid convolution, Eq. 2 and 3 of Li et al. 2020: a share p of its kernels is 3×1×1, the rest 1×3×3."
+    "Spatio-temporal hybrid convolution, Li et al. 2020, Eq. 2–3: a share p of kernels is temporal."
     def __init__(
         self,
         in_channels: int, # C_i
@@ -23,48 +42,42 @@ class STHConv(nn.Module):
         p: float = 1/4, # share of temporal kernels; 0 gives nn.Conv2d, 1 a temporal convolution
         stride: int = 1, # s, of the pixels; all frames are kept
         dilation: int = 1, # d: pixels and frames from one tap to the next
-        arrangement: str = 'hybrid', # 'hybrid': 1/p types of outputs; 'merge': the first p·C_i inputs for all outputs
-        attention: str | None = None, # Eq. 3: None (sum), 'softmax' over both components, 'sigmoid' (α_S = 1 − α_T)
-        groups: int = 1, # 1, or in_channels = out_channels: the first p·C_i channels see time, the others see space
+        arrangement: str = 'hybrid', # 'hybrid': 1/p types of outputs; 'merge': inputs split
+        attention: str | None = None, # Eq. 3: None (sum), 'softmax' or 'sigmoid' (α_S = 1 − α_T)
+        groups: int = 1, # or in_channels = out_channels: the first p·C_i see time, others space
         bias: bool = False,
     ) -> None:
         super().__init__()
-        n, depthwise = round(p * in_channels), groups == in_channels == out_channels > 1
+        depthwise = groups == in_channels == out_channels > 1
         if min(in_channels, out_channels, stride, dilation, groups) < 1:
-            raise ValueError("in_channels, out_channels, stride, dilation and groups must be at least 1, got"
-                             f" {in_channels}, {out_channels}, {stride}, {dilation}, {groups}")
+            raise ValueError("in_channels, out_channels, stride, dilation and groups must be at "
+                             f"least 1, got {in_channels}, {out_channels}, {stride}, "
+                             f"{dilation}, {groups}")
         if groups > 1 and not depthwise:
-            raise ValueError("groups must be 1 or, for a depthwise convolution, in_channels = out_channels; STH is not"
-                             f" defined between them, got groups = {groups} with {in_channels} → {out_channels} channels")
-        if not 0 <= p <= 1: raise ValueError(f"p is a share, from 0 to 1, got {p}")
-        if abs(n - p * in_channels) > 1e-6:
-            raise ValueError(f"p·in_channels must be a whole number, got p = {p:.4g} with {in_channels} channels;"
-                             f" {n} channels are p = {n}/{in_channels}")
-        if arrangement not in ('hybrid', 'merge'):
-            raise ValueError(f"arrangement must be 'hybrid' or 'merge', got {arrangement!r}")
-        self.types = in_channels // n if n and arrangement == 'hybrid' and not depthwise else 1
-        if arrangement == 'hybrid' and not depthwise and n and self.types * n != in_channels:
-            raise ValueError(f"'hybrid' has 1/p types of outputs: p must be 1/2, 1/3, 1/4, …, got {p:.4g};"
-                             " 'merge' takes any share")
-        if out_channels % self.types:
-            raise ValueError(f"the 1/p = {self.types} types share the outputs evenly, got {out_channels} output channels")
+            raise ValueError("groups must be 1 or, for a depthwise convolution, in_channels = "
+                             "out_channels; STH is not defined between them, got groups = "
+                             f"{groups} with {in_channels} → {out_channels} channels")
+        n, self.types = _kinds(in_channels, out_channels, p, arrangement, depthwise)
         if attention not in (None, 'softmax', 'sigmoid'):
             raise ValueError(f"attention must be None, 'softmax' or 'sigmoid', got {attention!r}")
         if attention and (depthwise or n in (0, in_channels)):
-            raise ValueError("attention weighs a temporal against a spatial component of the same output: it needs"
-                             f" 0 < p < 1 and groups = 1, got p = {p:.4g}, groups = {groups}")
+            raise ValueError("attention weighs a temporal against a spatial component of the same "
+                             f"output: it needs 0 < p < 1 and groups = 1, got p = {p:.4g}, groups "
+                             f"= {groups}")
         self.in_channels, self.out_channels, self.p, self.n = in_channels, out_channels, p, n
         self.stride, self.dilation, self.groups = stride, dilation, groups
         self.arrangement, self.attention = arrangement, attention
 
         rest = in_channels - n
-        temporal, spatial = ((n, 1), (rest, 1)) if depthwise else ((out_channels, n), (out_channels, rest))
+        temporal = (n, 1) if depthwise else (out_channels, n)
+        spatial = (rest, 1) if depthwise else (out_channels, rest)
         self.temporal = nn.Parameter(torch.empty(*temporal, 3, 1, 1)) if n else None  # W^(T)
         last = torch.empty(*spatial, 3, 3, memory_format=torch.channels_last)
         self.spatial = nn.Parameter(last) if rest else None  # W^(S)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         for weight, taps in ((self.temporal, 3), (self.spatial, 9)):
-            if weight is not None: nn.init.normal_(weight, std=(2 * groups / (taps * out_channels))**.5)
+            if weight is not None:
+                nn.init.normal_(weight, std=(2 * groups / (taps * out_channels))**.5)
         if attention:
             components = 2 if attention == 'softmax' else 1
             hidden = max(1, out_channels // (4 if attention == 'softmax' else 2))
@@ -81,68 +94,91 @@ class STHConv(nn.Module):
         attention: str | None = None, # None, 'softmax' or 'sigmoid'
         dilation: int | None = None, # d; None: that of `conv`
     ) -> 'STHConv': # with its stride, bias, device, dtype and memory format
-        "Take over the 3×3 kernels that stay spatial, at their places; the temporal ones are new (Sec. 4.2)."
+        "Take over the 3×3 kernels that stay spatial; the temporal ones are new (Sec. 4.2)."
         a = conv_arguments(conv, 3, groups=None)
-        if dilation is not None: a['dilation'] = dilation
+        if dilation is not None:
+            a['dilation'] = dilation
         op = cls(**a, p=p, arrangement=arrangement, attention=attention, groups=conv.groups)
-        if op.spatial is None: return take_over(op, conv)
-        kept = conv.weight[op.n:] if conv.groups > 1 else torch.cat(
-            [op.others(op.parts(rows), g) for g, rows in enumerate(conv.weight.chunk(op.types))])
+        if op.spatial is None:
+            return take_over(op, conv)
+        if conv.groups > 1:
+            kept = conv.weight[op.n:]
+        else:
+            kept = torch.cat([op.others(op.parts(rows), g)
+                              for g, rows in enumerate(conv.weight.chunk(op.types))])
         last = conv.weight.is_contiguous(memory_format=torch.channels_last)
-        return take_over(op, conv, spatial=kept.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format))
+        layout = torch.channels_last if last else torch.contiguous_format
+        return take_over(op, conv, spatial=kept.contiguous(memory_format=layout))
 
-    def parts(self, x: Tensor) -> tuple[Tensor, ...]: # (N, C_i, …) → types blocks of n channels, or n and the rest
-        "The channels that see time, block by block. Split, not sliced: the gradients of slices come in another layout."
+    def parts(
+        self, x: Tensor, # (N, C_i, …)
+    ) -> tuple[Tensor, ...]: # types blocks of n channels, or n and the rest
+        "The channels that see time, by block. Split: gradients of slices come in another layout."
         return x.split(self.n if self.types > 1 else (self.n, x.shape[1] - self.n), 1)
 
     def others(self, parts: tuple[Tensor, ...], g: int) -> Tensor: # (N, (1 − p)·C_i, …)
         "The channels that type g sees in space: all but its own block."
         return side_by_side(*parts[:g], *parts[g + 1:])
 
-    def interleave(self, block: Tensor, rest: Tensor) -> Tensor: # (C_o, p·C_i, …), (C_o, (1 − p)·C_i, …) → (C_o, C_i, …)
+    def interleave(
+        self, block: Tensor, rest: Tensor, # (C_o, p·C_i, …), (C_o, (1 − p)·C_i, …)
+    ) -> Tensor: # (C_o, C_i, …)
         "Dense weights from compact ones: type g has its block at the inputs g·n … (g + 1)·n − 1."
         rows = zip(block.chunk(self.types), rest.chunk(self.types))
-        return torch.cat([side_by_side(r[:, :g * self.n], b, r[:, g * self.n:]) for g, (b, r) in enumerate(rows)])
+        return torch.cat([side_by_side(r[:, :g * self.n], b, r[:, g * self.n:])
+                          for g, (b, r) in enumerate(rows)])
 
     def kernel(self) -> Tensor: # (C_o, C_i/groups, 3, 3, 3)
         "Eq. 2 as one 3D kernel: a cross without the rest of its cube."
-        if self.temporal is not None: along = F.pad(self.temporal, (1, 1, 1, 1))  # 3×1×1 → 3×3×3
-        if self.spatial is None: return along
+        if self.temporal is not None:  # 3×1×1 → 3×3×3
+            along = F.pad(self.temporal, (1, 1, 1, 1))
+        if self.spatial is None:
+            return along
         across = F.pad(self.spatial.unsqueeze(2), (0, 0, 0, 0, 1, 1))  # 1×3×3 → 3×3×3
-        if self.temporal is None: return across
+        if self.temporal is None:
+            return across
         return self.interleave(along, across) if self.groups == 1 else torch.cat([along, across])
 
-    def conv(self, frames: Tensor, weight: Tensor, groups: int = 1, bias: Tensor | None = None) -> Tensor:
+    def conv(self, frames: Tensor, weight: Tensor, groups: int = 1,
+             bias: Tensor | None = None) -> Tensor:
         "2D convolution of frames."
         return F.conv2d(frames, weight, bias, self.stride, self.dilation, self.dilation, groups)
 
-    def along_time(self, x: Tensor, taps: Tensor, dilation: int) -> Tensor: # (B, C_i, T, H, W) → (B, C_o, T, H', W')
+    def along_time(
+        self, x: Tensor, taps: Tensor, dilation: int, # x: (B, C_i, T, H, W)
+    ) -> Tensor: # (B, C_o, T, H', W')
         "Each type with its own block of inputs: a grouped convolution."
         return over_time(subsample(x, self.stride), taps, self.dilation, dilation)
 
     def per_type(self, x: Tensor) -> bool:
-        "Is one convolution per type faster than a dense one? Measured on CPUs: from 32·s² outputs per type at stride s."
-        return self.types == 1 or x.device.type == 'cpu' and self.out_channels // self.types >= 32 * self.stride**2
+        "Is one convolution per type faster? Measured on CPUs: from 32·s² outputs a type, stride s."
+        return (self.types == 1 or x.device.type == 'cpu'
+                and self.out_channels // self.types >= 32 * self.stride**2)
 
-    def components(self, x: Tensor) -> tuple[Tensor, Tensor]: # O^(T), O^(S): (B, C_o, T, H', W') each
+    def components(self, x: Tensor) -> tuple[Tensor, Tensor]: # O^(T), O^(S): (B, C_o, T, H', W')
         "The two sums of Eq. 2, for 0 < p < 1 and groups = 1."
         parts = self.parts(x)
         if self.per_type(x):
             weights = self.spatial.chunk(self.types)
-            S = side_by_side(*(self.conv(fold(self.others(parts, g)), w) for g, w in enumerate(weights)))
+            S = side_by_side(*(self.conv(fold(self.others(parts, g)), w)
+                               for g, w in enumerate(weights)))
         else:
             holes = self.spatial.new_zeros(self.out_channels, self.n, 3, 3)
             S = self.conv(fold(x), self.interleave(holes, self.spatial))
         moving = x if self.types > 1 else parts[0]
         return self.along_time(moving, self.temporal, self.dilation), unfold(S, x.shape[2])
 
-    def coefficients(self, T: Tensor, S: Tensor) -> tuple[Tensor, Tensor]: # α_T, α_S: (B, C_o, 1, 1, 1) each
+    def coefficients(
+        self, T: Tensor, S: Tensor,
+    ) -> tuple[Tensor, Tensor]: # α_T, α_S: (B, C_o, 1, 1, 1) each
         "The attention coefficients of Eq. 3 from both components."
         t, s = T.mean((2, 3, 4)), S.mean((2, 3, 4))  # (B, C_o)
         z = torch.cat([t, s], 1) if self.attention == 'softmax' else t + s
         z = self.excite(self.squeeze(z).relu())
-        if self.attention == 'softmax': α = z.unflatten(1, (2, -1)).softmax(1)  # (B, 2, C_o)
-        else: α = torch.stack([z.sigmoid(), (-z).sigmoid()], 1)  # 1 − σ(z) = σ(−z)
+        if self.attention == 'softmax':  # (B, 2, C_o)
+            α = z.unflatten(1, (2, -1)).softmax(1)
+        else:
+            α = torch.stack([z.sigmoid(), (-z).sigmoid()], 1)  # 1 − σ(z) = σ(−z)
         α_T, α_S = α.to(T.dtype)[..., None, None, None].unbind(1)  # autocast's softmax is float32
         return α_T, α_S
 
@@ -152,7 +188,8 @@ class STHConv(nn.Module):
     ) -> Tensor: # (B, C_o, T, ⌈H/stride⌉, ⌈W/stride⌉)
         check_clip(x, self.in_channels, self)
         T, d, n = x.shape[2], self.dilation, self.n
-        if self.temporal is None: return unfold(self.conv(fold(x), self.spatial, self.groups, self.bias), T)
+        if self.temporal is None:
+            return unfold(self.conv(fold(x), self.spatial, self.groups, self.bias), T)
         if self.spatial is None:
             y = self.along_time(x, self.temporal, d)
         elif self.groups > 1:
@@ -167,20 +204,23 @@ class STHConv(nn.Module):
             O_T, O_S = self.components(x)
             y = O_S + O_T
         else:
-            centre = F.pad(self.temporal[:, :, 1], (1, 1, 1, 1))  # the tap at t as a kernel: (C_o, n, 3, 3)
+            # the tap at t as a kernel: (C_o, n, 3, 3)
+            centre = F.pad(self.temporal[:, :, 1], (1, 1, 1, 1))
             y = self.conv(fold(x), self.interleave(centre, self.spatial))
             around = self.along_time(x, self.temporal[:, :, ::2], 2 * d)  # the taps at t ± d
             y = unfold(y.add_(fold(around)), T)  # in place: one map less to allocate
         return y if self.bias is None else y + self.bias.view(-1, 1, 1, 1)
 
     def macs(self, T: int, H: int, W: int) -> int:
-        "Multiply-accumulates for one clip of T frames of H × W: each kernel once per output voxel, the attention once."
+        "Multiply-accumulates of a T × H × W clip: each kernel per output voxel, one attention."
         voxels = T * -(-H // self.stride) * -(-W // self.stride)
         weights = sum(w.numel() for w in (self.temporal, self.spatial) if w is not None)
-        attention = self.squeeze.weight.numel() + self.excite.weight.numel() if self.attention else 0
+        attention = 0
+        if self.attention:
+            attention = self.squeeze.weight.numel() + self.excite.weight.numel()
         return weights * voxels + attention
 
     def extra_repr(self) -> str:
         return (f'{self.in_channels}, {self.out_channels}, p={self.p:.4g}, stride={self.stride}, '
-                f'dilation={self.dilation}, arrangement={self.arrangement!r}, attention={self.attention!r}, '
-                f'groups={self.groups}, bias={self.bias is not None}')
+                f'dilation={self.dilation}, arrangement={self.arrangement!r}, '
+                f'attention={self.attention!r}, groups={self.groups}, bias={self.bias is not None}')

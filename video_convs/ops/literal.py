@@ -35,7 +35,8 @@ def literal_shift(
     (C, T), n, y = x.shape[1:3], x.shape[1] // fold_div, torch.zeros(x.shape, dtype=torch.float64)
     for b, c, t, h, w in product(*map(range, x.shape)):
         source = t + 1 if c < n else t - 1 if c < 2 * n else t
-        if 0 <= source < T: y[b, c, t, h, w] = x[b, c, source, h, w]
+        if 0 <= source < T:
+            y[b, c, t, h, w] = x[b, c, source, h, w]
     return y
 
 # %% ../../nbs/ops/10_temporal.ipynb #67720354
@@ -45,14 +46,16 @@ def literal_conv3d(
     stride: int = 1, # s, of the pixels
     dilation: tuple[int, int] = (1, 1), # of frames, of pixels
 ) -> Tensor: # (B, C', T, ⌈H/s⌉, ⌈W/s⌉), float64
-    "A convolution over frames, pixels and the channels of a group, one output at a time, in float64."
+    "A convolution over frames, pixels and a group's channels, one output at a time, in float64."
     (B, C, T, H, W), (O, c_group, *size), (d_t, d_s) = x.shape, kernel.shape, dilation
-    X, K, per = x.double().tolist(), kernel.double().tolist(), O * c_group // C  # per: outputs of one group
+    # per: outputs of one group
+    X, K, per = x.double().tolist(), kernel.double().tolist(), O * c_group // C
     y = torch.empty(B, O, T, -(-H // stride), -(-W // stride), dtype=torch.float64)
     window = list(product(*(range(-(n // 2), n // 2 + 1) for n in size)))
     for b, o, t, h, w in product(*map(range, y.shape)):
         y[b, o, t, h, w] = sum(
-            K[o][c][i + size[0] // 2][u + size[1] // 2][v + size[2] // 2] * X[b][o // per * c_group + c][t_][h_][w_]
+            K[o][c][i + size[0] // 2][u + size[1] // 2][v + size[2] // 2]
+            * X[b][o // per * c_group + c][t_][h_][w_]
             for c, (i, u, v) in product(range(c_group), window)
             for t_, h_, w_ in [(t + i * d_t, stride * h + u * d_s, stride * w + v * d_s)]
             if 0 <= t_ < T and 0 <= h_ < H and 0 <= w_ < W)
@@ -69,7 +72,8 @@ def literal_r2plus1d(
 ) -> Tensor: # (B, C', T, ⌈H/s⌉, ⌈W/s⌉), float64
     "(2+1)D in two literal convolutions, one after the other or side by side."
     y = literal_conv3d(x, spatial.unsqueeze(2), stride, (1, dilation))
-    return literal_conv3d(y, taps) if arrangement == 'sequential' else y + literal_conv3d(x, taps, stride)
+    return (literal_conv3d(y, taps) if arrangement == 'sequential'
+            else y + literal_conv3d(x, taps, stride))
 
 # %% ../../nbs/ops/11_hourglass.ipynb #37772e9a
 def literal_hgc(
@@ -80,26 +84,32 @@ def literal_hgc(
     aggregate: str = 'conv', # f: 'conv' or 'avg'
     padding: str = 'same', # in time: 'same' or 'valid'
 ) -> Tensor: # (B, C·E, T or T − K + 1, H, W), float64
-    "Eq. 2 as it is printed: for each voxel a sum over time offsets, each a sum over its window; float64."
+    "Eq. 2 as printed: for each voxel a sum over offsets, each a sum over its window; float64."
     (B, C, T, H, W), K = x.shape, taps.shape[2]
     r, E, X, α = K // 2, taps.shape[0] // C, x.double().tolist(), taps.double().flatten(1).tolist()
     weight = None if spatial is None else spatial.double().squeeze(2).tolist()
 
-    def pixel(b, c, t, h, w): return X[b][c][t][h][w] if 0 <= h < H and 0 <= w < W else 0.
+    def pixel(b, c, t, h, w):
+        return X[b][c][t][h][w] if 0 <= h < H and 0 <= w < W else 0.
     def f(b, c, t, h, w, i):  # f(X_t; W_{p|i|+1, p|i|+1})_{h,w}
-        if not 0 <= t < T: return 0.
+        if not 0 <= t < T:
+            return 0.
         reach = slope * i // 2
-        if reach == 0: return pixel(b, c, t, h, w)
+        if reach == 0:
+            return pixel(b, c, t, h, w)
         if aggregate == 'avg':
             window = range(-reach, reach + 1)
-            return sum(pixel(b, c, t, h + u, w + v) for u in window for v in window) / (slope * i + 1)**2
+            return (sum(pixel(b, c, t, h + u, w + v) for u in window for v in window)
+                    / (slope * i + 1)**2)
         return sum(weight[i - 1][c][u + 1][v + 1] * pixel(b, c, t, h + u*reach, w + v*reach)
                    for u in (-1, 0, 1) for v in (-1, 0, 1))
 
     frames = range(T) if padding == 'same' else range(r, T - r)
     y = torch.empty(B, C * E, len(frames), H, W, dtype=torch.float64)
-    for b, o, (k, t), h, w in product(range(B), range(C * E), enumerate(frames), range(H), range(W)):
-        y[b, o, k, h, w] = sum(α[o][i + r] * f(b, o // E, t + i, h, w, abs(i)) for i in range(-r, r + 1))
+    for b, o, (k, t), h, w in product(range(B), range(C * E), enumerate(frames),
+                                      range(H), range(W)):
+        y[b, o, k, h, w] = sum(α[o][i + r] * f(b, o // E, t + i, h, w, abs(i))
+                               for i in range(-r, r + 1))
     return y
 
 # %% ../../nbs/ops/12_h2cn_blocks.ipynb #7684e419
@@ -108,7 +118,7 @@ def literal_fmcb(
     hgc1: tuple, # taps (3, 1, K, 1, 1) and windows (K//2, 3, 1, 3, 3) or None
     hgc2: tuple, # taps (3·E, 1, K, 1, 1) and windows
     weight: Tensor, # (C, 3·E, 7, 7)
-    norms: tuple | None = None, # three times (μ, σ², γ, β), each followed by a ReLU; None: Eq. 3–4 as printed, without
+    norms: tuple | None = None, # three times (μ, σ², γ, β), then ReLU; None: Eq. 3–4 as printed
     slope: int = 4, # p
     stride: int = 1, # 1: Eq. 4 as printed; 2: strided and pooled
 ) -> Tensor: # (B, C, T, H, W), or H and W quartered and rounded up for stride 2; float64
@@ -117,22 +127,29 @@ def literal_fmcb(
     h, w, weight, maps = H // 2, W // 2, weight.double(), []
 
     def norm(y, k):  # (channels, …)
-        if norms is None: return y
+        if norms is None:
+            return y
         μ, v, γ, β = (n.double().view(-1, *[1] * (y.ndim - 1)) for n in norms[k])
         return (γ * (y - μ) / (v + 1e-5).sqrt() + β).clamp(min=0)
-    def scan(y, stride, size, pixel):  # one output pixel for each window of `size`, as (u, v, column of y)
+    def scan(y, stride, size, pixel):  # one pixel per window of `size`, as (u, v, column of y)
         h, w = ((n - 1) // stride + 1 for n in y.shape[1:])
-        window = lambda i, j: [(u, v, y[:, i*stride + u - size//2, j*stride + v - size//2]) for u in range(size) for v in range(size)
-                               if 0 <= i*stride + u - size//2 < y.shape[1] and 0 <= j*stride + v - size//2 < y.shape[2]]
-        return torch.stack([torch.stack([pixel(window(i, j)) for j in range(w)], 1) for i in range(h)], 1)
+        def window(i, j):
+            top, left = i*stride - size//2, j*stride - size//2
+            return [(u, v, y[:, top + u, left + v]) for u in range(size) for v in range(size)
+                    if 0 <= top + u < y.shape[1] and 0 <= left + v < y.shape[2]]
+        return torch.stack([torch.stack([pixel(window(i, j)) for j in range(w)], 1)
+                            for i in range(h)], 1)
 
     for b, t in product(range(B), range(frames // F_)):
         C_t, D = x[b, :, F_*t:F_*(t + 1)].double(), torch.empty(1, 3, F_, h, w, dtype=torch.float64)
-        for i, j in product(range(h), range(w)): D[0, :, :, i, j] = C_t[:, :, 2*i:2*i + 2, 2*j:2*j + 2].mean((2, 3))
+        for i, j in product(range(h), range(w)):
+            D[0, :, :, i, j] = C_t[:, :, 2*i:2*i + 2, 2*j:2*j + 2].mean((2, 3))
         H1 = norm(literal_hgc(D, *hgc1, slope, padding='valid')[0], 0)
         H_t = norm(literal_hgc(H1[None], *hgc2, slope, padding='valid')[0], 1)[:, 0]  # (3·E, h, w)
-        M = norm(scan(H_t, stride, 7, lambda window: sum(weight[:, :, u, v] @ column for u, v, column in window)), 2)
-        if stride == 2: M = scan(M, 2, 3, lambda window: torch.stack([column for *_, column in window]).amax(0))
+        weigh = lambda window: sum(weight[:, :, u, v] @ column for u, v, column in window)
+        M = norm(scan(H_t, stride, 7, weigh), 2)
+        if stride == 2:
+            M = scan(M, 2, 3, lambda window: torch.stack([column for *_, column in window]).amax(0))
         up = (H, W) if stride == 1 else ((H + 3) // 4, (W + 3) // 4)
         maps.append(torch.stack([torch.stack([M[:, i * M.shape[1] // up[0], j * M.shape[2] // up[1]]
                                               for j in range(up[1])], 1) for i in range(up[0])], 1))
@@ -148,7 +165,8 @@ def literal_cmcb(
     slope: int = 2, # p
 ) -> Tensor: # (B, C, T, H, W), float64
     "Eq. 5–8, pixel after pixel, in float64."
-    (B, _, T, H, W), Y, (reduce, expand) = Y.shape, Y.double(), (w.double().flatten(1) for w in (reduce, expand))
+    (B, _, T, H, W), Y = Y.shape, Y.double()
+    (reduce, expand) = (w.double().flatten(1) for w in (reduce, expand))
     def norm(y, k):
         μ, v, γ, β = (n.double() for n in norms[k])
         return γ * (y - μ) / (v + 1e-5).sqrt() + β
@@ -159,37 +177,43 @@ def literal_cmcb(
     for b, t in product(range(B), range(T)):
         pooled = sum(D[b, :, t, i, j] for i in range(H) for j in range(W)) / (H * W)      # (6)
         gate = 1 / (1 + (-norm(expand @ pooled, 1)).exp())                                # (7)
-        for i, j in product(range(H), range(W)): Z[b, :, t, i, j] = gate * Y[b, :, t, i, j]  # (8)
+        for i, j in product(range(H), range(W)):  # (8)
+            Z[b, :, t, i, j] = gate * Y[b, :, t, i, j]
     return Z
 
 # %% ../../nbs/ops/13_hybrid.ipynb #69aa6df6
 def literal_sth(
     x: Tensor, # (B, C_i, T, H, W)
-    temporal: Tensor | None, # W^(T): (C_o, p·C_i, 3, 1, 1); depthwise (p·C, 1, 3, 1, 1); None: p = 0
-    spatial: Tensor | None, # W^(S): (C_o, (1 − p)·C_i, 3, 3); depthwise ((1 − p)·C, 1, 3, 3); None: p = 1
+    temporal: Tensor | None, # W^(T): (C_o, p·C_i, 3, 1, 1); depthwise (p·C, 1, 3, 1, 1); or None
+    spatial: Tensor | None, # W^(S): (C_o, (1 − p)·C_i, 3, 3); depthwise ((1 − p)·C, 1, 3, 3)
     stride: int = 1, # s, of the pixels
     dilation: int = 1, # d
     arrangement: str = 'hybrid', # 'hybrid' or 'merge'
     groups: int = 1, # 1, or C_i for a depthwise one
 ) -> tuple[Tensor, Tensor]: # O^(T), O^(S): (B, C_o, T, ⌈H/stride⌉, ⌈W/stride⌉) each, float64
-    "The two sums of Eq. 2 as they are printed: for each voxel over its inputs, for each input over its taps; float64."
+    "The sums of Eq. 2 as printed: for each voxel over its inputs, for each of these over its taps."
     (B, C_i, T, H, W), s, d, near, I = x.shape, stride, dilation, (-1, 0, 1), x.double().tolist()
-    W_T, W_S = ([] if w is None else w.double().flatten(2).tolist() for w in (temporal, spatial))  # [m][c][tap]
+    # [m][c][tap]
+    W_T, W_S = ([] if w is None else w.double().flatten(2).tolist() for w in (temporal, spatial))
     C_o, n = (groups, len(W_T)) if groups > 1 else (len(W_T or W_S), len(W_T[0]) if W_T else 0)
 
-    def row(m):  # the temporal and the spatial kernels of output m, each with the input that it reads
-        if groups > 1: return ([(m, W_T[m][0])], []) if m < n else ([], [(m, W_S[m - n][0])])
+    def row(m):  # output m's temporal and spatial kernels, each with its input
+        if groups > 1:
+            return ([(m, W_T[m][0])], []) if m < n else ([], [(m, W_S[m - n][0])])
         first = n * (m * (C_i // n) // C_o) if n and arrangement == 'hybrid' else 0
-        inside, outside = range(first, first + n), [c for c in range(C_i) if not first <= c < first + n]
+        inside = range(first, first + n)
+        outside = [c for c in range(C_i) if not first <= c < first + n]
         return [*zip(inside, W_T[m] if inside else [])], [*zip(outside, W_S[m] if outside else [])]
-    def voxel(b, c, t, h, w): return I[b][c][t][h][w] if 0 <= t < T and 0 <= h < H and 0 <= w < W else 0.
+    def voxel(b, c, t, h, w):
+        return I[b][c][t][h][w] if 0 <= t < T and 0 <= h < H and 0 <= w < W else 0.
 
     rows = [row(m) for m in range(C_o)]
     O_T, O_S = torch.zeros(2, B, C_o, T, -(-H // s), -(-W // s), dtype=torch.float64)
     for at in product(*map(range, O_T.shape)):
         (b, _, t, h, w), (in_time, in_space) = (*at[:3], s * at[3], s * at[4]), rows[at[1]]
         O_T[at] = sum(k[i + 1] * voxel(b, c, t + d*i, h, w) for c, k in in_time for i in near)
-        O_S[at] = sum(k[3*i + j + 4] * voxel(b, c, t, h + d*i, w + d*j) for c, k in in_space for i in near for j in near)
+        O_S[at] = sum(k[3*i + j + 4] * voxel(b, c, t, h + d*i, w + d*j) for c, k in in_space
+                      for i in near for j in near)
     return O_T, O_S
 
 # %% ../../nbs/ops/13_hybrid.ipynb #c1a1bb6f
@@ -201,15 +225,18 @@ def literal_integration(
     attention: str = 'softmax', # or 'sigmoid'
 ) -> Tensor: # (B, C_o, T, H, W), float64
     "Eq. 3 with the coefficients computed one by one, in float64."
-    (B, C_o), V, U, O = O_T.shape[:2], squeeze.tolist(), excite.tolist(), torch.zeros(O_T.shape, dtype=torch.float64)
-    def mean(O, b): return [O[b, m].double().sum().item() / O[b, m].numel() for m in range(C_o)]
+    (B, C_o), V, U = O_T.shape[:2], squeeze.tolist(), excite.tolist()
+    O = torch.zeros(O_T.shape, dtype=torch.float64)
+    def mean(O, b):
+        return [O[b, m].double().sum().item() / O[b, m].numel() for m in range(C_o)]
     for b in range(B):
         t, s = mean(O_T, b), mean(O_S, b)
         z = [*t, *s] if attention == 'softmax' else [u + v for u, v in zip(t, s)]
         hidden = [max(0., sum(v * a for v, a in zip(row, z))) for row in V]
         z = [sum(u * a for u, a in zip(row, hidden)) for row in U]
         for m in range(C_o):
-            margin = z[m] - (z[C_o + m] if attention == 'softmax' else 0.)  # a softmax over two is a sigmoid of their difference
+            # a softmax over two is a sigmoid of their difference
+            margin = z[m] - (z[C_o + m] if attention == 'softmax' else 0.)
             α_T = torch.tensor(margin, dtype=torch.float64).sigmoid()
             O[b, m] = α_T * O_T[b, m].double() + (1 - α_T) * O_S[b, m].double()
     return O
@@ -217,16 +244,19 @@ def literal_integration(
 # %% ../../nbs/ops/14_aggregation.ipynb #1e85b32e
 def literal_hf(
     x: Tensor, # F': (B, C, T, H, W)
-    weight: Tensor, # W: (n, C, 2, 3, 3); n = 1: one gate; n = 2: the gates of Eq. 1 are two, in this order
+    weight: Tensor, # W: (n, C, 2, 3, 3); n = 1: one gate; n = 2: both gates of Eq. 1, in order
     bias: Tensor, # B: (n,)
 ) -> Tensor: # (B, C, T, H, W), float64
-    "Eq. 1 and 2 as they are printed: for each pixel its gates, for each voxel three terms; float64."
+    "Eq. 1 and 2 as printed: for each pixel its gates, for each voxel three terms; float64."
     (B, C, T, H, W), X, K = x.shape, x.double().tolist(), weight.double().tolist()
-    def voxel(b, c, t, h, w): return X[b][c][t][h][w] if t < T and 0 <= h < H and 0 <= w < W else 0.
+    def voxel(b, c, t, h, w):
+        return X[b][c][t][h][w] if t < T and 0 <= h < H and 0 <= w < W else 0.
     def gate(i, b, t, h, w):  # G_t of convolution i, Eq. 2
-        if t < 0: return 0.
+        if t < 0:
+            return 0.
         window = product(range(C), range(2), range(3), range(3))
-        s = sum(K[i][c][k][u][v] * voxel(b, c, t + k, h + u - 1, w + v - 1) for c, k, u, v in window)
+        s = sum(K[i][c][k][u][v] * voxel(b, c, t + k, h + u - 1, w + v - 1)
+                for c, k, u, v in window)
         return torch.tensor(s + bias[i].item(), dtype=torch.float64).tanh().item()
 
     y = torch.empty(x.shape, dtype=torch.float64)
@@ -243,15 +273,17 @@ def literal_tr(
     taps: Tensor, # V: (C, h, 3, 1, 1)
     reduce: Tensor | None = None, # (h, C, 1, 1, 1) of the light version
 ) -> Tensor: # (B, C, T, H, W), float64
-    "Temporal refinement, Eq. 1: a weight for each channel and frame, from the frame means; float64."
+    "Temporal refinement, Eq. 1: a weight for each channel and frame from frame means; float64."
     (B, C, T, H, W), Y, V = y.shape, y.double().tolist(), taps.double().flatten(2).tolist()
-    m = [[[sum(map(sum, Y[b][c][t])) / (H * W) for t in range(T)] for c in range(C)] for b in range(B)]
+    m = [[[sum(map(sum, frame)) / (H * W) for frame in channel] for channel in clip] for clip in Y]
     if reduce is not None:
         R = reduce.double().flatten(1).tolist()
-        m = [[[max(0, sum(w * m[b][c][t] for c, w in enumerate(row))) for t in range(T)] for row in R] for b in range(B)]
+        m = [[[max(0, sum(w * m[b][c][t] for c, w in enumerate(row))) for t in range(T)]
+              for row in R] for b in range(B)]
     e = torch.empty(B, C, T, 1, 1, dtype=torch.float64)
     for b, c, t in product(range(B), range(C), range(T)):
-        e[b, c, t] = sum(V[c][k][i + 1] * m[b][k][t + i] for k in range(len(m[b])) for i in (-1, 0, 1) if 0 <= t + i < T)
+        e[b, c, t] = sum(V[c][k][i + 1] * m[b][k][t + i] for k in range(len(m[b]))
+                         for i in (-1, 0, 1) if 0 <= t + i < T)
     return e.sigmoid() * y.double()
 
 def literal_sr(
@@ -259,16 +291,17 @@ def literal_sr(
     window: Tensor, # U: (C, h, 3, 3)
     reduce: Tensor | None = None, # (h, C, 1, 1) of the light version
 ) -> Tensor: # (B, C, T, H, W), float64
-    "Spatial refinement, Eq. 2: a weight for each channel and pixel, from the mean over time; float64."
+    "Spatial refinement, Eq. 2: a weight for each channel and pixel from the mean frame; float64."
     (B, C, T, H, W), U = y.shape, window.double().tolist()
     m = (sum(y.double()[:, :, t] for t in range(T)) / T).tolist()
     if reduce is not None:
         R = reduce.double().flatten(1).tolist()
-        m = [[[[max(0, sum(w * m[b][c][i][j] for c, w in enumerate(row))) for j in range(W)] for i in range(H)] for row in R]
-             for b in range(B)]
+        m = [[[[max(0, sum(w * m[b][c][i][j] for c, w in enumerate(row))) for j in range(W)]
+               for i in range(H)] for row in R] for b in range(B)]
     e = torch.empty(B, C, 1, H, W, dtype=torch.float64)
     for b, c, h, w in product(range(B), range(C), range(H), range(W)):
-        e[b, c, 0, h, w] = sum(U[c][k][i + 1][j + 1] * m[b][k][h + i][w + j] for k in range(len(m[b])) for i in (-1, 0, 1)
+        e[b, c, 0, h, w] = sum(U[c][k][i + 1][j + 1] * m[b][k][h + i][w + j]
+                               for k in range(len(m[b])) for i in (-1, 0, 1)
                                for j in (-1, 0, 1) if 0 <= h + i < H and 0 <= w + j < W)
     return e.sigmoid() * y.double()
 
@@ -289,16 +322,20 @@ def literal_stc(
     N, n = (0, 0) if spatial is None else spatial.shape[:2]
     k = max(1, n // 8)
 
-    def voxel(b, c, t, h, w): return X[b][c][t][h][w] if 0 <= t < T and 0 <= h < H and 0 <= w < W else 0.
-    def source(c): return 0 if not shift or c >= 2 * k else 1 if c < k else -1
+    def voxel(b, c, t, h, w):
+        return X[b][c][t][h][w] if 0 <= t < T and 0 <= h < H and 0 <= w < W else 0.
+    def source(c):
+        return 0 if not shift or c >= 2 * k else 1 if c < k else -1
     def S(b, o, t, h, w):
         return sum(A[o][c][i + 1][j + 1] * voxel(b, c, t + source(c), h*s + i*d, w*s + j*d)
                    for c in range(n) for i in (-1, 0, 1) for j in (-1, 0, 1))
     def τ(b, o, t, h, w):
-        return sum(V[o][c][i + 1] * voxel(b, n + c, t + i, h*s, w*s) for c in range(C - n) for i in (-1, 0, 1))
+        return sum(V[o][c][i + 1] * voxel(b, n + c, t + i, h*s, w*s) for c in range(C - n)
+                   for i in (-1, 0, 1))
     def every(channels, convolution):
         Y = torch.empty(B, channels, T, (H - 1) // s + 1, (W - 1) // s + 1, dtype=torch.float64)
-        for index in product(*map(range, Y.shape)): Y[index] = convolution(*index)
+        for index in product(*map(range, Y.shape)):
+            Y[index] = convolution(*index)
         return Y
 
     if spatial is not None:
@@ -327,7 +364,7 @@ def literal_trn(
     relations: list[tuple[Tensor, ...]], # (P_k, p_k, Q_k, q_k) of each scale
     tuples: list[list[tuple[int, ...]]], # I_k of each scale, in the same order
 ) -> Tensor: # (B, n), float64
-    "TRN, Eq. 1–3 in the heads' notebook: scale after scale, tuple after tuple, number after number; float64."
+    "TRN, Eq. 1–3 of this notebook: scale by scale, tuple by tuple, number by number; float64."
     y, relu = [], lambda z: [max(0., number) for number in z]
     for clip in x.double().tolist():
         f = [literal_linear(*bottleneck, frame) for frame in clip]

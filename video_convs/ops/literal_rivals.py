@@ -23,27 +23,29 @@ def literal_gst(
     stride: int = 1, # in space
     dilation: int = 1, # in space
 ) -> Tensor: # (B, C_o, T, ⌈H/stride⌉, ⌈W/stride⌉), float64
-    "GST as two sums: the first C_i/β inputs in space, the last C_i/β inputs in space and time; float64."
+    "GST as two sums: the first C_i/β inputs in space, the last C_i/β in space and time; float64."
     n = spatial.shape[1]
     y = torch.cat([literal_conv3d(x[:, :n], spatial, stride, (1, dilation)),
                    literal_conv3d(x[:, -n:], temporal, stride, (1, dilation))], 1)
     return y if bias is None else y + bias.double().view(-1, 1, 1, 1)
 
 # %% ../../nbs/ops/16_rivals.ipynb #356daf63
-def _sigmoid(z): return 1 / (1 + math.exp(-z))
+def _sigmoid(z):
+    return 1 / (1 + math.exp(-z))
 
 def literal_tin(
     x: Tensor, # (B, C, T, H, W)
-    offset: tuple, # weight and bias of: temporal conv (1, M, 3), (1,); linear (T, T), (T,); linear (2, T), (2,)
+    offset: tuple, # weight, bias: temporal conv (1, M, 3), (1,); linear (T, T), (T,); (2, T), (2,)
     weight: tuple, # weight and bias of the temporal conv (2, M, 3), (2,)
 ) -> Tensor: # (B, C, T, H, W), float64
-    "TIN voxel by voxel: an offset and a weight for each group, two frames weighed by the fraction; float64."
+    "TIN voxel by voxel: an offset and a weight per group, two frames weighed by the fraction."
     (B, C, T, H, W), M = x.shape, weight[0].shape[1]
     (V, a, V1, a1, V2, a2), (U, e) = ([p.double().tolist() for p in ps] for ps in (offset, weight))
     X, y, m = x.double().tolist(), x.double().clone(), x[:, :M].double().mean((3, 4)).tolist()
     dot = lambda u, v: sum(p * q for p, q in zip(u, v))
     def conv(kernel, b, t):
-        return sum(kernel[c][i + 1] * m[b][c][t + i] for c in range(M) for i in (-1, 0, 1) if 0 <= t + i < T)
+        return sum(kernel[c][i + 1] * m[b][c][t + i] for c in range(M)
+                   for i in (-1, 0, 1) if 0 <= t + i < T)
     for b in range(B):
         hidden = [conv(V[0], b, t) + a[0] for t in range(T)]
         hidden = [max(0., dot(row, hidden) + bias) for row, bias in zip(V1, a1)]
@@ -52,7 +54,8 @@ def literal_tin(
         w = [[2 * _sigmoid(conv(U[g % 2], b, t) + e[g % 2]) for t in range(T)] for g in range(4)]
         for c, t, h, k in product(range(M), range(T), range(H), range(W)):
             g = c // (M // 4)
-            n = math.floor(o[g]); f = o[g] - n
+            n = math.floor(o[g])
+            f = o[g] - n
             frame = lambda s: X[b][c][s][h][k] if 0 <= s < T else 0.
             y[b, c, t, h, k] = w[g][t] * ((1 - f) * frame(t - n) + f * frame(t - n - 1))
     return y
@@ -67,10 +70,12 @@ def literal_me(
     norm3: Tensor, # (2, C)
 ) -> Tensor: # (B, C, T, H, W), float64
     "Motion excitation as it is defined, difference after difference; float64."
-    (B, C, T, H, W), J, (scale, shift) = x.shape, conv1.shape[0], norm1.double().view(2, -1, 1, 1, 1)
+    (B, C, T, H, W), J = x.shape, conv1.shape[0]
+    (scale, shift) = norm1.double().view(2, -1, 1, 1, 1)
     z = scale * literal_conv3d(x, conv1.unsqueeze(2)) + shift
     K_z = literal_conv3d(z, conv2.unsqueeze(2))
-    V, (scale, shift), y = conv3.double().flatten(1).tolist(), norm3.double().tolist(), x.double().clone()
+    V, (scale, shift) = conv3.double().flatten(1).tolist(), norm3.double().tolist()
+    y = x.double().clone()
     for b, t in product(range(B), range(T)):
         D = [(K_z[b, j, t + 1] - z[b, j, t]).mean().item() if t + 1 < T else 0. for j in range(J)]
         for c in range(C):
@@ -92,10 +97,12 @@ def literal_mta(
     for part, α, weight, norm in zip(parts, taps, convs, norms):
         z = part + Y[-1] if cascade and Y else part
         scale, shift = norm.double().view(2, -1, 1, 1, 1)
-        Y.append((scale * literal_conv3d(literal_temporal(z, α), weight.unsqueeze(2), stride) + shift).clamp(min=0))
+        Y.append((scale * literal_conv3d(literal_temporal(z, α), weight.unsqueeze(2), stride)
+                  + shift).clamp(min=0))
     last = literal_temporal(last, taps[-1])
     n = last.shape[1]
-    if not cascade: last = literal_conv3d(last, torch.full((n, 1, 1, 3, 3), 1/9, dtype=torch.float64), stride)
+    if not cascade:
+        last = literal_conv3d(last, torch.full((n, 1, 1, 3, 3), 1/9, dtype=torch.float64), stride)
     return torch.cat([*Y, last], 1)
 
 # %% ../../nbs/ops/16_rivals.ipynb #8cc3096c
@@ -105,9 +112,12 @@ def literal_tam(
     L: tuple, # L_1 (C', C, K), norm (2, C'), L_2 (C, C', 1)
 ) -> Tensor: # (B, C, T, H, W), float64
     "TAM voxel by voxel: the kernel and the importances from the means, then the sum; float64."
-    (B, C, T, H, W), (G1, g, G2), (L1, l, L2) = x.shape, *([p.double().tolist() for p in ps] for ps in (G, L))
-    X, y, m = x.double().tolist(), torch.empty(x.shape, dtype=torch.float64), x.double().mean((3, 4)).tolist()
-    K, J = len(G2), len(L1); r = K // 2
+    B, C, T, H, W = x.shape
+    (G1, g, G2), (L1, l, L2) = ([p.double().tolist() for p in ps] for ps in (G, L))
+    X, y = x.double().tolist(), torch.empty(x.shape, dtype=torch.float64)
+    m = x.double().mean((3, 4)).tolist()
+    K, J = len(G2), len(L1)
+    r = K // 2
     dot = lambda u, v: sum(p * q for p, q in zip(u, v))
     for b in range(B):
         def kernel(c):  # Θ_c
@@ -115,9 +125,11 @@ def literal_tam(
             e = [math.exp(dot(row, hidden)) for row in G2]
             return [v / sum(e) for v in e]
         def squeezed(j, t):
-            return sum(L1[j][c][i + r] * m[b][c][t + i] for c in range(C) for i in range(-r, r + 1) if 0 <= t + i < T)
+            return sum(L1[j][c][i + r] * m[b][c][t + i] for c in range(C)
+                       for i in range(-r, r + 1) if 0 <= t + i < T)
         hidden = [[max(0., l[0][j] * squeezed(j, t) + l[1][j]) for j in range(J)] for t in range(T)]
-        V = [[_sigmoid(sum(L2[c][j][0] * hidden[t][j] for j in range(J))) for t in range(T)] for c in range(C)]
+        V = [[_sigmoid(sum(L2[c][j][0] * hidden[t][j] for j in range(J))) for t in range(T)]
+             for c in range(C)]
         Θ = [kernel(c) for c in range(C)]
         for c, t, h, w in product(range(C), range(T), range(H), range(W)):
             y[b, c, t, h, w] = sum(Θ[c][i + r] * V[c][t + i] * X[b][c][t + i][h][w]

@@ -43,7 +43,8 @@ def plain_conv3d(
     "The framework's 3D convolution, padded so that no frame and no pixel is lost."
     dilation = (dilation[0], dilation[1], dilation[1])
     padding = tuple(d * (n // 2) for d, n in zip(dilation, kernel.shape[2:]))
-    return F.conv3d(x, kernel, None, (1, stride, stride), padding, dilation, x.shape[1] // kernel.shape[1])
+    return F.conv3d(x, kernel, None, (1, stride, stride), padding, dilation,
+                    x.shape[1] // kernel.shape[1])
 
 def plain_r2plus1d(
     x: Tensor, # (B, C, T, H, W)
@@ -55,7 +56,8 @@ def plain_r2plus1d(
 ) -> Tensor: # (B, C', T, ⌈H/s⌉, ⌈W/s⌉)
     "(2+1)D as a 1×3×3 and a 3×1×1 convolution."
     y = plain_conv3d(x, spatial.unsqueeze(2), stride, (1, dilation))
-    return plain_conv3d(y, taps) if arrangement == 'sequential' else y + plain_conv3d(x, taps, stride)
+    return (plain_conv3d(y, taps) if arrangement == 'sequential'
+            else y + plain_conv3d(x, taps, stride))
 
 # %% ../../nbs/ops/11_hourglass.ipynb #605d38ac
 def plain_hgc(
@@ -66,18 +68,24 @@ def plain_hgc(
     aggregate: str = 'conv', # f: 'conv' or 'avg'
     padding: str = 'same', # in time: 'same' or 'valid'
 ) -> Tensor: # (B, C·E, T or T − K + 1, H, W)
-    "Eq. 2 in the two steps of the paper: filter the frames, then a strided convolution over groups of K frames."
+    "Eq. 2 in the paper's two steps: filter the frames, then a strided convolution on groups of K."
     (B, C, T, H, W), K, X = x.shape, taps.shape[2], fold(x)
     r = K // 2
     def f(i):  # all frames, filtered for offset ±i, with r empty frames at each end of the clip
-        if slope * i == 0: S = X
-        elif aggregate == 'avg': S = F.avg_pool2d(X, slope * i + 1, 1, slope * i // 2)
-        else: S = F.conv2d(X, spatial[i - 1], padding=slope * i // 2, dilation=slope * i // 2, groups=C)
+        if slope * i == 0:
+            S = X
+        elif aggregate == 'avg':
+            S = F.avg_pool2d(X, slope * i + 1, 1, slope * i // 2)
+        else:
+            S = F.conv2d(X, spatial[i - 1], padding=slope * i // 2,
+                         dilation=slope * i // 2, groups=C)
         return F.pad(S.unflatten(0, (B, T)), (0, 0, 0, 0, 0, 0, r, r))  # (B, T + 2r, C, H, W)
     S = [f(i) for i in range(r + 1)]
     first, last = (0, T) if padding == 'same' else (r, T - r)
-    groups = torch.stack([S[abs(i)][:, first + r + i:last + r + i] for i in range(-r, r + 1)], 2)  # (B, T', K, C, H, W)
-    return F.conv3d(groups.flatten(1, 2).transpose(1, 2), taps, stride=(K, 1, 1), groups=C)  # (B, C, T'·K, H, W) → T'
+    # (B, T', K, C, H, W)
+    groups = torch.stack([S[abs(i)][:, first + r + i:last + r + i] for i in range(-r, r + 1)], 2)
+    # (B, C, T'·K, H, W) → T'
+    return F.conv3d(groups.flatten(1, 2).transpose(1, 2), taps, stride=(K, 1, 1), groups=C)
 
 # %% ../../nbs/ops/12_h2cn_blocks.ipynb #fab7f279
 def plain_fmcb(
@@ -85,7 +93,7 @@ def plain_fmcb(
     hgc1: tuple, # taps (3, 1, K, 1, 1) and windows (K//2, 3, 1, 3, 3) or None
     hgc2: tuple, # taps (3·E, 1, K, 1, 1) and windows
     weight: Tensor, # (C, 3·E, 7, 7)
-    norms: tuple | None = None, # three times (μ, σ², γ, β), each followed by a ReLU; None: Eq. 3–4 as printed, without
+    norms: tuple | None = None, # three times (μ, σ², γ, β), then ReLU; None: Eq. 3–4 as printed
     slope: int = 4, # p
     stride: int = 1, # 1: Eq. 4 as printed; 2: strided and pooled
 ) -> Tensor: # (B, C, T, H, W), or H and W quartered and rounded up for stride 2
@@ -96,7 +104,8 @@ def plain_fmcb(
     y = unfold(norm(fold(plain_hgc(y, *hgc1, slope, padding='valid')), 0), K)
     y = norm(fold(plain_hgc(y, *hgc2, slope, padding='valid')), 1)  # (B·T, 9, H/2, W/2)
     y = norm(F.conv2d(y, weight, stride=stride, padding=3), 2)
-    if stride == 2: y, H, W = F.max_pool2d(y, 3, 2, 1), (H + 3) // 4, (W + 3) // 4
+    if stride == 2:
+        y, H, W = F.max_pool2d(y, 3, 2, 1), (H + 3) // 4, (W + 3) // 4
     return unfold(F.interpolate(y, (H, W)), x.shape[2] // (2*K - 1))
 
 def plain_cmcb(
@@ -126,21 +135,30 @@ def plain_sth(
 ) -> Tensor: # (B, C_o, T, ⌈H/stride⌉, ⌈W/stride⌉)
     "Eq. 2 with a temporal and a spatial convolution for each type of hybrid kernels."
     C_i, s, d, deep = x.shape[1], stride, dilation, groups > 1
-    def conv(x, w, pad): return F.conv3d(x, w, None, (1, s, s), [d * k for k in pad], d, x.shape[1] if deep else 1)
-    def in_time(x, w): return conv(x, w, (1, 0, 0))
-    def in_space(x, w): return conv(x, w.unsqueeze(2), (0, 1, 1))
-    if temporal is None: return in_space(x, spatial)
-    if spatial is None: return in_time(x, temporal)
+    def conv(x, w, pad):
+        return F.conv3d(x, w, None, (1, s, s), [d * k for k in pad], d, x.shape[1] if deep else 1)
+    def in_time(x, w):
+        return conv(x, w, (1, 0, 0))
+    def in_space(x, w):
+        return conv(x, w.unsqueeze(2), (0, 1, 1))
+    if temporal is None:
+        return in_space(x, spatial)
+    if spatial is None:
+        return in_time(x, temporal)
     n = temporal.shape[0] if deep else temporal.shape[1]
-    if deep: return torch.cat([in_time(x[:, :n], temporal), in_space(x[:, n:], spatial)], 1)
+    if deep:
+        return torch.cat([in_time(x[:, :n], temporal), in_space(x[:, n:], spatial)], 1)
     types = C_i // n if arrangement == 'hybrid' else 1
-    return torch.cat([in_time(x[:, g*n:(g + 1)*n], W_T) + in_space(torch.cat([x[:, :g*n], x[:, (g + 1)*n:]], 1), W_S)
-                      for g, (W_T, W_S) in enumerate(zip(temporal.chunk(types), spatial.chunk(types)))], 1)
+    outputs = []
+    for g, (W_T, W_S) in enumerate(zip(temporal.chunk(types), spatial.chunk(types))):
+        others = torch.cat([x[:, :g*n], x[:, (g + 1)*n:]], 1)
+        outputs.append(in_time(x[:, g*n:(g + 1)*n], W_T) + in_space(others, W_S))
+    return torch.cat(outputs, 1)
 
 # %% ../../nbs/ops/14_aggregation.ipynb #bb443e12
 def plain_hf(
     x: Tensor, # F⁺: (B, C, T, H, W)
-    weight: Tensor, # W: (n, C, 2, 3, 3); n = 1: one gate; n = 2: the gates of Eq. 7 are two, in this order
+    weight: Tensor, # W: (n, C, 2, 3, 3); n = 1: one gate; n = 2: both gates of Eq. 7, in order
     bias: Tensor, # B: (n,)
 ) -> Tensor: # (B, C, T, H, W)
     "Eq. 4 to 7 as they are printed: the pairs of frames stand in the batch."
@@ -160,7 +178,8 @@ def plain_tr(
 ) -> Tensor: # (B, C, T, H, W)
     "Temporal refinement, Eq. 1, as pooling and 3D convolutions."
     e = F.adaptive_avg_pool3d(y, (y.shape[2], 1, 1))  # (B, C, T, 1, 1)
-    if reduce is not None: e = F.conv3d(e, reduce).relu()
+    if reduce is not None:
+        e = F.conv3d(e, reduce).relu()
     return F.conv3d(e, taps, padding=(1, 0, 0)).sigmoid() * y
 
 def plain_sr(
@@ -170,7 +189,8 @@ def plain_sr(
 ) -> Tensor: # (B, C, T, H, W)
     "Spatial refinement, Eq. 2, as a mean and 3D convolutions."
     e = y.mean(2, keepdim=True)  # (B, C, 1, H, W)
-    if reduce is not None: e = F.conv3d(e, reduce.unsqueeze(2)).relu()
+    if reduce is not None:
+        e = F.conv3d(e, reduce.unsqueeze(2)).relu()
     return F.conv3d(e, window.unsqueeze(2), padding=(0, 1, 1)).sigmoid() * y
 
 def plain_stc(
@@ -188,7 +208,8 @@ def plain_stc(
     (N, n), s, d, Z = (0, 0) if spatial is None else spatial.shape[:2], stride, dilation, []
     if spatial is not None:
         y = plain_shift(x[:, :n], min(8, n)) if shift else x[:, :n]
-        y = F.conv3d(y, spatial.unsqueeze(2), None if bias is None else bias[:N], (1, s, s), (0, d, d), (1, d, d))
+        y = F.conv3d(y, spatial.unsqueeze(2), None if bias is None else bias[:N], (1, s, s),
+                     (0, d, d), (1, d, d))
         Z.append(y if tr is None else plain_tr(y, *tr))
     if temporal is not None:
         y = F.conv3d(x[:, n:], temporal, None if bias is None else bias[N:], (1, s, s), (1, 0, 0))
@@ -213,14 +234,14 @@ def plain_gst(
 # %% ../../nbs/ops/16_rivals.ipynb #268dd6fe
 def plain_tin(
     x: Tensor, # (B, C, T, H, W)
-    offset: tuple, # weight and bias of: temporal conv (1, M, 3), (1,); linear (T, T), (T,); linear (2, T), (2,)
+    offset: tuple, # weight, bias: temporal conv (1, M, 3), (1,); linear (T, T), (T,); (2, T), (2,)
     weight: tuple, # weight and bias of the temporal conv (2, M, 3), (2,)
 ) -> Tensor: # (B, C, T, H, W)
     "TIN as two gathers along time, a weighted sum of them, and a concatenation with what stays."
     (B, C, T, H, W), M = x.shape, weight[0].shape[1]
     (V, a, V1, a1, V2, a2), moving = offset, x[:, :M]
     m = moving.mean((3, 4))  # (B, M, T)
-    o = F.linear(F.relu(F.linear(F.conv1d(m, V, a, padding=1), V1, a1)), V2, a2).squeeze(1)  # (B, 2)
+    o = F.linear(F.relu(F.linear(F.conv1d(m, V, a, padding=1), V1, a1)), V2, a2).squeeze(1) # (B, 2)
     o = 4 * (torch.sigmoid(o) - .5)
     o = torch.cat([o, -o], 1).repeat_interleave(M // 4, 1)  # (B, M)
     w = 2 * torch.sigmoid(F.conv1d(m, *weight, padding=1))  # (B, 2, T)
@@ -230,8 +251,10 @@ def plain_tin(
         inside = (0 <= source) & (source < T)
         frames = moving.gather(2, source.clamp(0, T - 1)[..., None, None].expand_as(moving))
         return frames * inside[..., None, None]
-    n = o.floor(); f = (o - n)[:, :, None, None, None]
-    return torch.cat([w[..., None, None] * ((1 - f) * shifted(n) + f * shifted(n + 1)), x[:, M:]], 1)
+    n = o.floor()
+    f = (o - n)[:, :, None, None, None]
+    moved = w[..., None, None] * ((1 - f) * shifted(n) + f * shifted(n + 1))
+    return torch.cat([moved, x[:, M:]], 1)
 
 # %% ../../nbs/ops/16_rivals.ipynb #b5c3819b
 def eval_norm(
@@ -253,8 +276,10 @@ def plain_me(
     T, col = x.shape[2], lambda v: v.view(-1, 1, 1)
     z = F.conv2d(fold(x), conv1) * col(norm1[0]) + col(norm1[1])  # (B·T, C', H, W)
     following = unfold(F.conv2d(z, conv2, padding=1, groups=z.shape[1]), T)[:, :, 1:]
-    difference = F.pad(following - unfold(z, T)[:, :, :-1], (0, 0, 0, 0, 0, 1))  # zero for the last frame
-    expanded = F.conv2d(F.adaptive_avg_pool2d(fold(difference), 1), conv3) * col(norm3[0]) + col(norm3[1])
+    # zero for the last frame
+    difference = F.pad(following - unfold(z, T)[:, :, :-1], (0, 0, 0, 0, 0, 1))
+    means = F.adaptive_avg_pool2d(fold(difference), 1)
+    expanded = F.conv2d(means, conv3) * col(norm3[0]) + col(norm3[1])
     return x + x * (unfold(torch.sigmoid(expanded), T) - .5)
 
 # %% ../../nbs/ops/16_rivals.ipynb #68a7d285
@@ -266,7 +291,7 @@ def plain_mta(
     stride: int = 1, # in space
     cascade: bool = True, # does a part get the output of the one before?
 ) -> Tensor: # (B, C, T, ⌈H/stride⌉, ⌈W/stride⌉)
-    "Multiple temporal aggregation as its code runs: each pixel's row of frames in a 1D convolution, then 2D."
+    "Multiple temporal aggregation as its code runs: each pixel's frames convolved in 1D, then 2D."
     (B, C, T, H, W), parts, Y = x.shape, x.chunk(len(taps), 1), []
     def over_frames(z, α):
         rows = z.permute(0, 3, 4, 1, 2).reshape(B * H * W, -1, T)  # (B·H·W, C/s, T)
@@ -285,7 +310,7 @@ def plain_tam(
     G: tuple, # G_1 (2T, T), norm (2, 2T), G_2 (K, 2T)
     L: tuple, # L_1 (C', C, K), norm (2, C'), L_2 (C, C', 1)
 ) -> Tensor: # (B, C, T, H, W)
-    "TAM as its code runs: weigh the clip, then one convolution with B·C groups on the default layout."
+    "TAM as its code runs: weigh the clip, then one convolution with B·C groups, default layout."
     (B, C, T, H, W), (G1, g, G2), (L1, l, L2) = x.shape, G, L
     m, K = F.adaptive_avg_pool2d(x.reshape(B * C, T, H, W), 1).view(B, C, T), len(G2)
     hidden = F.relu(F.linear(m.view(B * C, T), G1) * g[0] + g[1])

@@ -17,7 +17,7 @@ from .temporal import TemporalConv
 
 # %% ../../nbs/ops/16_rivals.ipynb #16380139
 class GSTConv(nn.Module):
-    "Grouped spatial-temporal aggregation (Luo and Yuille 2019): spatial and 3D outputs side by side."
+    "Grouped spatial-temporal aggregation (Luo and Yuille 2019): spatial beside 3D outputs."
     def __init__(
         self,
         in_channels: int, # C_i, a multiple of beta
@@ -37,7 +37,8 @@ class GSTConv(nn.Module):
                              f" got in_channels = {in_channels}, beta = {beta}")
         if stride < 1 or dilation < 1:
             raise ValueError(f"stride and dilation must be at least 1, got {stride} and {dilation}")
-        self.in_channels, self.out_channels, self.alpha, self.beta = in_channels, out_channels, alpha, beta
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.alpha, self.beta = alpha, beta
         self.stride, self.dilation, n = stride, dilation, out_channels // alpha
         self.spatial = nn.Parameter(torch.empty(out_channels - n, in_channels // beta, 1, 3, 3))
         self.temporal = nn.Parameter(torch.empty(n, in_channels // beta, 3, 3, 3))
@@ -52,12 +53,15 @@ class GSTConv(nn.Module):
         alpha: int = 4,
         beta: int = 2,
     ) -> 'GSTConv': # same stride, dilation, bias, device, dtype and memory format
-        "Take the place of a 3×3 convolution: W^S is its slice [:C_o − C_o/α, :C_i/β], W^T starts at random."
+        "Take the place of a 3×3 convolution: W^S is its [:C_o − C_o/α, :C_i/β], W^T is random."
         op = cls(**conv_arguments(conv, 3), alpha=alpha, beta=beta)
         last = conv.weight.is_contiguous(memory_format=torch.channels_last)
-        if last: op = op.to(memory_format=torch.channels_last_3d)
+        if last:
+            op = op.to(memory_format=torch.channels_last_3d)
         kept = conv.weight[:op.spatial.shape[0], :op.spatial.shape[1]].unsqueeze(2)
-        return take_over(op, conv, spatial=kept.contiguous(memory_format=torch.channels_last_3d) if last else kept)
+        if last:
+            kept = kept.contiguous(memory_format=torch.channels_last_3d)
+        return take_over(op, conv, spatial=kept)
 
     def forward(
         self,
@@ -65,8 +69,10 @@ class GSTConv(nn.Module):
     ) -> Tensor: # (B, C_o, T, ⌈H/stride⌉, ⌈W/stride⌉)
         check_clip(x, self.in_channels, self)
         n, s, d, T = self.spatial.shape[1], self.stride, self.dilation, x.shape[2]
-        # split, not sliced, where there are two halves: the gradients of slices come in another layout
-        first, last = x.chunk(2, 1) if 2 * n == self.in_channels else (x[:, :n], x[:, -n:]) if n < self.in_channels else (x, x)
+        # split, not sliced, where there are two halves: the gradients of slices come in another
+        # layout
+        first, last = (x.chunk(2, 1) if 2 * n == self.in_channels
+                       else (x[:, :n], x[:, -n:]) if n < self.in_channels else (x, x))
         space = unfold(F.conv2d(fold(first), self.spatial.squeeze(2), None, s, d, d), T)
         slices = torch.cat(self.temporal.unbind(2))  # (3·C_o/α, C_i/β, 3, 3)
         before, now, after = unfold(F.conv2d(fold(last), slices, None, s, d, d), T).chunk(3, 1)
@@ -76,7 +82,8 @@ class GSTConv(nn.Module):
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates for one clip of T frames."
-        return (self.spatial.numel() + self.temporal.numel()) * T * -(-H // self.stride) * -(-W // self.stride)
+        return ((self.spatial.numel() + self.temporal.numel()) * T * -(-H // self.stride)
+                * -(-W // self.stride))
 
     def extra_repr(self) -> str:
         return (f'{self.in_channels}, {self.out_channels}, alpha={self.alpha}, beta={self.beta}, '
@@ -101,7 +108,8 @@ def over_time_each(
         z = F.pad(x if importance is None else x * column(importance), (0, 0, 0, 0, r, r))
         return sum(column(taps[:, :, k:k + 1]) * z[:, :, k:k + T] for k in range(2 * r + 1))
     clips = x if importance is None else (clip * column(v) for clip, v in zip(x, importance))
-    each = [over_time(clip.unsqueeze(0), α[:, None, :, None, None], r) for clip, α in zip(clips, taps)]
+    each = [over_time(clip.unsqueeze(0), α[:, None, :, None, None], r)
+            for clip, α in zip(clips, taps)]
     return torch.cat([y.movedim(1, 4) for y in each]).movedim(4, 1)
 
 # %% ../../nbs/ops/16_rivals.ipynb #1d1a340f
@@ -109,13 +117,14 @@ def check_frames(
     op: nn.Module, # operator with a fixed clip length in `op.frames`
     x: Tensor, # (B, C, T, H, W)
 ) -> None:
-    "Raise a `ValueError` unless the clip has the length that the operator's layers over time were made for."
+    "Raise a `ValueError` unless the clip has the length that the layers over time were made for."
     if x.shape[2] != op.frames:
-        raise ValueError(f"{type(op).__name__} was made for clips of frames = {op.frames}, got T = {x.shape[2]}:"
-                         f" it has layers over time; sample {op.frames} frames or make it with frames={x.shape[2]}")
+        raise ValueError(f"{type(op).__name__} was made for clips of frames = {op.frames}, got T = "
+                         f"{x.shape[2]}: it has layers over time; sample {op.frames} frames or "
+                         f"make it with frames={x.shape[2]}")
 
 class TIN(nn.Module):
-    "Temporal interlacing (Shao et al. 2020): groups of channels move by computed offsets, mirrored and interpolated."
+    "Temporal interlacing (Shao et al. 2020): groups of channels move by computed offsets."
     def __init__(
         self,
         channels: int, # C
@@ -126,11 +135,12 @@ class TIN(nn.Module):
         if shift_div < 1 or channels < 1 or channels % (4 * shift_div):
             raise ValueError("channels must be a multiple of 4·shift_div, four groups that move,"
                              f" got channels = {channels}, shift_div = {shift_div}")
-        if frames < 1: raise ValueError(f"frames must be at least 1, got {frames}")
+        if frames < 1:
+            raise ValueError(f"frames must be at least 1, got {frames}")
         self.channels, self.frames, self.shift_div = channels, frames, shift_div
         self.moving = M = channels // shift_div
-        self.offset = nn.Sequential(nn.Conv1d(M, 1, 3, padding=1), nn.Linear(frames, frames), nn.ReLU(),
-                                    nn.Linear(frames, 2))
+        self.offset = nn.Sequential(nn.Conv1d(M, 1, 3, padding=1), nn.Linear(frames, frames),
+                                    nn.ReLU(), nn.Linear(frames, 2))
         self.weight = nn.Conv1d(M, 2, 3, padding=1)
         nn.init.constant_(self.offset[3].bias, 0.5108)
         nn.init.zeros_(self.weight.bias)
@@ -157,10 +167,11 @@ class TIN(nn.Module):
         return side_by_side(over_time_each(x[:, :M], taps) * w[..., None, None], x[:, M:])
 
     def macs(self, T: int, H: int, W: int) -> int:
-        "Multiply-accumulates of the two nets for one clip; interpolation, like any shift, is not counted."
+        "Multiply-accumulates of the two nets for one clip; interpolation is not counted."
         return T * (9 * self.moving + T + 2)
 
-    def extra_repr(self) -> str: return f'{self.channels}, frames={self.frames}, shift_div={self.shift_div}'
+    def extra_repr(self) -> str:
+        return f'{self.channels}, frames={self.frames}, shift_div={self.shift_div}'
 
 # %% ../../nbs/ops/16_rivals.ipynb #00e8f4d9
 def border_sums(
@@ -171,7 +182,7 @@ def border_sums(
     return torch.stack([total - z[..., -1], total, total - z[..., 0]], -1)
 
 class MotionExcitation(nn.Module):
-    "Motion excitation of TEA (Li et al. 2020): scale channels by the pooled difference of neighbouring frames."
+    "Motion excitation of TEA (Li et al. 2020): pooled differences of neighbours scale channels."
     def __init__(
         self,
         channels: int, # C
@@ -179,7 +190,8 @@ class MotionExcitation(nn.Module):
     ) -> None:
         super().__init__()
         if channels < 1 or reduction < 1:
-            raise ValueError(f"channels and reduction must be at least 1, got {channels} and {reduction}")
+            raise ValueError(f"channels and reduction must be at least 1, got {channels} and "
+                             f"{reduction}")
         self.channels, self.reduction = channels, reduction
         self.hidden = n = max(1, channels // reduction)
         self.conv1, self.bn1 = nn.Conv2d(channels, n, 1, bias=False), nn.BatchNorm2d(n)
@@ -195,9 +207,12 @@ class MotionExcitation(nn.Module):
         z = F.linear(x.movedim(1, 4), self.conv1.weight.flatten(1))  # (B, T, H, W, C')
         z = self.bn1(z.movedim(4, 2).flatten(0, 1).contiguous())  # (B·T, C', H, W)
         S = border_sums(border_sums(z).transpose(2, 3)).transpose(2, 3)  # (B·T, C', 3, 3)
-        following = (S * self.conv2.weight.squeeze(1)).sum((2, 3)) / (H * W)  # (B·T, C'): mean of K ∗ Z
-        before = F.pad(z.mean((2, 3)).unflatten(0, (-1, T)), (0, 0, 1, -1))  # (B, T, C'): of frame t − 1
-        D = F.pad(following.unflatten(0, (-1, T)) - before, (0, 0, -1, 1))  # (B, T, C'): of t + 1 less t, then 0
+        # (B·T, C'): mean of K ∗ Z
+        following = (S * self.conv2.weight.squeeze(1)).sum((2, 3)) / (H * W)
+        # (B, T, C'): of frame t − 1
+        before = F.pad(z.mean((2, 3)).unflatten(0, (-1, T)), (0, 0, 1, -1))
+        # (B, T, C'): of t + 1 less t, then 0
+        D = F.pad(following.unflatten(0, (-1, T)) - before, (0, 0, -1, 1))
         A = F.linear(D.flatten(0, 1), self.conv3.weight.flatten(1))  # (B·T, C)
         return unfold(torch.sigmoid(self.bn3(A[..., None, None])), T) + .5
 
@@ -212,35 +227,40 @@ class MotionExcitation(nn.Module):
         "Multiply-accumulates for one clip of T frames as defined, with K ∗ Z on maps."
         return self.hidden * T * (H * W * (self.channels + 9) + self.channels)
 
-    def extra_repr(self) -> str: return f'{self.channels}, reduction={self.reduction}'
+    def extra_repr(self) -> str:
+        return f'{self.channels}, reduction={self.reduction}'
 
 # %% ../../nbs/ops/16_rivals.ipynb #19228887
 class MultipleTemporalAggregation(nn.Module):
-    "Multiple temporal aggregation of TEA (Li et al. 2020): temporal and 3×3 convolutions in a chain of parts."
+    "Multiple temporal aggregation of TEA (Li et al. 2020): temporal and 3×3 convolutions chained."
     def __init__(
         self,
         channels: int, # C, a multiple of scale
         scale: int = 4, # s: number of parts, at least 2
         stride: int = 1, # in space
-        cascade: bool | None = None, # does a part get the output of the one before? None: if stride is 1
+        cascade: bool | None = None, # does a part get the last one's output? None: if stride is 1
     ) -> None:
         super().__init__()
         if scale < 2 or channels < 1 or channels % scale:
             raise ValueError("channels must be a multiple of scale ≥ 2,"
                              f" got channels = {channels}, scale = {scale}")
-        if stride < 1: raise ValueError(f"stride must be at least 1, got {stride}")
+        if stride < 1:
+            raise ValueError(f"stride must be at least 1, got {stride}")
         cascade = stride == 1 if cascade is None else cascade
         if cascade and stride > 1:
-            raise ValueError(f"with stride = {stride} the output of a part is smaller than the next part:"
-                             " use cascade=False")
+            raise ValueError(f"with stride = {stride} the output of a part is smaller than the "
+                             "next part: use cascade=False")
         self.channels, self.scale, self.stride, self.cascade = channels, scale, stride, cascade
         n = channels // scale
-        self.convs = nn.ModuleList(nn.Conv2d(n, n, 3, stride, 1, bias=False) for _ in range(scale - 1))
+        self.convs = nn.ModuleList(nn.Conv2d(n, n, 3, stride, 1, bias=False)
+                                   for _ in range(scale - 1))
         self.bns = nn.ModuleList(nn.BatchNorm2d(n) for _ in range(scale - 1))
         self.shifts = nn.ModuleList(TemporalConv(n) for _ in range(scale))
-        for conv in self.convs: nn.init.kaiming_normal_(conv.weight, mode='fan_out', nonlinearity='relu')
+        for conv in self.convs:
+            nn.init.kaiming_normal_(conv.weight, mode='fan_out', nonlinearity='relu')
         ahead = torch.arange(n) < n // 2  # the first half takes t + 1, the second t − 1
-        with torch.no_grad(): self.shifts[-1].taps.copy_(F.one_hot(2 * ahead.long(), 3).view(n, 1, 3, 1, 1))
+        with torch.no_grad():
+            self.shifts[-1].taps.copy_(F.one_hot(2 * ahead.long(), 3).view(n, 1, 3, 1, 1))
 
     @classmethod
     def from_conv2d(
@@ -249,29 +269,32 @@ class MultipleTemporalAggregation(nn.Module):
         scale: int = 4,
         cascade: bool | None = None,
     ) -> 'MultipleTemporalAggregation': # same stride, device, dtype and memory format
-        "Take the place of a 3×3 convolution: each part keeps the weights from its inputs to its outputs."
+        "Take the place of a 3×3 convolution: each part keeps its own inputs' weights."
         stride = conv_arguments(conv, 3)['stride']
-        if conv.bias is not None or conv.in_channels != conv.out_channels or conv.dilation != (1, 1):
-            raise ValueError("the parts have neither bias nor dilation, and C inputs give C outputs;"
-                             f" got {conv.in_channels} → {conv.out_channels} channels,"
-                             f" bias={conv.bias is not None}, dilation = {conv.dilation}")
+        if (conv.bias is not None or conv.in_channels != conv.out_channels
+                or conv.dilation != (1, 1)):
+            raise ValueError("the parts have neither bias nor dilation, and C inputs give C "
+                             f"outputs; got {conv.in_channels} → {conv.out_channels} channels, "
+                             f"bias={conv.bias is not None}, dilation = {conv.dilation}")
         op = cls(conv.in_channels, scale, stride, cascade)
         if conv.weight.is_contiguous(memory_format=torch.channels_last):
             op.convs.to(memory_format=torch.channels_last)
         n = conv.in_channels // scale
         with torch.no_grad():
-            for i, part in enumerate(op.convs): part.weight.copy_(conv.weight[i * n:(i + 1) * n, i * n:(i + 1) * n])
+            for i, part in enumerate(op.convs):
+                part.weight.copy_(conv.weight[i * n:(i + 1) * n, i * n:(i + 1) * n])
         return take_over(op, conv)
 
     @classmethod
     def from_split(
         cls,
-        split: nn.Module, # with 3×3 `convs` and their `bns`, and `cascade`: the chain of a Res2Net block
-    ) -> 'MultipleTemporalAggregation': # same stride, device, dtype and mode; the convolutions and norms themselves
-        "Take the place of a chain of 3×3 convolutions: temporal convolutions are added, everything else is kept."
+        split: nn.Module, # with 3×3 `convs`, their `bns`, and `cascade`: a Res2Net block's chain
+    ) -> 'MultipleTemporalAggregation': # same stride, device, dtype, mode; shared layers
+        "Take the place of a chain of 3×3 convolutions: temporal ones are added, the rest is kept."
         if not all(hasattr(split, name) for name in ('convs', 'bns', 'cascade')):
-            raise ValueError("from_split needs a module with convs, bns and cascade, as a Res2Net block has one,"
-                             f" got {type(split).__name__}: for a single convolution use from_conv2d")
+            raise ValueError("from_split needs a module with convs, bns and cascade, as a Res2Net "
+                             f"block has one, got {type(split).__name__}: for a single convolution "
+                             "use from_conv2d")
         weight, scale = split.convs[0].weight, len(split.convs) + 1
         op = cls(scale * len(weight), scale, split.convs[0].stride[0], split.cascade)
         op = op.to(weight.device, weight.dtype).train(split.training)
@@ -288,12 +311,14 @@ class MultipleTemporalAggregation(nn.Module):
             z = part + Y[-1] if self.cascade and Y else part
             Y.append(unfold(F.relu(bn(conv(fold(shift(z))))), T))
         last = self.shifts[-1](last)
-        if not self.cascade: last = unfold(F.avg_pool2d(fold(last), 3, self.stride, 1), T)
+        if not self.cascade:
+            last = unfold(F.avg_pool2d(fold(last), 3, self.stride, 1), T)
         return side_by_side(*Y, last)
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates for one clip of T frames; the average pool is not counted."
-        out, weights = -(-H // self.stride) * -(-W // self.stride), sum(conv.weight.numel() for conv in self.convs)
+        out = -(-H // self.stride) * -(-W // self.stride)
+        weights = sum(conv.weight.numel() for conv in self.convs)
         return T * (3 * self.channels * H * W + weights * out)
 
     def extra_repr(self) -> str:
@@ -301,7 +326,7 @@ class MultipleTemporalAggregation(nn.Module):
 
 # %% ../../nbs/ops/16_rivals.ipynb #81556479
 class TAM(nn.Module):
-    "Temporal adaptive module (Liu et al. 2021): a kernel per clip and channel, on frames weighed by importance."
+    "Temporal adaptive module (Liu et al. 2021): a kernel per clip and channel, frames weighed."
     def __init__(
         self,
         channels: int, # C
@@ -314,13 +339,15 @@ class TAM(nn.Module):
             raise ValueError("channels, frames and reduction must be at least 1,"
                              f" got {channels}, {frames} and {reduction}")
         if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError("kernel_size must be odd and positive, so that a frame stands in the middle,"
-                             f" got {kernel_size}")
-        self.channels, self.frames, self.kernel_size, self.reduction = channels, frames, kernel_size, reduction
+            raise ValueError("kernel_size must be odd and positive, so that a frame stands in the "
+                             f"middle, got {kernel_size}")
+        self.channels, self.frames, self.kernel_size = channels, frames, kernel_size
+        self.reduction = reduction
         T, K, n = frames, kernel_size, max(1, channels // reduction)
         self.G = nn.Sequential(nn.Linear(T, 2 * T, bias=False), nn.BatchNorm1d(2 * T), nn.ReLU(),
                                nn.Linear(2 * T, K, bias=False), nn.Softmax(-1))
-        self.L = nn.Sequential(nn.Conv1d(channels, n, K, padding=K // 2, bias=False), nn.BatchNorm1d(n), nn.ReLU(),
+        self.L = nn.Sequential(nn.Conv1d(channels, n, K, padding=K // 2, bias=False),
+                               nn.BatchNorm1d(n), nn.ReLU(),
                                nn.Conv1d(n, channels, 1, bias=False), nn.Sigmoid())
 
     def forward(
@@ -339,4 +366,5 @@ class TAM(nn.Module):
         return C * T * (K * H * W + 2 * (T + K) + (K + 1) * n)
 
     def extra_repr(self) -> str:
-        return f'{self.channels}, frames={self.frames}, kernel_size={self.kernel_size}, reduction={self.reduction}'
+        return (f'{self.channels}, frames={self.frames}, kernel_size={self.kernel_size}, '
+                f'reduction={self.reduction}')

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from ..clips import channels_last, check_clip, fold, is_traced, unfold
-from .common import (check_sizes, conv_arguments, dilate, identity_taps, over_time, subsample,
-                                    take_over)
+from .common import (check_sizes, conv_arguments, dilate, identity_taps, over_time,
+                                    subsample, take_over)
 
 # %% ../../nbs/ops/10_temporal.ipynb #3040583c
 class TemporalConv(nn.Module):
-    "Temporal convolution, Eq. 1 of the Hourglass paper: depthwise, zero-padded in time, the identity at the start."
+    "Temporal convolution, Hourglass paper, Eq. 1: depthwise, zero-padded, at first the identity."
     def __init__(
         self,
         channels: int, # C
@@ -37,30 +37,35 @@ class TemporalConv(nn.Module):
     ) -> Tensor: # (B, C, T, H, W)
         check_clip(x, self.channels, self)
         d, taps = self.dilation, self.taps
-        if d > 1: taps = dilate(taps.flatten(3), (d, 1)).unsqueeze(4)  # (C, 1, (K−1)·d + 1, 1, 1)
+        if d > 1:  # (C, 1, (K−1)·d + 1, 1, 1)
+            taps = dilate(taps.flatten(3), (d, 1)).unsqueeze(4)
         return over_time(x, taps, padding=d * (self.kernel_size // 2))
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates for one clip of T frames."
         return self.channels * self.kernel_size * T * H * W
 
-    def extra_repr(self) -> str: return f'{self.channels}, kernel_size={self.kernel_size}, dilation={self.dilation}'
+    def extra_repr(self) -> str:
+        return f'{self.channels}, kernel_size={self.kernel_size}, dilation={self.dilation}'
 
 # %% ../../nbs/ops/10_temporal.ipynb #dec09207
 class TemporalShift(nn.Module):
-    "Temporal shift (TSM): channels [0, C//fold_div) take frame t+1, the next C//fold_div take t−1, the rest stay."
+    "Temporal shift (TSM): of C channels C//fold_div take frame t+1, as many t−1, the rest stay."
     def __init__(
         self,
         channels: int, # C
-        fold_div: int = 8, # one part in fold_div moves each way; from 2 (all channels move) to C (one each way)
+        fold_div: int = 8, # one part in fold_div moves each way; from 2 (all move) to C (one each)
     ) -> None:
         super().__init__()
         if not 2 <= fold_div <= channels:
-            raise ValueError(f"fold_div must be from 2 to channels: with channels = {channels}, fold_div = {fold_div}"
-                             f" TemporalShift cannot move channels // fold_div channels, at least one, each way")
+            raise ValueError(f"fold_div must be from 2 to channels: with channels = {channels}, "
+                             f"fold_div = {fold_div} TemporalShift cannot move channels // "
+                             "fold_div channels, at least one, each way")
         self.channels, self.fold_div, n = channels, fold_div, channels // fold_div
-        source = torch.tensor([2] * n + [0] * n + [1] * (channels - 2 * n))  # of the frames t−1, t, t+1
-        self.register_buffer('taps', F.one_hot(source, 3).float().view(channels, 1, 3, 1, 1), persistent=False)
+        # of the frames t−1, t, t+1
+        source = torch.tensor([2] * n + [0] * n + [1] * (channels - 2 * n))
+        self.register_buffer('taps', F.one_hot(source, 3).float().view(channels, 1, 3, 1, 1),
+                             persistent=False)
 
     def forward(
         self,
@@ -73,20 +78,25 @@ class TemporalShift(nn.Module):
         "Zero: a shift moves numbers and multiplies none, however it is carried out."
         return 0
 
-    def extra_repr(self) -> str: return f'{self.channels}, fold_div={self.fold_div}'
+    def extra_repr(self) -> str:
+        return f'{self.channels}, fold_div={self.fold_div}'
 
 # %% ../../nbs/ops/10_temporal.ipynb #83f26eb2
-def _pixels(x): return x.movedim(1, 4).flatten(1, 3)  # (B, C, T, H, W) → (B, T·H·W, C): in channels-last a view
-def _clip(rows, size): return rows.unflatten(1, size).movedim(4, 1)  # (B, T·H·W, C) → (B, C, T, H, W)
+def _pixels(x):  # (B, C, T, H, W) → (B, T·H·W, C): in channels-last a view
+    return x.movedim(1, 4).flatten(1, 3)
+
+def _clip(rows, size):  # (B, T·H·W, C) → (B, C, T, H, W)
+    return rows.unflatten(1, size).movedim(4, 1)
 
 class ShiftedProduct(torch.autograd.Function):
-    "Temporal shift and 1×1 convolution as three matrix products on pieces of the clip; no piece is copied."
+    "Temporal shift and 1×1 convolution as three matrix products on pieces; no piece is copied."
     @staticmethod
     def pieces(shape: torch.Size, n: int) -> tuple[tuple[slice, slice, slice], ...]:
-        "Which channels; the rows of the output that they feed; the rows of the input where they lie."
+        "Which channels; the rows of the output that they feed; their rows of the input."
         (C, T, H, W), frame = shape[1:], shape[3] * shape[4]
         early, late, whole = slice(0, (T - 1) * frame), slice(frame, T * frame), slice(0, T * frame)
-        return (slice(2 * n, C), whole, whole), (slice(0, n), early, late), (slice(n, 2 * n), late, early)
+        return ((slice(2 * n, C), whole, whole), (slice(0, n), early, late),
+                (slice(n, 2 * n), late, early))
 
     @staticmethod
     def forward(
@@ -98,7 +108,8 @@ class ShiftedProduct(torch.autograd.Function):
         Y = X.new_empty(*X.shape[:2], weight.shape[0])  # (B, T·H·W, C')
         for X_b, Y_b in zip(X, Y):
             for k, (c, here, there) in enumerate(pieces):
-                Y_b[here].addmm_(X_b[there, c], weight[:, c].t(), beta=min(k, 1))  # the first piece starts the sum
+                # the first piece starts the sum
+                Y_b[here].addmm_(X_b[there, c], weight[:, c].t(), beta=min(k, 1))
         return _clip(Y, x.shape[2:])
 
     @staticmethod
@@ -115,14 +126,17 @@ class ShiftedProduct(torch.autograd.Function):
         dW = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         for b in range(len(X)):
             for c, here, there in ShiftedProduct.pieces(x.shape, n):
-                if dX is not None: torch.mm(G[b, here], weight[:, c], out=dX[b, there, c])
-                if dW is not None: dW[:, c].addmm_(G[b, here].t(), X[b, there, c])
-        if dX is not None: dX[:, :frame, :n], dX[:, -frame:, n:2 * n] = 0, 0  # what the shift drops at the ends
+                if dX is not None:
+                    torch.mm(G[b, here], weight[:, c], out=dX[b, there, c])
+                if dW is not None:
+                    dW[:, c].addmm_(G[b, here].t(), X[b, there, c])
+        if dX is not None:  # what the shift drops at the ends
+            dX[:, :frame, :n], dX[:, -frame:, n:2 * n] = 0, 0
         return None if dX is None else _clip(dX, x.shape[2:]), dW, None
 
 # %% ../../nbs/ops/10_temporal.ipynb #5ae01a9f
 class ShiftedConv(nn.Module):
-    "Temporal shift (TSM) and the 1×1 convolution behind it in one, without a shifted copy of the clip."
+    "Temporal shift (TSM) and the 1×1 convolution behind it in one, without a shifted copy."
     def __init__(
         self,
         in_channels: int, # C
@@ -150,7 +164,7 @@ class ShiftedConv(nn.Module):
         return take_over(cls(**a, fold_div=fold_div), conv, weight=conv.weight)
 
     def by_products(self, x: Tensor) -> bool:
-        "May the three matrix products be used? On CPUs, outside of mixed precision and of compilers."
+        "May the three matrix products be used? On CPUs, outside mixed precision and compilers."
         return x.device.type == 'cpu' and not torch.is_autocast_enabled('cpu') and not is_traced()
 
     def forward(
@@ -159,20 +173,23 @@ class ShiftedConv(nn.Module):
     ) -> Tensor: # (B, C', T, ⌈H/s⌉, ⌈W/s⌉)
         check_clip(x, self.in_channels, self)
         x = subsample(x, self.stride)
-        if not self.by_products(x): return unfold(F.conv2d(fold(self.shift(x)), self.weight, self.bias), x.shape[2])
+        if not self.by_products(x):
+            return unfold(F.conv2d(fold(self.shift(x)), self.weight, self.bias), x.shape[2])
         y = ShiftedProduct.apply(x, self.weight.flatten(1), self.in_channels // self.shift.fold_div)
         return y if self.bias is None else y + self.bias.view(-1, 1, 1, 1)
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates for one clip of T frames: those of the 1×1 convolution."
-        return self.in_channels * self.out_channels * T * -(-H // self.stride) * -(-W // self.stride)
+        return (self.in_channels * self.out_channels * T * -(-H // self.stride)
+                * -(-W // self.stride))
 
     def extra_repr(self) -> str:
-        return f'{self.in_channels}, {self.out_channels}, stride={self.stride}, bias={self.bias is not None}'
+        return (f'{self.in_channels}, {self.out_channels}, stride={self.stride}, '
+                f'bias={self.bias is not None}')
 
 # %% ../../nbs/ops/10_temporal.ipynb #751afa2c
 class DenseTemporalConv(nn.Module):
-    "Dense K×1×1 convolution along time, zero-padded; the identity at the start where channels in and out agree."
+    "Dense K×1×1 convolution along time, zero-padded; starts as the identity if channels agree."
     def __init__(
         self,
         in_channels: int, # C
@@ -183,10 +200,13 @@ class DenseTemporalConv(nn.Module):
         bias: bool = False,
     ) -> None:
         super().__init__()
-        check_sizes(kernel_size, in_channels=in_channels, out_channels=out_channels, stride=stride, dilation=dilation)
-        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
+        check_sizes(kernel_size, in_channels=in_channels, out_channels=out_channels, stride=stride,
+                    dilation=dilation)
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size = kernel_size
         self.stride, self.dilation = stride, dilation
-        self.taps = nn.Parameter(nn.init.dirac_(torch.empty(out_channels, in_channels, kernel_size, 1, 1)))
+        taps = torch.empty(out_channels, in_channels, kernel_size, 1, 1)
+        self.taps = nn.Parameter(nn.init.dirac_(taps))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 
     @classmethod
@@ -199,7 +219,8 @@ class DenseTemporalConv(nn.Module):
         "Inflate a 1×1 convolution: it becomes the centre, the neighbouring frames start at zero."
         a = conv_arguments(conv, 1)
         op = cls(**{**a, 'kernel_size': kernel_size, 'dilation': dilation})
-        return take_over(op, conv, taps=F.pad(conv.weight.unsqueeze(2), (0, 0, 0, 0, kernel_size // 2, kernel_size // 2)))
+        return take_over(op, conv, taps=F.pad(conv.weight.unsqueeze(2),
+                                              (0, 0, 0, 0, kernel_size // 2, kernel_size // 2)))
 
     def forward(
         self,
@@ -207,19 +228,20 @@ class DenseTemporalConv(nn.Module):
     ) -> Tensor: # (B, C', T, ⌈H/s⌉, ⌈W/s⌉)
         check_clip(x, self.in_channels, self)
         d = self.dilation
-        return over_time(subsample(x, self.stride), self.taps, d * (self.kernel_size // 2), d, self.bias)
+        return over_time(subsample(x, self.stride), self.taps,
+                         d * (self.kernel_size // 2), d, self.bias)
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates for one clip of T frames."
         return self.taps.numel() * T * -(-H // self.stride) * -(-W // self.stride)
 
     def extra_repr(self) -> str:
-        return (f'{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, '
-                f'dilation={self.dilation}, bias={self.bias is not None}')
+        return (f'{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, '
+                f'stride={self.stride}, dilation={self.dilation}, bias={self.bias is not None}')
 
 # %% ../../nbs/ops/10_temporal.ipynb #c6cc9254
 class R2Plus1D(nn.Module):
-    "(2+1)D convolution, STH Table 7: a 3×3 convolution of the frames and a 3×1×1 one along time, in sequence or in parallel."
+    "(2+1)D convolution, STH Table 7: 3×3 in space and 3×1×1 in time, in sequence or in parallel."
     def __init__(
         self,
         in_channels: int, # C
@@ -227,24 +249,32 @@ class R2Plus1D(nn.Module):
         stride: int = 1, # s, of the pixels
         dilation: int = 1, # of the spatial half, in pixels
         arrangement: str = 'sequential', # time after space; or 'parallel': side by side, added
-        temporal: str = 'dense', # the temporal half: 'dense' or 'depthwise' (Hourglass paper, Fig. 3)
+        temporal: str = 'dense', # 'dense' or 'depthwise' (Hourglass paper, Fig. 3)
         bias: bool = False,
     ) -> None:
         super().__init__()
-        check_sizes(in_channels=in_channels, out_channels=out_channels, stride=stride, dilation=dilation)
+        check_sizes(in_channels=in_channels, out_channels=out_channels, stride=stride,
+                    dilation=dilation)
         if arrangement not in ('sequential', 'parallel'):
             raise ValueError(f"arrangement must be 'sequential' or 'parallel', got {arrangement!r}")
-        if temporal not in ('dense', 'depthwise'): raise ValueError(f"temporal must be 'dense' or 'depthwise', got {temporal!r}")
+        if temporal not in ('dense', 'depthwise'):
+            raise ValueError(f"temporal must be 'dense' or 'depthwise', got {temporal!r}")
         if (arrangement, temporal) == ('parallel', 'depthwise') and in_channels != out_channels:
-            raise ValueError(f"a depthwise temporal half in parallel keeps its channels: in_channels = {in_channels} and"
-                             f" out_channels = {out_channels} must be equal; or choose temporal='dense'")
-        self.in_channels, self.out_channels, self.stride, self.dilation = in_channels, out_channels, stride, dilation
+            raise ValueError("a depthwise temporal half in parallel keeps its channels: "
+                             f"in_channels = {in_channels} and out_channels = {out_channels} must "
+                             "be equal; or choose temporal='dense'")
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.stride, self.dilation = stride, dilation
         self.arrangement, self.temporal = arrangement, temporal
         start, width = nn.Conv2d(in_channels, out_channels, 3, bias=bias), out_channels
         self.spatial, self.bias = start.weight, start.bias  # S: (C', C, 3, 3), (C',)
-        if temporal == 'depthwise': self.taps = identity_taps(width, 3)  # (C', 1, 3, 1, 1)
-        else: self.taps = DenseTemporalConv(width if arrangement == 'sequential' else in_channels, width).taps  # A
-        if arrangement == 'parallel': nn.init.zeros_(self.taps)
+        if temporal == 'depthwise':  # (C', 1, 3, 1, 1)
+            self.taps = identity_taps(width, 3)
+        else:
+            C = width if arrangement == 'sequential' else in_channels
+            self.taps = DenseTemporalConv(C, width).taps  # A
+        if arrangement == 'parallel':
+            nn.init.zeros_(self.taps)
 
     @classmethod
     def from_conv2d(
@@ -257,7 +287,8 @@ class R2Plus1D(nn.Module):
 
     def over_space(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         "The spatial half: a 3×3 convolution of all frames."
-        return unfold(F.conv2d(fold(x), weight, bias, self.stride, self.dilation, self.dilation), x.shape[2])
+        return unfold(F.conv2d(fold(x), weight, bias, self.stride, self.dilation, self.dilation),
+                      x.shape[2])
 
     def forward(
         self,
@@ -265,23 +296,29 @@ class R2Plus1D(nn.Module):
     ) -> Tensor: # (B, C', T, ⌈H/s⌉, ⌈W/s⌉)
         check_clip(x, self.in_channels, self)
         S, A = self.spatial, self.taps
-        if self.arrangement == 'sequential': return over_time(self.over_space(x, S), A, 1, bias=self.bias)
+        if self.arrangement == 'sequential':
+            return over_time(self.over_space(x, S), A, 1, bias=self.bias)
         x_s = subsample(x, self.stride)
-        if self.temporal == 'depthwise': return self.over_space(x, S, self.bias) + over_time(x_s, A, 1)
-        S = S + F.pad(A[:, :, 1], (1, 1, 1, 1))  # A of the frame itself looks where the middle of S looks
-        return self.over_space(x, S, self.bias) + over_time(x_s, A[:, :, ::2], padding=1, dilation=2)  # t − 1 and t + 1
+        if self.temporal == 'depthwise':
+            return self.over_space(x, S, self.bias) + over_time(x_s, A, 1)
+        # A of the frame itself looks where the middle of S looks
+        S = S + F.pad(A[:, :, 1], (1, 1, 1, 1))
+        neighbours = over_time(x_s, A[:, :, ::2], padding=1, dilation=2)  # t − 1 and t + 1
+        return self.over_space(x, S, self.bias) + neighbours
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates for one clip of T frames, as defined: 9 for space and 3 for time."
-        return (self.spatial.numel() + self.taps.numel()) * T * -(-H // self.stride) * -(-W // self.stride)
+        return ((self.spatial.numel() + self.taps.numel()) * T * -(-H // self.stride)
+                * -(-W // self.stride))
 
     def extra_repr(self) -> str:
-        return (f'{self.in_channels}, {self.out_channels}, stride={self.stride}, dilation={self.dilation}, '
-                f'arrangement={self.arrangement!r}, temporal={self.temporal!r}, bias={self.bias is not None}')
+        return (f'{self.in_channels}, {self.out_channels}, stride={self.stride}, '
+                f'dilation={self.dilation}, arrangement={self.arrangement!r}, '
+                f'temporal={self.temporal!r}, bias={self.bias is not None}')
 
 # %% ../../nbs/ops/10_temporal.ipynb #ea09faab
 class P3D(R2Plus1D):
-    "Pseudo-3D convolution (Qiu et al. 2017): dense (2+1)D, 'A' in sequence, as in STC's tables, or 'B' in parallel."
+    "Pseudo-3D convolution (Qiu et al. 2017): dense (2+1)D, 'A' in sequence (STC), 'B' in parallel."
     def __init__(
         self,
         in_channels: int, # C
@@ -292,13 +329,14 @@ class P3D(R2Plus1D):
         bias: bool = False,
     ) -> None:
         if variant not in ('A', 'B'):
-            raise ValueError(f"variant must be 'A' or 'B', got {variant!r}; without an activation between the halves, C is A")
+            raise ValueError(f"variant must be 'A' or 'B', got {variant!r}; without an activation "
+                             "between the halves, C is A")
         arrangement = {'A': 'sequential', 'B': 'parallel'}[variant]
         super().__init__(in_channels, out_channels, stride, dilation, arrangement, bias=bias)
 
 # %% ../../nbs/ops/10_temporal.ipynb #f1f6e558
 class C3D(nn.Module):
-    "3×3×3 convolution (C3D in the tables of GST and STC), zero-padded in time and space; time is not strided."
+    "3×3×3 convolution (C3D in tables of GST, STC), zero-padded in time and space; time stride 1."
     def __init__(
         self,
         in_channels: int, # C
@@ -308,8 +346,10 @@ class C3D(nn.Module):
         bias: bool = False,
     ) -> None:
         super().__init__()
-        check_sizes(in_channels=in_channels, out_channels=out_channels, stride=stride, dilation=dilation)
-        self.in_channels, self.out_channels, self.stride, self.dilation = in_channels, out_channels, stride, dilation
+        check_sizes(in_channels=in_channels, out_channels=out_channels, stride=stride,
+                    dilation=dilation)
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.stride, self.dilation = stride, dilation
         start = nn.Conv3d(in_channels, out_channels, 3, bias=bias)
         self.weight, self.bias = start.weight, start.bias  # K: (C', C, 3, 3, 3), (C',)
 
@@ -320,12 +360,16 @@ class C3D(nn.Module):
         inflate: str = 'centre', # or 'mean': a third in each slice
     ) -> 'C3D': # 'centre': computes what `conv` does, frame by frame
         "Inflate a 3×3 convolution."
-        if inflate not in ('centre', 'mean'): raise ValueError(f"inflate must be 'centre' or 'mean', got {inflate!r}")
-        shares = conv.weight.new_tensor([0, 1, 0] if inflate == 'centre' else [1/3] * 3).view(3, 1, 1)
+        if inflate not in ('centre', 'mean'):
+            raise ValueError(f"inflate must be 'centre' or 'mean', got {inflate!r}")
+        shares = [0, 1, 0] if inflate == 'centre' else [1/3] * 3
+        shares = conv.weight.new_tensor(shares).view(3, 1, 1)
         op = cls(**conv_arguments(conv, 3))
-        last = conv.weight.is_contiguous(memory_format=torch.channels_last) and not conv.weight.is_contiguous()
+        last = (conv.weight.is_contiguous(memory_format=torch.channels_last)
+                and not conv.weight.is_contiguous())
         layout = torch.channels_last_3d if last else torch.contiguous_format
-        return take_over(op, conv, weight=(conv.weight.unsqueeze(2) * shares).contiguous(memory_format=layout))
+        weight = conv.weight.unsqueeze(2) * shares
+        return take_over(op, conv, weight=weight.contiguous(memory_format=layout))
 
     def forward(
         self,
@@ -333,7 +377,8 @@ class C3D(nn.Module):
     ) -> Tensor: # (B, C', T, ⌈H/s⌉, ⌈W/s⌉)
         check_clip(x, self.in_channels, self)
         s, d = self.stride, self.dilation
-        y = F.conv3d(x, self.weight, self.bias, stride=(1, s, s), padding=(1, d, d), dilation=(1, d, d))
+        y = F.conv3d(x, self.weight, self.bias, stride=(1, s, s), padding=(1, d, d),
+                     dilation=(1, d, d))
         return channels_last(y)  # the library forgets it for one tiny clip
 
     def macs(self, T: int, H: int, W: int) -> int:
@@ -341,5 +386,5 @@ class C3D(nn.Module):
         return self.weight.numel() * T * -(-H // self.stride) * -(-W // self.stride)
 
     def extra_repr(self) -> str:
-        return (f'{self.in_channels}, {self.out_channels}, stride={self.stride}, dilation={self.dilation}, '
-                f'bias={self.bias is not None}')
+        return (f'{self.in_channels}, {self.out_channels}, stride={self.stride}, '
+                f'dilation={self.dilation}, bias={self.bias is not None}')

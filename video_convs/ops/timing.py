@@ -33,7 +33,7 @@ def forward_backward(
     x: Tensor, # clip; made to require a gradient
     *weights: Tensor, # further tensors whose gradient is wanted
 ) -> Callable[[], object]: # one training step of the operator, for `milliseconds`
-    "A function that runs `form` forwards and takes the gradient of its output, as inside a training step."
+    "A function that runs `form` forwards and takes its output's gradient, as a training step does."
     x = x.detach().requires_grad_()
     cotangent = torch.randn_like(form(x))
     return lambda: torch.autograd.grad(form(x), (x, *weights), cotangent)

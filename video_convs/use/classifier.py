@@ -29,7 +29,8 @@ from ..train.device import find_device
 
 # %% ../../nbs/use/45e_classifier.ipynb #e37707b9
 Answer = list[tuple[str, float]] # (class, probability), most probable first
-Video = str | Path | np.ndarray | Tensor | Iterable # a file, (T, H, W, 3) uint8 frames, or frames one by one
+# a file, (T, H, W, 3) uint8 frames, or frames one by one
+Video = str | Path | np.ndarray | Tensor | Iterable
 
 class Classifier:
     "A network that is loaded once and answers for many videos, as the Hub's pipelines do."
@@ -41,27 +42,34 @@ class Classifier:
         average: str = 'logits', # over the views: 'logits' or 'probabilities'
         timeout: float = 60., # seconds that decoding a video may take
         batch_size: int = 16, # clips at a time
-        device: str | torch.device | None = None, # None: a GPU if there is one; a network stays where it is
+        device: str | torch.device | None = None, # None: a GPU if there is one; a network stays
     ):
-        if average not in AVERAGES: raise ValueError(f"there is no average of {average!r}: choose {' or '.join(AVERAGES)}")
-        for name, n in (('topk', topk), ('batch_size', batch_size), ('timeout', timeout)): check_number(name, n)
-        if isinstance(where, VideoNet): self.model = where
-        else: self.model = VideoNet.from_pretrained(where, map_location=find_device(device))
+        if average not in AVERAGES:
+            raise ValueError(f"there is no average of {average!r}: choose {' or '.join(AVERAGES)}")
+        for name, n in (('topk', topk), ('batch_size', batch_size), ('timeout', timeout)):
+            check_number(name, n)
+        if isinstance(where, VideoNet):
+            self.model = where
+        else:
+            self.model = VideoNet.from_pretrained(where, map_location=find_device(device))
         if self.model.input_spec.modality != 'rgb':
-            raise ValueError(f"{self.model.name} wants {self.model.input_spec.modality}, which a video file does not hold:"
-                             " use a network for RGB")
+            raise ValueError(f"{self.model.name} wants {self.model.input_spec.modality}, which a "
+                             "video file does not hold: use a network for RGB")
         self.topk, self.views, self.average = topk, views, average
         self.timeout, self.batch_size = timeout, batch_size
 
     def __call__(
         self,
         videos: Video | list[Video],
-    ) -> list[dict] | dict[str, list[dict]] | list: # [{'label': …, 'score': …}, …]; several tasks: task → that; of a list: a list
+    ) -> list[dict] | dict[str, list[dict]] | list: # [{'label': …, 'score': …}, …], by task
         "The most probable classes of a video, or of each of a list."
-        if isinstance(videos, list): return [self(video) for video in videos]
+        if isinstance(videos, list):
+            return [self(video) for video in videos]
         answer, = self.answers(self.clips(videos))
-        def pairs(best): return [{'label': label, 'score': score} for label, score in best]
-        return {task: pairs(best) for task, best in answer.items()} if isinstance(answer, dict) else pairs(answer)
+        def pairs(best):
+            return [{'label': label, 'score': score} for label, score in best]
+        return ({task: pairs(best) for task, best in answer.items()} if isinstance(answer, dict)
+                else pairs(answer))
 
     def clips(
         self,
@@ -70,7 +78,8 @@ class Classifier:
         "A video as the network takes it."
         spec, views = self.model.input_spec, self.views
         pick = views.pick(spec, np.random.default_rng(0) if views.random else None)
-        if isinstance(video, (str, Path)): frames = _decoder(self.timeout).read(video, pick)
+        if isinstance(video, (str, Path)):
+            frames = _decoder(self.timeout).read(video, pick)
         else:
             frames = _array(video)
             frames = frames[torch.as_tensor(chosen(pick, len(frames)))].permute(3, 0, 1, 2)
@@ -85,11 +94,14 @@ class Classifier:
         model, V = self.model, self.views.count
         device, was_training = next(model.parameters()).device, model.training
         try:
-            with torch.inference_mode(): parts = [model.eval()(part.to(device)) for part in clips.split(self.batch_size)]
-        finally: model.train(was_training)
+            with torch.inference_mode():
+                parts = [model.eval()(part.to(device)) for part in clips.split(self.batch_size)]
+        finally:
+            model.train(was_training)
         answers = [{} for _ in range(len(clips) // V)]
         for task, names in class_names(model).items():
-            z = torch.cat([part[task] if task else part for part in parts]).float().unflatten(0, (-1, V))  # (N·V, n) → (N, V, n)
+            z = torch.cat([part[task] if task else part for part in parts]).float()
+            z = z.unflatten(0, (-1, V))  # (N·V, n) → (N, V, n)
             p = z.mean(1).softmax(1) if self.average == 'logits' else z.softmax(2).mean(1)
             best = p.topk(min(self.topk, len(names)))
             for answer, p, i in zip(answers, best.values.tolist(), best.indices.tolist()):
@@ -97,11 +109,13 @@ class Classifier:
         return [answer.get('', answer) for answer in answers]
 
 @lru_cache(4)
-def _decoder(timeout): return Decoder(timeout)  # started by the first video, kept for the next ones
+def _decoder(timeout):  # started by the first video, kept for the next ones
+    return Decoder(timeout)
 
 def _array(video):
     "Frames that are in memory, as a tensor (T, H, W, 3) uint8."
-    frames = video if isinstance(video, (np.ndarray, Tensor)) else np.stack([np.asarray(frame) for frame in video])
+    frames = (video if isinstance(video, (np.ndarray, Tensor))
+              else np.stack([np.asarray(frame) for frame in video]))
     frames = torch.as_tensor(frames)
     if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != torch.uint8 or not len(frames):
         raise ValueError("a video in memory is frames (T, H, W, 3) of uint8, got"
@@ -111,33 +125,39 @@ def _array(video):
 # %% ../../nbs/use/45e_classifier.ipynb #916fd5ee
 def predict_many(
     videos: Sequence[str | Path], # video files
-    checkpoint: str | Path | VideoNet | Classifier, # folder of a checkpoint, 'user/name' on the Hub, or a network
+    checkpoint: str | Path | VideoNet | Classifier, # folder, 'user/name' on the Hub, or a network
     topk: int = 5, # how many classes; a `Classifier` keeps its own
     progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
     **options, # views, average, timeout, batch_size: see `Classifier`
-) -> tuple[dict[str, Answer | dict[str, Answer]], dict[str, str]]: # path → answer, as of `predict`; path → why there is none
+) -> tuple[dict[str, Answer | dict[str, Answer]], dict[str, str]]: # path → answer; path → why none
     "Classify video files, batch by batch; one that cannot be read does not stop the others."
-    if not len(videos): raise ValueError("no videos: name one file or more")
-    classify = checkpoint if isinstance(checkpoint, Classifier) else Classifier(checkpoint, topk, **options)
+    if not len(videos):
+        raise ValueError("no videos: name one file or more")
+    classify = (checkpoint if isinstance(checkpoint, Classifier)
+                else Classifier(checkpoint, topk, **options))
     answers, failed, step = {}, {}, max(classify.batch_size // classify.views.count, 1)
     starts = range(0, len(videos), step)
     for start in progress_bar(starts, progress, desc=f'{classify.model.name} videos', unit='batch'):
         clips = {}
         for video in videos[start:start + step]:
-            try: clips[str(video)] = classify.clips(video)
-            except VideoError as error: failed[str(video)] = str(error)
-        if clips: answers.update(zip(clips, classify.answers(torch.cat(list(clips.values())))))
+            try:
+                clips[str(video)] = classify.clips(video)
+            except VideoError as error:
+                failed[str(video)] = str(error)
+        if clips:
+            answers.update(zip(clips, classify.answers(torch.cat(list(clips.values())))))
     return answers, failed
 
 def predict(
     video: str | Path, # a video file
-    checkpoint: str | Path | VideoNet | Classifier, # folder of a checkpoint, 'user/name' on the Hub, or a network
+    checkpoint: str | Path | VideoNet | Classifier, # folder, 'user/name' on the Hub, or a network
     topk: int = 5, # how many classes; a `Classifier` keeps its own
     **options, # views, average, timeout: see `Classifier`
-) -> Answer | dict[str, Answer]: # (class, probability), most probable first; for several tasks: task → list
+) -> Answer | dict[str, Answer]: # (class, probability), best first; several tasks: task → list
     "Classify a video file."
     answers, failed = predict_many([video], checkpoint, topk, progress=False, **options)
-    for reason in failed.values(): raise VideoError(reason)
+    for reason in failed.values():
+        raise VideoError(reason)
     return answers[str(video)]
 
 # %% ../../nbs/use/45e_classifier.ipynb #0473f08d
@@ -149,7 +169,8 @@ def look(
     "Classify a video and show the frames, bright where the first class's score depends on them."
     classify = checkpoint if isinstance(checkpoint, Classifier) else Classifier(checkpoint, topk)
     model = classify.model
-    if isinstance(model.num_classes, dict): raise ValueError(f"look explains one answer, and {model.name} has several: use predict")
+    if isinstance(model.num_classes, dict):
+        raise ValueError(f"look explains one answer, and {model.name} has several: use predict")
     clip = classify.clips(video)[0].to(next(model.parameters()).device)
     answer, = Classifier(model, classify.topk).answers(clip[None])
     return answer, *highlighted(model, clip, class_names(model)[''].index(answer[0][0]))

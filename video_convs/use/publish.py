@@ -20,14 +20,17 @@ def push(
     where: VideoNet | str | Path, # a network, or the folder of a checkpoint
     repo_id: str, # 'user/name'; made if it is not there
     private: bool | None = None, # for nobody but you; counts when the repository is made
-    api: HfApi | None = None, # client; None: of HF_ENDPOINT, with the token of HF_TOKEN or `hf auth login`
+    api: HfApi | None = None, # client; None: HF_ENDPOINT and HF_TOKEN or `hf auth login`
     **extra, # recipe, data, metrics …: stored with a network, see `save`
 ) -> str: # address of its page
     "Publish a checkpoint with its card."
-    if isinstance(where, VideoNet): return where.push_to_hub(repo_id, private=private, api=api, **extra)
+    if isinstance(where, VideoNet):
+        return where.push_to_hub(repo_id, private=private, api=api, **extra)
     if extra:
-        raise ValueError(f"{', '.join(extra)} must be in the config.json of {where}: give a network, or `save` it with them")
-    made = {'README.md': model_card(load(where), where, repo_id).encode()}  # what cannot be loaded is not published
+        raise ValueError(f"{', '.join(extra)} must be in the config.json of {where}: give a "
+                         "network, or `save` it with them")
+    # what cannot be loaded is not published
+    made = {'README.md': model_card(load(where), where, repo_id).encode()}
     return hub.push(where, repo_id, made=made, private=private, api=api)
 
 # %% ../../nbs/use/45c_publish.ipynb #caad96fd
@@ -48,7 +51,8 @@ def collection(
         best = [f"{100 * r['top1']['accuracy']:.1f} % of {r['top1']['videos']} videos ({split})"
                 for split, r in reports_of(folder).items()]
         spec, size = config['input_spec'], (folder/'model.safetensors').stat().st_size / 1e6
-        rows.append((f"`{folder.name}`", config['name'], config.get('data', 'not recorded'), count_classes(config['num_classes']),
-                     f"{spec['frames']} × {spec['size']}²", f"{size:.1f} MB", ', '.join(best) or 'not recorded'))
+        rows.append((f"`{folder.name}`", config['name'], config.get('data', 'not recorded'),
+                     count_classes(config['num_classes']), f"{spec['frames']} × {spec['size']}²",
+                     f"{size:.1f} MB", ', '.join(best) or 'not recorded'))
     head = ['checkpoint', 'network', 'data', 'classes', 'frames × size', 'weights', 'top-1']
     return markdown_table(head, rows, f"No checkpoints in {root}.")

@@ -27,23 +27,28 @@ classify_video = Classifier({repo_id!r})
 
 def classify(video):
     "Path of a video → class names with probabilities, and frames with captions."
-    if video is None: raise gr.Error("Upload or record a clip first.")
-    try: answer, pictures, share = look(video, classify_video)
-    except ValueError as error: raise gr.Error(str(error)) from None
+    if video is None:
+        raise gr.Error("Upload or record a clip first.")
+    try:
+        answer, pictures, share = look(video, classify_video)
+    except ValueError as error:
+        raise gr.Error(str(error)) from None
     captions = [f"frame {{t + 1}}: {{s:.0%}}" for t, s in enumerate(share.tolist())]
     return dict(answer), list(zip(pictures.numpy(), captions))
 
 
 with gr.Blocks(title={repo_id!r}) as demo:
     gr.Markdown("""# {name}
-A video classifier of [{repo_id}](https://huggingface.co/{repo_id}), made with [video_convs](https://github.com/video-convs/video_convs).
+A video classifier of [{repo_id}](https://huggingface.co/{repo_id}), made with \
+[video_convs](https://github.com/video-convs/video_convs).
 It answers with one of {n} classes, even if the video shows none of them.""")
     with gr.Row():
         video = gr.Video(label="A clip", sources=["upload", "webcam"])
         answer = gr.Label(label="Most probable classes", num_top_classes=5)
     button = gr.Button("Classify", variant="primary")
-    gr.Markdown("The frames it saw, bright where the score of the first class depends on the pixels: gradient × input. The percentages"
-                " are each frame's share of the sum. They say what the score is sensitive to, not why.")
+    gr.Markdown("The frames it saw, bright where the score of the first class depends on the pixels"
+                ": gradient × input. The percentages are each frame's share of the sum. They say "
+                "what the score is sensitive to, not why.")
     frames = gr.Gallery(show_label=False, columns=4)
     button.click(classify, video, [answer, frames])
 
@@ -59,13 +64,14 @@ models:
 - {repo_id}
 ---
 
-Upload or record a clip: the five most probable classes of [{repo_id}](https://huggingface.co/{repo_id}), and where it looked.
+Upload or record a clip: the five most probable classes of \
+[{repo_id}](https://huggingface.co/{repo_id}), and where it looked.
 If the model is private, give this Space a secret `HF_TOKEN` that may read it.
 '''
 
 # %% ../../nbs/use/45f_space.ipynb #1eccafe7
 def _version():
-    "What a Space installs: the commit that made it, or the version where there is no commit without changes."
+    "What a Space installs: the commit that made it, or the version if there is no clean commit."
     code = about_code()
     commit = code.get('commit', '-dirty')
     return f"v{code['versions']['video_convs']}" if commit.endswith('-dirty') else commit
@@ -80,7 +86,9 @@ def write_space(
     space.mkdir(exist_ok=True)
     write_atomic(space/'app.py', _APP.format(**about).encode())
     write_atomic(space/'README.md', _SPACE.format(**about).encode())
-    write_atomic(space/'requirements.txt', f'video_convs @ git+https://github.com/video-convs/video_convs@{_version()}\n'.encode())
+    write_atomic(space/'requirements.txt',
+                 'video_convs @ '
+                 f'git+https://github.com/video-convs/video_convs@{_version()}\n'.encode())
     return space
 
 def push_space(
@@ -91,4 +99,5 @@ def push_space(
 ) -> str: # address of its page
     "Publish a Space."
     files = 'app.py', 'README.md', 'requirements.txt'
-    return push(space, space_id, files, private=private, api=api, repo_type='space', space_sdk='gradio')
+    return push(space, space_id, files, private=private, api=api, repo_type='space',
+                space_sdk='gradio')
