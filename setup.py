@@ -7,11 +7,14 @@ config = ConfigParser(delimiters=['='])
 config.read('settings.ini', encoding='utf-8')
 cfg = config['DEFAULT']
 
-def lines(key): return cfg[key].strip().splitlines()
+def lines(key):
+    return cfg[key].strip().splitlines()
 
 setup(
-    name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'],
-    author=cfg['author'], author_email=cfg['author_email'], url=cfg['git_url'], license='Apache-2.0',
+    name=cfg['lib_name'], version=cfg['version'], description=cfg['description'],
+    keywords=cfg['keywords'],
+    author=cfg['author'], author_email=cfg['author_email'], url=cfg['git_url'],
+    license='Apache-2.0',
     packages=[*find_packages(include=['video_convs', 'video_convs.*']), 'video_convs.tables'],
     package_dir={'video_convs.tables': 'data'},  # data/*.csv, installed too
     package_data={'video_convs': ['py.typed'], 'video_convs.tables': ['*.csv', 'model_card.md']},
@@ -21,10 +24,13 @@ setup(
         tensorboard=lines('tensorboard_requirements'), timm=lines('timm_requirements'),
         dev=lines('dev_requirements') + lines('export_requirements')),
     entry_points={'console_scripts': lines('console_scripts'),
-                  'nbdev': [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]},  # lets nbdev link names to their notebooks
-    long_description=Path('README.md').read_text(encoding='utf-8') if Path('README.md').exists() else '',
+                  # lets nbdev link names to their notebooks
+                  'nbdev': [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]},
+    long_description=Path('README.md').read_text(encoding='utf-8') if Path('README.md').exists()
+    else '',
     long_description_content_type='text/markdown',
     project_urls={'Documentation': cfg['doc_host'] + cfg['doc_baseurl'], 'Source': cfg['git_url']},
-    classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Developers', 'Intended Audience :: Science/Research',
-                 'Programming Language :: Python :: 3', 'Topic :: Scientific/Engineering :: Image Recognition'],
+    classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Developers',
+                 'Intended Audience :: Science/Research', 'Programming Language :: Python :: 3',
+                 'Topic :: Scientific/Engineering :: Image Recognition'],
 )

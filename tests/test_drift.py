@@ -54,7 +54,8 @@ def test_an_unknown_operator_names_what_is_near():
 @pytest.mark.parametrize('operator', SINGLE_OPERATORS)
 def test_the_network_knows_no_place(operator):
     net = randomised(SingleOperatorNet(operator).double())
-    x = torch.randn(1, 1, 4, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(1, 1, 4, 16, 16, dtype=torch.float64,
+                    generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.allclose(net(x), net(x.roll((3, 7), (3, 4))), rtol=1e-10)
 

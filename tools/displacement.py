@@ -1,17 +1,27 @@
-"""Train the networks of nbs/results/64_displacement.ipynb: `.venv/bin/python tools/displacement.py [tune|grid|control …] [--share K/N]`.
+"""Train the networks of nbs/results/64_displacement.ipynb:
 
-One operator in one place (video_convs.nets.single_operator) on a square that drifts over a torus (video_convs.data.drift).
-Each run is one line of data/results/displacement.jsonl; runs that are in the file already are not repeated, and `--share 1/2`
-and `--share 2/2` divide the work between two processes.
+    .venv/bin/python tools/displacement.py [tune|control|grid …] [--share K/N]
 
-Predictions, written before the first run. d is the displacement, s the side of the square, L the number of convolutions behind.
-1. From `reach` pixels on, accuracy is that of guessing (25 %), after any training: no term of the scores knows the direction.
-2. Below the reach every operator gets above 95 %, but for the last one or two pixels, where what meets is faint.
-3. So the hourglass is ahead of the plain temporal convolution (by more than 10 points) only where d comes close to
-   s + 2 (1 + L): for s = 3 from d = 4 on at L = 0 and from d = 6 on at L = 1. At L ≥ 2 and for s = 8 nothing up to d = 8 tells them apart.
-4. Slopes with holes (conv, p ≥ 6) need more steps than p = 2 at d ≤ 2. With time to train they lose less than 5 points there.
-5. The mean (avg) is behind the convolution of the same slope near the reach, since it can weigh no side of its window.
-6. The shift reaches as far as the temporal convolution and needs more steps, since only a quarter of its channels move.
+One operator in one place (video_convs.nets.single_operator) on a square that drifts over a torus
+(video_convs.data.drift). Each run is one line of data/results/displacement.jsonl; runs that are in
+the file already are not repeated, and `--share 1/2` and `--share 2/2` divide the work between two
+processes.
+
+Predictions, written before the first run. d is the displacement, s the side of the square, L the
+number of convolutions behind the operator.
+1. From `reach` pixels on, accuracy is that of guessing (25 %), after any training: no term of the
+   scores knows the direction.
+2. Below the reach every operator gets above 95 %, except in the last one or two pixels, where what
+   meets is faint.
+3. So the hourglass is ahead of the plain temporal convolution (by more than 10 points) only where d
+   comes close to s + 2 (1 + L): for s = 3 from d = 4 on at L = 0 and from d = 6 on at L = 1. At
+   L ≥ 2 and for s = 8 nothing up to d = 8 tells them apart.
+4. Slopes with holes (conv, p ≥ 6) need more steps than p = 2 at d ≤ 2. With time to train they lose
+   less than 5 points there.
+5. The mean (avg) is behind the convolution of the same slope near the reach, since it can weigh no
+   side of its window.
+6. The shift reaches as far as the temporal convolution and needs more steps, since only a quarter
+   of its channels move.
 7. The number of steps needed grows with d and falls with L, in every operator."""
 import json
 import platform
@@ -79,7 +89,8 @@ def accuracy(net, config, generator, clips=1024):
     "Share of fresh clips whose direction is named, by BatchNorm's running statistics."
     net.eval()
     labels = torch.arange(clips) % config.directions
-    parts = [net(drift_clips(config, part, generator)).argmax(1) == part for part in labels.split(128)]
+    parts = [net(drift_clips(config, part, generator)).argmax(1) == part
+             for part in labels.split(128)]
     return torch.cat(parts).float().mean().item()
 
 def run(job):
@@ -90,20 +101,24 @@ def run(job):
     net = SingleOperatorNet(job['operator'], job['after'])
     generator = torch.Generator().manual_seed(1000 + job['seed'])
     ended, windows = learn(net, config, generator, job['multiple'])
-    line = job | dict(accuracy=round(accuracy(net, config, generator), 4), ended=ended, windows=windows,
-                      seconds=round(time.time() - start, 1), torch=torch.__version__, python=platform.python_version())
+    line = job | dict(accuracy=round(accuracy(net, config, generator), 4), ended=ended,
+                      windows=windows, seconds=round(time.time() - start, 1),
+                      torch=torch.__version__, python=platform.python_version())
     with open(results, 'a') as f:
         f.write(json.dumps(line) + '\n')
 
 def lines():
     "What is in the file."
-    return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    return ([json.loads(line) for line in results.read_text().splitlines()]
+            if results.exists() else [])
 
 def best_multiple(operator, done):
-    "The multiple with the highest mean accuracy in tuning; of equal ones that with the fewest steps."
+    "The multiple with the highest mean accuracy in tuning, then that with the fewest steps."
     def merit(multiple):
-        found = [r for r in done if (r['part'], r['operator'], r['multiple']) == ('tune', operator, multiple)]
-        return (round(sum(r['accuracy'] for r in found) / len(found), 2), -sum(len(r['windows']) for r in found))
+        found = [r for r in done if (r['part'], r['operator'], r['multiple'])
+                 == ('tune', operator, multiple)]
+        return (round(sum(r['accuracy'] for r in found) / len(found), 2),
+                -sum(len(r['windows']) for r in found))
     return max(multiples, key=merit) if has_weights(operator) else 1.
 
 def has_weights(operator):
@@ -123,13 +138,14 @@ def grid(seeds=3):
     return [dict(part='grid', operator=o, d=d, side=s, after=L, seed=seed, multiple=chosen[o])
             for s in sides for late in (False, True) for seed in range(seeds)
             for L in sorted(afters, key=lambda L: abs(L - 1)) if (L > 2) == late
-            for d in sorted(displacements, reverse=True) for o in SINGLE_OPERATORS if visible(o, d, s, L)]
+            for d in sorted(displacements, reverse=True)
+            for o in SINGLE_OPERATORS if visible(o, d, s, L)]
 
 def control():
     "Training where the theorem says that it cannot help."
     names = 'none', 'conv1d', 'shift', 'hgc_conv2', 'hgc_conv8'
-    return [dict(part='control', operator=o, d=max(float(reach(o, 3, 0)), 2.), side=3, after=0, seed=seed, multiple=3.)
-            for o in names for seed in range(2)]
+    return [dict(part='control', operator=o, d=max(float(reach(o, 3, 0)), 2.), side=3, after=0,
+                 seed=seed, multiple=3.) for o in names for seed in range(2)]
 
 if __name__ == '__main__':
     torch.set_num_threads(1)
@@ -143,5 +159,6 @@ if __name__ == '__main__':
     for part in names or ('tune', 'control', 'grid'):
         jobs = {'tune': tune, 'grid': grid, 'control': control}[part]()[share[0] - 1::share[1]]
         done = {tuple(r[k] for k in keys) for r in lines()}
-        for job in progress_bar([j for j in jobs if tuple(j[k] for k in keys) not in done], desc=part):
+        for job in progress_bar([j for j in jobs if tuple(j[k] for k in keys) not in done],
+                                desc=part):
             run(job)

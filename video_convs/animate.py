@@ -74,9 +74,9 @@ class Animation:
 _BAND, _GAP = 18, 8  # pixels: height of a line of text, space between panels
 
 def animate(
-    panels: Mapping[str, Tensor], # title → clip (1, C, T, H, W), (C, T, H, W) or (T, H, W); C is 1 or 3
+    panels: Mapping[str, Tensor], # title → clip (1, C, T, H, W), (C, T, H, W), (T, H, W)
     fps: float = 4.0, # frames per second
-    scale: int | None = None, # pixels of the screen for a pixel of a clip; None: panels of about 120
+    scale: int | None = None, # screen pixels per pixel of a clip; None: panels of about 120
 ) -> Animation:
     "Clips side by side, each under its title, with the number of the frame below."
     from PIL import Image, ImageDraw, ImageFont

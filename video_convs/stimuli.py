@@ -15,7 +15,8 @@ from torch import Tensor
 def _offsets(size, x, y):
     "How far each pixel lies from a point that may move: (T, S, S) in x and in y."
     pixel = torch.arange(size, dtype=torch.float32)
-    return pixel - torch.as_tensor(x).view(-1, 1, 1), pixel[:, None] - torch.as_tensor(y).view(-1, 1, 1)
+    return (pixel - torch.as_tensor(x).view(-1, 1, 1),
+            pixel[:, None] - torch.as_tensor(y).view(-1, 1, 1))
 
 def _disc(size, x, y, radius):
     "A disc at x, y: (T, S, S)."
@@ -57,7 +58,7 @@ def flash(
 
 # %% ../nbs/05a_stimuli.ipynb #07318cfd
 def growing_disc(
-    rate: float = 0.75, # pixels that the radius gains from one frame to the next; negative: it shrinks
+    rate: float = 0.75, # pixels that the radius gains per frame; negative: it shrinks
     frames: int = 8, # T
     size: int = 24, # S
 ) -> Tensor: # (1, 1, T, S, S)
@@ -68,7 +69,7 @@ def growing_disc(
 
 # %% ../nbs/05a_stimuli.ipynb #3334919b
 def three_events(
-    order: tuple[int, int, int] = (0, 1, 2), # which light comes first, second, third: 0 left, 1 top, 2 right
+    order: tuple[int, int, int] = (0, 1, 2), # lights in their order: 0 left, 1 top, 2 right
     frames: int = 9, # T, a multiple of 3
     size: int = 24, # S
 ) -> Tensor: # (1, 1, T, S, S)
@@ -88,7 +89,8 @@ def rotating_bar(
     size: int = 24, # S
 ) -> Tensor: # (1, 1, T, S, S)
     "A bar that turns about the middle of the picture."
-    dx, dy = _offsets(size, torch.full((frames,), (size - 1) / 2), torch.full((frames,), (size - 1) / 2))
+    dx, dy = _offsets(size, torch.full((frames,), (size - 1) / 2),
+                      torch.full((frames,), (size - 1) / 2))
     turn = torch.deg2rad(rate * torch.arange(frames)).view(-1, 1, 1)
     along = dx * turn.cos() + dy * turn.sin()
     across = dy * turn.cos() - dx * turn.sin()

@@ -174,7 +174,7 @@ class Augment:
     scale: tuple[float, ...] = (.7, 1.) # smallest and largest share of sides or area; corners: all
     ratio: float = 4/3 # height : width varies from 1/ratio to ratio; not for corners
     jitter: float = .2 # brightness, contrast and saturation vary by up to this share; only of RGB
-    hflip: bool = False # mirror every other clip, where the data set says that this keeps its labels
+    hflip: bool = False # mirror every other clip, where the data set says that it keeps labels
     vflip: bool = False # turn upside down, every other time
     reverse: bool = False # play backwards, every other time
     crop: str = 'sides' # how the box is drawn: 'sides', 'corners' or 'area'

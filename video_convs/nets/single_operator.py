@@ -60,7 +60,8 @@ class SingleOperatorNet(nn.Module):
     ) -> None:
         super().__init__()
         if operator not in SINGLE_OPERATORS:
-            raise ValueError(f"there is no operator {operator!r}" + suggest(operator, SINGLE_OPERATORS))
+            raise ValueError(f"there is no operator {operator!r}"
+                             + suggest(operator, SINGLE_OPERATORS))
         entry = SINGLE_OPERATORS[operator]
         self.radius = max(entry.here, entry.near)
         self.stem = _layer(1, width)

@@ -200,13 +200,13 @@ class TrainConfig:
     options: dict = field(default_factory=dict) # of `open_dataset`: {'fold': 1}
     root: str | Path | None = None # folder that the paths in a CSV are relative to; None: its own
     train_split: str = 'train' # split to learn from
-    test_split: str | None = None # split to test on after each epoch; None: val or test, if there is one; 'none': no test
+    test_split: str | None = None # tested after each epoch; None: val or test; 'none': no test
     test_resize: int | tuple[int, int] | None = None # before the crop: side or (height, width)
     fold: tuple[int, int] | None = None # (k, n): hold out the k-th of n parts of the training split
     tasks: Sequence[str] | None = None # learned together, () for one label; None: the recipe's
     # the run
     cache: bool = False # keep decoded videos in memory
-    workers: int | None = None # processes that read videos; 0: the main one; None: 1, or 0 with a cache
+    workers: int | None = None # that read videos; 0: the main process; None: 1, or 0 with a cache
     device: str | None = None # 'cuda', 'cpu'; None: a GPU if there is one
     keep: int = 1 # how many of the newest checkpoints; the best is kept anyway
     save_every: int = 0 # steps after which the state is written within an epoch too; 0: never
