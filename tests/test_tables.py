@@ -20,6 +20,7 @@ from video_convs.data.splits import holdout
 from video_convs.data.motion import MotionConfig
 from video_convs.data.motion_files import render_task
 from video_convs.data.video import read_frames
+from video_convs.messages import show_messages
 from video_convs.nets.video_net import load
 from video_convs.train.evaluation import report
 from video_convs.train.scores import score
@@ -367,7 +368,8 @@ def test_what_the_starting_weights_have_learned_from(films, run, tmp_path):
     assert len(new) == 4 and trained_on(tmp_path/'run') == trained_on(run) | new
 
 def test_a_test_on_training_videos_is_said(films, tmp_path, capsys):
-    learn(films, tmp_path/'run', size=32, test_split='train')
+    with show_messages():
+        learn(films, tmp_path/'run', size=32, test_split='train')
     assert "8 of the 8 videos of the split 'train' are also learned from" in capsys.readouterr().out
 
 def test_names_of_videos():

@@ -15,8 +15,11 @@ def test_reading_order_and_page_names():
     assert pages[0] == 'clips' and pages[-1] == 'index' and len(set(pages)) == len(pages)
     places = [(notebooks.number(p), p.name) for p in paths]
     assert places == sorted(places), 'number, then name'
-    labels = [re.match(r'(\d+[a-z]?_)?', p.name)[0] for p in paths]
+    label = lambda path: re.match(r'(\d+[a-z]?_)?', path.name)[0]
+    labels = [label(p) for p in paths if p.parent.name != 'workshop']
     assert len(set(labels)) == len(labels), 'a number with its letter stands once'
+    workshops = {p.name for p in paths if p.parent.name == 'workshop'}
+    assert workshops <= {p.name for p in paths if p.parent.name == 'ops'}, 'named as its lesson'
 
 def test_notebooks_name_no_machine():
     for path in notebooks.reading_order():
