@@ -4,10 +4,10 @@ from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
 nbs = root/'nbs'
-rooms = {'story': 'The story', '': 'Start here', 'ops': 'Operators', 'nets': 'Networks',
-         'weights': 'Weights', 'data': 'Data', 'train': 'Training', 'explain': 'Explaining',
-         'use': 'Using a network',
-         'cli': 'Commands', 'results': 'Results'}
+rooms = {'story': 'The story', '': 'Start here', 'ops': 'Operators', 'workshop': 'Workshop',
+         'nets': 'Networks', 'weights': 'Weights', 'data': 'Data', 'train': 'Training',
+         'explain': 'Explaining', 'use': 'Using a network', 'cli': 'Commands',
+         'results': 'Results'}
 
 def number(path):
     "The number in front of a notebook's name; a page without one (the index) comes last."

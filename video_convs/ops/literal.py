@@ -75,7 +75,7 @@ def literal_r2plus1d(
     return (literal_conv3d(y, taps) if arrangement == 'sequential'
             else y + literal_conv3d(x, taps, stride))
 
-# %% ../../nbs/ops/11_hourglass.ipynb #37772e9a
+# %% ../../nbs/ops/11_hourglass.ipynb #6cbd90b7
 def literal_hgc(
     x: Tensor, # (B, C, T, H, W)
     taps: Tensor, # α: (C·E, 1, K, 1, 1)

@@ -59,7 +59,7 @@ def plain_r2plus1d(
     return (plain_conv3d(y, taps) if arrangement == 'sequential'
             else y + plain_conv3d(x, taps, stride))
 
-# %% ../../nbs/ops/11_hourglass.ipynb #605d38ac
+# %% ../../nbs/workshop/11_hourglass.ipynb #605d38ac
 def plain_hgc(
     x: Tensor, # (B, C, T, H, W)
     taps: Tensor, # α: (C·E, 1, K, 1, 1)
