@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -47,7 +48,8 @@ for f in 'conv', 'avg':
 def _layer(channels, width):
     "3×3 convolution around the torus, norm, ReLU."
     conv = nn.Conv2d(channels, width, 3, padding=1, padding_mode='circular', bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+    layer = nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+    return layer.to(memory_format=torch.channels_last)
 
 class SingleOperatorNet(nn.Module):
     "Stem → operator → ReLU → `after` 3×3 convolutions → mean → scores, on a torus."
@@ -71,7 +73,10 @@ class SingleOperatorNet(nn.Module):
 
     def around(self, x: Tensor) -> Tensor: # (B·T, C, H, W) → (B·T, C, H + 2r, W + 2r)
         "The maps with their opposite edges put beside them, as far as the operator looks."
-        return F.pad(x, (self.radius,) * 4, mode='circular') if self.radius else x
+        if not self.radius:
+            return x
+        x = F.pad(x, (self.radius,) * 4, mode='circular')
+        return x.contiguous(memory_format=torch.channels_last)
 
     def forward(
         self,
