@@ -7,13 +7,16 @@ everywhere, and computed again where there is node. After a change of core.js:
 import hashlib
 import json
 import re
+import runpy
 import shutil
 import subprocess
 from functools import cache
 from html.parser import HTMLParser
-from pathlib import Path
+from itertools import product
+from pathlib import Path, PurePath
 
 import pytest
+import setuptools
 import torch
 
 from video_convs.explorable import (Explorable, eight_motions, hourglass, one_channel,
@@ -32,7 +35,8 @@ NINTH = [1 / 9] * 9
 
 def operators():
     "What the answers are computed with: [(taps, slope, aggregate, window)]."
-    yield from (([1.] * K, p, f, NINTH) for K in (3, 5, 7) for p in (0, 2, 8) for f in ('avg', 'conv'))
+    for K, p, f in product((3, 5, 7), (0, 2, 8), ('avg', 'conv')):
+        yield [1.] * K, p, f, NINTH
     yield from (([-1., 1., .25], p, 'conv', w) for p in (0, 2, 6) for w in (LEFT, ANY))
 
 
@@ -218,5 +222,17 @@ def test_any_html_of_its_own():
     assert 'alt="a &lt; b"' in figure._repr_html_()
 
 
+def test_the_scripts_are_installed(monkeypatch):
+    given, root = {}, Path(__file__).parents[1]
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(setuptools, 'setup', given.update)
+    runpy.run_path('setup.py')
+    patterns = given['package_data']['video_convs.tables']
+    files = [file.relative_to(root/'data') for file in (root/'data/explorable').iterdir()]
+    assert len(files) == 6
+    assert all(any(PurePath(file).match(p) for p in patterns if '/' in p) for file in files)
+
+
 if __name__ == '__main__':
-    ANSWERS.write_text(json.dumps({'core.js': fingerprint(), 'answers': run_node()}) + '\n', 'utf-8')
+    stored = {'core.js': fingerprint(), 'answers': run_node()}
+    ANSWERS.write_text(json.dumps(stored) + '\n', 'utf-8')

@@ -153,8 +153,8 @@ def hourglass(
     others = sum(_added(op, clip)[0]) - clip[_FRAMES // 2, _SIZE // 2, _SIZE // 2].item()
     return Explorable('hourglass', settings, _hourglass_still(op, clip),
                       f'An hourglass of slope {slope} over {kernel_size} frames and a ball of '
-                      f'{speed:g} pixels per frame. The other frames add {others:.2f} to the output '
-                      'at the ball.')
+                      f'{speed:g} px per frame. The other frames add {others:.2f} to the '
+                      'output at the ball.')
 
 # %% ../nbs/05c_explorable.ipynb #50118931
 def eight_motions(
