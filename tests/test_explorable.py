@@ -24,7 +24,8 @@ from video_convs.explorable import (Explorable, eight_motions, hourglass, one_ch
 from video_convs.stimuli import ball
 from video_convs.utils import project_file
 
-ANSWERS = Path(__file__).parent/'explorable.json'
+ROOT = Path(__file__).parents[1]
+ANSWERS = ROOT/'tests/explorable.json'
 CORE = project_file('data/explorable/core.js')
 NODE = shutil.which('node')
 FIGURES = {'hourglass': cache(hourglass), 'taps': cache(turn_the_taps)}
@@ -51,7 +52,7 @@ def cases():
         yield dict(call='output', given=[1.5, op])
         if len(taps) == 3:
             yield dict(call='responses', given=[op])
-    for responses in [3., 1., 3.01, 0.], [0., 0.], [1., .985, .97]:
+    for responses in [3., 1., 3.01, 0.], [0., 0.], [1., .985, .97], [9., .1, .09, .089]:
         yield dict(call='groups', given=[responses])
 
 
@@ -146,7 +147,20 @@ def test_the_responses_to_the_motions(answers):
 
 def test_what_counts_as_apart(answers):
     assert [found.int().tolist() for _, found in chosen(answers, 'groups')] == [
-        [0, 1, 0, 2], [0, 0], [0, 0, 0]]
+        [0, 1, 0, 2], [0, 0], [0, 0, 0], [0, 1, 2, 2]]
+
+
+def test_the_page_shows_these_scripts():
+    "The figures that the notebook has stored hold the scripts as they are now."
+    page = json.loads((ROOT/'nbs/story/03_turn_the_knobs.ipynb').read_text('utf-8'))
+    shown = [''.join(output['data']['text/html']) for cell in page['cells']
+             for output in cell.get('outputs', []) if 'text/html' in output.get('data', {})]
+    assert len(shown) == len(FIGURES), 'run the notebook'
+    for name, text in zip(FIGURES, shown):
+        parts = [project_file(f'data/explorable/{part}').read_text('utf-8')
+                 for part in ('core.js', 'shell.js', f'{name}.js', 'style.css')]
+        parts[-1] = json.dumps(parts[-1], ensure_ascii=False)
+        assert all(part in text for part in parts), 'the scripts have changed: run the notebook'
 
 
 class Page(HTMLParser):
@@ -223,12 +237,12 @@ def test_any_html_of_its_own():
 
 
 def test_the_scripts_are_installed(monkeypatch):
-    given, root = {}, Path(__file__).parents[1]
-    monkeypatch.chdir(root)
+    given = {}
+    monkeypatch.chdir(ROOT)
     monkeypatch.setattr(setuptools, 'setup', given.update)
     runpy.run_path('setup.py')
     patterns = given['package_data']['video_convs.tables']
-    files = [file.relative_to(root/'data') for file in (root/'data/explorable').iterdir()]
+    files = [file.relative_to(ROOT/'data') for file in (ROOT/'data/explorable').iterdir()]
     assert len(files) == 6
     assert all(any(PurePath(file).match(p) for p in patterns if '/' in p) for file in files)
 
