@@ -27,7 +27,7 @@ from video_convs.utils import project_file
 ROOT = Path(__file__).parents[1]
 ANSWERS = ROOT/'tests/explorable.json'
 CORE = project_file('data/explorable/core.js')
-NODE = shutil.which('node')
+NODE, CHROMIUM = shutil.which('node'), shutil.which('chromium')
 FIGURES = {'hourglass': cache(hourglass), 'taps': cache(turn_the_taps)}
 LEFT = [0, 0, 0, 1, 0, 0, 0, 0, 0]
 ANY = [1, 0, -1, 1, 1, 0, -1, 0, 1]
@@ -229,6 +229,49 @@ def test_another_state_is_another_figure():
 def test_wrong_inputs(make, given, said):
     with pytest.raises(ValueError, match=re.escape(said)):
         make(**given)
+
+
+USE = """<script>
+const [first, second] = [...document.querySelectorAll('[data-explorable]')].map(e => e.shadowRoot);
+const said = [];
+const tell = root => said.push(root.querySelector('.verdict').textContent);
+const set = (root, k, value) => {
+  const input = root.querySelectorAll('input[type=range]')[k];
+  input.value = value;
+  input.dispatchEvent(new Event('input'));
+  tell(root);
+};
+tell(first);
+set(first, 1, 4);
+first.querySelector('input[value=conv]').click();
+tell(first);
+tell(second);
+second.querySelectorAll('.grid button')[3].click();
+const down = new KeyboardEvent('keydown', {key: 'ArrowDown'});
+second.querySelectorAll('.grid button')[4].dispatchEvent(down);
+tell(second);
+set(second, 3, 0);
+document.body.dataset.said = said.join('|');
+</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason='chromium is not installed: no figure is used')
+def test_a_reader_turns_the_knobs(tmp_path):
+    "Both figures on one page; the controls are used, and what the figures say is read."
+    page = tmp_path/'page.html'
+    figures = hourglass(1., 0), FIGURES['taps']()
+    text = '<!DOCTYPE html><meta charset="utf-8"><body>'
+    page.write_text(text + ''.join(f._repr_html_() for f in figures) + USE, 'utf-8')
+    done = subprocess.run([CHROMIUM, '--headless=new', '--no-sandbox', '--disable-gpu',
+                           f'--user-data-dir={tmp_path/"profile"}', '--dump-dom', page.as_uri()],
+                          capture_output=True, text=True, timeout=120)
+    tags = Page(done.stdout).tags
+    assert sum(attributes.get('data-live') == 'true' for _, attributes in tags) == 2
+    said = dict(tags)['body']['data-said'].split('|')
+    assert [line[:13] for line in said[:3]] == ['✕ Out of view', '✓ In view. Th', '✕ Out of view']
+    assert 'right = left' in said[3]
+    assert 'right = left' not in said[4]
+    assert 'right = left' in said[5]
 
 
 def test_any_html_of_its_own():
