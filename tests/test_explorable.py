@@ -152,7 +152,7 @@ def test_what_counts_as_apart(answers):
 
 def test_the_page_shows_these_scripts():
     "The figures that the notebook has stored hold the scripts as they are now."
-    page = json.loads((ROOT/'nbs/story/03_turn_the_knobs.ipynb').read_text('utf-8'))
+    page = json.loads((ROOT/'nbs/story/00d_turn_the_knobs.ipynb').read_text('utf-8'))
     shown = [''.join(output['data']['text/html']) for cell in page['cells']
              for output in cell.get('outputs', []) if 'text/html' in output.get('data', {})]
     assert len(shown) == len(FIGURES), 'run the notebook'

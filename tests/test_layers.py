@@ -9,7 +9,8 @@ LAYERS = [  # from the ground up: rooms, and modules that stand in none
     {'', '_modidx', 'utils', 'clips', 'guards', 'progress', 'messages', 'command'},
     {'stimuli', 'animate'},
     {'hub', 'checkpoint', 'weight_files'},
-    {'ops'}, {'testing', 'explorable'}, {'nets'}, {'weights'}, {'data'}, {'train'}, {'explain'}, {'use', 'demo'},
+    {'ops'}, {'testing', 'explorable'}, {'nets'}, {'weights'}, {'data'}, {'train'}, {'explain'},
+    {'use', 'demo'},
     {'cli'}, {'__main__'},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
