@@ -15,7 +15,7 @@ from video_convs.data.drift import Drift
 from video_convs.nets.single_operator import SingleOperatorNet
 
 root = Path(__file__).resolve().parent.parent
-PAGE = root/'nbs/story/02_the_letters.ipynb'
+PAGE = root/'nbs/story/00c_the_letters.ipynb'
 TEXT = '\n\n'.join(''.join(cell['source']) for cell in json.loads(PAGE.read_text('utf-8'))['cells']
                    if cell['cell_type'] == 'markdown')
 ELSEWHERE = {'Drift': Drift, 'SingleOperatorNet': SingleOperatorNet}
