@@ -68,7 +68,7 @@ class _Item(NamedTuple):
 
 def _dataset(name, about, items, split, description, where, root) -> VideoDataset:
     "One split out of all items."
-    items = [item._replace(label=plain_name(item.label)) for item in items]
+    items = [_Item(path, plain_name(label), *rest) for path, label, *rest in items]
     classes = tuple(about.get('classes') or sorted({item.label for item in items}))
     if len(classes) < 2:
         raise ValueError(f"{where} has one class only ({classes[0]!r}): a classifier needs two or"
