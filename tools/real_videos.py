@@ -39,6 +39,7 @@ that came with the sets.
    between two frames is slow again after the strides of the first stages.
 8. `hgc`, `r2plus1d` and `hf_tsn` start as the identity and choose 10; `sth` and `stc`, whose
    operator is the convolution itself, choose 1."""
+import math
 import os
 import sys
 import time
@@ -65,8 +66,9 @@ networks = 'tsn', 'r2plus1d', 'tsm', 'hgc', 'sth', 'stc', 'hf_tsn'
 multiples = 1., 3., 10.  # of the learning rate, for the operator
 stored, spec = 56, InputSpec(frames=8, size=48, fit='squash', mean=(.5,)*3, std=(.25,)*3)
 augment = Augment(scale=(.75, 1.), ratio=1.2, jitter=.3)
-batch, lr, norm = 16, 2e-3, 5.
-climb, fall, patience = 50, 4, 6  # steps; epochs; epochs without gain that end a training
+batch, lr, norm = 8, 2e-3, 5.
+climb, patience = 100, 400  # steps; `patience` are those without gain that end a training
+fall = 4  # epochs
 
 @dataclass(frozen=True)
 class VideoSet:
@@ -81,10 +83,10 @@ class VideoSet:
 
 sets = {
     'gestures': VideoSet('gestures', ('conv17', 'archie_home'), held='group'),
-    'grid_digits': VideoSet('grid', ('3',), 'words.csv', slot='digit', window=13, most=40),
-    'miracl_words': VideoSet('miracl_words', ('4',), most=30),
-    'hand_skeletons': VideoSet('hand_skeletons', ('3',), most=40),
-    'grid_words': VideoSet('grid', ('3',), 'words.csv', window=13, most=20)}
+    'grid_digits': VideoSet('grid', ('3',), 'words.csv', slot='digit', window=13, most=30),
+    'miracl_words': VideoSet('miracl_words', ('4',), most=20),
+    'hand_skeletons': VideoSet('hand_skeletons', ('3',), most=30),
+    'grid_words': VideoSet('grid', ('3',), 'words.csv', window=13, most=15)}
 
 class Loaded(NamedTuple):
     "A set in memory."
@@ -135,7 +137,8 @@ def learn(net, clips, labels, multiple, most, seed):
     own = has_weights(net)
     recipe = Recipe(lr=lr if own else lr * multiple, lr_scale={'**.op.*': multiple} if own else {})
     steps = max(len(clips) // batch, 1)
-    plateau = Plateau(make_optimizer(net, recipe), patience, most, fall * steps, climb)
+    optimizer, still = make_optimizer(net, recipe), max(math.ceil(patience / steps), 3)  # epochs
+    plateau = Plateau(optimizer, still, most, fall * steps, climb)
     transform, rng = train_transform(spec, augment), np.random.default_rng(seed)
     net.train()
     while not plateau.over:
@@ -144,7 +147,7 @@ def learn(net, clips, labels, multiple, most, seed):
             some, their = transform(clips[part], rng, labels[part])
             scores = net(some)
             loss = F.cross_entropy(scores, their)
-            descend(plateau.optimizer, loss, norm)
+            descend(optimizer, loss, norm)
             sums += torch.stack([loss.detach(), (scores.argmax(1) == their).float().mean()])
             plateau.step()
         plateau.window(*(sums / steps).tolist())
