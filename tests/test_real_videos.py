@@ -116,3 +116,11 @@ def test_the_rate_climbs_first():
         end.step()
         rates.append(group['lr'])
     assert rates == [.25, .5, .75, 1., 1.]
+
+@pytest.mark.parametrize('creep, ended', [(False, 'limit'), (True, 'plateau')])
+def test_a_loss_that_falls_slowly_is_no_plateau(creep, ended):
+    _, end = plateau(patience=3, creep=creep)
+    for k in range(9):
+        end.step()
+        end.window(.99**k, .5)
+    assert end.ended == ended
