@@ -69,6 +69,10 @@ def test_clips_are_the_frames_around_each_word(tool, monkeypatch):
     steps = data.clips.float().mean((1, 3, 4)).diff(dim=1).sign().sum(1)
     assert torch.equal(steps > 0, data.labels == 1)
     assert tool.around(dict(start_frame='.5', end_frame='2'), 13) == (0, 13)
+    mean, std = tool.contrast(data.clips)
+    values = data.clips.double()/255
+    changes = values - values.mean((0, 2), keepdim=True)
+    assert abs(mean - values.mean()) < 1e-5 and abs(std - changes.square().mean().sqrt()) < 1e-5
     tool.load.cache_clear()
     monkeypatch.setattr(tool, 'sets', {'words': replace(tool.sets['words'], slot='noun')})
     assert tool.load('words').classes == ['down']

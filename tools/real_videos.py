@@ -43,7 +43,7 @@ import math
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -64,10 +64,10 @@ from video_convs.train.recipes import Recipe
 results = root/'data/results/real_videos.jsonl'
 networks = 'tsn', 'r2plus1d', 'tsm', 'hgc', 'sth', 'stc', 'hf_tsn'
 multiples = 1., 3., 10.  # of the learning rate, for the operator
-stored, spec = 56, InputSpec(frames=8, size=48, fit='squash', mean=(.5,)*3, std=(.25,)*3)
-augment = Augment(scale=(.75, 1.), ratio=1.2, jitter=.3)
+stored, spec = 56, InputSpec(frames=8, size=48, fit='squash')
+augment = Augment(scale=(.85, 1.), ratio=1.1, jitter=.1)
 batch, lr, norm = 8, 2e-3, 5.
-climb, patience = 100, 400  # steps; `patience` are those without gain that end a training
+climb, patience = 100, 500  # steps; `patience` are those without gain that end a training
 fall = 4  # epochs
 
 @dataclass(frozen=True)
@@ -95,6 +95,7 @@ class Loaded(NamedTuple):
     classes: list[str]
     held: np.ndarray # (N,) what is left out together
     units: np.ndarray # (N,) what is counted together
+    spec: InputSpec # with the mean of the set, and the deviation from its mean picture
 
 def table_of(name):
     "The list of a set, or the end with a sentence."
@@ -111,6 +112,12 @@ def around(row, window):
     first = max(int(middle - window/2), 0)
     return first, first + window
 
+def contrast(clips):
+    "The mean of all pixels and their deviation from the mean picture, in shares of white."
+    picture = sum(clip.float().mean(1, keepdim=True) for clip in clips)/len(clips)
+    squares = sum((clip - picture).square().mean() for clip in clips)
+    return picture.mean().item()/255, (squares/len(clips)).sqrt().item()/255
+
 @lru_cache(1)
 def load(name):
     "Decode a set."
@@ -126,7 +133,8 @@ def load(name):
     classes = sorted({row['label'] for row in rows})
     labels = torch.tensor([classes.index(row['label']) for row in rows])
     held, units = (np.array([row[column] for row in rows]) for column in (about.held, 'group'))
-    return Loaded(clips, labels, classes, held, units)
+    mean, std = contrast(clips)
+    return Loaded(clips, labels, classes, held, units, replace(spec, mean=(mean,), std=(std,)))
 
 def has_weights(net):
     "Has the operator anything that a learning rate of its own could be chosen for?"
@@ -139,7 +147,7 @@ def learn(net, clips, labels, multiple, most, seed):
     steps = max(len(clips) // batch, 1)
     optimizer, still = make_optimizer(net, recipe), max(math.ceil(patience / steps), 3)  # epochs
     plateau = Plateau(optimizer, still, most, fall * steps, climb)
-    transform, rng = train_transform(spec, augment), np.random.default_rng(seed)
+    transform, rng = train_transform(net.input_spec, augment), np.random.default_rng(seed)
     net.train()
     while not plateau.over:
         order, sums = torch.from_numpy(rng.permutation(len(clips))), torch.zeros(2)
@@ -163,7 +171,7 @@ def shuffled(clips):
 def scores_of(net, clips):
     "The scores of each clip, by BatchNorm's running statistics."
     net.eval()
-    transform = eval_transform(spec)
+    transform = eval_transform(net.input_spec)
     return torch.cat([net(transform(part)) for part in clips.split(32)])
 
 def test(net, clips, labels, units):
@@ -182,8 +190,8 @@ def run(job):
            else data.held == job['held'])
     multiple = job['multiple'] or best_multiple(name, job['network'])
     torch.manual_seed(job['seed'])
-    net = create_model(f"{job['network']}_tiny", num_classes=len(data.classes), input_spec=spec,
-                       dropout=0.)
+    net = create_model(f"{job['network']}_tiny", num_classes=len(data.classes),
+                       input_spec=data.spec, dropout=0.)
     there = torch.from_numpy(~out)
     ended, log = learn(net, data.clips[there], data.labels[there], multiple, sets[name].most,
                        job['seed'])
