@@ -13,9 +13,9 @@ stretched and brightened, never flipped or reversed. The learning rate of the op
 10 times that of the rest, and that of the whole network where the operator has no weights, so that
 each network has three tries. The try is chosen on videos that are in no test group. Training ends
 at a plateau of the loss. Each run is one line of data/results/real_videos.jsonl, with the right
-answers by unit of the intervals (session, sentence, speaker, fifth of the hands); runs that are in
-the file are not repeated; seconds are those of the processor. `--share 1/2` and `--share 2/2` divide sets and networks between two
-processes.
+answers by unit of the intervals (session, sentence, speaker, fifth of the hands) and the seconds of
+the processor; runs that are in the file are not repeated. `--share 1/2` and `--share 2/2` divide
+sets and networks between two processes.
 
 Predictions, written before the first run. They know nbs/results/60_gestures.ipynb, which had the
 same networks on the same gestures with other sizes, folds and fixed epochs, and the linear models
