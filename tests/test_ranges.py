@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from video_convs.cli import main
 from video_convs.data.check import check_dataset
