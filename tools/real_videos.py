@@ -19,7 +19,8 @@ sets and networks between two processes.
 
 Predictions, written before the first run. They know nbs/results/60_gestures.ipynb, which had the
 same networks on the same gestures with other sizes, folds and fixed epochs, and the linear models
-that came with the sets.
+that came with the sets. They are older than the two runs by which the tool was sized, both of `hgc`
+(43 of 44 right in the session `office`, 194 of 200 digits in fold 0), and were left as they are.
 1. `tsn` averages scores of frames. Its answers to shuffled and to reversed frames are those to
    ordered ones, to rounding. Whatever the others lose there is what they knew of time.
 2. Gestures: 25 to 35 % for `tsn`, 80 to 95 % for the six others, whose intervals over eight
@@ -69,6 +70,7 @@ augment = Augment(scale=(.85, 1.), ratio=1.1, jitter=.1)
 batch, lr, norm = 8, 2e-3, 5.
 climb, patience = 100, 500  # steps; `patience` are those without gain that end a training
 fall = 4  # epochs
+learned = .97  # of the answers in training: more is left to the fall of the rate
 
 @dataclass(frozen=True)
 class VideoSet:
@@ -83,7 +85,7 @@ class VideoSet:
 
 sets = {
     'gestures': VideoSet('gestures', ('conv17', 'archie_home'), held='group'),
-    'grid_digits': VideoSet('grid', ('3',), 'words.csv', slot='digit', window=13, most=30),
+    'grid_digits': VideoSet('grid', ('3',), 'words.csv', slot='digit', window=13, most=36),
     'miracl_words': VideoSet('miracl_words', ('4',), most=20),
     'hand_skeletons': VideoSet('hand_skeletons', ('3',), most=30),
     'grid_words': VideoSet('grid', ('3',), 'words.csv', window=13, most=15)}
@@ -146,7 +148,7 @@ def learn(net, clips, labels, multiple, most, seed):
     recipe = Recipe(lr=lr if own else lr * multiple, lr_scale={'**.op.*': multiple} if own else {})
     steps = max(len(clips) // batch, 1)
     optimizer, still = make_optimizer(net, recipe), max(math.ceil(patience / steps), 3)  # epochs
-    plateau = Plateau(optimizer, still, most, fall * steps, climb)
+    plateau = Plateau(optimizer, still, most, fall * steps, climb, learned)
     transform, rng = train_transform(net.input_spec, augment), np.random.default_rng(seed)
     net.train()
     while not plateau.over:
