@@ -22,7 +22,7 @@ same networks on the same gestures with other sizes, folds and fixed epochs, and
 that came with the sets. They are older than the runs by which the tool was sized (session `office`:
 `hgc` 43 of 44, `tsn` 21; digits of fold 0: `hgc` 194 of 200), and were left as they are.
 1. `tsn` averages scores of frames. Its answers to shuffled and to reversed frames are those to
-   ordered ones, to rounding. Whatever the others lose there is what they knew of time.
+   ordered ones, to rounding. What the others lose there is what they knew of time.
 2. Gestures: 25 to 35 % for `tsn`, 80 to 95 % for the six others, whose intervals over eight
    sessions overlap. Shuffling leaves 15 to 40 % of them. Reversal turns up into down and left into
    right, so reversed frames score less than shuffled ones, below 20 %.
