@@ -23,24 +23,22 @@ number of convolutions behind the operator.
 6. The shift reaches as far as the temporal convolution and needs more steps, since only a quarter
    of its channels move.
 7. The number of steps needed grows with d and falls with L, in every operator."""
-import json
-import platform
 import sys
 import time
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from study import Plateau, descend, read_lines, root, share_of, write_line
 from video_convs.data.drift import Drift, drift_clips
 from video_convs.nets.single_operator import SINGLE_OPERATORS, SingleOperatorNet, reach
 from video_convs.progress import progress_bar
 
-root = Path(__file__).resolve().parent.parent
 results = root/'data/results/displacement.jsonl'
 displacements, sides, afters = (.5, 1., 2., 3., 4., 6., 8.), (3, 8), (0, 1, 2, 4, 8)
 multiples = 1., 3., 10.  # of the learning rate, for the operator
 batch, lr = 16, 1e-2
-window, patience, most, last = 50, 600, 3000, 50  # steps
+window, last = 50, 50  # steps
+patience, most = 12, 60  # windows
 tuned_on = (4., 3, 1), (2., 3, 0)  # (d, s, L)
 
 def visible(operator, d, side, after):
@@ -53,36 +51,18 @@ def learn(net, config, generator, multiple):
     others = [p for name, p in net.named_parameters() if not name.startswith('op.')]
     groups = [dict(params=others, lr=lr)] + [dict(params=taps, lr=lr * multiple)] * bool(taps)
     optimizer = torch.optim.Adam(groups)
-    rates = [group['lr'] for group in optimizer.param_groups]
-    windows, best, since, left, ended = [], float('inf'), 0, None, 'limit'
-    sums = torch.zeros(2)
-    for step in range(1, most + last + 1):
+    plateau, sums = Plateau(optimizer, patience, most, last, creep=True), torch.zeros(2)
+    while not plateau.over:
         labels = torch.randint(config.directions, (batch,), generator=generator)
         scores = net(drift_clips(config, labels, generator))
         loss = F.cross_entropy(scores, labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        descend(optimizer, loss)
         sums += torch.stack([loss.detach(), (scores.argmax(1) == labels).float().mean()])
-        if left is not None:  # the rate falls to zero
-            left -= 1
-            for group, rate in zip(optimizer.param_groups, rates):
-                group['lr'] = rate * left / last
-        if step % window == 0:
-            windows.append([round(v, 4) for v in (sums / window).tolist()])
+        plateau.step()
+        if plateau.steps % window == 0:
+            plateau.window(*(sums / window).tolist())
             sums.zero_()
-            if left is None:
-                mean, accuracy = windows[-1]
-                since = 0 if mean < .98 * best else since + window
-                best = min(best, mean)
-                if accuracy >= .995:
-                    ended, left = 'learned', last
-                elif since >= patience:
-                    ended, left = 'plateau', last
-                elif step >= most:
-                    left = last
-        if left == 0:
-            return ended, windows
+    return plateau.ended, plateau.windows
 
 @torch.no_grad()
 def accuracy(net, config, generator, clips=1024):
@@ -102,15 +82,8 @@ def run(job):
     generator = torch.Generator().manual_seed(1000 + job['seed'])
     ended, windows = learn(net, config, generator, job['multiple'])
     line = job | dict(accuracy=round(accuracy(net, config, generator), 4), ended=ended,
-                      windows=windows, seconds=round(time.time() - start, 1),
-                      torch=torch.__version__, python=platform.python_version())
-    with open(results, 'a') as f:
-        f.write(json.dumps(line) + '\n')
-
-def lines():
-    "What is in the file."
-    return ([json.loads(line) for line in results.read_text().splitlines()]
-            if results.exists() else [])
+                      windows=windows, seconds=round(time.time() - start, 1))
+    write_line(results, line)
 
 def best_multiple(operator, done):
     "The multiple with the highest mean accuracy in tuning, then that with the fewest steps."
@@ -133,7 +106,7 @@ def tune():
 
 def grid(seeds=3):
     "The jobs of the grid, what decides most first; where training cannot help there is none."
-    done = lines()
+    done = read_lines(results)
     chosen = {o: best_multiple(o, done) for o in SINGLE_OPERATORS}
     return [dict(part='grid', operator=o, d=d, side=s, after=L, seed=seed, multiple=chosen[o])
             for s in sides for late in (False, True) for seed in range(seeds)
@@ -149,16 +122,11 @@ def control():
 
 if __name__ == '__main__':
     torch.set_num_threads(1)
-    names = sys.argv[1:]
-    share = (1, 1)
-    if '--share' in names:
-        at = names.index('--share')
-        share = tuple(map(int, names[at + 1].split('/')))
-        del names[at:at + 2]
+    names, share = share_of(sys.argv[1:])
     keys = 'part', 'operator', 'd', 'side', 'after', 'seed', 'multiple'
     for part in names or ('tune', 'control', 'grid'):
-        jobs = {'tune': tune, 'grid': grid, 'control': control}[part]()[share[0] - 1::share[1]]
-        done = {tuple(r[k] for k in keys) for r in lines()}
+        jobs = share({'tune': tune, 'grid': grid, 'control': control}[part]())
+        done = {tuple(r[k] for k in keys) for r in read_lines(results)}
         for job in progress_bar([j for j in jobs if tuple(j[k] for k in keys) not in done],
                                 desc=part):
             run(job)

@@ -241,6 +241,7 @@ def open_dataset(
                 + (", or pass allow_missing=True to go on without them" if there else ""))
     number, groups = {c: k for k, c in enumerate(classes)}, tuple(videos[i].group for i in there)
     spans = () if found.whole or not videos[0].span else tuple(videos[i].span for i in there)
+    lines = tuple(videos[i].where for i in there) if spans else ()
     mirror = {number[a]: number[b] for pair in entry.mirrored
               for a, b in (pair, pair[::-1]) if {a, b} <= set(number)}
     said = ', '.join(f'{k} {v}' for k, v in own.items() if v is not None)
@@ -252,6 +253,7 @@ def open_dataset(
         groups if all(groups) else (), split, entry.keeps,
         flip_map={'hflip': mirror} if entry.mirrored else None,
         description=said, ids=tuple(videos[i].id for i in there), spans=spans, reader=found.reader,
+        places=lines,
         absent=tuple(v.id for v in gone),
         tasks={task: (names, _class_numbers(names, [labels[i] for i in there]))
                for task, (names, labels) in tasks.items()},

@@ -20,7 +20,7 @@ from typing import Callable, NamedTuple
 from .catalogue import (
     CUT, DATASETS, LOCATE_OPTIONS, dataset_entry, find_videos, open_dataset)
 from .clip_dataset import one_thread
-from .dataset import Span, VideoFiles, pick_in_span
+from .dataset import Span, VideoFiles, named_span, pick_in_span
 from .decoder import Decoder
 from .official import MissingList
 from ..guards import check_number
@@ -89,7 +89,8 @@ def list_items(
     if name in ('folder', 'csv'):
         data = open_dataset(name, root, **options)
         for i, path in enumerate(data.paths):
-            items.append(Item('all', path, path, None, path,
+            items.append(Item('all', data.where(i), path, data.spans[i] if data.spans else None,
+                              data.places[i] if data.places else path,
                               os.path.splitext(os.path.relpath(path, root))[0]))
             readers[path] = data.reader
         return items, readers, wrong
@@ -129,12 +130,14 @@ def _examine(decoder, job):
     path, reader, decoder.timeout = job['path'], job['reader'], job['limit']
     if isinstance(reader, VideoFiles):
         info = decoder.check(path, job['deep'])
-        for span in job['spans']:
-            pick_in_span(reader.in_file(span, info.fps), info.frames, range, path)
+        for span, where in job['spans']:
+            with named_span(where):
+                pick_in_span(reader.in_file(span, info.fps), info.frames, range, path)
     else:
         info = reader.probe(path)
-        for span in job['spans']:
-            reader.probe(path, span)
+        for span, where in job['spans']:
+            with named_span(where):
+                reader.probe(path, span)
         if job['deep']:
             reader.read(path, range, 16)
     notes = {'notes': list(info.notes)} if info.notes else {}
@@ -179,9 +182,10 @@ def check_dataset(
     old, records, spans = _earlier_records(report), {}, {}
     for item in items:
         if item.path:
-            spans.setdefault(item.path, []).extend([item.span] if item.span else [])
+            spans.setdefault(item.path, []).extend([(item.span, item.where)]*bool(item.span))
     for path in spans:
-        known, parts = old.get(path, {}), zlib.crc32(repr(sorted(spans[path])).encode())
+        known = old.get(path, {})
+        parts = zlib.crc32(repr(sorted(span for span, _ in spans[path])).encode())
         about = dict(reader=repr(readers[path]), spans=parts, stamp=_stamp(path))
         same = known.get('deep', -1) >= deep and about.items() <= known.items()
         records[path] = known if same else dict(path=path, deep=deep, **about)

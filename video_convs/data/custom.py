@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .dataset import VideoDataset
+from .dataset import Span, VideoDataset
 from .lists import LISTS, list_json, list_lines, table_rows
 from .paths import VIDEOS, FileFinder, is_video, plain_name, video_name
 from .splits import holdout, refuse_overlap
@@ -57,34 +57,46 @@ def _warn_alike(classes, where):
         warnings.warn(f"{where}: the classes {' and '.join(map(repr, alike[0]))} differ only in"
                       f" case or blanks{more}: rename one if they are the same")
 
+class _Item(NamedTuple):
+    "A video, or a part of one, and what is said of it."
+    path: str | Path
+    label: str # name of its class
+    split: str | None
+    group: str | None = None
+    span: Span | None = None # None: all of the video
+    place: str = '' # file and line
+
 def _dataset(name, about, items, split, description, where, root) -> VideoDataset:
-    "One split out of all items (path, class, split, group)."
-    items = [(path, plain_name(label), *rest) for path, label, *rest in items]
-    classes = tuple(about.get('classes') or sorted({c for _, c, _, _ in items}))
+    "One split out of all items."
+    items = [_Item(path, plain_name(label), *rest) for path, label, *rest in items]
+    classes = tuple(about.get('classes') or sorted({item.label for item in items}))
     if len(classes) < 2:
         raise ValueError(f"{where} has one class only ({classes[0]!r}): a classifier needs two or"
                          " more; if others have no videos here, name all of them in a file"
                          " classes.txt")
     number = {c: i for i, c in enumerate(classes)}
-    strange = next(((p, c) for p, c, _, _ in items if c not in number), None)
+    strange = next((item for item in items if item.label not in number), None)
     if strange:
-        raise ValueError(f"{where}: {strange[0]} has the class {strange[1]!r}, not among the "
+        raise ValueError(f"{where}: {strange.path} has the class {strange.label!r}, not among the "
                          f"{len(classes)} classes "
                          f"({', '.join(classes[:5])}{' …' if len(classes) > 5 else ''}): correct "
                          "it or add it")
     _warn_alike(classes, where)
-    splits = sorted({s for _, _, s, _ in items if s})
+    splits = sorted({item.split for item in items if item.split})
     if split is not None and split not in splits:
         raise ValueError(f"{where} has no split {split!r}: choose one of "
                          f"{', '.join(map(repr, splits))}")
-    refuse_overlap([(p, s) for p, _, s, _ in items if s], name)
-    mine = [item for item in items if split is None or item[2] == split]
-    groups = tuple(g for *_, g in mine)
+    refuse_overlap([(item.path, item.split, item.span) for item in items if item.split], name)
+    mine = [item for item in items if split is None or item.split == split]
+    groups, spans = (tuple(getattr(item, key) for item in mine) for key in ('group', 'span'))
     flips = frozenset(about.get('label_preserving', []))
     return VideoDataset(
         name, classes,
-        paths=tuple(str(p) for p, *_ in mine), labels=tuple(number[c] for _, c, _, _ in mine),
+        paths=tuple(str(item.path) for item in mine),
+        labels=tuple(number[item.label] for item in mine),
         groups=groups if all(groups) else (), split=split, label_preserving=flips,
+        spans=spans if any(spans) else (),
+        places=tuple(item.place for item in mine) if any(spans) else (),
         pairs=tuple(tuple(map(plain_name, pair)) for pair in about.get('pairs', ())),
         root=os.path.abspath(root),
         description=f"{description}; flips that keep the classes: "
@@ -158,12 +170,12 @@ def folder_dataset(
             names = {v: video_name(v, root) for v in videos}
             held = holdout(names.values(), seed)
             side = {v: 'test' if names[v] in held else 'train' for v in videos}
-            items += [(v, t.name, split and side[v], None) for v in videos]
+            items += [_Item(v, t.name, split and side[v]) for v in videos]
     else:
         every = [c for classes in nested.values() for c in classes.items()]
         filled = {c.name for c, found in every if found.videos}
         empty = sorted({c.name for c, _ in every} - filled)
-        items = [(v, c.name, c.parent.name, None) for c, found in every for v in found.videos]
+        items = [_Item(v, c.name, c.parent.name) for c, found in every for v in found.videos]
         others = [p for _, found in every for p in found.others + found.folders]
         description = "splits are folders"
     if empty and 'classes' not in about:
@@ -192,7 +204,7 @@ def _with_classes(rows, about, file):
 
 # %% ../../nbs/data/34e_custom.ipynb #25c5d760
 def csv_dataset(
-    file: str | Path, # columns path, label, split, perhaps group; or a list without a header
+    file: str | Path, # columns path, label, split, perhaps group, start_frame, end_frame; or a list
     split: str | None = None, # one of the values in the column split; None: all rows
     root: str | Path | None = None, # folder that the paths are relative to; None: the CSV's folder
     allow_missing: bool = False, # go on although some videos are not on the disk
@@ -207,16 +219,19 @@ def csv_dataset(
     about, folder = _about(file.parent), file.resolve().parent.name
     rows, title = table_rows(file, split)
     rows, about = _with_classes(rows, about, file)
-    paths = [disk(r['path'], f"{r['file']}, line {r['line']}") for r in rows]
-    items = [(p, r['label'], r['split'], r['group'] or None) for p, r in zip(paths, rows)]
+    places = [f"{r['file']}, line {r['line']}" for r in rows]
+    items = [_Item(disk(r['path'], place), r['label'], r['split'], r['group'] or None, r['span'],
+                   place) for r, place in zip(rows, places)]
     name = about.get('name') or (f'{folder}/{title}' if title else folder)
     data = _dataset(name, about, items, split, f"splits from {file.name}", file, disk.root)
     there = [p not in disk.gone for p in data.paths]
-    gone = tuple(p for p, found in zip(data.paths, there) if not found)
+    gone = [i for i, found in enumerate(there) if not found]
     if gone and not (allow_missing and any(there)):
         raise ValueError(f"{file}: {len(gone)} of {len(data)} videos are not there, the first:"
-                         f" {', '.join(gone[:3])}; {disk.cause(gone[0])}")
-    return replace(data.subset(np.flatnonzero(there).tolist()), absent=gone) if gone else data
+                         f" {', '.join(data.paths[i] for i in gone[:3])};"
+                         f" {disk.cause(data.paths[gone[0]])}")
+    absent = tuple(map(data.where, gone))
+    return replace(data.subset(np.flatnonzero(there).tolist()), absent=absent) if gone else data
 
 # %% ../../nbs/data/34e_custom.ipynb #36fcb70a
 def _list_file(path):

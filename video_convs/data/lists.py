@@ -9,6 +9,7 @@ __all__ = ['LISTS', 'list_text', 'list_lines', 'list_json', 'list_table', 'table
 import csv
 import io
 import json
+import math
 import re
 from collections import Counter
 from pathlib import Path
@@ -191,8 +192,28 @@ def _plain_rows(file, text):
                              " label")
     return [dict(path=path, label=label, line=n) for n, (path, label) in rows]
 
+def _span(row):
+    "The first frame of a row and the one after its last; None: the whole video."
+    given = row.get('start_frame', ''), row.get('end_frame', '')
+    if given == ('', ''):
+        return None
+    where = f"{row['file']}, line {row['line']}"
+    if '' in given:
+        raise ValueError(f"{where}: start_frame and end_frame must both be given, or neither")
+    try:
+        start, end = map(float, given)
+    except ValueError:
+        start = end = math.nan
+    if not 0 <= start < end < math.inf:
+        raise ValueError(f"{where}: start_frame and end_frame must be numbers with 0 ≤ start_frame"
+                         f" < end_frame, got {given[0]!r} and {given[1]!r}")
+    first, last = math.ceil(start - .5), math.ceil(end - .5)
+    if first == last:  # no middle of a frame lies in it
+        first = int((start + end)/2)
+    return first, max(last, first + 1)
+
 def _rows(file):
-    "The lines of a table, checked: dicts of path, label, group (may be ''), line, perhaps split."
+    "The lines of a table, checked: path, label, group (may be ''), line, span, perhaps split."
     text = list_text(file)
     named = any({'path', 'label'} & set(_first_fields(text, s)) for s in _SEPARATORS)
     plain = text.strip() and not named
@@ -201,10 +222,14 @@ def _rows(file):
     gap = next((r for r in rows if not (r['path'] and r['label'] and r.get('split', True))), None)
     if gap:
         raise ValueError(f"{file}, line {gap['line']}: path, label and split must all be given")
-    twice = [p for p, n in Counter((r['path'], r.get('split')) for r in rows).items() if n > 1]
+    rows = [row | {'span': _span(row)} for row in rows]
+    named = Counter((row['path'], row['span'], row.get('split')) for row in rows)
+    twice = next((key for key, n in named.items() if n > 1), None)
     if twice:
-        part = f" in the split {twice[0][1]!r}" if twice[0][1] else ''
-        raise ValueError(f"{file} lists {twice[0][0]} twice{part}: remove one of the lines")
+        path, span, split = twice
+        frames = f", frames {span[0]} to {span[1]}," if span else ''
+        part = f" in the split {split!r}" if split else ''
+        raise ValueError(f"{file} lists {path}{frames} twice{part}: remove one of the lines")
     return rows
 
 # %% ../../nbs/data/34b_lists.ipynb #d578b63f
@@ -229,7 +254,7 @@ def _lists(file):
 def table_rows(
     file: Path, # a list of videos
     split: str | None = None, # the split that is wanted: its list must be sound; None: any
-) -> tuple[list[dict], str]: # path, label, split, group, line, file … by row; name of the list
+) -> tuple[list[dict], str]: # path, label, split, group, line, span … by row; name of the list
     "The rows of a table in all its splits, and what it is called."
     rows = _rows(file)
     if 'split' in rows[0]:

@@ -7,12 +7,14 @@ __all__ = ['refuse_overlap', 'holdout', 'group_fold', 'match_classes']
 
 # %% ../../nbs/data/34d_splits.ipynb #e38c3885
 import hashlib
+import math
 import os
 import stat
 from collections import Counter, defaultdict
+from functools import cache
 from typing import Iterable, Sequence
 
-from .dataset import VideoDataset
+from .dataset import Span, VideoDataset
 from .paths import name_hash, plain_name
 
 # %% ../../nbs/data/34d_splits.ipynb #aea27596
@@ -32,32 +34,50 @@ def _stat(path):
         return None
     return found if stat.S_ISREG(found.st_mode) else None
 
+def _common_frames(items):
+    "Two items of one video, in two splits, that share a frame; None: there are none."
+    ends = {}  # split → (end, item) of the one that reaches farthest so far
+    for item in sorted(items, key=lambda item: (item[2] or (0,))[0]):
+        first, last = item[2] or (0, math.inf)
+        for split, (end, other) in ends.items():
+            if split != item[1] and first < end:
+                return other, item
+        if last > ends.get(item[1], (0,))[0]:
+            ends[item[1]] = last, item
+
+def _described(item):
+    path, split, span = item
+    return f"{path}{f', frames {span[0]} to {span[1]},' if span else ''} in {split!r}"
+
 def refuse_overlap(
-    items: Sequence[tuple[str, str]], # path and split of each video
+    items: Sequence[tuple[str, str, Span | None]], # path, split and frames of each; None: all
     name: str, # of the data set, for the error message
 ) -> None:
-    "Raise a `ValueError` if a video stands in two splits."
-    def clashes(key, items):
-        seen = defaultdict(list)
-        for path, split in items:
-            seen[key(path)].append((path, split))
-        return [same for same in seen.values() if len({split for _, split in same}) > 1]
-    if len({split for _, split in items}) < 2:
+    "Raise a `ValueError` if a video, or a frame of one, stands in two splits."
+    def alike(key, items):
+        same = defaultdict(list)
+        for item in items:
+            same[key(item[0])].append(item)
+        return [group for group in same.values() if len({split for _, split, _ in group}) > 1]
+    if len({split for _, split, _ in items}) < 2:
         return
-    about = {path: found for path, _ in items if (found := _stat(path)) and found.st_size}
-    there = [(path, split) for path, split in items if path in about]
+    paths = {path for path, *_ in items}
+    about = {path: found for path in paths if (found := _stat(path)) and found.st_size}
+    there = [item for item in items if item[0] in about]
     def file(path):
         found = about[path]
         return (found.st_dev, found.st_ino) if found.st_ino else os.path.realpath(path)
-    same = clashes(file, there)
-    same = same or [twins for group in clashes(lambda path: about[path].st_size, there)
-                    for twins in clashes(_fingerprint, group)]
+    same = list(filter(None, map(_common_frames, alike(file, there))))
+    if not same:
+        print_of = cache(_fingerprint)
+        twins = (group for sized in alike(lambda path: about[path].st_size, there)
+                 for group in alike(print_of, sized))
+        same = list(filter(None, map(_common_frames, twins)))
     if same:
-        (a, split_a), *others = same[0]
-        b, split_b = next(other for other in others if other[1] != split_a)
-        raise ValueError(f"{name}: the same video is in two splits, {a} in {split_a!r} and {b} in "
-                         f"{split_b!r}" + (f", and {len(same) - 1} more like it" if len(same) > 1
-                                           else '') + ": remove it from one of them")
+        a, b = map(_described, same[0])
+        more = f", and {len(same) - 1} more like it" if len(same) > 1 else ''
+        raise ValueError(f"{name}: the same video is in two splits, {a} and {b}{more}: remove it "
+                         "from one of them")
 
 # %% ../../nbs/data/34d_splits.ipynb #d33988d8
 def holdout(

@@ -204,7 +204,7 @@ def videos_checksum(
     data: VideoDataset,
 ) -> str: # '24 videos, checksum 0c6f…'
     "Which videos, in which order, with which labels; wherever they lie."
-    names = data.ids or [Path(path).name for path in data.paths]
+    names = data.ids or [Path(data.where(i)).name for i in range(len(data))]
     checksum = zlib.crc32(repr((*names, *data.labels)).encode())
     return f'{len(data)} videos, checksum {checksum:08x}'
 

@@ -1,0 +1,84 @@
+"""What the tools that train many small networks share: lines of JSON, shares of the work, and the
+rule that ends a training."""
+import json
+import platform
+from pathlib import Path
+
+import torch
+
+root = Path(__file__).resolve().parent.parent
+
+def read_lines(file):
+    "What is in a file of results; nothing if there is none yet."
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+def write_line(file, line):
+    "Add a run to a file of results, with the versions that it ran on."
+    versions = dict(torch=torch.__version__, python=platform.python_version())
+    with open(file, 'a') as f:
+        f.write(json.dumps(line | versions) + '\n')
+
+def share_of(argv):
+    "Arguments without `--share K/N`, and a function that keeps this share of a list."
+    names, k, n = list(argv), 1, 1
+    if '--share' in names:
+        at = names.index('--share')
+        k, n = map(int, names[at + 1].split('/'))
+        del names[at:at + 2]
+    return names, lambda items: items[k - 1::n]
+
+def descend(optimizer, loss, norm=None):
+    "One step of the weights down the gradient of a loss."
+    optimizer.zero_grad()
+    loss.backward()
+    if norm is not None:
+        weights = [p for group in optimizer.param_groups for p in group['params']]
+        torch.nn.utils.clip_grad_norm_(weights, norm)
+    optimizer.step()
+
+class Plateau:
+    """Ends a training where no more is gained: when the loss has not fallen by 2 % in `patience`
+    windows of steps, or when `learned` of the answers are right. Then the learning rate falls to
+    zero. `ended` says which of the two it was, or 'limit' after `most` windows. With `creep` a loss
+    that falls by less than 2 % a window counts as standing still, however long it goes on."""
+    def __init__(self, optimizer, patience, most, last, climb=0, learned=.995, creep=False):
+        self.optimizer, self.patience, self.most, self.last = optimizer, patience, most, last
+        self.climb, self.learned, self.creep = climb, learned, creep  # climb and last are steps
+        self.rates = [group['lr'] * group.get('scale', 1) for group in optimizer.param_groups]
+        self.ended, self.left, self.steps, self.since, self.best = 'limit', None, 0, 0, float('inf')
+        self.windows = []
+        self._set_rates()
+
+    @property
+    def over(self):
+        return self.left == 0
+
+    def _set_rates(self):
+        share = (self.left / self.last if self.left is not None
+                 else min(1, (self.steps + 1) / self.climb) if self.climb else 1)
+        for group, rate in zip(self.optimizer.param_groups, self.rates):
+            group['lr'] = rate * share
+
+    def step(self):
+        "After each step of the weights."
+        self.steps += 1
+        if self.left is not None:
+            self.left -= 1
+        self._set_rates()
+
+    def window(self, loss, accuracy):
+        "After each window: its mean loss and accuracy."
+        self.windows.append([round(loss, 4), round(accuracy, 4)])
+        if self.left is not None:
+            return
+        loss, accuracy = self.windows[-1]
+        gained = loss < .98 * self.best
+        self.since = 0 if gained else self.since + 1
+        if gained or self.creep:
+            self.best = min(self.best, loss)
+        if accuracy >= self.learned:
+            self.ended, self.left = 'learned', self.last
+        elif self.since >= self.patience:
+            self.ended, self.left = 'plateau', self.last
+        elif len(self.windows) >= self.most:
+            self.left = self.last
