@@ -51,7 +51,7 @@ def learn(net, config, generator, multiple):
     others = [p for name, p in net.named_parameters() if not name.startswith('op.')]
     groups = [dict(params=others, lr=lr)] + [dict(params=taps, lr=lr * multiple)] * bool(taps)
     optimizer = torch.optim.Adam(groups)
-    plateau, sums = Plateau(optimizer, patience, most, last, creep=True), torch.zeros(2)
+    plateau, sums = Plateau(optimizer, patience, most, last), torch.zeros(2)
     while not plateau.over:
         labels = torch.randint(config.directions, (batch,), generator=generator)
         scores = net(drift_clips(config, labels, generator))

@@ -39,11 +39,11 @@ def descend(optimizer, loss, norm=None):
 class Plateau:
     """Ends a training where no more is gained: when the loss has not fallen by 2 % in `patience`
     windows of steps, or when `learned` of the answers are right. Then the learning rate falls to
-    zero. `ended` says which of the two it was, or 'limit' after `most` windows. With `creep` a loss
-    that falls by less than 2 % a window counts as standing still, however long it goes on."""
-    def __init__(self, optimizer, patience, most, last, climb=0, learned=.995, creep=False):
+    zero. `ended` says which of the two it was, or 'limit' after `most` windows. A loss that falls
+    slowly gains 2 % in the end, so only one that stands still is a plateau."""
+    def __init__(self, optimizer, patience, most, last, climb=0, learned=.995):
         self.optimizer, self.patience, self.most, self.last = optimizer, patience, most, last
-        self.climb, self.learned, self.creep = climb, learned, creep  # climb and last are steps
+        self.climb, self.learned = climb, learned  # climb and last are steps
         self.rates = [group['lr'] * group.get('scale', 1) for group in optimizer.param_groups]
         self.ended, self.left, self.steps, self.since, self.best = 'limit', None, 0, 0, float('inf')
         self.windows = []
@@ -74,8 +74,8 @@ class Plateau:
         loss, accuracy = self.windows[-1]
         gained = loss < .98 * self.best
         self.since = 0 if gained else self.since + 1
-        if gained or self.creep:
-            self.best = min(self.best, loss)
+        if gained:
+            self.best = loss
         if accuracy >= self.learned:
             self.ended, self.left = 'learned', self.last
         elif self.since >= self.patience:
