@@ -49,7 +49,9 @@ def learn(net, config, generator, multiple):
     "Train until nothing more is gained: (what ended it, [(loss, accuracy) of each window])."
     taps = list(net.op.parameters())
     others = [p for name, p in net.named_parameters() if not name.startswith('op.')]
-    groups = [dict(params=others, lr=lr)] + [dict(params=taps, lr=lr * multiple)] * bool(taps)
+    groups = [dict(params=others, lr=lr)]
+    if taps:
+        groups.append(dict(params=taps, lr=lr * multiple))
     optimizer = torch.optim.Adam(groups)
     plateau, sums = Plateau(optimizer, patience, most, last), torch.zeros(2)
     while not plateau.over:
@@ -90,6 +92,8 @@ def best_multiple(operator, done):
     def merit(multiple):
         found = [r for r in done if (r['part'], r['operator'], r['multiple'])
                  == ('tune', operator, multiple)]
+        if len(found) < len(tuned_on):
+            sys.exit(f'{operator} is not tuned yet: run the part tune to its end first')
         return (round(sum(r['accuracy'] for r in found) / len(found), 2),
                 -sum(len(r['windows']) for r in found))
     return max(multiples, key=merit) if has_weights(operator) else 1.

@@ -90,4 +90,5 @@ def suggest(
     near = difflib.get_close_matches(word, known, n=5, cutoff=0.5)
     if near:
         return f"near matches: {', '.join(near)}"
-    return f"there are {', '.join(known[:8])}{' …' * (len(known) > 8)}"
+    more = ' …' if len(known) > 8 else ''
+    return f"there are {', '.join(known[:8])}{more}"

@@ -170,8 +170,9 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs',
                         for v in (num_classes, classes))
         for task, n in tasks.items() if classes is not None else ():
             if len(names.get(task, ())) != n:
-                raise ValueError(f"{len(names.get(task, ()))} names for num_classes={n}"
-                                 + f" of task {task!r}" * bool(task) + ": give one name per class")
+                where = f" of task {task!r}" if task else ''
+                raise ValueError(f"{len(names.get(task, ()))} names for num_classes={n}{where}: "
+                                 "give one name per class")
             _check_names(names[task])
         if isinstance(num_classes, dict):
             if head is not FrameHead:
