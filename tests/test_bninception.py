@@ -138,6 +138,7 @@ def test_a_block_knows_what_it_is():
     assert block(torch.randn(1, 8, 7, 6)).shape == (1, 3 + 4 + 8, 4, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings('ignore')  # of the exporter, about itself
 def test_onnx(net, tmp_path):
     pytest.importorskip('onnxscript', reason='install the extra: video_convs[export]')

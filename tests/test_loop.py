@@ -70,7 +70,8 @@ def undisturbed(videos, tmp_path_factory):
 def stamp(path):
     return path.stat().st_mtime_ns if path.exists() else 0
 
-def test_killed_at_random_moments(videos, undisturbed, tmp_path):
+@pytest.mark.parametrize('kills', [3, pytest.param(6, marks=pytest.mark.slow)])
+def test_killed_at_random_moments(kills, videos, undisturbed, tmp_path):
     "SIGKILL while reading, computing or writing, with another number of workers each time."
     whole, folder = undisturbed
     out, dice, starts = tmp_path/'killed', random.Random(0), 0
@@ -81,7 +82,7 @@ def test_killed_at_random_moments(videos, undisturbed, tmp_path):
         child = children.start(run, videos, out, save_every=1, workers=(0, 2, 1)[starts % 3],
                                said=tmp_path/'said')
         starts += 1
-        if starts < 7:
+        if starts <= kills:
             while child.is_alive() and stamp(written) == before:
                 time.sleep(.001)
             time.sleep(dice.uniform(0, .1))
