@@ -28,7 +28,7 @@ class Recipe:
     batch_size: int = 16 # clips per step of the weights, over all processes
     lr: float = 3e-3 # peak learning rate
     warmup: float = 0.1 # share of all steps in which the learning rate climbs to its peak
-    lr_scale: dict[str, float] = field(default_factory=dict) # {'**.op.*': 10.}: factors by name
+    lr_scale: dict[str, float] = field(default_factory=dict) # {'**.op.**': 10.}: factors by name
     weight_decay: float = 0.05 # of weights, not of biases and norms
     label_smoothing: float = 0.0 # 0 is plain cross-entropy
     clip_norm: float = 5.0 # gradients of a larger norm are scaled down to it
