@@ -21,10 +21,10 @@ sys.meta_path.insert(0, Absent())
 '''
 
 
-def gpu_sh(out, python, **environment):
+def gpu_sh(out, python, *part, **environment):
     "Run the script; its exit code and what it prints."
-    done = subprocess.run([root/'tools/gpu.sh', out, '--tiny'], capture_output=True, text=True,
-                          cwd=out.parent, env=os.environ
+    done = subprocess.run([root/'tools/gpu.sh', out, *part, '--tiny'], capture_output=True,
+                          text=True, cwd=out.parent, env=os.environ
                           | dict(PYTHON=str(python), OMP_NUM_THREADS='1') | environment)
     return done.returncode, done.stdout + done.stderr
 
@@ -52,6 +52,23 @@ def test_every_part_measures(measured):
         assert found and all(SAME <= line.keys() and line['part'] == part for line in found)
         assert not [line for line in found if 'error' in line]
     assert {line['outcome'] for line in read(out, 'tests')} == {'passed'}
+
+
+def test_the_claims_are_a_run_of_their_own(tmp_path):
+    code, said = gpu_sh(tmp_path/'out', sys.executable, '--part', 'claims')
+    line, = read(tmp_path/'out', 'claims')
+    assert code == 0 and SAME <= line.keys() and 'error' not in line
+    assert (line['network'], line['displacement'], line['videos']) == ('hgc_tiny', 72., 16)
+    assert line['ceiling_without_time'] == .25 and line['steps'] > 0
+    assert {file.name for file in (tmp_path/'out').iterdir()} == {'claims.jsonl', 'claims.log'}
+    assert 'd = 72 of 224 px' in said
+
+
+def test_an_unknown_part_is_refused(tmp_path):
+    code, said = gpu_sh(tmp_path/'out', sys.executable, '--part', 'claim')
+    assert code == 2 and "invalid choice: 'claim'" in said
+    done = subprocess.run([root/'tools/gpu.sh', tmp_path, '--part'], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith('--part needs a name')
 
 
 def test_files_are_few_and_small(measured):

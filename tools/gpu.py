@@ -1,11 +1,13 @@
-"""The parts of `tools/gpu.sh`, each a process: `tools/gpu.py tests|train|nets|ops --out OUT`.
+"""The parts of `tools/gpu.sh`, each a process: `tools/gpu.py PART --out OUT`.
 
 tests: the device's numbers are the CPU's (tests/test_device.py). train: networks learn from motion
 that is drawn on the device, each for the same time. nets, ops: milliseconds and peak memory of
-networks and operators in several settings. Every measurement is a line of OUT/PART.jsonl, written
-at once; one that fails is a line with its error; what there is no time for is named at the end.
-Nothing is read but the repository, which need not be installed. --tiny runs everything on the CPU
-with tiny numbers."""
+networks and operators in several settings. claims, if asked for (`--part claims`): which networks
+tell the direction of a square that moves 4, 24 or 72 pixels from frame to frame.
+
+Every measurement is a line of OUT/PART.jsonl, written at once; one that fails is a line with its
+error; what there is no time for is named at the end. Nothing is read but the repository, which need
+not be installed. --tiny runs everything on the CPU with tiny numbers."""
 import argparse, functools, gc, json, math, os, signal, sys, time
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,7 +16,9 @@ root = Path(__file__).resolve().parent.parent
 began = time.monotonic()
 LEARN = ('tsn', 'r2plus1d', 'tsm', 'hgc', 'sth', 'stc', 'h2cn')
 TIMED = (*LEARN, 'hf_tsn', 'tin', 'tam')
-PARTS = ('tests', 'train', 'nets', 'ops')
+CLAIMS = ('r2plus1d', 'tsm', 'hgc')  # temporal convolution, shift, hourglass
+DISPLACEMENTS = 4., 24., 72.  # pixels of 224 from frame to frame
+PARTS = ('tests', 'train', 'nets', 'ops', 'claims')
 APART = 8  # seconds that a network takes beside its training: to be made, to warm up, to be tested
 
 def budget(args, part):
@@ -22,7 +26,9 @@ def budget(args, part):
     if args.budget or args.tiny:  # a test may run on a busy machine
         return args.budget or 300
     networks = sum(fnmatchcase(name, args.only) for name in LEARN)
-    return dict(tests=120, train=networks * (args.seconds + APART), nets=80, ops=50)[part]
+    runs = len(DISPLACEMENTS) * sum(fnmatchcase(name, args.only) for name in CLAIMS)
+    return dict(tests=120, train=networks * (args.seconds + APART), nets=80, ops=50,
+                claims=runs * (args.seconds + APART))[part]
 
 class Run:
     "A part: its file, its clock, and what is the same in all its lines."
@@ -144,19 +150,42 @@ class Scenes:
             raise IndexError(i)
         return sample_params('reversal', self.split, i, self.config, self.seed).at(self.moments)
 
-def clips(scenes, batch, workers, device):
-    "Normalised clips on the device, and their classes."
-    import torch
-    from video_convs.data.motion import render
-    from video_convs.data.transforms import normalise
-    for drawn in torch.utils.data.DataLoader(scenes, batch, num_workers=workers, collate_fn=list):
-        yield normalise(render(drawn, device),
-                        scenes.spec), torch.tensor([scene.label for scene in drawn], device=device)
+class Reversal:
+    "Eight motions, each other's reversal in pairs; the device renders what workers draw."
+    def __init__(self):
+        from video_convs.data.motion import TASKS
+        task = TASKS['reversal']
+        self.classes, self.about = len(task.classes), dict(ceiling_without_time=task.ceiling)
 
-def learn(name, run, args):
+    def batches(self, split, spec, seed, batch, device, workers=0, count=10**7):
+        import torch
+        from video_convs.data.motion import render
+        from video_convs.data.transforms import normalise
+        scenes = Scenes(split, spec, seed, count)
+        for drawn in torch.utils.data.DataLoader(scenes, batch, num_workers=workers,
+                                                 collate_fn=list):
+            yield normalise(render(drawn, device), spec), torch.tensor(
+                [scene.label for scene in drawn], device=device)
+
+class Drifting:
+    "A square on a torus that moves d pixels (of 224) from frame to frame, in four directions."
+    def __init__(self, displacement):
+        self.displacement, self.classes = displacement, 4
+        self.about = dict(ceiling_without_time=1 / 4, displacement=displacement)
+
+    def batches(self, split, spec, seed, batch, device, workers=0, count=10**7):
+        import torch
+        from video_convs.data.drift import Drift, drift_clips
+        config = Drift(self.displacement * spec.size / 224, side=spec.size // 8, size=spec.size,
+                       frames=spec.frames)
+        draw = torch.Generator(device).manual_seed(2 * seed + (split == 'test'))
+        for _ in range(0, count, batch):
+            labels = torch.randint(4, (batch,), generator=draw, device=device)
+            yield drift_clips(config, labels, draw).expand(-1, 3, -1, -1, -1), labels
+
+def learn(name, task, run, args):
     "Train a network for a time and test it."
     import torch
-    from video_convs.data.motion import TASKS
     from video_convs.data.transforms import Augment
     from video_convs.weights.create import create_model
     from video_convs.train.device import autocast_type, memory_gb
@@ -171,15 +200,16 @@ def learn(name, run, args):
     if not args.tiny:
         T, S, B, unseen = args.frames, args.size, args.batch, 256
         workers = min(max(os.cpu_count() - 2, 1), 8)
-    task, device = TASKS['reversal'], torch.device(run.device)
+    device = torch.device(run.device)
     torch.manual_seed(args.seed)
-    model = create_model(f'{name}_{backbone(args)}', num_classes=len(task.classes),
+    model = create_model(f'{name}_{backbone(args)}', num_classes=task.classes,
                          input_spec=dict(frames=T, size=S), dropout=0.).to(device).train()
     grows = {'**.op.*': 10.} if name in ('r2plus1d', 'hgc') else {}  # these start as the identity
     recipe = Recipe(batch_size=B, lr=1e-3, lr_scale=grows, dropout=0., augment=Augment.none(),
                     seed=args.seed, precision='bfloat16' if run.cuda else 'float32')
     kind, optimizer = autocast_type(recipe, device), make_optimizer(model, recipe)
-    batches = clips(Scenes('train', model.input_spec, args.seed), B, workers, device)
+    spec, seed = model.input_spec, args.seed
+    batches = task.batches('train', spec, seed, B, device, workers)
     marks, waited = [], 0.
     def one(share):
         for group in optimizer.param_groups:
@@ -204,7 +234,7 @@ def learn(name, run, args):
     memory, steps, took = memory_gb(device), len(marks), now - start
     model.eval()
     hits = seen = 0
-    for clip, label in clips(Scenes('test', model.input_spec, args.seed, unseen), B, 0, device):
+    for clip, label in task.batches('test', spec, seed, B, device, count=unseen):
         with (torch.inference_mode(),
               torch.autocast(device.type, kind, enabled=kind != torch.float32)):
             scores = model(clip)
@@ -212,11 +242,11 @@ def learn(name, run, args):
     parts = [marks[i * steps // 10:(i + 1) * steps // 10] for i in range(10)]
     # mean time, loss, share right
     curve = [[sum(v) / len(part) for v in zip(*part)] for part in parts if part]
-    return dict(size=S, frames=T, per_segment=model.input_spec.per_segment, batch=B,
+    return dict(size=S, frames=T, per_segment=spec.per_segment, batch=B,
                 workers=workers, seconds=took, steps=steps, clips_per_s=steps * B / took,
                 wait_share=waited / took, ms_per_step=1e3 * (took - waited) / steps,
                 loss=curve[-1][1], top1_training=curve[-1][2], top1=hits / seen, videos=seen,
-                ceiling_without_time=task.ceiling, memory_gb=memory, lr=recipe.lr, curve=curve)
+                memory_gb=memory, lr=recipe.lr, curve=curve, **task.about)
 
 def backbone(args):
     return 'tiny' if args.tiny else 'resnet50'
@@ -228,7 +258,19 @@ def train(run, args):
     for name in (LEARN[0], 'hgc') if args.tiny else asked:
         what = dict(network=f'{name}_{backbone(args)}', dtype=dtype,
                     memory_format='channels_last', form='eager')
-        run.row(what, functools.partial(learn, name, run, args), least=args.seconds + APART / 2)
+        run.row(what, functools.partial(learn, name, Reversal(), run, args),
+                least=args.seconds + APART / 2)
+
+def claims(run, args):
+    "The largest displacement first: there the networks should differ most, if they do."
+    dtype = 'bfloat16' if run.cuda else 'float32'
+    asked = [name for name in CLAIMS if fnmatchcase(name, args.only)]
+    for displacement in DISPLACEMENTS[-1:] if args.tiny else DISPLACEMENTS[::-1]:
+        for name in ('hgc',) if args.tiny else asked:
+            what = dict(network=f'{name}_{backbone(args)}', displacement=displacement, dtype=dtype,
+                        memory_format='channels_last', form='eager')
+            run.row(what, functools.partial(learn, name, Drifting(displacement), run, args),
+                    least=args.seconds + APART / 2)
 
 # --- nets and ops
 
@@ -333,7 +375,7 @@ def mean_ratio(pairs):
 def summary(out):
     "What a reader wants to know first."
     found = {part: lines(out, part) for part in PARTS}
-    for part in PARTS:
+    for part in PARTS if found['claims'] else PARTS[:-1]:
         bad = [line for line in found[part] if 'error' in line]
         where = found[part][0] if found[part] else {}
         print(f"\n{part}: {len(found[part])} lines, {len(bad)} with an error; "
@@ -345,10 +387,12 @@ def summary(out):
     outcomes = [line['outcome'] for line in found['tests']]
     print('\ntests:',
           ', '.join(f'{outcomes.count(word)} {word}' for word in dict.fromkeys(outcomes)))
-    runs = [line for line in found['train'] if 'error' not in line]
+    runs = [line for line in found['train'] + found['claims'] if 'error' not in line]
     base = next((line for line in runs if line['network'].startswith('tsn')), None)
     for line in runs:
         ratio = f"{line['clips_per_s'] / base['clips_per_s']:5.2f} of TSN's" if base else ''
+        if 'displacement' in line:
+            ratio = f"d = {line['displacement']:g} of 224 px"
         print(f"{line['network']:20}{line['clips_per_s']:8.1f} clips/s {ratio}, waits "
               f"{line['wait_share']:4.0%}, {line['memory_gb']:5.1f} GB, top-1 {line['top1']:.1%} "
               f"after {line['seconds']:.0f} s (without time at most "
