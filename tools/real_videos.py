@@ -52,7 +52,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from study import Plateau, descend, read_lines, root, share_of, write_line
+from study import Plateau, descend, operator_recipe, option_of, read_lines, root, share_of
+from study import write_line
 from video_convs import InputSpec, create_model
 from video_convs.data.custom import csv_dataset
 from video_convs.data.lists import table_rows
@@ -60,7 +61,6 @@ from video_convs.data.transforms import Augment, eval_transform, train_transform
 from video_convs.data.views import Views
 from video_convs.progress import progress_bar
 from video_convs.train.groups import make_optimizer
-from video_convs.train.recipes import Recipe
 
 results = root/'data/results/real_videos.jsonl'
 networks = 'tsn', 'r2plus1d', 'tsm', 'hgc', 'sth', 'stc', 'hf_tsn'
@@ -138,16 +138,11 @@ def load(name):
     mean, std = contrast(clips)
     return Loaded(clips, labels, classes, held, units, replace(spec, mean=(mean,), std=(std,)))
 
-def has_weights(net):
-    "Has the operator anything that a learning rate of its own could be chosen for?"
-    return any('.op.' in name for name, _ in net.named_parameters())
-
 def learn(net, clips, labels, multiple, most, seed):
     "Train until nothing more is gained: (what ended it, [(loss, accuracy) of each epoch])."
-    own = has_weights(net)
-    recipe = Recipe(lr=lr if own else lr * multiple, lr_scale={'**.op.*': multiple} if own else {})
     steps = max(len(clips) // batch, 1)
-    optimizer, still = make_optimizer(net, recipe), max(math.ceil(patience / steps), 3)  # epochs
+    optimizer = make_optimizer(net, operator_recipe(net, lr, multiple))
+    still = max(math.ceil(patience / steps), 3)  # epochs
     plateau = Plateau(optimizer, still, most, fall * steps, climb, learned)
     transform, rng = train_transform(net.input_spec, augment), np.random.default_rng(seed)
     net.train()
@@ -228,11 +223,7 @@ def jobs_of(name, network, seed):
 def main(argv):
     "Run what is asked for and not yet there."
     names, share = share_of(argv)
-    seeds = 3
-    if '--seeds' in names:
-        at = names.index('--seeds')
-        seeds = int(names[at + 1])
-        del names[at:at + 2]
+    names, seeds = option_of(names, '--seeds', 3)
     unknown = [name for name in names if name not in sets]
     if unknown:
         sys.exit(f"there is no set {unknown[0]!r}: choose among {', '.join(sets)}")

@@ -5,6 +5,7 @@ import platform
 from pathlib import Path
 
 import torch
+from video_convs.train.recipes import Recipe
 
 root = Path(__file__).resolve().parent.parent
 
@@ -26,6 +27,18 @@ def share_of(argv):
         k, n = map(int, names[at + 1].split('/'))
         del names[at:at + 2]
     return names, lambda items: items[k - 1::n]
+
+def option_of(names, option, default):
+    "Arguments without `option N`, and N."
+    if option not in names:
+        return names, default
+    at = names.index(option)
+    return [*names[:at], *names[at + 2:]], int(names[at + 1])
+
+def operator_recipe(net, lr, multiple):
+    "A rate of its own for the operator; for the whole network, if its operator has no weights."
+    own = any('.op.' in name for name, _ in net.named_parameters())
+    return Recipe(lr=lr if own else lr * multiple, lr_scale={'**.op.**': multiple} if own else {})
 
 def descend(optimizer, loss, norm=None):
     "One step of the weights down the gradient of a loss."

@@ -1,0 +1,220 @@
+"""Train the networks of nbs/results/66_ablations.ipynb:
+
+    .venv/bin/python tools/ablations.py [hourglass|sth|hf|stc …] [--seeds N] [--share K/N]
+
+Each paper's own ablations, with the small network `tiny` on motion that is rendered while it is
+learned from: no clip comes twice, so nothing can be learned by heart. Tasks: `micro` (eight
+motions, anew every 3 to 5 frames of 96), `macro` (one thing after another), and for the Hourglass
+paper `drift2`, `drift8`, `drift16` (a square of 6 pixels on a torus of 48, which moves 2, 8 or 16
+pixels between two of the eight points in time). Networks with FMCB read five neighbouring frames at
+each point in time, all others the one in the middle.
+
+Every network is trained with the same recipe until nothing more is gained, and scored on 1,024 new
+clips. The learning rate of the operator is 1, 3 or 10 times that of the rest (that of the whole
+network where the operator has no weights); it is chosen for each operator on a seed of its own, and
+its variants share it. Each run is one line of data/results/ablations.jsonl; runs that are in the
+file are not repeated, and `--share 1/2` and `--share 2/2` divide the work between two processes.
+
+Predictions, written before the first run. They know nbs/results/62_motion.ipynb, which has parts of
+H2CN on `micro` and `macro` with fixed epochs.
+1. `tsn` scores what single frames allow: about 50 % on `micro` and `macro`, 25 % on drift.
+2. Windows (Hourglass, Fig. 3). In `tiny` the operators stand before layers with strides, so the
+   reach is far: at d = 2 and 8 temporal convolution and all hourglasses are within 3 points of each
+   other. At d = 16 the hourglasses are ahead by 3 points or more, and the larger slope by more.
+   Learned windows are not behind means anywhere.
+3. FMCB (Tables 1, 3). It reads motion between neighbouring frames, a fifth of d. It gains 5 points
+   or more over `tsm` at d = 16, where nothing else sees the motion between two points in time, and
+   on `micro`. With a temporal convolution in the place of its hourglass it gains the same within 3
+   points: what counts are the forty frames. `tsm` that reads all forty frames gains as much.
+4. CMCB (Tables 2, 3). Its hourglass is followed by a mean over the map, which undoes it except at
+   the border: `hgc`, `conv1d` and the slopes are within 2 points of each other everywhere.
+5. STH. p = 1/8, 1/4 and 1/2 are within 3 points of each other, and so are hybrid and merge, and
+   both forms of attention. Dilation gains 3 points or more on `macro` only.
+6. HF. A conservative gate behind the last block changes nothing for an average of frames: one gate
+   scores as `tsn`, at chance between a motion and its reversal. Two are far above, three above two.
+   The gate that is not conservative is within 3 points of the other at three gates.
+7. STC. Without TR, SR or the shift alone the loss is below 3 points; without all three the score
+   on `micro` falls by 5 or more. α = 3/4 is best by less than 3 points. Equal and light are within
+   3 points."""
+import sys
+import time
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from study import Plateau, descend, operator_recipe, option_of, read_lines, root, share_of
+from study import write_line
+from video_convs import create_model
+from video_convs.data.drift import Drift, drift_clips
+from video_convs.data.motion import TASKS, MotionConfig, render, sample_params
+from video_convs.data.transforms import normalise
+from video_convs.nets.spec import InputSpec
+from video_convs.progress import progress_bar
+from video_convs.train.groups import make_optimizer
+
+results = root/'data/results/ablations.jsonl'
+multiples = 1., 3., 10.  # of the learning rate, for the operator
+points, near, size = 8, 5, 48  # points in time, neighbouring frames at each, pixels
+batch, lr, norm = 16, 3e-3, 5.
+window, climb, patience, most, last = 50, 100, 8, 50, 100  # steps; patience and most: windows
+tuned_on = 'micro', 'drift8'
+
+@dataclass(frozen=True)
+class Rendered:
+    "A question about rendered motion (nbs/data/30a_motion.ipynb)."
+    question: str
+    config: MotionConfig
+
+    @property
+    def classes(self):
+        return len(TASKS[self.question].classes)
+
+    def batches(self, split, seed):
+        "Clips (B, 3, points · near, S, S), around zero, and their classes; without end."
+        apart = self.config.frames // points
+        offsets = np.arange(near) - near // 2
+        moments = (apart * np.arange(points)[:, None] + apart // 2 + offsets).ravel()
+        for start in count(0, batch):
+            scenes = [sample_params(self.question, split, i, self.config, seed).at(moments)
+                      for i in range(start, start + batch)]
+            clips = normalise(render(scenes), InputSpec(mean=(.5,), std=(.25,)))
+            yield clips, torch.tensor([scene.label for scene in scenes])
+
+@dataclass(frozen=True)
+class Drifting:
+    "Where to does a square move? (nbs/data/30c_drift.ipynb)"
+    displacement: float # pixels between two points in time
+    classes: int = 4
+
+    def batches(self, split, seed):
+        "Clips (B, 3, points · near, S, S), around zero, and their classes; without end."
+        config = Drift(self.displacement / near, side=6, size=size, frames=points * near)
+        draw = torch.Generator().manual_seed(2 * seed + (split == 'test'))
+        while True:
+            labels = torch.randint(self.classes, (batch,), generator=draw)
+            yield drift_clips(config, labels, draw).expand(-1, 3, -1, -1, -1), labels
+
+tasks = {
+    'micro': Rendered('reversal', MotionConfig(size=size, frames=96, displacement=2.,
+                                               time_scale='micro')),
+    'macro': Rendered('order', MotionConfig(size=size, frames=96, displacement=0.)),
+    **{f'drift{d}': Drifting(float(d)) for d in (2, 8, 16)}}
+
+without_time, conv1d, shift = ('tsn', {}), ('r2plus1d', {}), ('tsm', {})
+papers = {  # (operator, what differs from its network's defaults)
+    'hourglass': (
+        without_time, conv1d, shift,
+        *[('hgc', dict(aggregate=f, slope=p)) for f in ('conv', 'avg') for p in (2, 4, 6)],
+        ('h2cn', {}), ('h2cn', dict(fmcb_slope=2)), ('h2cn', dict(fmcb_slope=6)),
+        ('h2cn', dict(cmcb_slope=4)), ('h2cn', dict(cmcb_slope=6)),
+        *[('h2cn', dict(fmcb=f, cmcb=c)) for f in ('hgc', 'conv1d', None)
+          for c in ('hgc', 'conv1d', None) if (f, c) not in (('hgc', 'hgc'), (None, None))],
+        ('tsm', dict(frames=points * near))),
+    'sth': (
+        without_time, *[('sth', dict(p=p)) for p in (1/8, 1/4, 1/2)],
+        ('sth', dict(arrangement='merge')), ('sth', dict(attention='softmax')),
+        ('sth', dict(attention='sigmoid')), ('sth', dict(dilated=True))),
+    'hf': (
+        without_time, *[('hf_tsn', dict(modules=n)) for n in (1, 2, 3)],
+        ('hf_tsn', dict(modules=3, conservative=False))),
+    'stc': (
+        without_time, *[('stc', dict(alpha=a)) for a in (1/4, 1/2, 3/4, 1.)],
+        ('stc', dict(tr=False)), ('stc', dict(sr=False)), ('stc', dict(shift=False)),
+        ('stc', dict(tr=False, sr=False, shift=False)), ('stc', dict(equal=True)),
+        ('stc', dict(reduction=4)), ('stc', dict(reduction=16)))}
+
+def tasks_of(paper):
+    return list(tasks) if paper == 'hourglass' else ['micro', 'macro']
+
+def make(operator, variant, classes):
+    "The network."
+    variant = dict(variant)
+    spec = dict(frames=variant.pop('frames', points), size=size)
+    return create_model(f'{operator}_tiny', num_classes=classes, input_spec=spec, dropout=0.,
+                        **variant)
+
+def read_by(net, clips):
+    "The frames that a network reads of those that there are."
+    if net.input_spec.frames * net.input_spec.per_segment == clips.shape[2]:
+        return clips
+    return clips[:, :, near // 2::near]
+
+def learn(net, batches, multiple):
+    "Train until nothing more is gained: (what ended it, [(loss, accuracy) of each window])."
+    optimizer = make_optimizer(net, operator_recipe(net, lr, multiple))
+    plateau, sums = Plateau(optimizer, patience, most, last, climb), torch.zeros(2)
+    net.train()
+    while not plateau.over:
+        clips, labels = next(batches)
+        scores = net(read_by(net, clips))
+        loss = F.cross_entropy(scores, labels)
+        descend(optimizer, loss, norm)
+        sums += torch.stack([loss.detach(), (scores.argmax(1) == labels).float().mean()])
+        plateau.step()
+        if plateau.steps % window == 0:
+            plateau.window(*(sums / window).tolist())
+            sums.zero_()
+    return plateau.ended, plateau.windows
+
+@torch.inference_mode()
+def right_of(net, batches, clips=1024):
+    "How many of so many new clips are right, by BatchNorm's running statistics."
+    net.eval()
+    drawn = (next(batches) for _ in range(clips // batch))
+    return sum((net(read_by(net, x)).argmax(1) == y).sum().item() for x, y in drawn)
+
+def run(job, clips=1024):
+    "One training, one line."
+    task, start = tasks[job['task']], time.process_time()
+    torch.manual_seed(job['seed'])
+    net = make(job['operator'], job['variant'], task.classes)
+    ended, windows = learn(net, task.batches('train', job['seed']), job['multiple'])
+    write_line(results, job | dict(
+        right=right_of(net, task.batches('test', job['seed']), clips), clips=clips, ended=ended,
+        windows=windows, seconds=round(time.process_time() - start, 1)))
+
+def tuning(papers_):
+    "Three rates for each operator, with the defaults of its network."
+    operators = dict.fromkeys(operator for paper in papers_ for operator, _ in papers[paper])
+    return [dict(part='tune', task=task, operator=operator, variant={}, seed=100, multiple=m)
+            for operator in operators for task in tuned_on for m in multiples]
+
+def best_multiple(operator):
+    "The multiple with most right answers in tuning, then that with the fewest steps."
+    def merit(multiple):
+        found = [r for r in read_lines(results) if (r['part'], r['operator'], r['multiple'])
+                 == ('tune', operator, multiple)]
+        if len(found) < len(tuned_on):
+            sys.exit(f'{operator} is not tuned yet: run tools/ablations.py tune to its end first')
+        return sum(r['right'] for r in found), -sum(len(r['windows']) for r in found)
+    return max(multiples, key=merit)
+
+def tests(papers_, seeds):
+    "All variants of a paper on a task, then the next task; the first seed of all comes first."
+    chosen = {operator: best_multiple(operator)
+              for operator in {o for paper in papers_ for o, _ in papers[paper]}}
+    jobs = [dict(part='test', task=task, operator=operator, variant=variant, seed=seed,
+                 multiple=chosen[operator])
+            for seed in range(seeds) for paper in papers_ for task in tasks_of(paper)
+            for operator, variant in papers[paper]]
+    return [job for i, job in enumerate(jobs) if job not in jobs[:i]]  # TSN is in all papers
+
+def main(argv):
+    "Run what is asked for and not yet there."
+    names, share = share_of(argv)
+    names, seeds = option_of(names, '--seeds', 3)
+    asked = [name for name in names if name != 'tune'] or list(papers)
+    unknown = [name for name in asked if name not in papers]
+    if unknown:
+        sys.exit(f"there is no paper {unknown[0]!r}: choose among tune, {', '.join(papers)}")
+    keys = 'part', 'task', 'operator', 'variant', 'seed', 'multiple'
+    jobs = tuning(asked) if 'tune' in names else tests(asked, seeds)
+    done = [{k: line[k] for k in keys} for line in read_lines(results)]
+    for job in progress_bar([job for job in share(jobs) if job not in done], desc='runs'):
+        run(job)
+
+if __name__ == '__main__':
+    torch.set_num_threads(1)
+    main(sys.argv[1:])
