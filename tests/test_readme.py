@@ -27,8 +27,8 @@ def test_python_runs(tmp_path):
 def test_the_first_commands_install_the_package_alone():
     settings = (root/'settings.ini').read_text(encoding='utf-8')
     address = re.search(r'^git_url = (.*)$', settings, re.M)[1]
-    commands = re.search(r'^```\n(.*?)^```', readme, re.S | re.M)[1]
-    assert f'pip install git+{address} ' in commands
+    commands = ''.join(re.findall(r'^```\n(.*?)^```', readme, re.S | re.M)[:2])
+    assert commands.startswith(f'pip install git+{address}\n')
     assert f'git clone {address} ' in commands
 
 def test_commands_exist():
