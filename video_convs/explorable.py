@@ -109,8 +109,9 @@ def _added(op, clip):
     seen[:, m - h:m + h + 1, m - h:m + h + 1] = kernel
     return (seen * clip[t - r:t + r + 1]).sum((1, 2)).tolist(), seen != 0
 
-def _hourglass_still(op, clip):
+def _hourglass_still(op, clip, title):
     "Side view and bars."
+    from matplotlib.patches import Patch
     added, seen = _added(op, clip)
     r, m = len(added) // 2, _SIZE // 2
     offsets = range(-r, r + 1)
@@ -124,12 +125,15 @@ def _hourglass_still(op, clip):
                 side.bar(i, .9, .8, x - m - .45, color=_HIT if window else _INK, alpha=value)
     side.set_xticks(offsets, names)
     side.set_ylabel('x (pixels)', fontsize=8)
-    side.set_title('pixels that one output reads, and the ball', fontsize=9)
+    side.set_title(title, fontsize=9)
+    names_of = {_WINDOW: 'pixel that one output reads', _INK: 'ball', _HIT: 'ball that is read'}
+    side.legend([Patch(color=colour) for colour in names_of], names_of.values(), fontsize=7,
+                ncols=3, loc='upper center', bbox_to_anchor=(.5, -.1), frameon=False)
     bars.bar(names, added, color=[_HIT if i else _INK for i in offsets])
     for i, value in enumerate(added):
         bars.text(i, value, f'{value:.2f}' if value else '0', ha='center', va='bottom', fontsize=8)
     bars.margins(y=.1)
-    bars.set_title('what each frame adds', fontsize=9)
+    bars.set_title('what each frame adds at the ball', fontsize=9)
     return _png(figure)
 
 def hourglass(
@@ -151,7 +155,8 @@ def hourglass(
     settings = dict(speed=speed, slope=slope, kernel_size=kernel_size, aggregate=aggregate,
                     frames=_FRAMES, size=_SIZE, radius=_RADIUS)
     others = sum(_added(op, clip)[0]) - clip[_FRAMES // 2, _SIZE // 2, _SIZE // 2].item()
-    return Explorable('hourglass', settings, _hourglass_still(op, clip),
+    title = f'slope {slope}, {speed:g} px per frame. Run the cell to move it'
+    return Explorable('hourglass', settings, _hourglass_still(op, clip, title),
                       f'An hourglass of slope {slope} over {kernel_size} frames and a ball of '
                       f'{speed:g} px per frame. The other frames add {others:.2f} to the '
                       'output at the ball.')
@@ -186,7 +191,7 @@ def _taps_still(taps, responses):
     figure, (left, right) = _axes((1, 1.8))
     left.bar(['before', 'itself', 'after'], taps, color=_WINDOW)
     left.axhline(0, color=_INK, lw=.8)
-    left.set_title('taps of the three frames', fontsize=9)
+    left.set_title('taps (run the cell to turn them)', fontsize=9)
     right.barh(list(responses), list(responses.values()), color=_HIT)
     right.invert_yaxis()
     right.set_title('mean response after the ReLU', fontsize=9)
