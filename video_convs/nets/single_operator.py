@@ -18,6 +18,7 @@ from ..ops.aggregation import HFModule
 from ..ops.collaborative import STCConv
 from ..ops.hourglass import HgC
 from ..ops.hybrid import STHConv
+from ..ops.mixed_hourglass import MixedHgC
 from ..ops.temporal import C3D, DenseTemporalConv, TemporalConv, TemporalShift
 from ..utils import suggest
 
@@ -42,6 +43,7 @@ for f in 'conv', 'avg':
     for p in 2, 4, 6, 8:
         SINGLE_OPERATORS[f'hgc_{f}{p}'] = SingleOperator(
             partial(HgC, slope=p, aggregate=f), near=p // 2)
+SINGLE_OPERATORS['hgc_mixed'] = SingleOperator(MixedHgC, near=4)  # slopes 0, 2, 4, 8
 
 # %% ../../nbs/nets/23c_single_operator.ipynb #4bfbaa60
 class _Around(torch.autograd.Function):
