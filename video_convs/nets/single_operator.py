@@ -19,7 +19,10 @@ from ..ops.aggregation import HFModule
 from ..ops.collaborative import STCConv
 from ..ops.hourglass import HgC
 from ..ops.hybrid import STHConv
-from ..ops.temporal import C3D, DenseTemporalConv, TemporalConv, TemporalShift
+from ..ops.dense_temporal import DenseTemporalConv
+from ..ops.shift import TemporalShift
+from ..ops.space_time import C3D
+from ..ops.temporal import TemporalConv
 from ..utils import suggest
 
 # %% ../../nbs/nets/23c_single_operator.ipynb #025e4abd
