@@ -86,8 +86,8 @@ def test_training_prints_its_loss_and_the_directions_are_learned(capsys):
     assert not model.training
 
 
-def test_of_the_trained_shift_each_output_must_read_two_moments():
-    "The theorem of the lesson: one moment for each output channel, and the directions are equal."
+def test_behind_a_shift_outputs_must_read_two_moments():
+    "One moment for each output channel, and the directions are equal: the lesson's theorem."
     model = randomised(SingleOperatorNet('shift', after=1))
     config = Drift(2., noise=0.)
     assert direction_spread(model, config) > 1e-6
