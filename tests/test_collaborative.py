@@ -8,7 +8,7 @@ from video_convs.clips import fold, unfold
 from video_convs.ops.collaborative import STCConv, SpatialRefinement, TemporalRefinement
 from video_convs.ops.literal import literal_sr, literal_stc, literal_tr
 from video_convs.ops.plain import plain_sr, plain_stc, plain_tr
-from video_convs.ops.temporal import TemporalShift
+from video_convs.ops.shift import TemporalShift
 
 # B, T, H, W
 sizes = st.tuples(st.integers(1, 2), st.integers(1, 5), st.integers(1, 5), st.integers(1, 5))

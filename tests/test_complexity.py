@@ -13,7 +13,10 @@ from video_convs.ops.h2cn_blocks import CMCB, FMCB
 from video_convs.ops.hourglass import HgC
 from video_convs.ops.hybrid import STHConv
 from video_convs.ops.rivals import TAM, TIN, GSTConv, MotionExcitation, MultipleTemporalAggregation
-from video_convs.ops.temporal import C3D, P3D, R2Plus1D, ShiftedConv, TemporalConv, TemporalShift
+from video_convs.ops.shift import TemporalShift
+from video_convs.ops.shifted_conv import ShiftedConv
+from video_convs.ops.space_time import C3D, P3D, R2Plus1D
+from video_convs.ops.temporal import TemporalConv
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 

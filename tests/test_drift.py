@@ -2,8 +2,10 @@
 import pytest
 import torch
 
-from video_convs.data.drift import Drift, coverage, drift_clips
+from video_convs.data.drift import (Drift, coverage, direction_spread, drift_accuracy, drift_clips,
+                                    train_on_drift)
 from video_convs.nets.single_operator import SINGLE_OPERATORS, SingleOperatorNet, reach
+from video_convs.ops.space_time import R2Plus1D
 from video_convs.testing import randomised
 
 
@@ -70,3 +72,45 @@ def test_the_directions_are_told_apart_below_the_reach_only(operator):
             scores = torch.cat([net(clip(config, [label]).double()) for label in range(4)])
         difference = (scores - scores[0]).abs().max() / scores.abs().max()
         assert (difference > 1e-13) == (0 < d < limit)
+
+
+def test_training_prints_its_loss_and_the_directions_are_learned(capsys):
+    torch.manual_seed(0)
+    config, draw = Drift(1., size=12), torch.Generator().manual_seed(0)
+    model = SingleOperatorNet('c3d', after=0)
+    before = drift_accuracy(model, config, draw)
+    train_on_drift(model, config, 60, draw, show=30)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(':')[0] for line in lines] == ['step   0', 'step  30', 'step  60']
+    assert before < .5 and drift_accuracy(model, config, draw) > .9
+    assert not model.training
+
+
+def test_behind_a_shift_outputs_must_read_two_moments():
+    "One moment for each output channel, and the directions are equal: the lesson's theorem."
+    model = randomised(SingleOperatorNet('shift', after=1))
+    config = Drift(2., noise=0.)
+    assert direction_spread(model, config) > 1e-6
+    moment = torch.tensor([0] * 2 + [1] * 2 + [2] * 12)
+    for k in range(16):
+        model.after[1][0].weight.data[k, moment != k % 3] = 0
+    assert direction_spread(model, config) < 1e-14
+
+
+def test_a_symmetric_stem_makes_right_and_left_equal():
+    "The theorem of the lesson on temporal convolution."
+    model, mirrored = (randomised(SingleOperatorNet('conv1d', after=0)) for _ in range(2))
+    kernel = mirrored.stem[0].weight.data
+    kernel.copy_((kernel + kernel.flip(3)) / 2)
+    config = Drift(2., directions=2, noise=0.)
+    assert direction_spread(model, config) > 1e-6
+    assert direction_spread(mirrored, config) < 1e-14
+
+
+@pytest.mark.parametrize('arrangement, limit', [('sequential', 7), ('parallel', 6)])
+def test_side_by_side_sees_one_pixel_less(arrangement, limit):
+    model = SingleOperatorNet('c3d', after=0)
+    model.op = R2Plus1D(16, 16, arrangement=arrangement)
+    model = randomised(model)
+    assert direction_spread(model, Drift(limit - 1., noise=0.)) > 1e-9
+    assert direction_spread(model, Drift(float(limit), noise=0.)) < 1e-13

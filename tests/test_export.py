@@ -20,7 +20,8 @@ from video_convs.ops.collaborative import STCConv
 from video_convs.ops.h2cn_blocks import CMCB, FMCB
 from video_convs.ops.hourglass import HgC
 from video_convs.ops.hybrid import STHConv
-from video_convs.ops.temporal import P3D, DenseTemporalConv
+from video_convs.ops.dense_temporal import DenseTemporalConv
+from video_convs.ops.space_time import P3D
 
 FIXED = 4  # T of what holds layers over time
 # Steps and smallest H and W, elsewhere (1, 33): torch records a map of one pixel as a case of its

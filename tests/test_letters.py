@@ -11,6 +11,7 @@ from fastcore.docments import docments
 
 import video_convs
 from video_convs import list_models
+from video_convs.animate import COLOURS
 from video_convs.data.drift import Drift
 from video_convs.nets.single_operator import SingleOperatorNet
 
@@ -123,3 +124,10 @@ def test_every_operator_of_the_papers_is_named():
     homes = video_convs._home
     expected = {name for name, home in homes.items() if home in {f'ops.{part}' for part in papers}}
     assert expected <= {row['class'].strip('`') for row in OPERATORS}
+
+
+def test_each_operator_has_a_colour_of_its_own():
+    assert len(set(COLOURS.values())) == len(COLOURS)
+    assert set(COLOURS) - {'Conv2d'} <= set(video_convs.__all__)
+    blocks = {'FMCB', 'CMCB', 'TemporalRefinement', 'SpatialRefinement'}  # parts of an operator
+    assert {row['class'].strip('`') for row in OPERATORS} - blocks <= set(COLOURS)

@@ -27,7 +27,8 @@ from video_convs.utils import suggest
 from video_convs.weights.create import create_model
 from video_convs.ops.hourglass import HgC
 from video_convs.ops.rivals import TAM, TIN
-from video_convs.ops.temporal import TemporalConv, TemporalShift
+from video_convs.ops.shift import TemporalShift
+from video_convs.ops.temporal import TemporalConv
 
 def toy():
     b = nn.Sequential(nn.Conv2d(4, 6, 3), nn.ReLU())

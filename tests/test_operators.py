@@ -7,7 +7,8 @@ from video_convs.ops.hourglass import HgC
 from video_convs.ops.literal import literal_hgc, literal_shift, literal_temporal
 from video_convs.ops.plain import plain_hgc, plain_shift, plain_temporal
 from video_convs.testing import randomised
-from video_convs.ops.temporal import TemporalConv, TemporalShift
+from video_convs.ops.shift import TemporalShift
+from video_convs.ops.temporal import TemporalConv
 
 clips = st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 6), st.integers(1, 6),
                   st.integers(1, 6))  # B, C, T, H, W

@@ -11,7 +11,7 @@ from video_convs.ops.plain import eval_norm, plain_gst, plain_me, plain_mta, pla
 from video_convs.testing import randomised
 from video_convs.ops.rivals import (GSTConv, MotionExcitation, MultipleTemporalAggregation, TAM,
                                     TIN, border_sums, frame_means, over_time_each)
-from video_convs.ops.temporal import TemporalShift
+from video_convs.ops.shift import TemporalShift
 
 # B, T, H, W
 clips = st.tuples(st.integers(1, 2), st.integers(1, 5), st.integers(1, 5), st.integers(1, 5))

@@ -12,8 +12,11 @@ from video_convs.ops.literal import literal_conv3d, literal_r2plus1d, literal_sh
 from video_convs.ops.plain import plain_conv3d, plain_r2plus1d
 from video_convs.testing import randomised
 from video_convs.ops.common import conv_arguments, over_time
-from video_convs.ops.temporal import (C3D, P3D, DenseTemporalConv, R2Plus1D, ShiftedConv,
-                                      TemporalConv, TemporalShift)
+from video_convs.ops.dense_temporal import DenseTemporalConv
+from video_convs.ops.shift import TemporalShift
+from video_convs.ops.shifted_conv import ShiftedConv
+from video_convs.ops.space_time import C3D, P3D, R2Plus1D
+from video_convs.ops.temporal import TemporalConv
 
 shapes = st.tuples(st.integers(1, 2), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4),
                    st.integers(1, 4))  # B, C, T, H, W
@@ -207,6 +210,10 @@ def test_fresh_operators():
      "must be equal; or choose temporal='dense'"),
     (lambda: P3D(8, 8, 'C'), "variant must be 'A' or 'B', got 'C'"),
     (lambda: C3D(8, 8, dilation=0), 'dilation must be at least 1'),
+    (lambda: R2Plus1D(8, 8, stride=0), 'stride must be at least 1, got 0'),
+    (lambda: P3D.from_conv2d(nn.Conv2d(8, 8, 3, padding=1, groups=8)), 'groups=1, got groups=8'),
+    (lambda: P3D.from_conv2d(nn.Conv2d(8, 8, 3)), 'padding=(1, 1), got padding=(0, 0)'),
+    (lambda: ShiftedConv.from_conv2d(nn.Linear(8, 8)), 'takes over an nn.Conv2d, got Linear'),
     (lambda: ShiftedConv(7, 8), 'channels = 7, fold_div = 8'),
     (lambda: ShiftedConv(8, 8, stride=-1), 'stride must be at least 1, got -1'),
     (lambda: C3D.from_conv2d(nn.Conv2d(8, 8, 3, padding=1), inflate='sum'),

@@ -7,8 +7,9 @@ getLogger(__name__).addHandler(NullHandler())  # what the modules say is shown w
 
 # Loaded on first use, so that `import video_convs` costs nothing.
 _home = {
-    **dict.fromkeys(['TemporalConv', 'TemporalShift', 'ShiftedConv', 'DenseTemporalConv',
-                     'R2Plus1D', 'P3D', 'C3D'], 'ops.temporal'),
+    'TemporalConv': 'ops.temporal', 'DenseTemporalConv': 'ops.dense_temporal',
+    'TemporalShift': 'ops.shift', 'ShiftedConv': 'ops.shifted_conv',
+    **dict.fromkeys(['R2Plus1D', 'P3D', 'C3D'], 'ops.space_time'),
     'HgC': 'ops.hourglass', **dict.fromkeys(['FMCB', 'CMCB'], 'ops.h2cn_blocks'),
     'STHConv': 'ops.hybrid', 'HFModule': 'ops.aggregation',
     **dict.fromkeys(['STCConv', 'TemporalRefinement', 'SpatialRefinement'], 'ops.collaborative'),

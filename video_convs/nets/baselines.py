@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from .backbones import Backbone
 from .registry import register
 from .surgery import insert_after, insert_before, match, replace
-from ..ops.temporal import C3D, P3D, R2Plus1D, ShiftedConv, TemporalConv, TemporalShift
+from ..ops.shift import TemporalShift
+from ..ops.shifted_conv import ShiftedConv
+from ..ops.space_time import C3D, P3D, R2Plus1D
+from ..ops.temporal import TemporalConv
 
 # %% ../../nbs/nets/26c_baselines.ipynb #0f926ced
 RESNETS = 'resnet18', 'resnet34', 'resnet50'

@@ -16,10 +16,13 @@ from torch import Tensor, nn
 from ..clips import fold, unfold
 from ..ops.aggregation import HFModule
 from ..ops.collaborative import STCConv
+from ..ops.dense_temporal import DenseTemporalConv
 from ..ops.hourglass import HgC
 from ..ops.hybrid import STHConv
 from ..ops.mixed_hourglass import MixedHgC
-from ..ops.temporal import C3D, DenseTemporalConv, TemporalConv, TemporalShift
+from ..ops.shift import TemporalShift
+from ..ops.space_time import C3D
+from ..ops.temporal import TemporalConv
 from ..utils import suggest
 
 # %% ../../nbs/nets/23c_single_operator.ipynb #025e4abd

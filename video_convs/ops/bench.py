@@ -28,7 +28,10 @@ from .plain import (eval_norm, plain_cmcb, plain_conv3d, plain_gst, plain_hf,
                                    plain_stc, plain_sth, plain_tam, plain_temporal, plain_tin)
 from .timing import forward_backward, milliseconds
 from .rivals import TAM, TIN, GSTConv, MotionExcitation, MultipleTemporalAggregation
-from .temporal import C3D, R2Plus1D, ShiftedConv, TemporalConv, TemporalShift
+from .shift import TemporalShift
+from .shifted_conv import ShiftedConv
+from .space_time import C3D, R2Plus1D
+from .temporal import TemporalConv
 
 # %% ../../nbs/ops/17_bench.ipynb #b34f4ae2
 # width of a ResNet-50's 3×3 convolutions, side of their maps at 224 pixels

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['over_time', 'dilate', 'shift_left', 'shift_right', 'check_sizes', 'identity_taps', 'subsample', 'conv_arguments',
-           'take_over']
+           'take_over', 'ClipConv']
 
 # %% ../../nbs/ops/09e_common.ipynb #887ffb08
 import torch
@@ -117,3 +117,17 @@ def take_over(
     for name, value in weights.items():  # keeps the layout in memory
         getattr(op, name).data = value.detach().clone()
     return op
+
+# %% ../../nbs/ops/09e_common.ipynb #03d63c22
+class ClipConv(nn.Module):
+    "An operator in the place of an image convolution, with its count and its description."
+    shown: tuple[str, ...] = ('stride', 'dilation') # attributes that the description names
+
+    def macs(self, T: int, H: int, W: int) -> int:
+        "Multiply-accumulates for one clip of T frames: every weight once per voxel of the output."
+        weights = sum(p.numel() for p in self.parameters() if p.ndim > 1)
+        return weights * T * -(-H // self.stride) * -(-W // self.stride)
+
+    def extra_repr(self) -> str:
+        said = ', '.join(f'{name}={getattr(self, name)!r}' for name in self.shown)
+        return f'{self.in_channels}, {self.out_channels}, {said}, bias={self.bias is not None}'

@@ -12,21 +12,21 @@ from itertools import product
 import torch
 from torch import Tensor
 
-# %% ../../nbs/ops/10_temporal.ipynb #e9c395a7
+# %% ../../nbs/ops/10a_temporal.ipynb #d76ff977
 def literal_temporal(
     x: Tensor, # (B, C, T, H, W)
     taps: Tensor, # (C, 1, K, 1, 1)
     dilation: int = 1, # d
 ) -> Tensor: # (B, C, T, H, W), float64
-    "Eq. 1 as it is printed: voxel after voxel, tap after tap, in float64."
-    X, α = x.double().tolist(), taps.double().flatten(1).tolist()
+    "H2CN Eq. 1 as it is printed: voxel after voxel, tap after tap, in float64."
+    X, a = x.double().tolist(), taps.double().flatten(1).tolist()
     T, r, y = x.shape[2], taps.shape[2] // 2, torch.empty(x.shape, dtype=torch.float64)
     for b, c, t, h, w in product(*map(range, x.shape)):
-        y[b, c, t, h, w] = sum(α[c][i + r] * X[b][c][t + i * dilation][h][w]
+        y[b, c, t, h, w] = sum(a[c][i + r] * X[b][c][t + i * dilation][h][w]
                                for i in range(-r, r + 1) if 0 <= t + i * dilation < T)
     return y
 
-# %% ../../nbs/ops/10_temporal.ipynb #ed6234c9
+# %% ../../nbs/ops/10b_shift.ipynb #ed6234c9
 def literal_shift(
     x: Tensor, # (B, C, T, H, W)
     fold_div: int = 8, # one part in fold_div moves each way
@@ -39,7 +39,7 @@ def literal_shift(
             y[b, c, t, h, w] = x[b, c, source, h, w]
     return y
 
-# %% ../../nbs/ops/10_temporal.ipynb #67720354
+# %% ../../nbs/ops/10c_space_time.ipynb #6faa363d
 def literal_conv3d(
     x: Tensor, # (B, C, T, H, W)
     kernel: Tensor, # (C', C/G, K, k, k): K×1×1, 1×3×3 or 3×3×3
@@ -61,7 +61,6 @@ def literal_conv3d(
             if 0 <= t_ < T and 0 <= h_ < H and 0 <= w_ < W)
     return y
 
-# %% ../../nbs/ops/10_temporal.ipynb #ad77f35c
 def literal_r2plus1d(
     x: Tensor, # (B, C, T, H, W)
     spatial: Tensor, # S: (C', C, 3, 3)

@@ -12,16 +12,17 @@ from torch import Tensor, nn
 
 from ..clips import fold, unfold
 
-# %% ../../nbs/ops/10_temporal.ipynb #efb8b2ee
+# %% ../../nbs/workshop/10a_temporal.ipynb #895243f3
 def plain_temporal(
     x: Tensor, # (B, C, T, H, W)
     taps: Tensor, # (C, 1, K, 1, 1)
     dilation: int = 1, # d
 ) -> Tensor: # (B, C, T, H, W)
-    "Eq. 1 as a depthwise K×1×1 convolution of the framework."
+    "H2CN Eq. 1 as a depthwise K×1×1 convolution of the framework."
     padding = (dilation * (taps.shape[2] // 2), 0, 0)
     return F.conv3d(x, taps, padding=padding, dilation=(dilation, 1, 1), groups=x.shape[1])
 
+# %% ../../nbs/workshop/10b_shift.ipynb #1871fe2c
 def plain_shift(
     x: Tensor, # (B, C, T, H, W)
     fold_div: int = 8, # one part in fold_div moves each way
@@ -33,7 +34,7 @@ def plain_shift(
     y[:, 2*n:] = x[:, 2*n:]
     return y
 
-# %% ../../nbs/ops/10_temporal.ipynb #19705f1a
+# %% ../../nbs/workshop/10c_space_time.ipynb #19705f1a
 def plain_conv3d(
     x: Tensor, # (B, C, T, H, W)
     kernel: Tensor, # (C', C/G, K, k, k)
