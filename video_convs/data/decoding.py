@@ -176,6 +176,7 @@ def _release(film, held, info, every):
             raise _lost(info, k)
         yield frame
 
+# %% ../../nbs/data/31c_decoding.ipynb #e90b3eca
 def decode_frames(
     info: VideoInfo, # of the file
     wanted: Sequence[int], # rising numbers
