@@ -12,7 +12,7 @@ from video_convs.data.frames import frame_files
 from video_convs.data.lists import list_table
 from video_convs.data.official import (
     class_index, example_tree, known_class, numbered_classes, plain_file_name, whole_number)
-from video_convs.data.sampling import clip_indices, micro_clips, segments
+from video_convs.data.sampling import clip_indices, micro_clips
 from video_convs.data.transforms import Augment, check_flips, eval_transform
 from video_convs.data.views import Views, eval_box, parse_views
 from video_convs.nets.spec import InputSpec
@@ -199,6 +199,9 @@ SPEC, CLIP = InputSpec(), torch.zeros(3, 8, 240, 320, dtype=torch.uint8)
      '(10, T, H, W)'),
     (lambda: eval_box(3, 4, 'pad'), "not 'pad'"),
     (lambda: Augment(crop='middle'), "not 'middle'"),
+    (lambda: Augment(jitter=2), 'jitter must be a number from 0 to below 1, got 2'),
+    (lambda: Augment.corners(scale=(1, 0)), '0 < scale ≤ 1'),
+    (lambda: Views(resize=(256, -1)), 'from 1 to 16,384, got (256, -1)'),
     (lambda: check_flips(['hflip'], SPEC, flip_map={'hflip': {86: 87}}), '87 into 87'),
     (lambda: eval_transform(SPEC, Views(3))(CLIP), '8 frames are not 3 clips'),
     (lambda: parse_views('10'), 'CLIPSxCROPS'),
@@ -212,7 +215,6 @@ def test_views_and_transforms(call, says):
 
 
 @pytest.mark.parametrize('call, says', [
-    (lambda: segments(10, 8, at=1), '0 ≤ at < 1'),
     (lambda: micro_clips(10, 8, 0), 'L ≥ 1'),
     (lambda: micro_clips(10, 8, micro='end'), "'start' or 'centre', not 'end'"),
     (lambda: clip_indices(10, SPEC, 'uniform'), "choose 'segments' or 'dense'"),
