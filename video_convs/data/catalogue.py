@@ -37,6 +37,7 @@ DATASETS: dict[str, Official] = {
     'epic55': EPIC55,
     'egogestar': EGOGESTAR}
 
+# %% ../../nbs/data/36i_catalogue.ipynb #c05c991e
 def dataset_entry(
     name: str, # see `DATASETS`
     split: str,
@@ -64,6 +65,7 @@ def dataset_entry(
                          f" {', '.join(map(repr, entry.parts(chosen)))}")
     return entry, chosen
 
+# %% ../../nbs/data/36i_catalogue.ipynb #2e90352e
 def official_list(
     name: str, # see `DATASETS`
     root: str | Path, # folder of the data set
@@ -142,6 +144,7 @@ class _FolderIndex:
             if path := self(os.path.join(place, above) if above else place, stem, frames):
                 return path
 
+# %% ../../nbs/data/36i_catalogue.ipynb #2ca07a4f
 CUT = 'clips' # folder for spans that were cut out of their files; there an item is called by its id
 
 class LocatedSplit(NamedTuple):
@@ -152,6 +155,26 @@ class LocatedSplit(NamedTuple):
     reader: Any # of its items
     whole: bool # items are whole files or folders, although the list speaks of spans
 
+# %% ../../nbs/data/36i_catalogue.ipynb #ba2a0175
+def _templates(template, flow):
+    "The names of frames, or of flow in x and y, as a tuple; empty: the usual ones."
+    templates = (tuple(template) if isinstance(template, (list, tuple))
+                 else () if template is None else (template,))
+    if (len(templates) not in (0, 2 if flow else 1)
+            or not all(isinstance(t, str) for t in templates)):
+        raise ValueError(f"template is one name for frames, such as 'img_{{:05d}}.jpg', and two "
+                         f"for flow, of x and of y, got {template!r}")
+    return templates
+
+def _reader(entry, flow, in_folders, templates):
+    "What reads the items of a data set that lies on the disk in this way."
+    if flow:
+        return replace(entry.flow_reader, **({'templates': templates} if templates else {}))
+    if in_folders:
+        return replace(entry.frame_reader, **({'template': templates[0]} if templates else {}))
+    return VideoFiles(entry.counted)
+
+# %% ../../nbs/data/36i_catalogue.ipynb #65060e02
 def find_videos(
     name: str, # see `DATASETS`
     root: str | Path, # folder of the data set
@@ -169,12 +192,7 @@ def find_videos(
     if frames and flow:
         raise ValueError("frames and flow are two data sets: open each of them, and "
                          "average the scores")
-    templates = (tuple(template) if isinstance(template, (list, tuple))
-                 else (template,)*(template is not None))
-    if (len(templates) not in (0, 2 if flow else 1)
-            or not all(isinstance(t, str) for t in templates)):
-        raise ValueError(f"template is one name for frames, such as 'img_{{:05d}}.jpg', and two "
-                         f"for flow, of x and of y, got {template!r}")
+    templates = _templates(template, flow)
     kinds = [True] if frames or flow else [True, False] if entry.frames else [False, True]
     part, cut = 'test' if split in ('test', 's1', 's2') else 'train', os.path.join(root, CUT)
     places = [os.path.normpath(os.path.join(root, place.format(split=split, part=part)))
@@ -193,23 +211,42 @@ def find_videos(
     choices = [(place, kind) for place in places for kind in kinds]
     official = places[-len(entry.places):][0], kinds[0]
     place, kind = next((choice for choice in choices if any(paths(*choice))), official)
-    if flow:
-        reader = replace(entry.flow_reader, **({'templates': templates} if templates else {}))
-    elif kind:
-        reader = replace(entry.frame_reader, **({'template': templates[0]} if templates else {}))
-    else:
-        reader = VideoFiles(entry.counted)
+    reader = _reader(entry, flow, kind, templates)
     return LocatedSplit(listing, list(paths(place, kind)), place, reader, place == cut)
 
+# %% ../../nbs/data/36i_catalogue.ipynb #a4dac374
 _OWN = dict(folder='seed', csv='root')  # one's own videos, and the option that they have
 # options of `find_videos`, for all data sets
 LOCATE_OPTIONS = 'frames', 'flow', 'template', 'partial'
 
+def _own_dataset(name, root, split, allow_missing, options):
+    "A folder of classes, or a table."
+    if unknown := next((key for key in options if key != _OWN[name]), None):
+        raise ValueError(f"{name} has no option {unknown!r}: it has {_OWN[name]}")
+    if name == 'folder':
+        return folder_dataset(root, split, **options)
+    return csv_dataset(root, split, allow_missing=allow_missing, **options)
+
+def _refuse_absent(name, split, found, entry, options):
+    "A `ValueError` about videos that a list names and the disk lacks."
+    videos = found.listing.videos
+    gone = [v for v, path in zip(videos, found.paths) if not path]
+    at = os.path.join(found.place, gone[0].names[0])
+    # by the user, not by the owners
+    made = next((key for key in ('frames', 'flow') if options.get(key)), None)
+    remedy = f"write them there, or correct {made}" if made else f"get them from {entry.home}"
+    if any(found.paths):
+        remedy += ", or pass allow_missing=True to go on without them"
+    refuse(name, f"{len(gone):,} of {len(videos):,} videos of the split {split!r} are not "
+                 f"there, the first is {gone[0].where}, looked for as {at}", remedy)
+
+# %% ../../nbs/data/36i_catalogue.ipynb #984810b0
 def _class_numbers(classes, labels):
     "Labels as numbers of their classes; −1 where the owners keep them secret."
     number = {c: k for k, c in enumerate(classes)}
     return tuple(-1 if label is None else number[label] for label in labels)
 
+# %% ../../nbs/data/36i_catalogue.ipynb #14a3f65f
 def open_dataset(
     name: str, # 'something-v1', … (see `DATASETS`), 'folder' or 'csv'
     root: str | Path, # folder of the data set; a list of videos for 'csv'
@@ -220,11 +257,7 @@ def open_dataset(
 ) -> VideoDataset:
     "A split of a data set, from its owners' files as they were downloaded."
     if name in _OWN:
-        if unknown := next((key for key in options if key != _OWN[name]), None):
-            raise ValueError(f"{name} has no option {unknown!r}: it has {_OWN[name]}")
-        if name == 'folder':
-            return folder_dataset(root, split, **options)
-        return csv_dataset(root, split, allow_missing=allow_missing, **options)
+        return _own_dataset(name, root, split, allow_missing, options)
     found = find_videos(name, root, split, **options)
     entry, own = dataset_entry(name, split,
                                {k: v for k, v in options.items() if k not in LOCATE_OPTIONS})
@@ -232,13 +265,7 @@ def open_dataset(
     there = [i for i, path in enumerate(paths) if path]
     gone = [v for v, path in zip(videos, paths) if not path]
     if gone and not (allow_missing and there):
-        at = os.path.join(found.place, gone[0].names[0])
-        # by the user, not by the owners
-        made = next((key for key in ('frames', 'flow') if options.get(key)), None)
-        refuse(name, f"{len(gone):,} of {len(videos):,} videos of the split {split!r} are not "
-                     f"there, the first is {gone[0].where}, looked for as {at}",
-                (f"write them there, or correct {made}" if made else f"get them from {entry.home}")
-                + (", or pass allow_missing=True to go on without them" if there else ""))
+        _refuse_absent(name, split, found, entry, options)
     number, groups = {c: k for k, c in enumerate(classes)}, tuple(videos[i].group for i in there)
     spans = () if found.whole or not videos[0].span else tuple(videos[i].span for i in there)
     lines = tuple(videos[i].where for i in there) if spans else ()

@@ -79,21 +79,26 @@ class Item(NamedTuple):
     where: str # file and line that name it
     target: str # where `prepare` writes it, below its folder
 
+# %% ../../nbs/data/37a_check.ipynb #6f0f5bdd
+def _own_items(name, root, options):
+    "The items of one's own videos, and what reads them."
+    data, items = open_dataset(name, root, **options), []
+    for i, path in enumerate(data.paths):
+        items.append(Item('all', data.where(i), path, data.spans[i] if data.spans else None,
+                          data.places[i] if data.places else path,
+                          os.path.splitext(os.path.relpath(path, root))[0]))
+    return items, {path: data.reader for path in data.paths}
+
+# %% ../../nbs/data/37a_check.ipynb #efeee83a
 def list_items(
     name: str, # see `open_dataset`
     root: str | Path, # folder of the data set
     options: dict, # of the data set
 ) -> tuple[list[Item], dict, list[dict]]: # items; path → reader; what is wrong with the lists
     "Everything that the lists of a data set name."
-    items, readers, wrong = [], {}, []
     if name in ('folder', 'csv'):
-        data = open_dataset(name, root, **options)
-        for i, path in enumerate(data.paths):
-            items.append(Item('all', data.where(i), path, data.spans[i] if data.spans else None,
-                              data.places[i] if data.places else path,
-                              os.path.splitext(os.path.relpath(path, root))[0]))
-            readers[path] = data.reader
-        return items, readers, wrong
+        return *_own_items(name, root, options), []
+    items, readers, wrong = [], {}, []
     if name not in DATASETS:  # says which there are
         open_dataset(name, root, '')
     entry = DATASETS[name]
@@ -143,6 +148,7 @@ def _examine(decoder, job):
     notes = {'notes': list(info.notes)} if info.notes else {}
     return dict(frames=info.frames, size=[info.height, info.width]) | notes
 
+# %% ../../nbs/data/37a_check.ipynb #b2529df5
 def _stamp(path):
     "What changes when a file or folder is replaced."
     s = os.stat(path)
@@ -163,6 +169,21 @@ def _earlier_records(file):
     records = [r for r in map(read, text.splitlines()) if isinstance(r, dict)]
     return {r['path']: r for r in records if {'path', 'stamp'} <= set(r)}
 
+def _records(items, readers, old, deep):
+    "Path → what is known of it, path → its spans; what has a state need not be looked at again."
+    records, spans = {}, {}
+    for item in items:
+        if item.path:
+            spans.setdefault(item.path, []).extend([(item.span, item.where)]*bool(item.span))
+    for path in spans:
+        known = old.get(path, {})
+        parts = zlib.crc32(repr(sorted(span for span, _ in spans[path])).encode())
+        about = dict(reader=repr(readers[path]), spans=parts, stamp=_stamp(path))
+        same = known.get('deep', -1) >= deep and about.items() <= known.items()
+        records[path] = known if same else dict(path=path, deep=deep, **about)
+    return records, spans
+
+# %% ../../nbs/data/37a_check.ipynb #699be5b0
 def check_dataset(
     name: str, # see `open_dataset`
     root: str | Path, # folder of the data set
@@ -179,16 +200,7 @@ def check_dataset(
     if workers is not None:
         check_number('processes', workers, 'workers')
     items, readers, wrong = list_items(name, root, options)
-    old, records, spans = _earlier_records(report), {}, {}
-    for item in items:
-        if item.path:
-            spans.setdefault(item.path, []).extend([(item.span, item.where)]*bool(item.span))
-    for path in spans:
-        known = old.get(path, {})
-        parts = zlib.crc32(repr(sorted(span for span, _ in spans[path])).encode())
-        about = dict(reader=repr(readers[path]), spans=parts, stamp=_stamp(path))
-        same = known.get('deep', -1) >= deep and about.items() <= known.items()
-        records[path] = known if same else dict(path=path, deep=deep, **about)
+    records, spans = _records(items, readers, _earlier_records(report), deep)
     todo = [dict(path=p, reader=readers[p], spans=spans[p], deep=deep,
                  limit=limit + r['stamp'][0]/1e6) for p, r in records.items() if 'state' not in r]
     Path(report).parent.mkdir(parents=True, exist_ok=True)
@@ -210,6 +222,10 @@ def check_dataset(
         row['listed'] += 1
         row[records[item.path]['state'] if item.path else 'missing'] += 1
     return counts
+
+# %% ../../nbs/data/37a_check.ipynb #0efa7ab7
+def _broken_line(record):
+    return record['why'] if record['path'] in record['why'] else f"{record['path']} {record['why']}"
 
 def check_table(
     counts: dict[str, dict], # of `check_dataset`
@@ -235,6 +251,3 @@ def check_table(
     if bad[first:]:
         lines.append(f"… and {len(bad) - first:,} more, all in {report}")
     return '\n'.join(lines)
-
-def _broken_line(record):
-    return record['why'] if record['path'] in record['why'] else f"{record['path']} {record['why']}"

@@ -71,76 +71,22 @@ def _whole_bytes(dataset, spec) -> int:
         sizes.append(info.frames*info.height*info.width*dataset.reader.channels*shrink**2)
     return int(np.mean(sizes)*N) if sizes else 0
 
-# %% ../../nbs/data/34f_clip_dataset.ipynb #9534bf8a
-class Clips(Dataset):
-    "A data set's clips for a network: item → (clip (C, F, H, W) float32 or `Broken`, label, item)."
-    def __init__(
-        self,
-        dataset: VideoDataset,
-        spec: InputSpec, # what the weights expect (an InputSpec); F = frames · per_segment
-        train: bool, # random frames and augmentation, or the fixed ones of testing
-        augment: Augment = Augment(), # what training may change
-        seed: int = 0, # of all random draws
-        T: int | None = None, # frames per clip; None: spec.frames
-        cache: bool = False, # decode every video once and keep its frames in memory
-        cache_gb: float = 4., # refuse to cache more than this
-        views: Views = Views(), # of each video; V > 1 in testing: clips are (V, C, F, H, W)
-    ):
-        if T is not None and T < 1:
-            raise ValueError(f"a clip needs T ≥ 1 frames, got {T}")
-        self.spec = spec if T is None else replace(spec, frames=T)
-        self.dataset, self.train, self.seed, self.cache = dataset, train, seed, cache
-        self.views = views
-        # lost: number of a video → why it ended a process
-        self.epoch, self._kept, self._times, self.lost = 0, {}, {}, {}
-        if not len(dataset):
-            raise ValueError(f"{dataset.name} has no videos in the split {dataset.split!r}: choose "
-                             "another one")
-        if (given := dataset.reader.channels) != spec.channels:
-            raise ValueError(f"{dataset.name} gives {given} channels, but the weights expect "
-                             f"{spec.channels} ({spec.modality}): choose another network or "
-                             "another data set"
-                             + ", or give the folder of flow as option flow"
-                             * (spec.modality == 'flow'))
-        views.check(spec)
-        if train and views != Views(rule=views.rule, micro=views.micro, official=views.official):
-            raise ValueError("training draws one clip and one crop of a video; of its views only "
-                             f"rule, micro and official can be chosen, got {views}")
-        if train:
-            self.transform = train_transform(spec, augment, dataset.label_preserving, dataset.name,
-                                             dataset.flip_map)
-        if cache and (need := self.cache_bytes()/1e9) > cache_gb:
-            raise ValueError(f"keeping {dataset.name} in memory would take about {need:.1f} GB, "
-                             f"more than cache_gb = {cache_gb:g}: read it from disk (no cache), or "
-                             "allow more")
+# %% ../../nbs/data/34f_clip_dataset.ipynb #2609880d
+def _view_bytes(dataset, spec, views):
+    "What the finished views of all videos take."
+    frames, side = spec.frames*spec.per_segment, views.size or spec.size
+    return len(dataset)*views.count*frames*side**2*dataset.reader.channels
+
+# %% ../../nbs/data/34f_clip_dataset.ipynb #b192283d
+class _FrameSource(Dataset):
+    "What the clips of a data set are made of, from file or from memory."
+    def __init__(self, dataset, spec, train, seed, cache, views):
+        self.dataset, self.spec, self.train, self.seed = dataset, spec, train, seed
+        self.cache, self.views = cache, views
+        self.epoch, self._kept, self._times = 0, {}, {}
 
     def __len__(self) -> int:
         return len(self.dataset)
-
-    def set_epoch(self,
-        epoch: int, # counted from 0
-    ) -> None:
-        "Draw other frames and crops from now on; before the workers of an epoch are started."
-        self.epoch = epoch
-
-    def __getitem__(self,
-        index: int,
-    ) -> tuple[Tensor | Broken, int, int]:
-        label, rng = self.dataset.labels[index], self._rng(index)
-        if index in self.lost:
-            return Broken(self.dataset.where(index), self.lost[index]), label, index
-        with one_thread():
-            try:
-                clip = self._frames(index, rng)
-            except (VideoError, OSError) as error:
-                clip = Broken(self.dataset.where(index), str(error))
-            if isinstance(clip, Broken):
-                return clip, label, index
-            if self.train:
-                clip, label = self.transform(clip, rng, label)
-            else:
-                clip = normalise(clip, self.spec)
-            return clip, label, index
 
     def _rng(self, index):
         "The draws of a video: others in each epoch of training, always the same in testing."
@@ -182,20 +128,94 @@ class Clips(Dataset):
         "How much memory the cache takes when it is full."
         if self.train:
             return _whole_bytes(self.dataset, self.spec)
-        frames, side = self.spec.frames*self.spec.per_segment, self.views.size or self.spec.size
-        return len(self)*self.views.count*frames*side**2*self.dataset.reader.channels
+        return _view_bytes(self.dataset, self.spec, self.views)
+
+# %% ../../nbs/data/34f_clip_dataset.ipynb #fa8c00e9
+def _refuse_misfit(dataset, spec, train, views):
+    "A `ValueError` if a network cannot look at this data set in this way."
+    if not len(dataset):
+        raise ValueError(f"{dataset.name} has no videos in the split {dataset.split!r}: choose "
+                         "another one")
+    if (given := dataset.reader.channels) != spec.channels:
+        flow = ", or give the folder of flow as option flow" if spec.modality == 'flow' else ''
+        raise ValueError(f"{dataset.name} gives {given} channels, but the weights expect "
+                         f"{spec.channels} ({spec.modality}): choose another network or "
+                         f"another data set{flow}")
+    views.check(spec)
+    if train and views != Views(rule=views.rule, micro=views.micro, official=views.official):
+        raise ValueError("training draws one clip and one crop of a video; of its views only "
+                         f"rule, micro and official can be chosen, got {views}")
+
+# %% ../../nbs/data/34f_clip_dataset.ipynb #84a804c0
+def _on_all_processors(function, jobs, progress, title):
+    "Call a function for each of many videos, with a bar."
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        with one_thread():
+            for _ in progress_bar(pool.map(function, jobs), progress, len(jobs), desc=title,
+                                  unit='video'):
+                pass
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C need not wait for the rest
+
+# %% ../../nbs/data/34f_clip_dataset.ipynb #9534bf8a
+class Clips(_FrameSource):
+    "A data set's clips for a network: item → (clip (C, F, H, W) float32 or `Broken`, label, item)."
+    def __init__(
+        self,
+        dataset: VideoDataset,
+        spec: InputSpec, # what the weights expect (an InputSpec); F = frames · per_segment
+        train: bool, # random frames and augmentation, or the fixed ones of testing
+        augment: Augment = Augment(), # what training may change
+        seed: int = 0, # of all random draws
+        T: int | None = None, # frames per clip; None: spec.frames
+        cache: bool = False, # decode every video once and keep its frames in memory
+        cache_gb: float = 4., # refuse to cache more than this
+        views: Views = Views(), # of each video; V > 1 in testing: clips are (V, C, F, H, W)
+    ):
+        if T is not None and T < 1:
+            raise ValueError(f"a clip needs T ≥ 1 frames, got {T}")
+        spec = spec if T is None else replace(spec, frames=T)
+        super().__init__(dataset, spec, train, seed, cache, views)
+        self.lost = {}  # number of a video → why it ended a process
+        _refuse_misfit(dataset, spec, train, views)
+        if train:
+            self.transform = train_transform(spec, augment, dataset.label_preserving, dataset.name,
+                                             dataset.flip_map)
+        if cache and (need := self.cache_bytes()/1e9) > cache_gb:
+            raise ValueError(f"keeping {dataset.name} in memory would take about {need:.1f} GB, "
+                             f"more than cache_gb = {cache_gb:g}: read it from disk (no cache), or "
+                             "allow more")
+
+    def set_epoch(self,
+        epoch: int, # counted from 0
+    ) -> None:
+        "Draw other frames and crops from now on; before the workers of an epoch are started."
+        self.epoch = epoch
+
+    def __getitem__(self,
+        index: int,
+    ) -> tuple[Tensor | Broken, int, int]:
+        label, rng = self.dataset.labels[index], self._rng(index)
+        if index in self.lost:
+            return Broken(self.dataset.where(index), self.lost[index]), label, index
+        with one_thread():
+            try:
+                clip = self._frames(index, rng)
+            except (VideoError, OSError) as error:
+                clip = Broken(self.dataset.where(index), str(error))
+            if isinstance(clip, Broken):
+                return clip, label, index
+            if self.train:
+                clip, label = self.transform(clip, rng, label)
+            else:
+                clip = normalise(clip, self.spec)
+            return clip, label, index
 
     def fill_cache(self,
         progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line at times
     ) -> 'Clips':
         "Decode everything that is not cached yet, on all processors; `loader` calls it."
         todo = [i for i in range(len(self)) if i not in self._kept] if self.cache else []
-        pool = ThreadPoolExecutor(os.cpu_count())
-        try:
-            with one_thread():
-                for _ in progress_bar(pool.map(self._keep, todo), progress, len(todo),
-                                      desc=f'decode {self.dataset.name}', unit='video'):
-                    pass
-        finally:
-            pool.shutdown(cancel_futures=True)  # Ctrl-C need not wait for the rest
+        _on_all_processors(self._keep, todo, progress, f'decode {self.dataset.name}')
         return self

@@ -46,6 +46,7 @@ def _about(folder: Path) -> dict:
                          f" {', '.join(FLIPS)}")
     return about
 
+# %% ../../nbs/data/34e_custom.ipynb #f078f2ee
 def _warn_alike(classes, where):
     "Say which class names differ only in case or blanks."
     seen = {}
@@ -57,6 +58,7 @@ def _warn_alike(classes, where):
         warnings.warn(f"{where}: the classes {' and '.join(map(repr, alike[0]))} differ only in"
                       f" case or blanks{more}: rename one if they are the same")
 
+# %% ../../nbs/data/34e_custom.ipynb #5f170bf5
 class _Item(NamedTuple):
     "A video, or a part of one, and what is said of it."
     path: str | Path
@@ -128,6 +130,7 @@ def _look(path):
             found.others.append(p)
     return found
 
+# %% ../../nbs/data/34e_custom.ipynb #da37d413
 def _warn_left_out(root, others, loose):
     "Say once what of a folder is not used."
     if others:
@@ -140,6 +143,7 @@ def _warn_left_out(root, others, loose):
         warnings.warn(f"{root}: videos that lie in no class are left out, {len(loose)} in all; the"
                       f" first is {loose[0].name}")
 
+# %% ../../nbs/data/34e_custom.ipynb #779ba451
 def folder_dataset(
     root: str | Path, # of DIR/<class>/*.mp4 or DIR/<split>/<class>/*.mp4 (or an ending of `VIDEOS`)
     split: str | None = None, # 'train', 'test', or a folder's name; None: all videos

@@ -37,6 +37,7 @@ def named_span(
     except SpanError as error:
         raise SpanError(f'{where}: {error}' if where else str(error)) from None
 
+# %% ../../nbs/data/34c_dataset.ipynb #f9ead72f
 def pick_in_span(
     span: Span | None, # None: everything
     there: int, # frames that the file or folder has
@@ -58,6 +59,7 @@ def pick_in_span(
                          f"were asked for: choose from 0 … {frames - 1}")
     return first + wanted
 
+# %% ../../nbs/data/34c_dataset.ipynb #c36e55b1
 def in_span(
     span: Span | None, # None: everything
     pick: Pick, # frames of the span
@@ -69,6 +71,7 @@ def in_span(
     numbers.timed = True
     return numbers
 
+# %% ../../nbs/data/34c_dataset.ipynb #bf1530bd
 @lru_cache(4096)
 def _rate(path):
     return probe(path).fps
@@ -110,49 +113,9 @@ class VideoFiles:
         span = self.in_file(span, _rate(path) if self.counted else 0)
         return read_frames(path, in_span(span, pick, path), size)
 
-# %% ../../nbs/data/34c_dataset.ipynb #a915bc1c
-@dataclass(frozen=True)
-class VideoDataset:
-    "Videos with labels: one split of a data set."
-    name: str # of the whole data set
-    classes: tuple[str, ...] # names, in the order of the labels
-    paths: tuple[str, ...] # one file per video
-    labels: tuple[int, ...] # number of its class; −1 if the owners keep it secret
-    groups: tuple[str, ...] = () # who or where it was filmed, for cross-validation; () if unknown
-    split: str | None = None # which part of the data set this is; None: all of it
-    label_preserving: frozenset[str] = frozenset() # flips that keep every class: 'hflip', …
-    pairs: tuple[tuple[str, ...], ...] = () # classes that reverse each other, if so said
-    description: str = '' # where the split comes from
-    flip_map: dict[str, dict[int, int]] | None = None # flip → class → what it turns into
-    ids: tuple[str, ...] = () # the owners' names of the videos; () if they have none
-    spans: tuple[Span | None, ...] = () # frames of its file that each item is; (): whole files
-    reader: Any = VideoFiles() # what reads an item: has probe, read, channels
-    absent: tuple[str, ...] = () # videos that the split's list names and the disk does not hold
-    tasks: dict[str, tuple] = field(default_factory=dict) # task → (classes, labels), of several
-    many_shot: dict[str, tuple[int, ...]] = field(default_factory=dict) # task → EPIC's classes
-    root: str | None = None # folder that the videos' names are relative to; None: there is none
-    places: tuple[str, ...] = () # file and line that give each span, for messages; (): unknown
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __repr__(self) -> str:
-        split = f", split {self.split!r}" if self.split else ''
-        absent = f", {len(self.absent)} more are listed but absent" if self.absent else ''
-        return (f"VideoDataset {self.name!r}{split}: {len(self)} videos of {len(self.classes)} "
-                f"classes{absent}; {self.description}")
-
-    def subset(self,
-        indices: Sequence[int], # numbers of the videos to keep, in the order wanted
-    ) -> 'VideoDataset':
-        "Some of the videos, with the same classes."
-        def pick(values):
-            return tuple(values[i] for i in indices) if values else ()
-        per_video = {key: pick(getattr(self, key))
-                     for key in ('paths', 'labels', 'groups', 'ids', 'spans', 'places')}
-        return replace(self, **per_video,
-                       tasks={t: (c, pick(labels)) for t, (c, labels) in self.tasks.items()})
-
+# %% ../../nbs/data/34c_dataset.ipynb #6c78ab9b
+class _Items:
+    "Reads the items of a data set, and names them."
     def _at(self, index):
         return self.paths[index], self.spans[index] if self.spans else None
 
@@ -192,3 +155,46 @@ class VideoDataset:
         path, span = self._at(index)
         with self._named(index):
             return self.reader.read(path, pick, size, span)
+
+# %% ../../nbs/data/34c_dataset.ipynb #a915bc1c
+@dataclass(frozen=True)
+class VideoDataset(_Items):
+    "Videos with labels: one split of a data set."
+    name: str # of the whole data set
+    classes: tuple[str, ...] # names, in the order of the labels
+    paths: tuple[str, ...] # one file per video
+    labels: tuple[int, ...] # number of its class; −1 if the owners keep it secret
+    groups: tuple[str, ...] = () # who or where it was filmed, for cross-validation; () if unknown
+    split: str | None = None # which part of the data set this is; None: all of it
+    label_preserving: frozenset[str] = frozenset() # flips that keep every class: 'hflip', …
+    pairs: tuple[tuple[str, ...], ...] = () # classes that reverse each other, if so said
+    description: str = '' # where the split comes from
+    flip_map: dict[str, dict[int, int]] | None = None # flip → class → what it turns into
+    ids: tuple[str, ...] = () # the owners' names of the videos; () if they have none
+    spans: tuple[Span | None, ...] = () # frames of its file that each item is; (): whole files
+    reader: Any = VideoFiles() # what reads an item: has probe, read, channels
+    absent: tuple[str, ...] = () # videos that the split's list names and the disk does not hold
+    tasks: dict[str, tuple] = field(default_factory=dict) # task → (classes, labels), of several
+    many_shot: dict[str, tuple[int, ...]] = field(default_factory=dict) # task → EPIC's classes
+    root: str | None = None # folder that the videos' names are relative to; None: there is none
+    places: tuple[str, ...] = () # file and line that give each span, for messages; (): unknown
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __repr__(self) -> str:
+        split = f", split {self.split!r}" if self.split else ''
+        absent = f", {len(self.absent)} more are listed but absent" if self.absent else ''
+        return (f"VideoDataset {self.name!r}{split}: {len(self)} videos of {len(self.classes)} "
+                f"classes{absent}; {self.description}")
+
+    def subset(self,
+        indices: Sequence[int], # numbers of the videos to keep, in the order wanted
+    ) -> 'VideoDataset':
+        "Some of the videos, with the same classes."
+        def pick(values):
+            return tuple(values[i] for i in indices) if values else ()
+        per_video = {key: pick(getattr(self, key))
+                     for key in ('paths', 'labels', 'groups', 'ids', 'spans', 'places')}
+        return replace(self, **per_video,
+                       tasks={t: (c, pick(labels)) for t, (c, labels) in self.tasks.items()})

@@ -27,6 +27,63 @@ from .video_info import VideoError, VideoInfo
 if TYPE_CHECKING:  # loaded on use: a process that decodes starts sooner
     from torch import Tensor
 
+# %% ../../nbs/data/31e_decoder.ipynb #cafc3e43
+def _fresh_python():
+    "A process that runs `serve`, with the modules of this one and one thread."
+    paths = [os.path.abspath(p) for p in sys.path]
+    return subprocess.Popen(
+        [sys.executable, '-c', 'from video_convs.data.decoder import serve; serve()'],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths), 'PYTHONSAFEPATH': '1',
+             'OMP_NUM_THREADS': '1'})
+
+# %% ../../nbs/data/31e_decoder.ipynb #aab406da
+def _frame_bytes(pipe, shape):
+    "The frames that follow an answer; None if the process ends before the last of them."
+    data, done = bytearray(int(np.prod(shape))), 0
+    while done < len(data) and (n := pipe.readinto(memoryview(data)[done:])):
+        done += n
+    return data if done == len(data) else None
+
+def _talk(process, question, pick=None):
+    "Ask, answer what is asked back, return the answer (a dict) and its frames (bytes or None)."
+    def say(message):
+        process.stdin.write(json.dumps(message).encode() + b'\n')
+        process.stdin.flush()
+    try:
+        if question:
+            say(question | {'pick': pick is not None, 'timed': getattr(pick, 'timed', False)})
+        while line := process.stdout.readline():
+            answer = json.loads(line)
+            if 'count' in answer:
+                times = answer['times'] and np.array(answer['times'])
+                say(np.asarray(chosen(pick, answer['count'], times)).tolist())
+                continue
+            if 'frames' not in answer:
+                return answer, None
+            data = _frame_bytes(process.stdout, answer['frames'])
+            if data is not None:
+                return answer, data
+    except OSError:  # a broken pipe
+        pass
+    return {'died': process.wait()}, None
+
+# %% ../../nbs/data/31e_decoder.ipynb #cea1afce
+def _in_time(seconds, process, *question):
+    "What `_talk` gives; None if the process was killed because it took too long."
+    late = threading.Event()
+    def kill():
+        late.set()
+        process.kill()  # ends the wait: the pipe closes
+    timer = threading.Timer(seconds, kill)
+    timer.start()
+    try:
+        result = _talk(process, *question)
+    finally:
+        timer.cancel()
+        timer.join()
+    return None if late.is_set() else result
+
 # %% ../../nbs/data/31e_decoder.ipynb #654519fa
 class _Process:
     "A Python that waits for questions, started at the first one and again after a hang or a crash."
@@ -65,63 +122,45 @@ class _Process:
                 self._owner != os.getpid() or self._process.poll() is not None):
             self.close()
         if self._process is None:
-            paths = [os.path.abspath(p) for p in sys.path]
-            self._process = subprocess.Popen(
-                [sys.executable, '-c', 'from video_convs.data.decoder import serve; serve()'],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths), 'PYTHONSAFEPATH': '1',
-                     'OMP_NUM_THREADS': '1'})
+            self._process = _fresh_python()
             self._owner = os.getpid()
-            answer, _ = self._call(120, self._talk, self._process, {})
+            answer, _ = self._call(120, self._process, {})
             if answer is None or 'died' in answer:
                 check = python_line('-c', 'import video_convs.data.decoder')
                 raise OSError(f"the decoding process does not start: see what `{check}` says")
         return self._process
 
-    def _call(self, seconds, function, *args):
-        "The result of a function that waits for the process; (None, None) if it took too long."
-        process, late = args[0], threading.Event()
-        def kill():
-            late.set()
-            process.kill()  # ends the wait: the pipe closes
-        timer = threading.Timer(seconds, kill)
-        timer.start()
+    def _call(self, seconds, process, *question):
+        "The answer of the process, and its frames; (None, None) if it took too long."
         try:
-            result = function(*args)
+            result = _in_time(seconds, process, *question)
         except BaseException:  # Ctrl-C in the middle of an answer
             self.close()
             raise
-        finally:
-            timer.cancel()
-            timer.join()
-        if late.is_set() or 'died' in result[0]:
+        if result is None or 'died' in result[0]:
             self.close()
-        return (None, None) if late.is_set() else result
+        return result or (None, None)
 
-    def _talk(self, process, question, pick=None):
-        "Ask, answer what is asked back, return the answer (a dict) and its frames (bytes or None)."
-        def say(message):
-            process.stdin.write(json.dumps(message).encode() + b'\n')
-            process.stdin.flush()
-        try:
-            if question:
-                say(question | {'pick': pick is not None, 'timed': getattr(pick, 'timed', False)})
-            while line := process.stdout.readline():
-                answer = json.loads(line)
-                if 'count' in answer:
-                    times = answer['times'] and np.array(answer['times'])
-                    say(np.asarray(chosen(pick, answer['count'], times)).tolist())
-                    continue
-                if 'frames' not in answer:
-                    return answer, None
-                data, done = bytearray(int(np.prod(answer['frames']))), 0
-                while done < len(data) and (n := process.stdout.readinto(memoryview(data)[done:])):
-                    done += n
-                if done == len(data):
-                    return answer, data
-        except OSError:  # a broken pipe
-            pass
-        return {'died': process.wait()}, None
+# %% ../../nbs/data/31e_decoder.ipynb #fd23ce09
+def _outcome(path, timeout, answer, data):
+    "The frames or the `VideoInfo` that an answer holds; its error is raised, its warnings given."
+    if answer is None:
+        raise VideoError(f"{path}: no answer from the decoder after {timeout:g} s: the "
+                         "file hangs it, or is very long: leave it out, encode it again, or "
+                         "allow more time")
+    if 'died' in answer:
+        raise VideoError(f"{path}: the decoder crashed on it (exit code {answer['died']}): the "
+                         "file is damaged, download or encode it again, or leave it out")
+    for told in answer.get('told', ()):
+        warnings.warn(told, stacklevel=4)
+    if 'error' in answer:
+        raise (VideoError if answer['of_file'] else ValueError)(answer['error'])
+    if data is not None:
+        import torch
+        frames = torch.frombuffer(data, dtype=torch.uint8).view(answer['frames'])
+        return frames.permute(3, 0, 1, 2)
+    return VideoInfo(**{k: tuple(v) if isinstance(v, list) else v
+                        for k, v in answer['info'].items()})
 
 # %% ../../nbs/data/31e_decoder.ipynb #12f12a36
 class Decoder(_Process):
@@ -173,24 +212,8 @@ class Decoder(_Process):
     def _ask(self, task, path, pick=None, **options):
         question = dict(task=task, path=str(path), limit=self.timeout, **options)
         with self._lock:
-            answer, data = self._call(self.timeout, self._talk, self._started(), question, pick)
-        if answer is None:
-            raise VideoError(f"{path}: no answer from the decoder after {self.timeout:g} s: the "
-                             "file hangs it, or is very long: leave it out, encode it again, or "
-                             "allow more time")
-        if 'died' in answer:
-            raise VideoError(f"{path}: the decoder crashed on it (exit code {answer['died']}): the "
-                             "file is damaged, download or encode it again, or leave it out")
-        for told in answer.get('told', ()):
-            warnings.warn(told, stacklevel=3)
-        if 'error' in answer:
-            raise (VideoError if answer['of_file'] else ValueError)(answer['error'])
-        if data is not None:
-            import torch
-            frames = torch.frombuffer(data, dtype=torch.uint8).view(answer['frames'])
-            return frames.permute(3, 0, 1, 2)
-        return VideoInfo(**{k: tuple(v) if isinstance(v, list) else v
-                            for k, v in answer['info'].items()})
+            answer, data = self._call(self.timeout, self._started(), question, pick)
+        return _outcome(path, self.timeout, answer, data)
 
 # %% ../../nbs/data/31e_decoder.ipynb #b9514801
 def serve() -> None:

@@ -59,6 +59,14 @@ def _cut(frame):
     H, W, _ = frame.shape  # the last axis holds more than 3 if the rows are padded
     return frame.reshape(H, -1)[:, :3*W].reshape(H, W, 3)
 
+# %% ../../nbs/data/31c_decoding.ipynb #f487f8c3
+@lru_cache(4096)
+def _refuse_damage(path, size, changed):
+    "Decode a whole file once, for a reader that does not see damage."
+    info = whole_video(path)
+    for _ in decode_frames(info, range(info.frames)):
+        pass
+
 # %% ../../nbs/data/31c_decoding.ipynb #e004b3c9
 # an error is an error, and checksums are looked at
 _STRICT = {'err_detect': 'crccheck+bitstream+buffer+explode'}
@@ -68,14 +76,53 @@ _MARKS = 'h264',
 _ALL_SHOWN = 'h264', 'hevc', 'mpeg1video', 'mpeg2video'
 _LATE = 16  # frames: the most that a decoder may hold back
 
-class _FrameStream:
+class _DamageLog:
+    "What was sent to a decoder, in decoding order, and what of it is damaged."
+    def __init__(self, codec, stamped, jumps):
+        self.codec, self.stamped, self.jumps = codec, stamped, jumps
+        self.sent, self.hurt = {}, []
+        self.place, self.front, self.shown = 0, -np.inf, -np.inf
+        self.key = self.before = 0, -np.inf
+
+    def _note(self, packet):
+        "Write down the reach of a packet; the place of its key frame if that is shown after it."
+        self.place += 1
+        pts, leads = packet.pts, 0
+        if packet.is_keyframe and pts is not None:
+            self.before, self.key = self.key, (self.place, pts)
+        if self.stamped and pts is not None and not packet.is_discard:
+            if pts < self.key[1]:  # shown before its key frame: no frame behind that leans on it
+                leads = self.key[0]
+            self.sent[pts] = (self.before if leads else self.key)[0], self.place, self.front, leads
+            self.front = max(self.front, pts)
+        return leads
+
+    def _mark_missing(self, shown):
+        "What was sent, and never came out, is damaged."
+        for pts in [pts for pts in self.sent if pts < shown]:
+            _, place, _, leads = self.sent.pop(pts)
+            if self.codec.name in _ALL_SHOWN:
+                self.hurt.append((place, leads))
+
+    def settled(self, reach):
+        "Whether everything that was decoded before a frame has been seen."
+        return reach is None or self.shown >= reach[2]
+
+    def sound(self, reach):
+        "Whether nothing is damaged from a frame's key frame up to itself, in decoding order."
+        if reach is None:
+            return False
+        first, own, _, leads = reach
+        if not self.jumps:  # what a decoder has learned from damage may outlast a key frame
+            first = 0
+        return not any(first <= place <= own and key in (0, leads) for place, key in self.hurt)
+
+# %% ../../nbs/data/31c_decoding.ipynb #ca42fff4
+class _FrameStream(_DamageLog):
     "Frames in the order shown, from where a container stands, with the damage on the way to each."
     def __init__(self, container, stream, stamped, jumps):
-        self.codec, self.stamped, self.jumps = stream.codec_context, stamped, jumps
-        self.packets = container.demux(stream)
-        self.ready, self.sent, self.hurt = deque(), {}, []
-        self.place, self.count, self.front, self.shown = 0, -1, -np.inf, -np.inf
-        self.key = self.before = 0, -np.inf
+        super().__init__(stream.codec_context, stamped, jumps)
+        self.packets, self.ready, self.count = container.demux(stream), deque(), -1
 
     def next(self):
         "The next frame, with its reach; None at the end."
@@ -88,15 +135,7 @@ class _FrameStream:
 
     def _send(self, packet):
         import av
-        self.place += 1
-        pts, leads = packet.pts, 0
-        if packet.is_keyframe and pts is not None:
-            self.before, self.key = self.key, (self.place, pts)
-        if self.stamped and pts is not None and not packet.is_discard:
-            if pts < self.key[1]:  # shown before its key frame: no frame behind that leans on it
-                leads = self.key[0]
-            self.sent[pts] = (self.before if leads else self.key)[0], self.place, self.front, leads
-            self.front = max(self.front, pts)
+        leads = self._note(packet)
         try:
             frames = packet.decode()
         except av.FFmpegError:
@@ -128,26 +167,7 @@ class _FrameStream:
             pass
         self._mark_missing(np.inf)
 
-    def _mark_missing(self, shown):
-        "What was sent, and never came out, is damaged."
-        for pts in [pts for pts in self.sent if pts < shown]:
-            _, place, _, leads = self.sent.pop(pts)
-            if self.codec.name in _ALL_SHOWN:
-                self.hurt.append((place, leads))
-
-    def settled(self, reach):
-        "Whether everything that was decoded before a frame has been seen."
-        return reach is None or self.shown >= reach[2]
-
-    def sound(self, reach):
-        "Whether nothing is damaged from a frame's key frame up to itself, in decoding order."
-        if reach is None:
-            return False
-        first, own, _, leads = reach
-        if not self.jumps:  # what a decoder has learned from damage may outlast a key frame
-            first = 0
-        return not any(first <= place <= own and key in (0, leads) for place, key in self.hurt)
-
+# %% ../../nbs/data/31c_decoding.ipynb #6ebe1ccf
 def _release(film, held, info, every):
     "Yield what is held back, as far as it is settled; what is damaged is an error."
     while held and (every or film.settled(held[0][2])):
@@ -156,6 +176,7 @@ def _release(film, held, info, every):
             raise _lost(info, k)
         yield frame
 
+# %% ../../nbs/data/31c_decoding.ipynb #e90b3eca
 def decode_frames(
     info: VideoInfo, # of the file
     wanted: Sequence[int], # rising numbers
@@ -196,6 +217,7 @@ def decode_frames(
         film.drain()
         yield from _release(film, held, info, True)
 
+# %% ../../nbs/data/31c_decoding.ipynb #97f1d0a4
 def _one_field(frame):
     "Every other line of an interlaced frame, those of one moment."
     import av.filter
@@ -216,6 +238,7 @@ def _upright(frame, pixel=1.):
     picture = lines.to_ndarray(format='rgb24', width=W, height=H)
     return np.ascontiguousarray(np.rot90(picture, round(frame.rotation/90)))
 
+# %% ../../nbs/data/31c_decoding.ipynb #83c4a18d
 def read_pyav(
     info: VideoInfo, # of the file
     wanted: Sequence[int], # rising numbers
@@ -236,13 +259,6 @@ def _lost(info, k):
                       "damaged, download or encode it again, or leave it out")
 
 # %% ../../nbs/data/31c_decoding.ipynb #cbd7e43c
-@lru_cache(4096)
-def _refuse_damage(path, size, changed):
-    "Decode a whole file once, for a reader that does not see damage."
-    info = whole_video(path)
-    for _ in decode_frames(info, range(info.frames)):
-        pass
-
 def chosen(
     pick: Sequence[int] | Callable, # numbers, or a function of the count; with `timed`, of times
     frames: int, # how many there are
@@ -253,6 +269,7 @@ def chosen(
         return pick
     return pick(times if times is not None and getattr(pick, 'timed', False) else frames)
 
+# %% ../../nbs/data/31c_decoding.ipynb #6f500fd3
 def read_array(
     path: str | Path, # a video file
     indices: Sequence[int] | Callable, # see `chosen`
@@ -278,6 +295,7 @@ def read_array(
     frames = collect_frames(info, wanted.tolist(), size, reader, threads)  # (T', H, W, 3)
     return frames if np.array_equal(wanted, indices) else frames[back.reshape(-1)]
 
+# %% ../../nbs/data/31c_decoding.ipynb #af124042
 def collect_frames(
     info: VideoInfo, # of the file
     wanted: Sequence[int], # rising numbers
@@ -298,6 +316,7 @@ def collect_frames(
     except Exception as error:  # decord's errors have no common type but this
         raise VideoError(f"{info.path}: decord cannot read it: use reader='auto'") from error
 
+# %% ../../nbs/data/31c_decoding.ipynb #7032ef64
 def stacked(
     chunks: Iterable[np.ndarray], # of frames, each (n, H, W, C) uint8
     size: int | tuple[int, int] | None = None, # short side, or (height, width); None: as they are

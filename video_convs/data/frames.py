@@ -41,6 +41,7 @@ def _listed(folder, changed):
             kinds.setdefault((before, ending.lower()), {}).setdefault(int(number), []).append(name)
     return kinds
 
+# %% ../../nbs/data/35_frames.ipynb #4309b370
 def frame_files(
     folder: str | Path,
     template: str | None = None, # 'img_{:05d}.jpg', 'u/frame_{:010d}.jpg' …; None: the only kind
@@ -102,6 +103,7 @@ def _pictures_of(files, numbers, mode, size):
     frames = stacked(chunks(), size)
     return torch.from_numpy(frames[back.reshape(-1)])
 
+# %% ../../nbs/data/35_frames.ipynb #a9c3148f
 def _info(files, count, fps):
     H, W, C = _picture(files[0], 'RGB').shape
     return VideoInfo(str(Path(files[0]).parent), count, None, fps or 0., H, W, 0,
@@ -113,6 +115,7 @@ def _scaled(span, fps, counted):
         return span
     return int(span[0]*fps/counted), max(int(span[1]*fps/counted), int(span[0]*fps/counted) + 1)
 
+# %% ../../nbs/data/35_frames.ipynb #dd54dc6c
 @dataclass(frozen=True)
 class FrameFolders:
     "Reads items that are folders of frames, or spans of them."

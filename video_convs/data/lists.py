@@ -51,6 +51,7 @@ def list_text(
                          "download it again")
     return text
 
+# %% ../../nbs/data/34b_lists.ipynb #47196559
 def list_lines(
     file: str | Path,
 ) -> list[tuple[int, str]]: # (number from 1, stripped text) of lines that are not empty
@@ -61,6 +62,7 @@ def list_lines(
         raise ValueError(f"{file} is empty: download it again")
     return lines
 
+# %% ../../nbs/data/34b_lists.ipynb #a9b95955
 def list_json(
     file: str | Path,
     kind: type = list, # of what the file must hold: list or dict
@@ -83,6 +85,7 @@ def list_json(
                          f"{type(content).__name__}: it is another file, or damaged")
     return content
 
+# %% ../../nbs/data/34b_lists.ipynb #3010134f
 _SEPARATORS = {',': 'a comma', ';': 'a semicolon', '\t': 'a tab', ' ': 'a blank'}
 
 def _first_fields(text, separator):
@@ -102,6 +105,7 @@ def _separator(text, columns):
     "What stands between the names of these columns in the first line."
     return next((s for s in _SEPARATORS if set(columns) <= set(_first_fields(text, s))), ',')
 
+# %% ../../nbs/data/34b_lists.ipynb #c1ccf611
 def list_table(
     file: str | Path, # CSV with a header; a comma, semicolon, tab or blank between the values
     columns: Sequence[str], # that must be there
@@ -158,6 +162,7 @@ def _values(line, separator):
     reader = csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True)
     return [value.strip() for value in next(reader)]
 
+# %% ../../nbs/data/34b_lists.ipynb #cc12179a
 def _plain_rows(file, text):
     "The rows of a list without a header: `path label` or `path frames label`."
     lines = [(n, line.strip()) for n, line in enumerate(text.split('\n'), 1) if line.strip()]
@@ -192,6 +197,7 @@ def _plain_rows(file, text):
                              " label")
     return [dict(path=path, label=label, line=n) for n, (path, label) in rows]
 
+# %% ../../nbs/data/34b_lists.ipynb #98c7d319
 def _span(row):
     "The first frame of a row and the one after its last; None: the whole video."
     given = row.get('start_frame', ''), row.get('end_frame', '')
@@ -212,6 +218,7 @@ def _span(row):
         first = int((start + end)/2)
     return first, max(last, first + 1)
 
+# %% ../../nbs/data/34b_lists.ipynb #91fa6f3d
 def _rows(file):
     "The lines of a table, checked: path, label, group (may be ''), line, span, perhaps split."
     text = list_text(file)

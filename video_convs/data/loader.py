@@ -42,6 +42,7 @@ def collate_clips(
     labels, indices = (torch.tensor([item[k] for item in good], dtype=torch.long) for k in (1, 2))
     return Batch(clips.permute(0, 4, 1, 2, 3), labels, indices, failed)
 
+# %% ../../nbs/data/34g_loader.ipynb #c605343f
 _PATIENCE = 120.  # seconds that reading one clip may take in a process of its own
 
 class Batches:
@@ -75,6 +76,7 @@ class _Watched(Dataset):
         index, since = self.reads[worker].tolist()
         return int(index) if index >= 0 and time.monotonic() - since >= longer else None
 
+# %% ../../nbs/data/34g_loader.ipynb #a3e5d7e2
 def _end_with_parent(worker):
     "Whoever kills the process that trains leaves no readers behind, however they were started."
     def wait():
@@ -89,34 +91,10 @@ def _no_alarm():
     if getattr(signal.getsignal(signal.SIGCHLD), '__module__', '').startswith('torch.'):
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
-class SteadyLoader(DataLoader):
-    "A `DataLoader` that outlives its processes: items that crash or hang one twice are left out."
+# %% ../../nbs/data/34g_loader.ipynb #25192c6e
+class _Processes(DataLoader):
+    "A `DataLoader` that can start and end its processes, and knows which video broke one."
     inner = None  # the loader that has processes; they stay for the next epoch where they may
-
-    def __iter__(self) -> Iterator:
-        if not self.num_workers:
-            yield from super().__iter__()
-            return
-        batches, done, falls, strikes = list(self.batch_sampler), 0, 0, Counter()
-        while done < len(batches):
-            iterator, whole = self._start(batches[done:]), False
-            try:
-                while done < len(batches):
-                    batch = self._wait(iterator, self.inner.dataset, strikes)
-                    if batch is None:
-                        break
-                    done, falls = done + 1, 0
-                    yield batch
-                whole = (done == len(batches)
-                         and self._wait(iterator, self.inner.dataset, strikes) is None)
-            finally:
-                if not (whole and self.persistent_workers):
-                    self._stop(iterator)
-            falls += 1
-            if falls > 5 and done < len(batches):
-                raise ValueError(f"the processes that read videos were ended {falls} times in a "
-                                 "row: is memory short? The last checkpoint is kept; choose fewer "
-                                 "workers, and the same command goes on")
 
     def _start(self, batches):
         "Processes at work on these batches."
@@ -146,18 +124,21 @@ class SteadyLoader(DataLoader):
             except (RuntimeError, OSError, EOFError) as error:
                 if not isinstance(error, RuntimeError):
                     time.sleep(.2)  # a process that broke off needs a moment to be gone
-                ended = [k for k, p in enumerate(iterator._workers) if not p.is_alive()]
-                hung = [k for k in range(self.num_workers) if k not in ended
-                        and watched.reading(k, _PATIENCE) is not None]
-                for k in ended:
-                    self._strike(watched.reading(k), strikes, 1, "crashed the process that read it")
-                for k in hung:
-                    self._strike(watched.reading(k), strikes, 2,
-                                 f"was not read within {_PATIENCE:g} s")
-                if ended or hung:
+                if self._at_fault(iterator._workers, watched, strikes):
                     return None
                 if 'timed out' not in str(error):  # a second has passed, and everybody is at work
                     raise
+
+    def _at_fault(self, processes, watched, strikes):
+        "Whether a process has ended or hangs; the video that it was reading gets a strike."
+        ended = [k for k, p in enumerate(processes) if not p.is_alive()]
+        hung = [k for k in range(self.num_workers) if k not in ended
+                and watched.reading(k, _PATIENCE) is not None]
+        for k in ended:
+            self._strike(watched.reading(k), strikes, 1, "crashed the process that read it")
+        for k in hung:
+            self._strike(watched.reading(k), strikes, 2, f"was not read within {_PATIENCE:g} s")
+        return bool(ended or hung)
 
     def _strike(self, index, strikes, weight, what):
         "Leave a video out at the second time: a process may be killed by somebody else."
@@ -168,6 +149,36 @@ class SteadyLoader(DataLoader):
             self.dataset.lost[index] = (f"{self.dataset.dataset.where(index)} {what}: leave it "
                                         "out, or encode it again")
 
+# %% ../../nbs/data/34g_loader.ipynb #f0b71b13
+class SteadyLoader(_Processes):
+    "A `DataLoader` that outlives its processes: items that crash or hang one twice are left out."
+
+    def __iter__(self) -> Iterator:
+        if not self.num_workers:
+            yield from super().__iter__()
+            return
+        batches, done, falls, strikes = list(self.batch_sampler), 0, 0, Counter()
+        while done < len(batches):
+            iterator, whole = self._start(batches[done:]), False
+            try:
+                while done < len(batches):
+                    batch = self._wait(iterator, self.inner.dataset, strikes)
+                    if batch is None:
+                        break
+                    done, falls = done + 1, 0
+                    yield batch
+                whole = (done == len(batches)
+                         and self._wait(iterator, self.inner.dataset, strikes) is None)
+            finally:
+                if not (whole and self.persistent_workers):
+                    self._stop(iterator)
+            falls += 1
+            if falls > 5 and done < len(batches):
+                raise ValueError(f"the processes that read videos were ended {falls} times in a "
+                                 "row: is memory short? The last checkpoint is kept; choose fewer "
+                                 "workers, and the same command goes on")
+
+# %% ../../nbs/data/34g_loader.ipynb #5143c1df
 def loader(
     clips: Clips,
     batch_size: int = 16, # clips per batch; the last batch may be smaller

@@ -64,6 +64,7 @@ def plain_file_name(
                 "correct it, or download the list again")
     return name
 
+# %% ../../nbs/data/36a_official.ipynb #f44228c2
 def known_class(
     label: str, # in a list
     classes: Iterable[str], # a set where there are many
@@ -78,6 +79,7 @@ def known_class(
                "the two do not belong together, download both again")
     return label
 
+# %% ../../nbs/data/36a_official.ipynb #12d45378
 def whole_number(
     value: object, # in a list
     least: int, # smallest number allowed
@@ -105,6 +107,7 @@ def class_index(
                "download all lists again")
     return number
 
+# %% ../../nbs/data/36a_official.ipynb #450fbc5b
 def numbered_classes(
     triples: Iterable[tuple], # number, name, file and line of each class
     first: int, # smallest number
@@ -161,6 +164,7 @@ class Official:
         return self.protocols.get(options.get('protocol', next(iter(self.protocols), None)),
                                   self.splits)
 
+# %% ../../nbs/data/36a_official.ipynb #a5c00c9b
 class ListFiles:
     "The lists of a data set: found by name, tables read once."
     def __init__(self,

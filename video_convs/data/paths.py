@@ -24,6 +24,7 @@ def is_video(
     "Whether a file ends like a video."
     return os.path.splitext(name)[1].lower() in VIDEOS
 
+# %% ../../nbs/data/34a_paths.ipynb #9f5f5e27
 def plain_name(text: str) -> str:
     "A name in the composed form of Unicode (NFC): some disks and tools write é as e and an accent."
     return unicodedata.normalize('NFC', text)
@@ -40,6 +41,7 @@ def video_name(
     stem, ending = os.path.splitext(path)
     return plain_name((stem if ending.lower() in VIDEOS else path).replace(os.sep, '/'))
 
+# %% ../../nbs/data/34a_paths.ipynb #7a8aaf0b
 def name_hash(
     name: str,
     salt: str = '', # another one gives other hashes
@@ -63,14 +65,75 @@ def inside(
     return path
 
 # %% ../../nbs/data/34a_paths.ipynb #570fec37
-class FileFinder:
+def _absolute(name):
+    return os.path.isabs(name) or PureWindowsPath(name).is_absolute()
+
+def _any_case(name):
+    return plain_name(name).casefold()
+
+def _any_ending(name):
+    return _any_case(os.path.splitext(name)[0] if is_video(name) else name)
+
+class _Disk:
+    "What the disk calls a file that a list spells otherwise."
+    def __init__(self):
+        self.listed, self.spelt = {}, {}
+
+    def listing(self, folder: str, key: Callable[[str], str]) -> dict[str, list[str]]:
+        "Names in a folder, by their key."
+        if (folder, key) not in self.listed:
+            try:
+                names = sorted(os.listdir(folder), reverse=True)
+            except OSError:
+                names = []
+            self.listed[folder, key] = {key(name): name for name in names}
+        return self.listed[folder, key]
+
+    def spelled(self, path: str, key: Callable[[str], str]) -> str | None:
+        "The path as the disk spells it: the same except for what `key` ignores; or None."
+        if (path, key) in self.spelt:
+            return self.spelt[path, key]
+        head, tail = os.path.split(path)
+        found = path if os.path.lexists(path) else None
+        if not found and tail:
+            folder = self.spelled(head, key)
+            name = self.listing(folder, key).get(key(tail)) if folder else None
+            found = name and os.path.join(folder, name)
+        self.spelt[path, key] = found
+        return found
+
+# %% ../../nbs/data/34a_paths.ipynb #e674561b
+def _why_absent(path, name, root, spelled):
+    "Why a path is probably not there, and what to do."
+    if os.path.isdir(path):
+        return f"{path} is a folder, perhaps of frames: a list names the files of videos"
+    if os.path.islink(path):
+        return f"{path} is a link to {os.readlink(path)}, which is not there"
+    if near := spelled(path, _any_case) or spelled(path, _any_ending):
+        return f"on the disk it is {near}: correct the list, or rename the file"
+    above = [root, *list(Path(os.path.abspath(root)).parents)[:2], Path.cwd()]
+    parts = name.split('/')
+    for folder, k in ((folder, k) for k in range(len(parts)) for folder in above):
+        if os.path.isfile(os.path.join(folder, *parts[k:])):
+            return f"there is {os.path.join(folder, *parts[k:])}: give root (--root) {folder}"
+    if PureWindowsPath(name).drive:
+        return ("it is a path of a Windows machine: give root (--root), the folder here that"
+                " holds the videos")
+    here = next(p for p in Path(path).parents if os.path.exists(p))
+    first = Path(path).relative_to(here).parts[0]
+    return (f"{here} holds no {first!r}: correct the paths or give root (--root), the folder"
+            " that they are relative to")
+
+# %% ../../nbs/data/34a_paths.ipynb #6399bc8e
+class FileFinder(_Disk):
     "Finds the files that a list names, also where the disk spells them otherwise."
     def __init__(self,
         root: str | Path, # folder that relative paths are below
         given: bool, # the root was chosen, so absolute paths may be those of another machine
     ):
+        super().__init__()
         self.root, self.given = root, given
-        self.listed, self.spelt, self.moved, self.tries, self.gone = {}, {}, [], 100, {}
+        self.moved, self.tries, self.gone = [], 100, {}
 
     def __call__(self,
         name: str, # path in a list
@@ -112,58 +175,8 @@ class FileFinder:
                 self.moved.append('/'.join(parts[:k]) + '/')
                 yield below
 
-    def listing(self, folder: str, key: Callable[[str], str]) -> dict[str, list[str]]:
-        "Names in a folder, by their key."
-        if (folder, key) not in self.listed:
-            try:
-                names = sorted(os.listdir(folder), reverse=True)
-            except OSError:
-                names = []
-            self.listed[folder, key] = {key(name): name for name in names}
-        return self.listed[folder, key]
-
-    def spelled(self, path: str, key: Callable[[str], str]) -> str | None:
-        "The path as the disk spells it: the same except for what `key` ignores; or None."
-        if (path, key) in self.spelt:
-            return self.spelt[path, key]
-        head, tail = os.path.split(path)
-        found = path if os.path.lexists(path) else None
-        if not found and tail:
-            folder = self.spelled(head, key)
-            name = self.listing(folder, key).get(key(tail)) if folder else None
-            found = name and os.path.join(folder, name)
-        self.spelt[path, key] = found
-        return found
-
     def cause(self,
         path: str, # one of `gone`
     ) -> str:
         "Why a path is probably not there, and what to do."
-        name = self.gone[path]
-        if os.path.isdir(path):
-            return f"{path} is a folder, perhaps of frames: a list names the files of videos"
-        if os.path.islink(path):
-            return f"{path} is a link to {os.readlink(path)}, which is not there"
-        if near := self.spelled(path, _any_case) or self.spelled(path, _any_ending):
-            return f"on the disk it is {near}: correct the list, or rename the file"
-        above = [self.root, *list(Path(os.path.abspath(self.root)).parents)[:2], Path.cwd()]
-        parts = name.split('/')
-        for folder, k in ((folder, k) for k in range(len(parts)) for folder in above):
-            if os.path.isfile(os.path.join(folder, *parts[k:])):
-                return f"there is {os.path.join(folder, *parts[k:])}: give root (--root) {folder}"
-        if PureWindowsPath(name).drive:
-            return ("it is a path of a Windows machine: give root (--root), the folder here that"
-                    " holds the videos")
-        here = next(p for p in Path(path).parents if os.path.exists(p))
-        first = Path(path).relative_to(here).parts[0]
-        return (f"{here} holds no {first!r}: correct the paths or give root (--root), the folder"
-                " that they are relative to")
-
-def _absolute(name):
-    return os.path.isabs(name) or PureWindowsPath(name).is_absolute()
-
-def _any_case(name):
-    return plain_name(name).casefold()
-
-def _any_ending(name):
-    return _any_case(os.path.splitext(name)[0] if is_video(name) else name)
+        return _why_absent(path, self.gone[path], self.root, self.spelled)

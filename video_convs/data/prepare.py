@@ -24,15 +24,6 @@ def _chunks(reader, path, span, size, count, together=64):
     for k in range(0, count, together):
         yield reader.read(path, range(k, min(k + together, count)), size, span)
 
-def _refuse_same_target(items: Sequence[Item]):
-    "A `ValueError` if two videos would be copied to the same file."
-    taken = {}
-    for i in items:
-        source = (i.path, i.span)
-        if i.path and taken.setdefault(i.target, source) != source:
-            raise ValueError(f"{taken[i.target][0]} and {i.path} would both become {i.target}.mp4: "
-                             "rename one of them")
-
 def _encode(decoder, job):
     "Write one copy, and decode it again to see that it is whole."
     path, reader, span, target = (job[k] for k in ('path', 'reader', 'span', 'target'))
@@ -61,6 +52,36 @@ def _encode(decoder, job):
     finally:
         part.unlink(missing_ok=True)
 
+# %% ../../nbs/data/37b_prepare.ipynb #fe99d080
+def _refuse_same_target(items: Sequence[Item]):
+    "A `ValueError` if two videos would be copied to the same file."
+    taken = {}
+    for i in items:
+        source = (i.path, i.span)
+        if i.path and taken.setdefault(i.target, source) != source:
+            raise ValueError(f"{taken[i.target][0]} and {i.path} would both become {i.target}.mp4: "
+                             "rename one of them")
+
+def _copy_lists(name, root, out):
+    "The lists of the owners, to the same places."
+    for source in ('', 'annotations', 'labels',
+                   *(DATASETS[name].lists if name in DATASETS else ())):
+        for file in (root/source).glob('*'):
+            if file.suffix not in ('.csv', '.json', '.txt') or file.name == 'prepare.json':
+                continue
+            (out/source).mkdir(parents=True, exist_ok=True)
+            write_atomic(out/source/file.name, file.read_bytes())
+
+def _keep_settings(out, **settings):
+    "Write down how a copy was made; a `ValueError` if it was begun with other settings."
+    about = json.dumps(settings, indent=1)
+    out.mkdir(parents=True, exist_ok=True)
+    if (out/'prepare.json').is_file() and (out/'prepare.json').read_text() != about:
+        raise ValueError(f"{out} was prepared with other settings (see its prepare.json): choose "
+                         "another folder, or the same settings")
+    write_atomic(out/'prepare.json', about.encode())
+
+# %% ../../nbs/data/37b_prepare.ipynb #89e26a87
 def prepare_dataset(
     name: str, # see `open_dataset`; not 'csv'
     root: str | Path, # folder of the data set
@@ -91,19 +112,8 @@ def prepare_dataset(
     if bad:
         raise ValueError(bad['why'])
     _refuse_same_target(items)
-    about = json.dumps(dict(name=name, short=short, gop=gop, crf=crf), indent=1)
-    out.mkdir(parents=True, exist_ok=True)
-    if (out/'prepare.json').is_file() and (out/'prepare.json').read_text() != about:
-        raise ValueError(f"{out} was prepared with other settings (see its prepare.json): choose "
-                         "another folder, or the same settings")
-    write_atomic(out/'prepare.json', about.encode())
-    for source in ('', 'annotations', 'labels',
-                   *(DATASETS[name].lists if name in DATASETS else ())):
-        for file in (root/source).glob('*'):
-            if file.suffix not in ('.csv', '.json', '.txt') or file.name == 'prepare.json':
-                continue
-            (out/source).mkdir(parents=True, exist_ok=True)
-            write_atomic(out/source/file.name, file.read_bytes())
+    _keep_settings(out, name=name, short=short, gop=gop, crf=crf)
+    _copy_lists(name, root, out)
     jobs = {out/f'{i.target}.mp4': i for i in items if i.path}
     todo = [dict(path=i.path, reader=readers[i.path], span=i.span, target=target, short=short,
                  gop=gop, crf=crf, limit=limit + os.path.getsize(i.path)/1e6)

@@ -81,6 +81,7 @@ def anchors(
         raise ValueError(f"micro is 'start' or 'centre', not {micro!r}")
     return max(num_frames - L + 1, 1) if micro == 'start' else num_frames
 
+# %% ../../nbs/data/32_sampling.ipynb #b49e7c59
 def neighbours(
     at: np.ndarray, # (…, T) anchors
     num_frames: int, # N ≥ 1
@@ -92,6 +93,7 @@ def neighbours(
     i = np.clip(at[..., None] + j, 0, num_frames - 1)  # (…, T, L)
     return i.reshape(*at.shape[:-1], -1)  # (…, T·L)
 
+# %% ../../nbs/data/32_sampling.ipynb #328e20e2
 def micro_clips(
     num_frames: int, # N ≥ 1, frames of the video
     T: int, # micro-clips, one from each segment
@@ -120,6 +122,7 @@ def evenly_timed(
     shown = np.searchsorted(times, middles, 'right') - 1
     return shown if times[-1] > times[0] else np.arange(len(times))
 
+# %% ../../nbs/data/32_sampling.ipynb #71540f2f
 def _window(spec, rate):
     "Frames that a clip of constant duration is spread over; None: the rule decides."
     if getattr(spec, 'stride', None):
@@ -131,6 +134,7 @@ def _window(spec, rate):
                          "a second: give the data set's option fps, or choose a stride")
     return max(round(spec.seconds*rate), 1)
 
+# %% ../../nbs/data/32_sampling.ipynb #78b838b9
 def clip_indices(
     video: int | np.ndarray, # N ≥ 1, frames of the video; or (N,) the seconds at which they show
     spec: InputSpec, # what the network expects: frames, per_segment, stride and seconds

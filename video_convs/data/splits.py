@@ -34,6 +34,7 @@ def _stat(path):
         return None
     return found if stat.S_ISREG(found.st_mode) else None
 
+# %% ../../nbs/data/34d_splits.ipynb #625f974a
 def _common_frames(items):
     "Two items of one video, in two splits, that share a frame; None: there are none."
     ends = {}  # split → (end, item) of the one that reaches farthest so far
@@ -49,6 +50,7 @@ def _described(item):
     path, split, span = item
     return f"{path}{f', frames {span[0]} to {span[1]},' if span else ''} in {split!r}"
 
+# %% ../../nbs/data/34d_splits.ipynb #671c9bce
 def refuse_overlap(
     items: Sequence[tuple[str, str, Span | None]], # path, split and frames of each; None: all
     name: str, # of the data set, for the error message

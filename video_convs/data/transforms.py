@@ -88,6 +88,7 @@ def flip(
     across = torch.arange(clip.shape[-4], device=clip.device) % 2 == ('hflip', 'vflip').index(name)
     return torch.where(across.view(-1, 1, 1, 1), 255 - clip, clip)
 
+# %% ../../nbs/data/33b_transforms.ipynb #23933a9e
 def relabel(
     label: int,
     flips: Sequence[str], # that were done
@@ -98,6 +99,7 @@ def relabel(
         label = (flip_map or {}).get(name, {}).get(label, label)
     return label
 
+# %% ../../nbs/data/33b_transforms.ipynb #701ad417
 def check_flips(
     flips: Sequence[str], # that are wanted
     spec: InputSpec, # has modality (an InputSpec)
@@ -168,6 +170,24 @@ def normalise(
 # %% ../../nbs/data/33b_transforms.ipynb #4574bc72
 CROPS = 'sides', 'corners', 'area'  # see `random_box`, `corner_box`, `area_box`
 
+def _refuse_augment(augment):
+    "A `ValueError` about a setting that no clip can be changed by."
+    if augment.crop not in CROPS:
+        raise ValueError(f"augment: crop is one of {', '.join(CROPS)}, not {augment.crop!r}")
+    if augment.crop == 'corners':
+        if not augment.scale or not all(0 < s <= 1 for s in augment.scale):
+            raise ValueError("augment: each scale of the corner crop needs 0 < scale ≤ 1, got "
+                             f"{augment.scale}")
+    elif len(augment.scale) != 2 or not 0 < augment.scale[0] <= augment.scale[1] <= 1:
+        raise ValueError(f"augment: scale needs 0 < smallest ≤ largest ≤ 1, got {augment.scale}")
+    for name in ('ratio', 'jitter'):
+        check_number(name, getattr(augment, name), f'augment: {name}')
+    for name in FLIPS:
+        if not isinstance(getattr(augment, name), bool):
+            raise ValueError(f"augment: {name} must be true or false, got "
+                             f"{getattr(augment, name)!r}")
+
+# %% ../../nbs/data/33b_transforms.ipynb #a4e7b904
 @dataclass(frozen=True)
 class Augment:
     "What training may change about a clip, by one draw for all its frames."
@@ -184,20 +204,7 @@ class Augment:
         # JSON turns tuples into lists
         object.__setattr__(self, 'scale', tuple(map(float, self.scale)))
         object.__setattr__(self, 'resize', checked_resize(self.resize, 'augment: resize'))
-        if self.crop not in CROPS:
-            raise ValueError(f"augment: crop is one of {', '.join(CROPS)}, not {self.crop!r}")
-        if self.crop == 'corners':
-            if not self.scale or not all(0 < s <= 1 for s in self.scale):
-                raise ValueError("augment: each scale of the corner crop needs 0 < scale ≤ 1, got "
-                                 f"{self.scale}")
-        elif len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1] <= 1:
-            raise ValueError(f"augment: scale needs 0 < smallest ≤ largest ≤ 1, got {self.scale}")
-        for name in ('ratio', 'jitter'):
-            check_number(name, getattr(self, name), f'augment: {name}')
-        for name in FLIPS:
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"augment: {name} must be true or false, got "
-                                 f"{getattr(self, name)!r}")
+        _refuse_augment(self)
 
     @classmethod
     def none(cls) -> 'Augment':
@@ -257,6 +264,7 @@ def eval_transform(
         return normalise(views.cut(frames, spec), spec)
     return transform
 
+# %% ../../nbs/data/33b_transforms.ipynb #c5557c6a
 def _transform_one(clip, rng, label, spec, augment, flip_map):
     "One clip, cropped, flipped, jittered and normalised, and its label."
     if augment.resize is not None:
@@ -284,6 +292,7 @@ def _transform(clip, rng, label, spec, augment, flip_map):
     clips = torch.stack([c.movedim(-4, -1) for c in clips]).movedim(-1, -4)  # stays channels last
     return clips, torch.tensor(labels, device=clip.device)
 
+# %% ../../nbs/data/33b_transforms.ipynb #913d1eb4
 def train_transform(
     spec: InputSpec, # what the weights expect (an InputSpec)
     augment: Augment = Augment(), # what may be changed

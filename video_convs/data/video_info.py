@@ -94,17 +94,20 @@ def open_container(
         raise VideoError(f"{path} is a text, not a video: name a video file")
     return container
 
+# %% ../../nbs/data/31b_video_info.ipynb #288fefc1
+def _video_stream(path, container):
+    "The stream of pictures that FFmpeg would show."
+    stream = container.streams.best('video')
+    if stream is None and container.streams:
+        raise VideoError(f"{path} holds only sound or subtitles: use another file")
+    if stream is None:
+        raise VideoError(f"{path} has no stream that can be read, so it was cut or is damaged: "
+                         "copy, download or encode it again")
+    if stream.codec_context is None:
+        raise VideoError(f"{path} has video of an unknown kind, or is damaged: use another file")
+    return stream
+
 # %% ../../nbs/data/31b_video_info.ipynb #9dd78ea2
-def _duration(container, stream):
-    "Seconds of video that the header promises, or None."
-    tag = stream.metadata.get('DURATION')  # Matroska, as FFmpeg writes it: '00:00:05.000000000'
-    if found := re.fullmatch(r'(\d+):(\d+):(\d+\.?\d*)\0*', tag or ''):
-        h, m, s = map(float, found.groups())
-        return h*3600 + m*60 + s
-    return container.duration/1e6 if container.duration else None
-
-_HDR = {16: 'PQ', 18: 'HLG'}  # by the number of the transfer curve
-
 def _pixel(path, stream):
     "Width of a stored pixel over its height."
     pixel = float(stream.sample_aspect_ratio or 1)
@@ -121,6 +124,7 @@ def square_size(
     "Height and width with square pixels: none are left out."
     return (H, round(W*pixel)) if pixel > 1 else (round(H/pixel), W)
 
+# %% ../../nbs/data/31b_video_info.ipynb #77f01412
 def uneven_times(
     times: Sequence[float], # at which the frames are shown
 ) -> bool:
@@ -128,6 +132,8 @@ def uneven_times(
     steps = np.diff(times)
     return len(steps) > 0 and bool(steps.max() > 1.5*np.median(steps)
                                    or steps.min() < .5*np.median(steps))
+
+_HDR = {16: 'PQ', 18: 'HLG'}  # by the number of the transfer curve
 
 def _notes(codec, pts, pixel):
     "What is unusual about the picture, as far as the header and the time stamps tell."
@@ -141,74 +147,100 @@ def _notes(codec, pts, pixel):
                      "it to SDR first")
     return tuple(notes)
 
-def _video_stream(path, container):
-    "The stream of pictures that FFmpeg would show."
-    stream = container.streams.best('video')
-    if stream is None and container.streams:
-        raise VideoError(f"{path} holds only sound or subtitles: use another file")
-    if stream is None:
-        raise VideoError(f"{path} has no stream that can be read, so it was cut or is damaged: "
-                         "copy, download or encode it again")
-    if stream.codec_context is None:
-        raise VideoError(f"{path} has video of an unknown kind, or is damaged: use another file")
-    return stream
+# %% ../../nbs/data/31b_video_info.ipynb #74243687
+class _Walk:
+    "What a walk over the packets of a file has met."
+    def __init__(self, counted, mp4):
+        self.counted, self.mp4 = counted, mp4
+        self.pts, self.keys = [], []
+        self.cut = self.hidden = self.held = 0
+        self.leading, self.end, self.lost, self.due = False, 0., 0., None
 
-def scan_packets(
-    path: str | Path, # a video file
-    container: 'InputContainer', # of it, just opened
-) -> VideoInfo:
-    "Walk over the packets: what is there, and what was promised."
+    def meet(self, packet):
+        "Note a packet of any stream."
+        self.held += packet.size
+        if not self.counted and packet.pts is not None:
+            self.end = max(self.end, (packet.pts + (packet.duration or 0))*float(packet.time_base))
+
+    def meet_picture(self, packet):
+        "Note a packet of the video stream."
+        stamp = packet.pts
+        if self.mp4 and None not in (self.due, packet.dts):  # a fragment is missing
+            self.lost += max(packet.dts - self.due, 0)*float(packet.time_base)
+        self.due = None if packet.dts is None else packet.dts + (packet.duration or 0)
+        if packet.is_discard:
+            self.hidden += 1
+        elif packet.is_corrupt:
+            self.cut += 1
+        else:
+            self.pts.append(stamp)
+            if packet.is_keyframe:
+                self.keys.append(stamp)
+            elif (self.keys and stamp is not None and self.keys[-1] is not None
+                  and stamp < self.keys[-1]):
+                self.leading = True
+
+# %% ../../nbs/data/31b_video_info.ipynb #b5f8c2f7
+def _walk(container, stream, mp4):
+    "A walk over all packets that are there."
     import av
-    stream, kind = _video_stream(path, container), container.format.name
-    counted, mp4 = stream.frames > 0, 'mp4' in kind
-    pts, keys, cut, hidden, held, leading, end, lost, due = [], [], 0, 0, 0, False, 0., 0., None
+    counted = stream.frames > 0
+    walk = _Walk(counted, mp4)
     try:
         # without a promise about this stream the file's duration counts: walk all streams
         alone = counted or 'DURATION' in stream.metadata
         for packet in container.demux(stream) if alone else container.demux():
             if not packet.size:  # the end of a stream
                 continue
-            held += packet.size
-            stamp, tick, lasts = packet.pts, float(packet.time_base), packet.duration or 0
-            if not counted and stamp is not None:
-                end = max(end, (stamp + lasts)*tick)
-            if packet.stream_index != stream.index:
-                continue
-            if mp4 and None not in (due, packet.dts):  # a fragment is missing
-                lost += max(packet.dts - due, 0)*tick
-            due = None if packet.dts is None else packet.dts + lasts
-            if packet.is_discard:
-                hidden += 1
-            elif packet.is_corrupt:
-                cut += 1
-            else:
-                pts.append(stamp)
-                if packet.is_keyframe:
-                    keys.append(stamp)
-                elif keys and stamp is not None and keys[-1] is not None and stamp < keys[-1]:
-                    leading = True
+            walk.meet(packet)
+            if packet.stream_index == stream.index:
+                walk.meet_picture(packet)
     except av.FFmpegError:
-        cut += 1
-    frames, torn = len(pts), False
-    if mp4 and not counted:
-        torn = mp4_torn(path, held)
-    elif 'matroska' in kind:
-        torn = matroska_torn(path, frames + hidden + cut, len(container.streams))
-    fps = float(stream.average_rate or stream.guessed_rate or 0)
-    promised, seconds = stream.frames - hidden if counted else None, _duration(container, stream)
+        walk.cut += 1
+    return walk
+
+# %% ../../nbs/data/31b_video_info.ipynb #6ef5f481
+def _duration(container, stream):
+    "Seconds of video that the header promises, or None."
+    tag = stream.metadata.get('DURATION')  # Matroska, as FFmpeg writes it: '00:00:05.000000000'
+    if found := re.fullmatch(r'(\d+):(\d+):(\d+\.?\d*)\0*', tag or ''):
+        h, m, s = map(float, found.groups())
+        return h*3600 + m*60 + s
+    return container.duration/1e6 if container.duration else None
+
+def _promised(container, stream, walk, fps):
+    "Frames that the header promises, at least; None: it does not say."
+    frames, seconds = len(walk.pts), _duration(container, stream)
+    promised = stream.frames - walk.hidden if walk.counted else None
     if not promised and seconds and fps:
-        missing = (seconds - end + lost)*fps
+        missing = (seconds - walk.end + walk.lost)*fps
         promised = frames + (round(missing) if missing > 1.5 else 0)  # 1.5: time stamps are rounded
-    if cut:
-        promised = max(promised or 0, frames + cut)
+    return max(promised or 0, frames + walk.cut) if walk.cut else promised
+
+# %% ../../nbs/data/31b_video_info.ipynb #6c7636c3
+def scan_packets(
+    path: str | Path, # a video file
+    container: 'InputContainer', # of it, just opened
+) -> VideoInfo:
+    "Walk over the packets: what is there, and what was promised."
+    stream, kind = _video_stream(path, container), container.format.name
+    mp4 = 'mp4' in kind
+    walk = _walk(container, stream, mp4)
+    pts, frames, torn = walk.pts, len(walk.pts), False
+    if mp4 and not walk.counted:
+        torn = mp4_torn(path, walk.held)
+    elif 'matroska' in kind:
+        torn = matroska_torn(path, frames + walk.hidden + walk.cut, len(container.streams))
+    fps = float(stream.average_rate or stream.guessed_rate or 0)
     guessed = 'avi' in kind
     known = len(set(pts)) == frames and None not in pts and not guessed
-    orderly = not hidden and not leading and (known or pts == sorted(pts, key=lambda p: p or 0))
+    orderly = not walk.hidden and not walk.leading and (
+        known or pts == sorted(pts, key=lambda p: p or 0))
     codec, pixel = stream.codec_context, _pixel(path, stream)
-    stamps = (tuple(sorted(pts)), tuple(sorted(keys))) if known else ((), ())
-    return VideoInfo(str(path), frames, promised, fps,
+    stamps = (tuple(sorted(pts)), tuple(sorted(walk.keys))) if known else ((), ())
+    return VideoInfo(str(path), frames, _promised(container, stream, walk, fps), fps,
                      *square_size(codec.height, codec.width, pixel), 0, codec.codec.canonical_name,
-                     codec.pix_fmt or '', kind.split(',')[0], hidden, torn, orderly, *stamps,
+                     codec.pix_fmt or '', kind.split(',')[0], walk.hidden, torn, orderly, *stamps,
                      float(stream.time_base or 0), pixel, _notes(codec, stamps[0], pixel))
 
 # %% ../../nbs/data/31b_video_info.ipynb #7ef322eb

@@ -83,8 +83,40 @@ def checked_resize(
                          f"{LIMITS['resize']}, got {size!r}")
     return size
 
+# %% ../../nbs/data/33a_views.ipynb #1ead1d30
+class _Crops:
+    "Which parts of its frames the views of a video show."
+    def boxes(self,
+        H: int, # height of a frame, after `resize`
+        W: int, # width
+        spec: InputSpec, # has size and fit (an InputSpec)
+    ) -> list[Box]: # one for each crop
+        "What each crop looks at."
+        if spec.fit == 'squash':
+            if self.crops > 1:
+                raise ValueError("fit='squash' looks at the whole frame: there is one crop of it")
+            return [eval_box(H, W, 'squash')]
+        side = min(H, W) if self.resize is None else self.size or spec.size
+        return crop_boxes(H, W, side, self.crops)
+
+    def cut(self,
+        frames: Tensor, # (…, C, clips · F, H, W) uint8, as `indices` orders them
+        spec: InputSpec, # has size and fit (an InputSpec)
+    ) -> Tensor: # (…, V, C, F, size, size) uint8, clip after clip; one view: no V
+        "The views, ready to be normalised."
+        if self.resize is not None:
+            frames = resize(frames, self.resize)
+        boxes, size = self.boxes(*frames.shape[-2:], spec), self.size or spec.size
+        if self.count == 1:
+            return crop_resize(frames, boxes[0], size)
+        clips = frames.unflatten(-3, (self.clips, -1)).movedim(-4, -5)  # (…, clips, C, F, H, W)
+        views = [crop_resize(clips, box, size) for box in boxes]
+        # (…, clips, crops, C, F, size, size) → (…, V, C, …)
+        return torch.stack(views, -5).flatten(-6, -5)
+
+# %% ../../nbs/data/33a_views.ipynb #fe314f33
 @dataclass(frozen=True)
-class Views:
+class Views(_Crops):
     "What is looked at of a video: clips in time × crops in space."
     clips: int = 1 # in time, see `clip_indices`
     crops: int = 1 # in space: 1 or 3, see `crop_boxes`
@@ -130,19 +162,6 @@ class Views:
         chosen.timed = True
         return chosen
 
-    def boxes(self,
-        H: int, # height of a frame, after `resize`
-        W: int, # width
-        spec: InputSpec, # has size and fit (an InputSpec)
-    ) -> list[Box]: # one for each crop
-        "What each crop looks at."
-        if spec.fit == 'squash':
-            if self.crops > 1:
-                raise ValueError("fit='squash' looks at the whole frame: there is one crop of it")
-            return [eval_box(H, W, 'squash')]
-        side = min(H, W) if self.resize is None else self.size or spec.size
-        return crop_boxes(H, W, side, self.crops)
-
     def check(self,
         spec: InputSpec, # has size and fit (an InputSpec)
     ) -> None:
@@ -150,21 +169,6 @@ class Views:
         self.indices(np.zeros(1), spec, np.random.default_rng(0))
         short = self.resize or spec.size
         self.boxes(*(short if isinstance(short, tuple) else (short, short)), spec)
-
-    def cut(self,
-        frames: Tensor, # (…, C, clips · F, H, W) uint8, as `indices` orders them
-        spec: InputSpec, # has size and fit (an InputSpec)
-    ) -> Tensor: # (…, V, C, F, size, size) uint8, clip after clip; one view: no V
-        "The views, ready to be normalised."
-        if self.resize is not None:
-            frames = resize(frames, self.resize)
-        boxes, size = self.boxes(*frames.shape[-2:], spec), self.size or spec.size
-        if self.count == 1:
-            return crop_resize(frames, boxes[0], size)
-        clips = frames.unflatten(-3, (self.clips, -1)).movedim(-4, -5)  # (…, clips, C, F, H, W)
-        views = [crop_resize(clips, box, size) for box in boxes]
-        # (…, clips, crops, C, F, size, size) → (…, V, C, …)
-        return torch.stack(views, -5).flatten(-6, -5)
 
 # %% ../../nbs/data/33a_views.ipynb #298ebac2
 def parse_views(
