@@ -123,7 +123,7 @@ def plain_cmcb(
     pooled = F.adaptive_avg_pool2d(fold(D), 1)  # (B·T, h, 1, 1)
     return unfold(norm(F.conv2d(pooled, expand), 1).sigmoid(), T) * Y
 
-# %% ../../nbs/ops/13_hybrid.ipynb #c1c65d39
+# %% ../../nbs/workshop/13_hybrid.ipynb #c1c65d39
 def plain_sth(
     x: Tensor, # (B, C_i, T, H, W)
     temporal: Tensor | None, # W^(T), see literal_sth
