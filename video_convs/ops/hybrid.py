@@ -13,13 +13,13 @@ from ..clips import check_clip, fold, unfold
 from .common import over_time, subsample
 from .hybrid_table import HybridTable
 
-# %% ../../nbs/ops/13_hybrid.ipynb #df54f69d
+# %% ../../nbs/ops/13_hybrid.ipynb #366074c8
 def gates(
     op: nn.Module, # STHConv with attention
     O_T: Tensor, # (B, C_o, T, H, W)
     O_S: Tensor, # (B, C_o, T, H, W)
 ) -> tuple[Tensor, Tensor]: # g_T, g_S: (B, C_o, 1, 1, 1) each
-    "The attention coefficients of Eq. 3 from both components."
+    "The attention coefficients of STH Eq. 3 from both components."
     t, s = O_T.mean((2, 3, 4)), O_S.mean((2, 3, 4))  # (B, C_o)
     z = torch.cat([t, s], 1) if op.attention == 'softmax' else t + s
     z = op.excite(op.squeeze(z).relu())
@@ -30,7 +30,7 @@ def gates(
     g_T, g_S = g.to(O_T.dtype)[..., None, None, None].unbind(1)  # autocast's softmax is float32
     return g_T, g_S
 
-# %% ../../nbs/ops/13_hybrid.ipynb #62a8b2b7
+# %% ../../nbs/ops/13_hybrid.ipynb #30b05536
 class STHConv(HybridTable):
     "Spatio-temporal hybrid convolution, Li et al. 2020, Eq. 2–3: a share p of kernels is temporal."
     def __init__(
@@ -68,7 +68,7 @@ class STHConv(HybridTable):
         return self.with_bias(O_S + O_T)
 
     def components(self, x: Tensor) -> tuple[Tensor, Tensor]: # O^(T), O^(S): (B, C_o, T, H', W')
-        "The two sums of Eq. 2, for 0 < p < 1 and groups = 1."
+        "The two sums of STH Eq. 2, for 0 < p < 1 and groups = 1."
         return self.in_time(x), self.in_space(x)
 
     def in_time(self, x: Tensor) -> Tensor: # O^(T)

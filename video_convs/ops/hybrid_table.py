@@ -67,7 +67,7 @@ def _types(in_channels, out_channels, n):
                          f"{out_channels} output channels")
     return types
 
-# %% ../../nbs/workshop/13_hybrid.ipynb #f761f3b9
+# %% ../../nbs/workshop/13_hybrid.ipynb #d7eb6520
 class HybridTable(nn.Module):
     "The kernels of a hybrid convolution: for each pair of channels a temporal or a spatial one."
     def __init__(
@@ -146,7 +146,7 @@ class HybridTable(nn.Module):
                           for g, (b, r) in enumerate(rows)])
 
     def kernel(self) -> Tensor: # (C_o, C_i/groups, 3, 3, 3)
-        "Eq. 2 as one 3D kernel: a cross without the rest of its cube."
+        "STH Eq. 2 as one 3D kernel: a cross without the rest of its cube."
         if self.temporal is not None:  # 3×1×1 → 3×3×3
             along = F.pad(self.temporal, (1, 1, 1, 1))
         if self.spatial is None:
@@ -183,7 +183,7 @@ class HybridTable(nn.Module):
         return not self.attention and not self.per_type(x)
 
     def short_form(self, x: Tensor) -> Tensor: # (B, C_o, T, H', W')
-        "The operator without the two components of Eq. 2."
+        "The operator without the two components of STH Eq. 2."
         T, d = x.shape[2], self.dilation
         if self.temporal is None:
             return unfold(self.conv(fold(x), self.spatial, self.groups, self.bias), T)

@@ -181,7 +181,7 @@ def literal_cmcb(
             Z[b, :, t, i, j] = gate * Y[b, :, t, i, j]
     return Z
 
-# %% ../../nbs/ops/13_hybrid.ipynb #4a6b4c89
+# %% ../../nbs/ops/13_hybrid.ipynb #d3498f31
 def literal_rows(temporal, spatial, C_i, arrangement='hybrid', groups=1):
     "For each output: [(input, taps)] that it sees in time, and the same in space."
     a, w = ([] if k is None else k.double().flatten(2).tolist() for k in (temporal, spatial))
@@ -205,7 +205,7 @@ def literal_sth(
     arrangement: str = 'hybrid', # 'hybrid' or 'merge'
     groups: int = 1, # 1, or C_i for a depthwise one
 ) -> tuple[Tensor, Tensor]: # O^(T), O^(S): (B, C_o, T, ⌈H/s⌉, ⌈W/s⌉) each, float64
-    "The sums of Eq. 2 as printed: for each voxel over its inputs, for each of these over its taps."
+    "The sums of STH Eq. 2 as printed: for each voxel over its inputs, for each input over its taps."
     (B, C_i, T, H, W), s, d, X = x.shape, stride, dilation, x.double().tolist()
     rows, near = literal_rows(temporal, spatial, C_i, arrangement, groups), (-1, 0, 1)
     def voxel(b, c, t, h, w):
@@ -219,7 +219,7 @@ def literal_sth(
                                  for c, taps in in_space for u in near for v in near)
     return O_T, O_S
 
-# %% ../../nbs/workshop/13_hybrid.ipynb #7d5c4c6b
+# %% ../../nbs/workshop/13_hybrid.ipynb #879d9af4
 def literal_integration(
     O_T: Tensor, # (B, C_o, T, H, W)
     O_S: Tensor, # (B, C_o, T, H, W)
@@ -227,7 +227,7 @@ def literal_integration(
     excite: Tensor, # U: its transposed shape
     attention: str = 'softmax', # or 'sigmoid'
 ) -> Tensor: # (B, C_o, T, H, W), float64
-    "Eq. 3 with the coefficients computed one by one, in float64."
+    "STH Eq. 3 with the coefficients computed one by one, in float64."
     (B, C_o), V, U = O_T.shape[:2], squeeze.tolist(), excite.tolist()
     y = torch.zeros(O_T.shape, dtype=torch.float64)
     for b in range(B):
