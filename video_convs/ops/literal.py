@@ -181,7 +181,7 @@ def literal_cmcb(
             Z[b, :, t, i, j] = gate * Y[b, :, t, i, j]
     return Z
 
-# %% ../../nbs/ops/13_hybrid.ipynb #d3498f31
+# %% ../../nbs/ops/13_hybrid.ipynb #d0ee66dd
 def literal_rows(temporal, spatial, C_i, arrangement='hybrid', groups=1):
     "For each output: [(input, taps)] that it sees in time, and the same in space."
     a, w = ([] if k is None else k.double().flatten(2).tolist() for k in (temporal, spatial))
@@ -205,7 +205,7 @@ def literal_sth(
     arrangement: str = 'hybrid', # 'hybrid' or 'merge'
     groups: int = 1, # 1, or C_i for a depthwise one
 ) -> tuple[Tensor, Tensor]: # O^(T), O^(S): (B, C_o, T, ⌈H/s⌉, ⌈W/s⌉) each, float64
-    "The sums of STH Eq. 2 as printed: for each voxel over its inputs, for each input over its taps."
+    "The sums of STH Eq. 2 as printed: for each voxel over its inputs, for each input over taps."
     (B, C_i, T, H, W), s, d, X = x.shape, stride, dilation, x.double().tolist()
     rows, near = literal_rows(temporal, spatial, C_i, arrangement, groups), (-1, 0, 1)
     def voxel(b, c, t, h, w):
