@@ -10,6 +10,7 @@ from video_convs.clips import fold, unfold
 from video_convs.ops.hybrid import STHConv
 from video_convs.ops.literal import literal_integration, literal_sth
 from video_convs.ops.plain import plain_sth
+from video_convs.stimuli import ball
 from video_convs.testing import check_operator, randomised
 
 # B, T, H, W
@@ -115,6 +116,27 @@ def test_from_depthwise_conv2d():
     assert op.temporal.shape == (2, 1, 3, 1, 1)
     assert torch.equal(op.bias, conv.bias)
     assert STHConv.from_conv2d(nn.Conv2d(8, 8, 3, padding='same', device='meta')).temporal.is_meta
+
+
+@pytest.mark.parametrize('arrangement', ('hybrid', 'merge'))
+def test_another_frame_is_read_at_one_place_only(arrangement):
+    kernel = randomised(STHConv(8, 8, arrangement=arrangement)).kernel()
+    kernel[:, :, :, 1, 1] = 0
+    kernel[:, :, 1] = 0
+    assert not kernel.any()
+
+
+@pytest.mark.parametrize('attention', ('softmax', 'sigmoid'))
+def test_gates_know_what_is_there_and_not_how_it_moves(attention):
+    op = randomised(STHConv(4, 4, attention=attention).double())
+    strength = torch.tensor([1., -2., 3., -4.], dtype=torch.float64).view(1, 4, 1, 1, 1)
+    def gate(brightness=1., **motion):
+        x = brightness * strength * ball(frames=5, size=25, radius=1., **motion)
+        return op.coefficients(*op.components(x))[0]
+    still = gate(speed=0.)
+    for speed, angle in ((1., 0.), (3., 90.), (2., 180.)):
+        equal(gate(speed=speed, angle=angle), still)
+    assert (gate(brightness=9., speed=0.) - still).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize('p', (0, 1/8, 1/4, 1/2, 1))

@@ -180,42 +180,45 @@ def literal_cmcb(
             Z[b, :, t, i, j] = gate * Y[b, :, t, i, j]
     return Z
 
-# %% ../../nbs/ops/13_hybrid.ipynb #69aa6df6
+# %% ../../nbs/ops/13_hybrid.ipynb #22fcb424
+def _hybrid_rows(temporal, spatial, C_i, arrangement='hybrid', groups=1):
+    "For each output: [(input, taps)] that it sees in time, and the same in space."
+    a, w = ([] if k is None else k.double().flatten(2).tolist() for k in (temporal, spatial))
+    if groups > 1:
+        return ([([(c, row[0])], []) for c, row in enumerate(a)]
+                + [([], [(len(a) + c, row[0])]) for c, row in enumerate(w)])
+    rows, C_o, n = [], len(a or w), len(a[0]) if a else 0
+    for o in range(C_o):
+        g = o * (C_i // n) // C_o if n and arrangement == 'hybrid' else 0
+        block = range(g * n, (g + 1) * n)
+        others = [c for c in range(C_i) if c not in block]
+        rows.append(([*zip(block, a[o] if a else [])], [*zip(others, w[o] if w else [])]))
+    return rows
+
 def literal_sth(
     x: Tensor, # (B, C_i, T, H, W)
-    temporal: Tensor | None, # W^(T): (C_o, p·C_i, 3, 1, 1); depthwise (p·C, 1, 3, 1, 1); or None
-    spatial: Tensor | None, # W^(S): (C_o, (1 − p)·C_i, 3, 3); depthwise ((1 − p)·C, 1, 3, 3)
+    temporal: Tensor | None, # a: (C_o, n, 3, 1, 1); depthwise (n, 1, 3, 1, 1); or None
+    spatial: Tensor | None, # w: (C_o, C_i − n, 3, 3); depthwise (C_i − n, 1, 3, 3); or None
     stride: int = 1, # s, of the pixels
     dilation: int = 1, # d
     arrangement: str = 'hybrid', # 'hybrid' or 'merge'
     groups: int = 1, # 1, or C_i for a depthwise one
-) -> tuple[Tensor, Tensor]: # O^(T), O^(S): (B, C_o, T, ⌈H/stride⌉, ⌈W/stride⌉) each, float64
-    "The sums of Eq. 2 as printed: for each voxel over its inputs, for each of these over its taps."
-    (B, C_i, T, H, W), s, d, near, I = x.shape, stride, dilation, (-1, 0, 1), x.double().tolist()
-    # [m][c][tap]
-    W_T, W_S = ([] if w is None else w.double().flatten(2).tolist() for w in (temporal, spatial))
-    C_o, n = (groups, len(W_T)) if groups > 1 else (len(W_T or W_S), len(W_T[0]) if W_T else 0)
-
-    def row(m):  # output m's temporal and spatial kernels, each with its input
-        if groups > 1:
-            return ([(m, W_T[m][0])], []) if m < n else ([], [(m, W_S[m - n][0])])
-        first = n * (m * (C_i // n) // C_o) if n and arrangement == 'hybrid' else 0
-        inside = range(first, first + n)
-        outside = [c for c in range(C_i) if not first <= c < first + n]
-        return [*zip(inside, W_T[m] if inside else [])], [*zip(outside, W_S[m] if outside else [])]
+) -> tuple[Tensor, Tensor]: # O^(T), O^(S): (B, C_o, T, ⌈H/s⌉, ⌈W/s⌉) each, float64
+    "The sums of STH Eq. 2 as printed: for each voxel over its inputs, for each input over taps."
+    (B, C_i, T, H, W), s, d, X = x.shape, stride, dilation, x.double().tolist()
+    rows, near = _hybrid_rows(temporal, spatial, C_i, arrangement, groups), (-1, 0, 1)
     def voxel(b, c, t, h, w):
-        return I[b][c][t][h][w] if 0 <= t < T and 0 <= h < H and 0 <= w < W else 0.
-
-    rows = [row(m) for m in range(C_o)]
-    O_T, O_S = torch.zeros(2, B, C_o, T, -(-H // s), -(-W // s), dtype=torch.float64)
-    for at in product(*map(range, O_T.shape)):
-        (b, _, t, h, w), (in_time, in_space) = (*at[:3], s * at[3], s * at[4]), rows[at[1]]
-        O_T[at] = sum(k[i + 1] * voxel(b, c, t + d*i, h, w) for c, k in in_time for i in near)
-        O_S[at] = sum(k[3*i + j + 4] * voxel(b, c, t, h + d*i, w + d*j) for c, k in in_space
-                      for i in near for j in near)
+        return X[b][c][t][h][w] if 0 <= t < T and 0 <= h < H and 0 <= w < W else 0.
+    O_T, O_S = torch.zeros(2, B, len(rows), T, -(-H // s), -(-W // s)).double()
+    for b, o, t, h, w in product(*map(range, O_T.shape)):
+        in_time, in_space = rows[o]
+        O_T[b, o, t, h, w] = sum(taps[i + 1] * voxel(b, c, t + d*i, s*h, s*w)
+                                 for c, taps in in_time for i in near)
+        O_S[b, o, t, h, w] = sum(taps[3*(u + 1) + v + 1] * voxel(b, c, t, s*h + d*u, s*w + d*v)
+                                 for c, taps in in_space for u in near for v in near)
     return O_T, O_S
 
-# %% ../../nbs/ops/13_hybrid.ipynb #c1a1bb6f
+# %% ../../nbs/workshop/13_hybrid.ipynb #879d9af4
 def literal_integration(
     O_T: Tensor, # (B, C_o, T, H, W)
     O_S: Tensor, # (B, C_o, T, H, W)
@@ -223,22 +226,19 @@ def literal_integration(
     excite: Tensor, # U: its transposed shape
     attention: str = 'softmax', # or 'sigmoid'
 ) -> Tensor: # (B, C_o, T, H, W), float64
-    "Eq. 3 with the coefficients computed one by one, in float64."
+    "STH Eq. 3 with the coefficients computed one by one, in float64."
     (B, C_o), V, U = O_T.shape[:2], squeeze.tolist(), excite.tolist()
-    O = torch.zeros(O_T.shape, dtype=torch.float64)
-    def mean(O, b):
-        return [O[b, m].double().sum().item() / O[b, m].numel() for m in range(C_o)]
+    y = torch.zeros(O_T.shape, dtype=torch.float64)
     for b in range(B):
-        t, s = mean(O_T, b), mean(O_S, b)
+        t, s = (O[b].double().mean((1, 2, 3)).tolist() for O in (O_T, O_S))
         z = [*t, *s] if attention == 'softmax' else [u + v for u, v in zip(t, s)]
         hidden = [max(0., sum(v * a for v, a in zip(row, z))) for row in V]
         z = [sum(u * a for u, a in zip(row, hidden)) for row in U]
-        for m in range(C_o):
-            # a softmax over two is a sigmoid of their difference
-            margin = z[m] - (z[C_o + m] if attention == 'softmax' else 0.)
-            α_T = torch.tensor(margin, dtype=torch.float64).sigmoid()
-            O[b, m] = α_T * O_T[b, m].double() + (1 - α_T) * O_S[b, m].double()
-    return O
+        for o in range(C_o):
+            margin = z[o] - (z[C_o + o] if attention == 'softmax' else 0.)
+            g_T = 1 / (1 + math.exp(-margin))  # a softmax over two is a sigmoid of their difference
+            y[b, o] = g_T * O_T[b, o].double() + (1 - g_T) * O_S[b, o].double()
+    return y
 
 # %% ../../nbs/ops/14_aggregation.ipynb #1e85b32e
 def literal_hf(

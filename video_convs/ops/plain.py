@@ -124,7 +124,7 @@ def plain_cmcb(
     pooled = F.adaptive_avg_pool2d(fold(D), 1)  # (B·T, h, 1, 1)
     return unfold(norm(F.conv2d(pooled, expand), 1).sigmoid(), T) * Y
 
-# %% ../../nbs/ops/13_hybrid.ipynb #c1c65d39
+# %% ../../nbs/workshop/13_hybrid.ipynb #a87c5d43
 def plain_sth(
     x: Tensor, # (B, C_i, T, H, W)
     temporal: Tensor | None, # W^(T), see literal_sth
@@ -134,7 +134,7 @@ def plain_sth(
     arrangement: str = 'hybrid', # 'hybrid' or 'merge'
     groups: int = 1, # 1, or C_i for a depthwise one
 ) -> Tensor: # (B, C_o, T, ⌈H/stride⌉, ⌈W/stride⌉)
-    "Eq. 2 with a temporal and a spatial convolution for each type of hybrid kernels."
+    "STH Eq. 2 with a temporal and a spatial convolution for each type of hybrid kernels."
     C_i, s, d, deep = x.shape[1], stride, dilation, groups > 1
     def conv(x, w, pad):
         return F.conv3d(x, w, None, (1, s, s), [d * k for k in pad], d, x.shape[1] if deep else 1)
