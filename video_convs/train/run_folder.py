@@ -123,35 +123,7 @@ def writing(
                          " folder. What was complete is kept, and the same command goes on from"
                          " there") from error
 
-_HELD = {}  # folder → the thread that holds it
-
-def _lock(file: Path) -> int: # file descriptor
-    "Lock a file for this process; the system unlocks it when the process ends, however it ends."
-    import fcntl
-    while True:
-        fd = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = _holder(os.read(fd, 999))
-            os.close(fd)
-            raise ValueError(f"{file.parent} is being written by {holder}: wait for it, stop it, or"
-                             " choose another folder") from None
-        if file.exists() and os.fstat(fd).st_ino == file.stat().st_ino:
-            break
-        os.close(fd)  # who held it has just removed it
-    os.ftruncate(fd, 0)
-    now = time.strftime('%Y-%m-%d %H:%M:%S')
-    os.write(fd, json.dumps(dict(pid=os.getpid(), host=platform.node(), since=now)).encode())
-    return fd
-
-def _holder(page):
-    "Who has written the page of a lock, in words."
-    try:
-        return "process {pid} on {host}, since {since}".format(**json.loads(page))
-    except (ValueError, KeyError, TypeError):
-        return "another process"
-
+# %% ../../nbs/train/41f_run_folder.ipynb #ea4068a5
 @contextmanager
 def locked(
     out: Path, # of a run; it is made
@@ -192,6 +164,37 @@ def _make_and_lock(out):
         raise ValueError(f"{out} could not be written to ({error.strerror}):"
                          " choose another folder") from None
 
+# %% ../../nbs/train/41f_run_folder.ipynb #373d23b4
+_HELD = {}  # folder → the thread that holds it
+
+def _lock(file: Path) -> int: # file descriptor
+    "Lock a file for this process; the system unlocks it when the process ends, however it ends."
+    import fcntl
+    while True:
+        fd = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = _holder(os.read(fd, 999))
+            os.close(fd)
+            raise ValueError(f"{file.parent} is being written by {holder}: wait for it, stop it, or"
+                             " choose another folder") from None
+        if file.exists() and os.fstat(fd).st_ino == file.stat().st_ino:
+            break
+        os.close(fd)  # who held it has just removed it
+    os.ftruncate(fd, 0)
+    now = time.strftime('%Y-%m-%d %H:%M:%S')
+    os.write(fd, json.dumps(dict(pid=os.getpid(), host=platform.node(), since=now)).encode())
+    return fd
+
+def _holder(page):
+    "Who has written the page of a lock, in words."
+    try:
+        return "process {pid} on {host}, since {since}".format(**json.loads(page))
+    except (ValueError, KeyError, TypeError):
+        return "another process"
+
+# %% ../../nbs/train/41f_run_folder.ipynb #395788eb
 def check_writable(
     out: Path, # of a run
 ) -> None:
@@ -300,6 +303,7 @@ def _read_state(out, about):
     _check_same_run(out, have, about)
     return packed
 
+# %% ../../nbs/train/41f_run_folder.ipynb #6dd014b4
 def _check_same_run(folder: Path, have: dict, want: dict) -> None:
     "Refuse a folder that holds another run, and say what differs."
     def as_written(value):  # tuples became lists
