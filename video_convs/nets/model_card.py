@@ -198,6 +198,7 @@ def _list_classes(task, names):
     more = f" … and {len(names) - 60} more in config.json" if len(names) > 60 else ''
     return f"Classes{task and f' of {task}'}: {', '.join(names[:60])}{more}."
 
+# %% ../../nbs/nets/45b_model_card.ipynb #5d2cff42
 _USE = '''for name, probability in predict('clip.mp4', '{repo_id}'):
     print(f'{{probability:6.1%}}  {{name}}')'''
 _USE_TASKS = '''for task, answer in predict('clip.mp4', '{repo_id}').items():
@@ -212,6 +213,7 @@ def markdown_table(
     lines = (f"| {' | '.join(map(str, row))} |" for row in (head, ['---'] * len(head), *rows))
     return '\n'.join(lines) if rows else empty
 
+# %% ../../nbs/nets/45b_model_card.ipynb #80c910cc
 def model_card(
     model: nn.Module, # a `VideoNet`
     folder: str | Path, # where it is saved, with what its run has left there
