@@ -221,6 +221,7 @@ def learned_page(
     names = sorted({*before, *map(name_hash, data.names())})
     return ''.join(f'{name}\n' for name in names).encode()
 
+# %% ../../nbs/train/41f_run_folder.ipynb #a2b30a21
 def trained_on(
     folder: str | Path, # a checkpoint
 ) -> frozenset[str] | None: # hashes of names, see `name_hash`; None: it is not recorded
@@ -260,6 +261,7 @@ def skipped_videos(
     "Every video that some epoch could not read, and why."
     return {path: why for entry in log for path, why in entry['skipped'].items()}
 
+# %% ../../nbs/train/41f_run_folder.ipynb #82988372
 def _cut_logs(out: Path, state: State) -> list[dict]:
     "Keep the lines of what the state has seen: a run may have died between the two."
     seen = dict(steps=lambda e: (e['epoch'] - 1, e['step']) <= (state.epoch, state.step),
@@ -344,6 +346,7 @@ def keep_checkpoint(
         keep_in(out/'best')
     append_line(out/'log.jsonl', log[-1])
 
+# %% ../../nbs/train/41f_run_folder.ipynb #0d12bad9
 def keep_state(
     out: Path, # the folder of the run
     state: State,

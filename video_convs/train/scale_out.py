@@ -166,6 +166,7 @@ def open_splits(
     name = test_split or next((s for s in ('val', 'test') if s in names), 'none')
     return (videos, None, '') if name == 'none' else (videos, split(name), name)
 
+# %% ../../nbs/train/43_scale_out.ipynb #618d6b82
 def in_proportion(
     resize: int | tuple[int, int] | None, # what frames are resized to before a crop
     size: int, # of the crop, in pixels
