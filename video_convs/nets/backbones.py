@@ -180,6 +180,27 @@ def trunk(
             m.to(memory_format=torch.channels_last_3d)
     return net
 
+# %% ../../nbs/nets/23_backbones.ipynb #60ec30d1
+def _from_file(path):
+    "Weights from a file or a training script's checkpoint, without running code from it."
+    if not os.path.isfile(path):
+        raise ValueError("pretrained must be 'imagenet' or a file of weights: there is no "
+                         f"file {path!r}")
+    weights, _ = unwrap(read_checkpoint(path))
+    short = without_prefix(weights)
+    return {re.sub(r'^(module\.)?(base_model\.)?', '', short[key]): value
+            for key, value in weights.items()}
+
+def _load(net, card, file):
+    "Put a file's weights into a trunk, strictly."
+    state = {k: v for k, v in card.convert(file).items()
+             if not (card.classifier and k.startswith(card.classifier + '.'))}
+    if card.scratch and not any(key.startswith(card.scratch) for key in state):
+        state |= {key: value
+                  for key, value in net.state_dict().items() if key.startswith(card.scratch)}
+    check_numbers(state, net.state_dict(), 'its weights')
+    net.load_state_dict(state)
+
 # %% ../../nbs/nets/23_backbones.ipynb #c0d0c5cb
 def _imagenet(card):
     "ImageNet weights, from torch's cache or the network."
@@ -201,27 +222,6 @@ def _imagenet(card):
         raise ValueError(f"the ImageNet weights of {card.name} could not be downloaded ({error}):"
                          f" fetch {url} on a machine with a network and put the file"
                          f" into {folder}") from error
-
-# %% ../../nbs/nets/23_backbones.ipynb #60ec30d1
-def _from_file(path):
-    "Weights from a file or a training script's checkpoint, without running code from it."
-    if not os.path.isfile(path):
-        raise ValueError("pretrained must be 'imagenet' or a file of weights: there is no "
-                         f"file {path!r}")
-    weights, _ = unwrap(read_checkpoint(path))
-    short = without_prefix(weights)
-    return {re.sub(r'^(module\.)?(base_model\.)?', '', short[key]): value
-            for key, value in weights.items()}
-
-def _load(net, card, file):
-    "Put a file's weights into a trunk, strictly."
-    state = {k: v for k, v in card.convert(file).items()
-             if not (card.classifier and k.startswith(card.classifier + '.'))}
-    if card.scratch and not any(key.startswith(card.scratch) for key in state):
-        state |= {key: value
-                  for key, value in net.state_dict().items() if key.startswith(card.scratch)}
-    check_numbers(state, net.state_dict(), 'its weights')
-    net.load_state_dict(state)
 
 # %% ../../nbs/nets/23_backbones.ipynb #29d2bfff
 def adapt_first_conv(
