@@ -123,6 +123,7 @@ def reports_of(
         files = {'held out': folder/'report.json'}
     return {split: read_report(file, 'top1') for split, file in files.items()}
 
+# %% ../../nbs/nets/45b_model_card.ipynb #972a2453
 def _results(model, data, reports, metrics):
     "Rows of the card's table: split, metric, value, interval, videos, views, the papers' values."
     percent = lambda x: f"{100 * x:.1f} %"

@@ -72,6 +72,7 @@ class _Frames(nn.Module):
         "The last maps, before they are pooled."
         return self.maps(clip, find_model(self.name).card.stages[-1:])[0]
 
+# %% ../../nbs/nets/26i_video_net.ipynb #cc89f37a
 def _points_in_time(name, spec, frames):
     "How many points in time a clip of so many frames shows; a `ValueError` if it does not fit."
     T = frames // spec.per_segment

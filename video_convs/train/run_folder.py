@@ -288,6 +288,7 @@ def resume(
     state.unpack(packed, recipe)
     return gathered(_cut_logs(out, state) if rank() == 0 else None)[0]
 
+# %% ../../nbs/train/41f_run_folder.ipynb #fb233db7
 def _read_state(out, about):
     "The packed state of this run; None if the folder holds no run."
     file = out/'resume.pt'
