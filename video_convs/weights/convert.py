@@ -102,24 +102,27 @@ def _trn(w):
     return {'frames': wide // bottleneck, 'scales': scales, 'bottleneck': bottleneck,
             'hidden': hidden}
 
+# %% ../../nbs/weights/28b_convert.ipynb #56b51892
+_H2CN = (
+    ('layer*_bak.**', 'layer*.**'),
+    ('layer*.*.conv1.net.*', 'layer*.*.conv1.*'), ('layer*.*.conv1.*', 'layer*.*.conv1.op.*'),
+    ('layer*.*.conv2.*', 'layer*.*.conv2.host.*'),
+    ('layer*.*.mtdin.conv1.*', 'layer*.*.conv2.before.op.reduce.*'),
+    ('layer*.*.mtdin.bn1.*', 'layer*.*.conv2.before.op.reduce_norm.*'),
+    ('layer*.*.mtdin.conv2.weight', 'layer*.*.conv2.before.op.hgc.spatial'),
+    ('layer*.*.mtdin.convt.weight', 'layer*.*.conv2.before.op.hgc.taps'),
+    ('layer*.*.mtdin.conv3.*', 'layer*.*.conv2.before.op.expand.*'),
+    ('layer*.*.mtdin.bn3.*', 'layer*.*.conv2.before.op.expand_norm.*'),
+    ('conv1.*', 'conv1.stem.conv1.*'), ('bn1.*', 'conv1.stem.bn1.*'),
+    ('fhgc*.0.spaAgg.weight', 'conv1.fmcb.hgc*.spatial'),
+    ('fhgc*.0.convt.weight', 'conv1.fmcb.hgc*.taps'),
+    ('fhgc*.1.*', 'conv1.fmcb.norm*.*'),
+    ('conv_fhgc.0.*', 'conv1.fmcb.conv.*'), ('conv_fhgc.1.*', 'conv1.fmcb.norm.*'),
+)
+
 # %% ../../nbs/weights/28b_convert.ipynb #fe7a8bd1
 FAMILIES = (
-    Family('h2cn', '**.convt.weight', (
-        ('layer*_bak.**', 'layer*.**'),
-        ('layer*.*.conv1.net.*', 'layer*.*.conv1.*'), ('layer*.*.conv1.*', 'layer*.*.conv1.op.*'),
-        ('layer*.*.conv2.*', 'layer*.*.conv2.host.*'),
-        ('layer*.*.mtdin.conv1.*', 'layer*.*.conv2.before.op.reduce.*'),
-        ('layer*.*.mtdin.bn1.*', 'layer*.*.conv2.before.op.reduce_norm.*'),
-        ('layer*.*.mtdin.conv2.weight', 'layer*.*.conv2.before.op.hgc.spatial'),
-        ('layer*.*.mtdin.convt.weight', 'layer*.*.conv2.before.op.hgc.taps'),
-        ('layer*.*.mtdin.conv3.*', 'layer*.*.conv2.before.op.expand.*'),
-        ('layer*.*.mtdin.bn3.*', 'layer*.*.conv2.before.op.expand_norm.*'),
-        ('conv1.*', 'conv1.stem.conv1.*'), ('bn1.*', 'conv1.stem.bn1.*'),
-        ('fhgc*.0.spaAgg.weight', 'conv1.fmcb.hgc*.spatial'),
-        ('fhgc*.0.convt.weight', 'conv1.fmcb.hgc*.taps'),
-        ('fhgc*.1.*', 'conv1.fmcb.norm*.*'),
-        ('conv_fhgc.0.*', 'conv1.fmcb.conv.*'), ('conv_fhgc.1.*', 'conv1.fmcb.norm.*'),
-    ), unused=('conv1_temp.*',)),
+    Family('h2cn', '**.convt.weight', _H2CN, unused=('conv1_temp.*',)),
     Family('gst', '**.Tconv.weight', (
         ('layer*.*.conv2.weight', 'layer*.*.conv2.op.spatial'),
         ('layer*.*.Tconv.weight', 'layer*.*.conv2.op.temporal'),
