@@ -303,6 +303,8 @@ def test_only_the_mean_of_frames_is_blind_to_order(name):
     (lambda: TRNHead(12, {'verb': 3}), 'for several take VerbNounHead'),
     (lambda: VerbNounHead(12, {'action': 3, 'values': 2}), "a module cannot be called 'values'"),
     (lambda: VerbNounHead(12, {'action': 3, 'a.b': 2}), 'take another name, without dots'),
+    (lambda: VerbNounHead(12, {'action': 3, '': 2}), "a module cannot be called ''"),
+    (lambda: VerbNounHead(12, {'action': 3, 7: 2}), 'a module cannot be called 7'),
     (lambda: VerbNounHead(12, {'action': 3., 'noun': 2}),
      "num_classes of 'action' must be a whole number from 1 to 1,000,000, got 3.0"),
     (lambda: VerbNounHead(12, {'action': 3, 'noun': -1}),

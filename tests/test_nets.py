@@ -296,6 +296,8 @@ def test_first_conv_for_flow():
         adapt_first_conv(nn.Conv2d(4, 4, 3, groups=4), 10)
     with pytest.raises(ValueError, match='Linear has no Conv2d'):
         adapt_first_conv(nn.Linear(4, 4), 10)
+    with pytest.raises(ValueError, match='channels must be at least 1'):
+        adapt_first_conv(trunk('tiny'), 0)
 
 def test_weights_from_a_file(tmp_path):
     full = BACKBONES['resnet18'].build()

@@ -66,6 +66,11 @@ def test_rates():
     ({'augment.hflp': True}, 'augment.hflip'),
     (dict(epochs='3'), "epochs must be a whole number from 1 to 1,000,000, got '3'"),
     (dict(epochs=True), 'epochs must be a whole number from 1 to 1,000,000, got True'),
+    (dict(epochs=2.5), 'epochs must be a whole number from 1 to 1,000,000, got 2.5'),
+    (dict(lr_scale={'**.op.*': 0}),
+     "lr_scale of '**.op.*' must be a number above 0 to 1,000,000, got 0"),
+    (dict(dropout=1.5), 'dropout must be a number from 0 to below 1, got 1.5'),
+    (dict(schedule='step', epochs=5, milestones=(3, 9)), 'from 1 to 4, got (3, 9)'),
     (dict(compile=1), 'compile must be true or false, got 1'),
     (dict(lr=[1]), 'lr must be a number above 0 to 1,000,000, got [1]'),
     (dict(lr_batch=0), 'lr_batch must be a whole number from 1 to 1,000,000, got 0'),
@@ -85,6 +90,8 @@ def test_sentences(changes, says):
     assert says in str(error.value)
 
 def test_unknown_names():
+    with pytest.raises(ValueError, match=r"unknown entries \['learning_rate'\]"):
+        Recipe.from_dict({'epochs': 3, 'learning_rate': 1})
     with pytest.raises(ValueError, match="no recipe 'sht.ucf101'; near matches: sth.ucf101"):
         find_recipe('sht.ucf101')
     with pytest.raises(ValueError, match='no recipe'):

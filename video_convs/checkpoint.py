@@ -83,6 +83,7 @@ def read_config(
                          f"reads {FORMAT}: use the version that wrote it")
     return config
 
+# %% ../nbs/27_checkpoint.ipynb #9c637e83
 def load_weights(
     model: nn.Module, # its weights are overwritten, in place
     folder: str | os.PathLike, # a checkpoint
@@ -118,6 +119,7 @@ def read_weights(
     check_numbers(weights, model.state_dict(), str(path))
     return weights
 
+# %% ../nbs/27_checkpoint.ipynb #80fea5d3
 def _check_fit(model, shapes, path, by_page):
     "Say the first difference between a file of weights and a network."
     own = model.state_dict()

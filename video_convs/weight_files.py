@@ -67,6 +67,7 @@ def _stand_in(name):
         return OrderedDict
     return _Inert
 
+# %% ../nbs/19_weight_files.ipynb #c2787c6a
 _BOOKKEEPING = (
     'mmengine.logging.history_buffer.HistoryBuffer', 'builtins.getattr', '__builtin__.getattr',
     *(f'{builtins}.{kind}' for builtins in ('builtins', '__builtin__')
@@ -94,6 +95,7 @@ def _unpickle(path):
                 raise
             names.append(name[1])
 
+# %% ../nbs/19_weight_files.ipynb #4f57b760
 def read_checkpoint(
     path: str | os.PathLike, # .pth, .pth.tar, .pt, … as torch.save writes it, or .safetensors
 ) -> dict: # what is in the file; tensors on the CPU
@@ -142,6 +144,7 @@ def without_prefix(
             return short
         short = {key: rest.partition('.')[2] for key, rest in short.items()}
 
+# %% ../nbs/19_weight_files.ipynb #885f3749
 def unwrap(
     content: dict, # of a file, see `read_checkpoint`
     part: str | None = None, # the name of the weights in it, such as 'ema'; None: the usual ones
@@ -215,6 +218,7 @@ def check_https(
         raise ValueError(f"{printable(url)} is not fetched: weights come over https only")
     return url
 
+# %% ../nbs/19_weight_files.ipynb #e7187683
 def note_beside(
     path: Path, # of a file in a cache
     ending: str, # such as '.lock'

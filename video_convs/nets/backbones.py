@@ -90,6 +90,7 @@ class Backbone:
     pool: Callable[[nn.Module, Tensor], Tensor] = pooled # trunk, maps (B, C, T, h, w) → (B, T, D)
     scratch: str = '' # prefix of what files of image weights do not have: it stays random
 
+# %% ../../nbs/nets/23_backbones.ipynb #bb4793ec
 def _resnet(name, features, blocks, conv3x3='conv1', every=1, build=None, **more):
     "A card in torchvision's names; every: distance of the blocks that TSM shifts."
     stages = list(enumerate(blocks, start=1))
@@ -112,6 +113,7 @@ def _until_3c(file):
     unused = re.compile(r'inception_([45]|3c\.(3x3|double_3x3_2))')
     return {key: value for key, value in from_caffe(file).items() if not unused.match(key)}
 
+# %% ../../nbs/nets/23_backbones.ipynb #16d8a431
 BACKBONES = {card.name: card for card in (
     _resnet('tiny', 96, (2, 2, 2), build=tiny),
     _resnet('resnet18', 512, (2, 2, 2, 2)),
@@ -152,47 +154,7 @@ def find_backbone(
         raise ValueError(f"no backbone is called {name!r}; {suggest(name, BACKBONES)}")
     return BACKBONES[name]
 
-def _imagenet(card):
-    "ImageNet weights, from torch's cache or the network."
-    if card.name == 'tiny':
-        raise ValueError("tiny has no ImageNet weights: it is trained from scratch, with "
-                         "pretrained=None")
-    if callable(card.weights):
-        return card.weights()
-    url = check_https(card.weights
-                      or torchvision.models.get_model_weights(card.name).IMAGENET1K_V1.url)
-    folder = os.path.join(torch.hub.get_dir(), 'checkpoints')
-    load = torch.hub.load_state_dict_from_url
-    try:
-        weights = load(url, map_location='cpu', progress=False, check_hash=True, weights_only=True)
-        if (file := Path(folder, url.rpartition('/')[2])).is_file():
-            pin(file, file_sha256(file))
-        return weights
-    except (OSError, RuntimeError) as error:  # no network; another hash
-        raise ValueError(f"the ImageNet weights of {card.name} could not be downloaded ({error}):"
-                         f" fetch {url} on a machine with a network and put the file"
-                         f" into {folder}") from error
-
-def _from_file(path):
-    "Weights from a file or a training script's checkpoint, without running code from it."
-    if not os.path.isfile(path):
-        raise ValueError("pretrained must be 'imagenet' or a file of weights: there is no "
-                         f"file {path!r}")
-    weights, _ = unwrap(read_checkpoint(path))
-    short = without_prefix(weights)
-    return {re.sub(r'^(module\.)?(base_model\.)?', '', short[key]): value
-            for key, value in weights.items()}
-
-def _load(net, card, file):
-    "Put a file's weights into a trunk, strictly."
-    state = {k: v for k, v in card.convert(file).items()
-             if not (card.classifier and k.startswith(card.classifier + '.'))}
-    if card.scratch and not any(key.startswith(card.scratch) for key in state):
-        state |= {key: value
-                  for key, value in net.state_dict().items() if key.startswith(card.scratch)}
-    check_numbers(state, net.state_dict(), 'its weights')
-    net.load_state_dict(state)
-
+# %% ../../nbs/nets/23_backbones.ipynb #4c13b2d1
 def trunk(
     name: str, # a key of `BACKBONES`
     pretrained: str | os.PathLike | None = None, # None: random; 'imagenet'; or a file of weights
@@ -217,6 +179,49 @@ def trunk(
         if isinstance(m, nn.Conv3d):
             m.to(memory_format=torch.channels_last_3d)
     return net
+
+# %% ../../nbs/nets/23_backbones.ipynb #60ec30d1
+def _from_file(path):
+    "Weights from a file or a training script's checkpoint, without running code from it."
+    if not os.path.isfile(path):
+        raise ValueError("pretrained must be 'imagenet' or a file of weights: there is no "
+                         f"file {path!r}")
+    weights, _ = unwrap(read_checkpoint(path))
+    short = without_prefix(weights)
+    return {re.sub(r'^(module\.)?(base_model\.)?', '', short[key]): value
+            for key, value in weights.items()}
+
+def _load(net, card, file):
+    "Put a file's weights into a trunk, strictly."
+    state = {k: v for k, v in card.convert(file).items()
+             if not (card.classifier and k.startswith(card.classifier + '.'))}
+    if card.scratch and not any(key.startswith(card.scratch) for key in state):
+        state |= {key: value
+                  for key, value in net.state_dict().items() if key.startswith(card.scratch)}
+    check_numbers(state, net.state_dict(), 'its weights')
+    net.load_state_dict(state)
+
+# %% ../../nbs/nets/23_backbones.ipynb #c0d0c5cb
+def _imagenet(card):
+    "ImageNet weights, from torch's cache or the network."
+    if card.name == 'tiny':
+        raise ValueError("tiny has no ImageNet weights: it is trained from scratch, with "
+                         "pretrained=None")
+    if callable(card.weights):
+        return card.weights()
+    url = check_https(card.weights
+                      or torchvision.models.get_model_weights(card.name).IMAGENET1K_V1.url)
+    folder = os.path.join(torch.hub.get_dir(), 'checkpoints')
+    load = torch.hub.load_state_dict_from_url
+    try:
+        weights = load(url, map_location='cpu', progress=False, check_hash=True, weights_only=True)
+        if (file := Path(folder, url.rpartition('/')[2])).is_file():
+            pin(file, file_sha256(file))
+        return weights
+    except (OSError, RuntimeError) as error:  # no network; another hash
+        raise ValueError(f"the ImageNet weights of {card.name} could not be downloaded ({error}):"
+                         f" fetch {url} on a machine with a network and put the file"
+                         f" into {folder}") from error
 
 # %% ../../nbs/nets/23_backbones.ipynb #29d2bfff
 def adapt_first_conv(

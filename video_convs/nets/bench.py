@@ -61,6 +61,7 @@ def network_pass(
         return torch.autograd.grad(scores, weights) if training else scores
     return run
 
+# %% ../../nbs/nets/29_models.ipynb #ffd21448
 def _status(key):
     "A line of what Linux knows of this process, in bytes."
     return next(int(line.split()[1]) * 1024
@@ -102,6 +103,7 @@ def peak_memory(
         raise ValueError(f"the process that runs {name} ended with exit code {process.exitcode}")
     return answer.get()
 
+# %% ../../nbs/nets/29_models.ipynb #65c9eb2d
 def bench_networks(
     pattern: str = '*', # which of TIMED
     backbone: str = 'resnet50',

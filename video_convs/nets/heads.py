@@ -99,6 +99,7 @@ class FrameHead(Head):
         "Multiply-accumulates for one clip of T frames."
         return T * self.fc.weight.numel()
 
+# %% ../../nbs/nets/24_heads.ipynb #ffb35430
 class NoHead(Head):
     "No classifier: the features of each frame go through. It is what num_classes=0 asks for."
     def __init__(
@@ -146,6 +147,7 @@ def frame_tuples(
         number, size = torch.where(takes, number, number - first), size - takes.long()
     return torch.stack(chosen, -1).sort(-1).values  # (…, T)
 
+# %% ../../nbs/nets/24_heads.ipynb #5428aa4d
 def draw_numbers(
     count: Tensor, # (rows, 1) of how many
     many: int = 3, # how many
@@ -172,13 +174,7 @@ class TRNHead(Head):
         hidden: int | None = None, # d, width inside a relation; None: 256 for multi, 512 for single
     ):
         super().__init__(features, num_classes, dropout)
-        if not 2 <= frames <= 48:
-            raise ValueError(f"TRNHead relates 2 to 48 frames, got frames={frames}")
-        if scales not in ('multi', 'single'):
-            raise ValueError(f"scales is 'multi' or 'single', got {scales!r}")
-        if bottleneck < 1 or hidden is not None and hidden < 1:
-            raise ValueError(f"bottleneck and hidden must be at least 1, got {bottleneck} "
-                             f"and {hidden}")
+        _check_relations(frames, scales, bottleneck, hidden)
         self.frames, self.scales = frames, scales
         hidden = hidden or {'multi': 256, 'single': 512}[scales]
         self.sizes = range(frames - 1, 1, -1) if scales == 'multi' else range(0)  # k < T
@@ -187,12 +183,7 @@ class TRNHead(Head):
             nn.Sequential(nn.ReLU(), nn.Linear(k * bottleneck, hidden), nn.ReLU(),
                           nn.Linear(hidden, num_classes))
             for k in (frames, *self.sizes))
-        size = torch.tensor(self.sizes, dtype=torch.long)[:, None]  # (T − 2, 1)
-        count = torch.tensor([math.comb(frames, k) for k in self.sizes], dtype=torch.long)[:, None]
-        # the middle of each third
-        even = torch.cat([count // 6, count // 2, count - 1 - count // 6], 1)
-        for name, value in dict(size=size, count=count,
-                                even=frame_tuples(even, size, frames)).items():
+        for name, value in _middles(frames, self.sizes).items():
             self.register_buffer(name, value, persistent=False)
         self.reset_parameters(std=0.001)
 
@@ -224,6 +215,26 @@ class TRNHead(Head):
 
     def extra_repr(self) -> str:
         return f'{super().extra_repr()}, frames={self.frames}, scales={self.scales!r}'
+
+# %% ../../nbs/nets/24_heads.ipynb #390ce578
+def _check_relations(frames, scales, bottleneck, hidden):
+    "A `ValueError` for sizes with which there is no relation."
+    if not 2 <= frames <= 48:
+        raise ValueError(f"TRNHead relates 2 to 48 frames, got frames={frames}")
+    if scales not in ('multi', 'single'):
+        raise ValueError(f"scales is 'multi' or 'single', got {scales!r}")
+    if bottleneck < 1 or hidden is not None and hidden < 1:
+        raise ValueError(f"bottleneck and hidden must be at least 1, got {bottleneck} "
+                         f"and {hidden}")
+
+# %% ../../nbs/nets/24_heads.ipynb #3b593263
+def _middles(frames, sizes):
+    "For each scale: its size, the number of its tuples, and the three of them in evaluation."
+    size = torch.tensor(sizes, dtype=torch.long)[:, None]  # (T − 2, 1)
+    count = torch.tensor([math.comb(frames, k) for k in sizes], dtype=torch.long)[:, None]
+    # the middle of each third
+    even = torch.cat([count // 6, count // 2, count - 1 - count // 6], 1)
+    return dict(size=size, count=count, even=frame_tuples(even, size, frames))
 
 # %% ../../nbs/nets/24_heads.ipynb #e09d9163
 class GRUHead(Head):

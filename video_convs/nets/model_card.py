@@ -123,6 +123,7 @@ def reports_of(
         files = {'held out': folder/'report.json'}
     return {split: read_report(file, 'top1') for split, file in files.items()}
 
+# %% ../../nbs/nets/45b_model_card.ipynb #972a2453
 def _results(model, data, reports, metrics):
     "Rows of the card's table: split, metric, value, interval, videos, views, the papers' values."
     percent = lambda x: f"{100 * x:.1f} %"
@@ -198,6 +199,7 @@ def _list_classes(task, names):
     more = f" … and {len(names) - 60} more in config.json" if len(names) > 60 else ''
     return f"Classes{task and f' of {task}'}: {', '.join(names[:60])}{more}."
 
+# %% ../../nbs/nets/45b_model_card.ipynb #5d2cff42
 _USE = '''for name, probability in predict('clip.mp4', '{repo_id}'):
     print(f'{{probability:6.1%}}  {{name}}')'''
 _USE_TASKS = '''for task, answer in predict('clip.mp4', '{repo_id}').items():
@@ -212,6 +214,7 @@ def markdown_table(
     lines = (f"| {' | '.join(map(str, row))} |" for row in (head, ['---'] * len(head), *rows))
     return '\n'.join(lines) if rows else empty
 
+# %% ../../nbs/nets/45b_model_card.ipynb #80c910cc
 def model_card(
     model: nn.Module, # a `VideoNet`
     folder: str | Path, # where it is saved, with what its run has left there

@@ -28,85 +28,16 @@ from .registry import find_model, variants
 from .spec import InputSpec
 from ..utils import suggest
 
-# %% ../../nbs/nets/26i_video_net.ipynb #466537da
-class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs',
-               pipeline_tag='video-classification',
-               repo_url='https://github.com/video-convs/video_convs'):
-    "A video network: an image network with an operator in it, run on the frames of a clip."
-    def __init__(
-        self,
-        name: str, # one of `list_models()`
-        num_classes: int | dict[str, int], # or {'verb': 125, 'noun': 352}; 0: features
-        classes: list[str] | dict[str, list[str]] | None = None, # their names, in order
-        input_spec: InputSpec | dict | None = None, # what the weights expect, or changes
-        frames: int | None = None, # short for input_spec=dict(frames=…)
-        dropout: float = 0.5, # on the features of each frame
-        pretrained: str | None = None, # weights of the trunk: None, 'imagenet' or a file
-        **variant, # see `variants(name)`; anything else is a ValueError
-    ):
-        super().__init__()
-        entry = find_model(name)
-        for key in variant:
-            if key not in entry.variants:
-                raise ValueError(f"{name} has no variant {key!r}; it has "
-                                 f"{', '.join(entry.variants) or 'none'}")
-            if isinstance(variant[key], (int, float)) and not isinstance(variant[key], bool):
-                check_number('variant', variant[key], f'{key} of {name}')
-        self.name, self.variant = name, {**entry.variants, **variant}
-        self.input_spec = spec = _spec(entry, input_spec, frames)
-        self.features, self.dropout = entry.card.features, dropout
-        net = trunk(entry.card.name, pretrained)
-        self.trunk = net  # reset_classifier asks it for device and dtype
-        self.reset_classifier(num_classes, classes)
-        if pretrained is None:  # nothing to protect: let the trunk learn from the first step
-            self.head.reset_parameters()
-        self.trunk = entry.build(net, entry.card, **self._arguments(entry.build))
-        per_segment = max(getattr(m, 'per_segment', 1) for m in self.trunk.modules())
-        if (not isinstance(input_spec, InputSpec)
-                and (input_spec or {}).get('per_segment', per_segment) != per_segment):
-            raise ValueError(f"per_segment follows from the network, here it is {per_segment}: "
-                             "leave it out")
-        if spec.channels != 3:
-            if per_segment > 1:
-                raise ValueError("FMCB reads neighbouring pictures of 3 channels, not "
-                                 f"{spec.channels}: take fmcb=None")
-            adapt_first_conv(self.trunk, spec.channels)
-        self.input_spec = InputSpec(**{**asdict(spec), 'per_segment': per_segment})
-
-    def _arguments(self, function):
-        "What a function of the entry asks for, of the variants and the number of frames."
-        known = {**self.variant, 'frames': self.input_spec.frames}
-        return {key: known[key] for key in inspect.signature(function).parameters if key in known}
-
-    def forward(
-        self,
-        clip: Tensor, # (B, 3, T, H, W), floating point, normalised as `input_spec` says
-        per_frame: bool = False, # scores of each frame instead of their mean
-    ) -> Tensor: # (B, num_classes), or (B, T, num_classes); a dict of them for a dict of tasks
-        scores = self.head(self.frame_features(clip))
-        tasks = scores if isinstance(scores, dict) else {None: scores}
-        if not per_frame:
-            tasks = {task: s.mean(1) for task, s in tasks.items()}
-        elif ((S := next(iter(tasks.values())).shape[1])
-              != (T := clip.shape[2] // self.input_spec.per_segment)):
-            raise ValueError(f"{self.name} has {S} scores for {T} frames: there are none per frame")
-        return tasks if isinstance(scores, dict) else tasks[None]
-
+# %% ../../nbs/nets/26i_video_net.ipynb #e162781d
+class _Frames(nn.Module):
+    "From a clip to the maps and features of its frames."
     def frame_features(
         self,
         clip: Tensor, # (B, 3, T, H, W)
     ) -> Tensor: # (B, T, D): what enters the head
         spec = self.input_spec
         check_clip(clip, spec.channels, self.head)
-        T = clip.shape[2] // spec.per_segment
-        if clip.shape[2] % spec.per_segment:
-            raise ValueError(f"{self.name} reads {spec.per_segment} neighbouring frames at each "
-                             f"point in time: a clip has a multiple of {spec.per_segment} frames, "
-                             f"got {clip.shape[2]}")
-        if spec.fixed and T != spec.frames:
-            raise ValueError(f"{self.name} needs clips of {spec.frames} frames, its layers over "
-                             f"time were made for them; got {T}: sample {spec.frames}, or make it "
-                             f"with frames={T}")
+        T = _points_in_time(self.name, spec, clip.shape[2])
         # all of it, but now a symbolic length is a product
         clip = clip.narrow(2, 0, T * spec.per_segment)
         clip = channels_last(clip.to(next(self.parameters()).dtype))
@@ -141,6 +72,37 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs',
         "The last maps, before they are pooled."
         return self.maps(clip, find_model(self.name).card.stages[-1:])[0]
 
+# %% ../../nbs/nets/26i_video_net.ipynb #cc89f37a
+def _points_in_time(name, spec, frames):
+    "How many points in time a clip of so many frames shows; a `ValueError` if it does not fit."
+    T = frames // spec.per_segment
+    if frames % spec.per_segment:
+        raise ValueError(f"{name} reads {spec.per_segment} neighbouring frames at each "
+                         f"point in time: a clip has a multiple of {spec.per_segment} frames, "
+                         f"got {frames}")
+    if spec.fixed and T != spec.frames:
+        raise ValueError(f"{name} needs clips of {spec.frames} frames, its layers over "
+                         f"time were made for them; got {T}: sample {spec.frames}, or make it "
+                         f"with frames={T}")
+    return T
+
+# %% ../../nbs/nets/26i_video_net.ipynb #cbb46fd6
+class _Scores(_Frames):
+    "From features to scores, in one pass or from the maps."
+    def forward(
+        self,
+        clip: Tensor, # (B, 3, T, H, W), floating point, normalised as `input_spec` says
+        per_frame: bool = False, # scores of each frame instead of their mean
+    ) -> Tensor: # (B, num_classes), or (B, T, num_classes); a dict of them for a dict of tasks
+        scores = self.head(self.frame_features(clip))
+        tasks = scores if isinstance(scores, dict) else {None: scores}
+        if not per_frame:
+            tasks = {task: s.mean(1) for task, s in tasks.items()}
+        elif ((S := next(iter(tasks.values())).shape[1])
+              != (T := clip.shape[2] // self.input_spec.per_segment)):
+            raise ValueError(f"{self.name} has {S} scores for {T} frames: there are none per frame")
+        return tasks if isinstance(scores, dict) else tasks[None]
+
     def forward_head(
         self,
         maps: Tensor, # (B, D, T, h, w), of `forward_features`
@@ -154,6 +116,18 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs',
         return ({task: s.mean(1) for task, s in scores.items()} if isinstance(scores, dict)
                 else scores.mean(1))
 
+    def get_classifier(self) -> nn.Module: # features (B, T, D) → scores
+        "The head."
+        return self.head
+
+    @property
+    def num_features(self) -> int:
+        "Width D of the features that enter the head."
+        return self.features
+
+# %% ../../nbs/nets/26i_video_net.ipynb #3b5e6a84
+class _Classes(_Scores):
+    "A head, for these classes or for others."
     def reset_classifier(
         self,
         num_classes: int | dict[str, int], # 0: features instead of scores
@@ -162,18 +136,7 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs',
         "Start a new classifier for other classes; the trunk keeps its weights."
         wants_scores = isinstance(num_classes, dict) or num_classes != 0
         head = find_model(self.name).head if wants_scores else NoHead
-        if classes is not None and (isinstance(classes, dict) != isinstance(num_classes, dict)
-                                    or not isinstance(classes, (list, tuple, dict))):
-            raise ValueError(f"classes is a list of names, or {{task: names}} where num_classes is "
-                             f"{{task: number}}, got {classes!r} for num_classes={num_classes!r}")
-        tasks, names = (v if isinstance(num_classes, dict) else {'': v}
-                        for v in (num_classes, classes))
-        for task, n in tasks.items() if classes is not None else ():
-            if len(names.get(task, ())) != n:
-                where = f" of task {task!r}" if task else ''
-                raise ValueError(f"{len(names.get(task, ()))} names for num_classes={n}{where}: "
-                                 "give one name per class")
-            _check_names(names[task])
+        _check_classes(num_classes, classes)
         if isinstance(num_classes, dict):
             if head is not FrameHead:
                 raise ValueError(f"{self.name} has a head of its own, for one task: num_classes "
@@ -188,25 +151,39 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs',
 
     swap_head = reset_classifier
 
-    def get_classifier(self) -> nn.Module: # features (B, T, D) → scores
-        "The head."
-        return self.head
+# %% ../../nbs/nets/26i_video_net.ipynb #986ebdef
+def _check_classes(num_classes, classes):
+    "As many names as classes, for each task."
+    if classes is None:
+        return
+    if (isinstance(classes, dict) != isinstance(num_classes, dict)
+            or not isinstance(classes, (list, tuple, dict))):
+        raise ValueError(f"classes is a list of names, or {{task: names}} where num_classes is "
+                         f"{{task: number}}, got {classes!r} for num_classes={num_classes!r}")
+    tasks, names = (v if isinstance(num_classes, dict) else {'': v}
+                    for v in (num_classes, classes))
+    for task, n in tasks.items():
+        if len(names.get(task, ())) != n:
+            where = f" of task {task!r}" if task else ''
+            raise ValueError(f"{len(names.get(task, ()))} names for num_classes={n}{where}: "
+                             "give one name per class")
+        _check_names(names[task])
 
-    @property
-    def num_features(self) -> int:
-        "Width D of the features that enter the head."
-        return self.features
+def _check_names(classes):
+    "Classes have names, each its own."
+    seen = set()
+    for name in classes:
+        if not isinstance(name, str):
+            raise ValueError(f"classes are names, and {name!r} is a {type(name).__name__}: write "
+                             "it as text")
+        if name in seen:
+            raise ValueError(f"classes are told apart by their names, and two are called {name!r}: "
+                             "rename one")
+        seen.add(name)
 
-    @property
-    def pretrained_cfg(self) -> dict:
-        "What timm tells about a network: its name and what it expects."
-        spec = self.input_spec
-        T = spec.frames * spec.per_segment
-        return dict(architecture=self.name, num_classes=self.num_classes,
-                    num_features=self.features, classifier='head',
-                    input_size=(spec.channels, T, spec.size, spec.size), mean=spec.mean,
-                    std=spec.std)
-
+# %% ../../nbs/nets/26i_video_net.ipynb #cdfec401
+class _Training(_Classes):
+    "What a training loop asks of a network."
     def no_weight_decay(self) -> set[str]:
         "Names of the parameters that are left alone: biases and norms."
         return {name for name, p in self.named_parameters() if p.ndim < 2}
@@ -226,6 +203,9 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs',
             recompute(block, enable)
         return self
 
+# %% ../../nbs/nets/26i_video_net.ipynb #4c81569b
+class _Stored(_Training):
+    "To a folder or to the Hub, and back."
     def config(self) -> dict: # JSON-able; `VideoNet(**config)` has the same structure
         "All that it takes to build this network again, except the weights."
         return dict(name=self.name, num_classes=self.num_classes, classes=self.classes,
@@ -269,6 +249,71 @@ class VideoNet(nn.Module, PyTorchModelHubMixin, library_name='video_convs',
         "The network of a checkpoint, ready to use."
         return load(checkpoint_folder(where, revision, **options), map_location)
 
+    @property
+    def pretrained_cfg(self) -> dict:
+        "What timm tells about a network: its name and what it expects."
+        spec = self.input_spec
+        T = spec.frames * spec.per_segment
+        return dict(architecture=self.name, num_classes=self.num_classes,
+                    num_features=self.features, classifier='head',
+                    input_size=(spec.channels, T, spec.size, spec.size), mean=spec.mean,
+                    std=spec.std)
+
+# %% ../../nbs/nets/26i_video_net.ipynb #466537da
+class VideoNet(_Stored, PyTorchModelHubMixin, library_name='video_convs',
+               pipeline_tag='video-classification',
+               repo_url='https://github.com/video-convs/video_convs'):
+    "A video network: an image network with an operator in it, run on the frames of a clip."
+    def __init__(
+        self,
+        name: str, # one of `list_models()`
+        num_classes: int | dict[str, int], # or {'verb': 125, 'noun': 352}; 0: features
+        classes: list[str] | dict[str, list[str]] | None = None, # their names, in order
+        input_spec: InputSpec | dict | None = None, # what the weights expect, or changes
+        frames: int | None = None, # short for input_spec=dict(frames=…)
+        dropout: float = 0.5, # on the features of each frame
+        pretrained: str | None = None, # weights of the trunk: None, 'imagenet' or a file
+        **variant, # see `variants(name)`; anything else is a ValueError
+    ):
+        super().__init__()
+        entry = find_model(name)
+        _check_variant(entry, name, variant)
+        self.name, self.variant = name, {**entry.variants, **variant}
+        self.input_spec = spec = _spec(entry, input_spec, frames)
+        self.features, self.dropout = entry.card.features, dropout
+        net = trunk(entry.card.name, pretrained)
+        self.trunk = net  # reset_classifier asks it for device and dtype
+        self.reset_classifier(num_classes, classes)
+        if pretrained is None:  # nothing to protect: let the trunk learn from the first step
+            self.head.reset_parameters()
+        self.trunk = entry.build(net, entry.card, **self._arguments(entry.build))
+        per_segment = max(getattr(m, 'per_segment', 1) for m in self.trunk.modules())
+        if (not isinstance(input_spec, InputSpec)
+                and (input_spec or {}).get('per_segment', per_segment) != per_segment):
+            raise ValueError(f"per_segment follows from the network, here it is {per_segment}: "
+                             "leave it out")
+        if spec.channels != 3:
+            if per_segment > 1:
+                raise ValueError("FMCB reads neighbouring pictures of 3 channels, not "
+                                 f"{spec.channels}: take fmcb=None")
+            adapt_first_conv(self.trunk, spec.channels)
+        self.input_spec = InputSpec(**{**asdict(spec), 'per_segment': per_segment})
+
+    def _arguments(self, function):
+        "What a function of the entry asks for, of the variants and the number of frames."
+        known = {**self.variant, 'frames': self.input_spec.frames}
+        return {key: known[key] for key in inspect.signature(function).parameters if key in known}
+
+# %% ../../nbs/nets/26i_video_net.ipynb #542d04e0
+def _check_variant(entry, name, variant):
+    "Only what the network has, and numbers in their range."
+    for key in variant:
+        if key not in entry.variants:
+            raise ValueError(f"{name} has no variant {key!r}; it has "
+                             f"{', '.join(entry.variants) or 'none'}")
+        if isinstance(variant[key], (int, float)) and not isinstance(variant[key], bool):
+            check_number('variant', variant[key], f'{key} of {name}')
+
 def _spec(entry, given, frames):
     "The backbone's input spec, with what is given in its place."
     if not isinstance(given, (InputSpec, dict, type(None))):
@@ -294,18 +339,6 @@ def _spec(entry, given, frames):
         usual = usual | (dict(mean=(128.,), std=(1.,)) if usual.get('value_range') == 255
                          else dict(mean=(.5,), std=(.226,)))
     return InputSpec(**{**usual, **given, 'fixed': entry.fixed})
-
-def _check_names(classes):
-    "Classes have names, each its own."
-    seen = set()
-    for name in classes:
-        if not isinstance(name, str):
-            raise ValueError(f"classes are names, and {name!r} is a {type(name).__name__}: write "
-                             "it as text")
-        if name in seen:
-            raise ValueError(f"classes are told apart by their names, and two are called {name!r}: "
-                             "rename one")
-        seen.add(name)
 
 # %% ../../nbs/nets/26i_video_net.ipynb #ac6619a5
 def load(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STAGES', 'INCEPTION', 'OPERATORS', 'FORMS', 'LAYOUTS', 'Operator', 'Setting', 'as_graph', 'turns', 'peak_bytes',
-           'race', 'bench_operators', 'machine', 'time_operator', 'bench_table']
+           'race', 'time_operator', 'bench_operators', 'machine', 'bench_table']
 
 # %% ../../nbs/ops/17_bench.ipynb #135faa00
 import platform
@@ -49,6 +49,7 @@ class Operator:
     shapes: tuple = STAGES # (C, side of the map) of its places
     instead: Callable[[int], nn.Module] | None = None # what it replaces, if not the 3×3; subtracted
 
+# %% ../../nbs/ops/17_bench.ipynb #0bf587f0
 def _stc(op, x):
     weights = lambda r, name: None if r is None else (getattr(r, name), r.reduce)
     return plain_stc(x, op.spatial, op.temporal, weights(op.tr, 'taps'), weights(op.sr, 'window'))
@@ -75,6 +76,7 @@ def _tam(op, x):
     G, L = ((net[0].weight, eval_norm(net[1]), net[3].weight) for net in (op.G, op.L))
     return plain_tam(x, G, L)
 
+# %% ../../nbs/ops/17_bench.ipynb #3abef70c
 _before, _first, _instead = 'before the 3×3', 'before the 1×1', 'instead of the 3×3'
 OPERATORS = {
     'TemporalConv': Operator(lambda C, T: TemporalConv(C), lambda op, x: plain_temporal(x, op.taps),
@@ -170,6 +172,7 @@ def as_graph(
         return out
     return replay
 
+# %% ../../nbs/ops/17_bench.ipynb #a4d38289
 def turns(
     device: str | torch.device,
     rounds: int, # turns of each function
@@ -194,6 +197,7 @@ def turns(
     times = [{name: clock(call, many[name]) for name, call in calls.items()} for _ in range(rounds)]
     return {name: statistics.median(t[name] for t in times) for name in calls}
 
+# %% ../../nbs/ops/17_bench.ipynb #9555b21b
 def peak_bytes(
     call: Callable[[], object], # runs on a GPU
 ) -> int:
@@ -221,43 +225,7 @@ def race(
         calls = {name: as_graph(call) for name, call in calls.items()}
     return turns(setting.device, rounds, **calls), memory
 
-# %% ../../nbs/ops/17_bench.ipynb #063aa17f
-def bench_operators(
-    pattern: str = '*', # which entries of OPERATORS, e.g. 'HgC*'
-    device: str = 'cpu', # or 'cuda'
-    dtype: torch.dtype = torch.float32,
-    memory_format: str = 'channels_last', # or 'contiguous'
-    form: str = 'eager', # 'compiled' or 'graph' for operators, convolutions; plain forms stay eager
-    frames: int = 8, # T
-    batch: int = 2, # B
-    rounds: int = 9, # turns of each form; medians are reported
-    shrink: int = 1, # divides the sides of the maps, for a quick look
-    progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
-) -> dict: # JSON-able: the machine, and one row per operator, shape and mode, in milliseconds
-    "Time the operators beside the convolution of their place and beside their plain forms."
-    jobs = [(name, C, max(S // shrink, 1))
-            for name, e in OPERATORS.items() if fnmatchcase(name, pattern) for C, S in e.shapes]
-    if not jobs:
-        raise ValueError(f"no operator is called {pattern!r}; there are {', '.join(OPERATORS)}")
-    setting = Setting(device, dtype, memory_format, form)
-    rows = []
-    for name, C, S in progress_bar(jobs, progress, desc='bench', unit='place'):
-        for mode, times in time_operator(name, C, S, setting, frames, batch, rounds).items():
-            rows.append(dict(operator=name, mode=mode, channels=C, size=S, **times))
-    return dict(setting.to_dict(), machine=machine(device), torch=torch.__version__,
-                frames=frames, batch=batch, rounds=rounds, rows=rows)
-
-def machine(device: str) -> str: # a line for people
-    "What a benchmark ran on."
-    if device.startswith('cuda'):
-        return torch.cuda.get_device_name(device)
-    try:
-        processor = next(l.split(':')[1].strip()
-                         for l in open('/proc/cpuinfo') if l.startswith('model name'))
-    except (OSError, StopIteration):
-        processor = platform.processor() or platform.machine()
-    return f'{torch.get_num_threads()} threads of {processor}'
-
+# %% ../../nbs/ops/17_bench.ipynb #64e32e9f
 def time_operator(
     name: str, # a key of OPERATORS
     C: int, # width of the 3×3 convolution
@@ -300,6 +268,43 @@ def time_operator(
 
 def _framewise(conv):
     return lambda x: unfold(conv(fold(x)), x.shape[2])
+
+# %% ../../nbs/ops/17_bench.ipynb #063aa17f
+def bench_operators(
+    pattern: str = '*', # which entries of OPERATORS, e.g. 'HgC*'
+    device: str = 'cpu', # or 'cuda'
+    dtype: torch.dtype = torch.float32,
+    memory_format: str = 'channels_last', # or 'contiguous'
+    form: str = 'eager', # 'compiled' or 'graph' for operators, convolutions; plain forms stay eager
+    frames: int = 8, # T
+    batch: int = 2, # B
+    rounds: int = 9, # turns of each form; medians are reported
+    shrink: int = 1, # divides the sides of the maps, for a quick look
+    progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
+) -> dict: # JSON-able: the machine, and one row per operator, shape and mode, in milliseconds
+    "Time the operators beside the convolution of their place and beside their plain forms."
+    jobs = [(name, C, max(S // shrink, 1))
+            for name, e in OPERATORS.items() if fnmatchcase(name, pattern) for C, S in e.shapes]
+    if not jobs:
+        raise ValueError(f"no operator is called {pattern!r}; there are {', '.join(OPERATORS)}")
+    setting = Setting(device, dtype, memory_format, form)
+    rows = []
+    for name, C, S in progress_bar(jobs, progress, desc='bench', unit='place'):
+        for mode, times in time_operator(name, C, S, setting, frames, batch, rounds).items():
+            rows.append(dict(operator=name, mode=mode, channels=C, size=S, **times))
+    return dict(setting.to_dict(), machine=machine(device), torch=torch.__version__,
+                frames=frames, batch=batch, rounds=rounds, rows=rows)
+
+def machine(device: str) -> str: # a line for people
+    "What a benchmark ran on."
+    if device.startswith('cuda'):
+        return torch.cuda.get_device_name(device)
+    try:
+        processor = next(l.split(':')[1].strip()
+                         for l in open('/proc/cpuinfo') if l.startswith('model name'))
+    except (OSError, StopIteration):
+        processor = platform.processor() or platform.machine()
+    return f'{torch.get_num_threads()} threads of {processor}'
 
 # %% ../../nbs/ops/17_bench.ipynb #f5c2baee
 def bench_table(

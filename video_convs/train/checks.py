@@ -37,6 +37,7 @@ def check_task(model: VideoNet, clips: Clips, recipe: Recipe) -> None:
                          f" processes{parts}: choose a batch_size of {fewer or share} or"
                          f" {fewer + share}")
 
+# %% ../../nbs/train/41e_checks.ipynb #3563075b
 def _check_classes(model, data):
     "Each task of the network has labels, under the same names and in the same order."
     several = isinstance(model.num_classes, dict)
@@ -56,6 +57,7 @@ def _check_classes(model, data):
             raise ValueError(f"the labels of {secret} videos of {data.name}, split {data.split!r},"
                              " are secret: learn from another split")
 
+# %% ../../nbs/train/41e_checks.ipynb #6b2832b7
 def first_difference(
     have: object, # a value that came out of JSON
     want: object, # another one
@@ -87,6 +89,7 @@ def one_value_message(
     return (f"a norm of {model.name} would take its mean over one value per channel, in"
             f" {n} clip{'s' if n > 1 else ''} of {T} frames of {H}×{W}")
 
+# %% ../../nbs/train/41e_checks.ipynb #4bca8b06
 def part_sizes(
     videos: int, # of an epoch
     recipe: Recipe, # its accumulate
@@ -102,6 +105,7 @@ def part_sizes(
         parts |= {part for share, size in sizes for part in (size, share % size or size)}
     return parts
 
+# %% ../../nbs/train/41e_checks.ipynb #7f75e7fe
 def check_norms(
     model: VideoNet, # in training mode
     clips: Clips, # for training

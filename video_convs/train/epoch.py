@@ -39,6 +39,7 @@ def epoch_batches(
     steps = [order[i:i + batch_size] for i in range(0, videos, batch_size)]
     return [step[len(step) * rank // world:len(step) * (rank + 1) // world] for step in steps]
 
+# %% ../../nbs/train/41g_epoch.ipynb #0920f1bf
 class _ClipsByEpoch(Dataset):
     "Clips by epoch and number: workers that live on learn the epoch with each clip."
     def __init__(self, clips):
@@ -150,6 +151,7 @@ def _too_many_skipped(sums, clips, max_skipped):
             f" {max_skipped:.0%} that may be left out; the first: {first}. The last checkpoint is"
             " kept: bring the files back, and the same command goes on")
 
+# %% ../../nbs/train/41g_epoch.ipynb #42f04359
 def _update_or_explain(state, clip, label, recipe, forward, total):
     "An `update`; a `ValueError` that says what to choose if the batch is too large or too small."
     model, device = state.model, next(state.model.parameters()).device
@@ -170,6 +172,7 @@ def _update_or_explain(state, clip, label, recipe, forward, total):
         raise ValueError(explain_memory(model, clip, label, recipe))
     return numbers
 
+# %% ../../nbs/train/41g_epoch.ipynb #f8b1617d
 def _fetch_numbers(
     pending: list[tuple[Tensor, int]], # numbers of `update`, and clips of all processes; emptied
     sums: dict, # of the epoch

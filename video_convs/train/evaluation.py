@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LARGEST_CONFUSION', 'wilson_interval', 'bootstrap_interval', 'compare_groups', 'holm', 'confusion_matrix', 'report',
-           'evaluate', 'seen_videos', 'refuse_seen', 'refuse_missing', 'mean_over_splits', 'pair_accuracy']
+           'evaluate', 'refuse_missing', 'seen_videos', 'refuse_seen', 'mean_over_splits', 'pair_accuracy']
 
 # %% ../../nbs/train/42b_evaluation.ipynb #025c551d
 import math
@@ -101,6 +101,18 @@ def holm(
     corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
     return corrected.tolist()
 
+# %% ../../nbs/train/42b_evaluation.ipynb #b1c81766
+LARGEST_CONFUSION = 1000 # classes; of more, a report has no matrix, only labels and answers
+
+def confusion_matrix(
+    labels: Sequence[int], # (N,) true classes
+    answers: Sequence[int], # (N,) classes that were answered
+    n: int, # classes
+) -> Tensor: # (n, n): a row for each true class
+    "How often each class was taken for each."
+    labels, answers = (torch.as_tensor(of) for of in (labels, answers))
+    return torch.bincount(labels*n + answers, minlength=n*n).view(n, n)
+
 # %% ../../nbs/train/42b_evaluation.ipynb #ae3a0ae7
 def _accuracy(right: int, total: int) -> dict:
     "A share with Wilson's interval, as JSON holds it."
@@ -121,17 +133,7 @@ def _views_in_words(views: dict) -> str:
         words.append('random')
     return ' '.join(words)
 
-LARGEST_CONFUSION = 1000 # classes; of more, a report has no matrix, only labels and answers
-
-def confusion_matrix(
-    labels: Sequence[int], # (N,) true classes
-    answers: Sequence[int], # (N,) classes that were answered
-    n: int, # classes
-) -> Tensor: # (n, n): a row for each true class
-    "How often each class was taken for each."
-    labels, answers = (torch.as_tensor(of) for of in (labels, answers))
-    return torch.bincount(labels*n + answers, minlength=n*n).view(n, n)
-
+# %% ../../nbs/train/42b_evaluation.ipynb #297115fe
 def report(
     scores: Scores, # of videos whose labels are known
     average: str = 'logits', # over the views: 'logits' or 'probabilities'
@@ -162,6 +164,7 @@ def report(
         per_class=per_class, confusion=confusion, classes=list(classes), labels=labels.tolist(),
         answers=answers.tolist(), ids=list(scores.ids), missing=scores.missing, about=scores.about)
 
+# %% ../../nbs/train/42b_evaluation.ipynb #0118121e
 def _check_report(scores, many_shot):
     "Refuse scores without labels; the many-shot classes, as numbers."
     labels, n = scores.labels, len(scores.classes)
@@ -192,6 +195,20 @@ def evaluate(
     reports = {task: report(s, average) for task, s in tasks.items()}
     return reports if isinstance(scores, dict) else reports['']
 
+# %% ../../nbs/train/42b_evaluation.ipynb #d4e4ce10
+def refuse_missing(
+    scores: Scores,
+    allow_missing: bool = False, # no error
+) -> None:
+    "A `ValueError` if scores lack a video of their split."
+    if scores.missing and not allow_missing:
+        why = next(iter(scores.missing.values()))
+        n = len(scores.missing)
+        raise ValueError(f"{n} of {n + len(scores.ids)} videos cannot be read, so there is no"
+                         f" accuracy over all of them; the first: {why}. Repair or remove them, or"
+                         " allow missing videos")
+
+# %% ../../nbs/train/42b_evaluation.ipynb #64c648bb
 def seen_videos(
     data: VideoDataset,
     learned: Collection[str], # hashes of names, of `trained_on`
@@ -212,18 +229,6 @@ def refuse_seen(
                          f" videos{part} by their names ({first}), so they say nothing about"
                          " unseen videos: choose another split, or allow the overlap"
                          " (--allow-overlap)")
-
-def refuse_missing(
-    scores: Scores,
-    allow_missing: bool = False, # no error
-) -> None:
-    "A `ValueError` if scores lack a video of their split."
-    if scores.missing and not allow_missing:
-        why = next(iter(scores.missing.values()))
-        n = len(scores.missing)
-        raise ValueError(f"{n} of {n + len(scores.ids)} videos cannot be read, so there is no"
-                         f" accuracy over all of them; the first: {why}. Repair or remove them, or"
-                         " allow missing videos")
 
 # %% ../../nbs/train/42b_evaluation.ipynb #5e8f9410
 def mean_over_splits(

@@ -87,6 +87,7 @@ class _Run:
             if isinstance(value, (int, float)) and key not in ('epoch', 'step'):
                 self.board.add_scalar(f'{group}/{key}', value, at)
 
+# %% ../../nbs/train/41h_loop.ipynb #22cdc8f0
 def _tensorboard(out):
     "A writer for TensorBoard."
     try:
@@ -160,54 +161,7 @@ def train(
     model.eval()
     return log
 
-# %% ../../nbs/train/41h_loop.ipynb #cfc43cd5
-def _reader(run, clips, still, workers, device, progress):
-    "Reads the clips of the epochs that are left; None if none is left."
-    state, recipe = run.state, run.recipe
-    if state.epoch >= recipe.epochs:
-        if rank() == 0:
-            logger.info(f"{run.out} holds all {recipe.epochs} epochs of this run already:"
-                        " nothing is added")
-        return None
-    state.model.train()
-    for norm in still:
-        norm.eval()
-    check_norms(state.model, clips, recipe)
-    reader = clip_reader(clips, workers, device, progress)
-    if rank() == 0:
-        run.write_start()
-    return reader
-
-def _train_epochs(run, clips, forward, still, reader, test, on_epoch, **reading):
-    "The epochs that are left."
-    state, recipe, log = run.state, run.recipe, run.log
-    device = next(state.model.parameters()).device
-    steps = -(-len(clips) // recipe.batch_size)
-    while state.epoch < recipe.epochs:
-        if state.step == 0:
-            state.seed(recipe)
-        for entry in train_epoch(state, clips, recipe, forward, still, reader=reader, **reading,
-                                 log_every=run.log_every, save_every=run.save_every):
-            run.write_step(entry, steps)
-        if state.epoch == 0:  # a checkpoint never stands without its state
-            run.write_state()
-        log.append(_end_epoch(state, recipe, device, test))
-        run.write_epoch()
-        run.write_state()
-        if on_epoch is not None and rank() == 0:
-            on_epoch(log)
-
-def _end_epoch(state, recipe, device, test):
-    "Test what the epoch has made; its line in the log."
-    entry = _epoch_entry(state, recipe, device)
-    if grouped():
-        for statistic in state.best.buffers():
-            dist.broadcast(statistic, 0)
-    if test is not None:
-        entry |= {f'test_{key}': value for key, value in test(state.best).items()}
-    state.epoch, state.step, state.sums = state.epoch + 1, 0, empty_sums()
-    return entry
-
+# %% ../../nbs/train/41h_loop.ipynb #6eb380ae
 def _identity(model, data, recipe, extra):
     "What makes a run this one: it does not go on with another of these."
     about = dict(name=model.name, variant=model.variant, input_spec=asdict(model.input_spec),
@@ -239,6 +193,56 @@ def _forward(model, recipe, device):
         forward = DistributedDataParallel(model, [device] if device.type == 'cuda' else None)
     return torch.compile(forward) if recipe.compile else forward
 
+# %% ../../nbs/train/41h_loop.ipynb #cfc43cd5
+def _reader(run, clips, still, workers, device, progress):
+    "Reads the clips of the epochs that are left; None if none is left."
+    state, recipe = run.state, run.recipe
+    if state.epoch >= recipe.epochs:
+        if rank() == 0:
+            logger.info(f"{run.out} holds all {recipe.epochs} epochs of this run already:"
+                        " nothing is added")
+        return None
+    state.model.train()
+    for norm in still:
+        norm.eval()
+    check_norms(state.model, clips, recipe)
+    reader = clip_reader(clips, workers, device, progress)
+    if rank() == 0:
+        run.write_start()
+    return reader
+
+# %% ../../nbs/train/41h_loop.ipynb #0f872a2a
+def _train_epochs(run, clips, forward, still, reader, test, on_epoch, **reading):
+    "The epochs that are left."
+    state, recipe, log = run.state, run.recipe, run.log
+    device = next(state.model.parameters()).device
+    steps = -(-len(clips) // recipe.batch_size)
+    while state.epoch < recipe.epochs:
+        if state.step == 0:
+            state.seed(recipe)
+        for entry in train_epoch(state, clips, recipe, forward, still, reader=reader, **reading,
+                                 log_every=run.log_every, save_every=run.save_every):
+            run.write_step(entry, steps)
+        if state.epoch == 0:  # a checkpoint never stands without its state
+            run.write_state()
+        log.append(_end_epoch(state, recipe, device, test))
+        run.write_epoch()
+        run.write_state()
+        if on_epoch is not None and rank() == 0:
+            on_epoch(log)
+
+def _end_epoch(state, recipe, device, test):
+    "Test what the epoch has made; its line in the log."
+    entry = _epoch_entry(state, recipe, device)
+    if grouped():
+        for statistic in state.best.buffers():
+            dist.broadcast(statistic, 0)
+    if test is not None:
+        entry |= {f'test_{key}': value for key, value in test(state.best).items()}
+    state.epoch, state.step, state.sums = state.epoch + 1, 0, empty_sums()
+    return entry
+
+# %% ../../nbs/train/41h_loop.ipynb #6e7db28a
 def _stopped_message(run):
     "What Ctrl-C leaves behind."
     done, kept = len(run.log), "there is no checkpoint yet"

@@ -17,10 +17,6 @@ from ..guards import LIMITS, check_number
 from ..utils import suggest
 
 # %% ../../nbs/train/40_recipes.ipynb #779fe27f
-CHOICES = dict(optimizer=('adamw', 'sgd'), schedule=('cosine', 'step'),
-               bn=('full', 'partial', 'frozen'),
-               precision=('auto', 'float32', 'bfloat16', 'float16'))
-
 @dataclass(frozen=True)
 class Recipe:
     "How to train. The defaults suit small networks, random weights and a few thousand videos."
@@ -81,6 +77,10 @@ class Recipe:
             raise ValueError(f"recipe: its values are of another kind ({error})") from None
 
 # %% ../../nbs/train/40_recipes.ipynb #01161c66
+CHOICES = dict(optimizer=('adamw', 'sgd'), schedule=('cosine', 'step'),
+               bn=('full', 'partial', 'frozen'),
+               precision=('auto', 'float32', 'bfloat16', 'float16'))
+
 def check_values(self: Recipe) -> None:
     "Raise a `ValueError` for the first value that makes no sense; a user may have typed it."
     kinds = {bool: ('true or false', bool), str: ('a word', str),
@@ -182,6 +182,7 @@ class Published:
         return [(key, value, place, gap) for part, gap in ((self.stated, False), (self.gaps, True))
                 for place, values in part.items() for key, value in values.items()]
 
+# %% ../../nbs/train/40_recipes.ipynb #cc915ddc
 SETUP = dict(model='name of the network', frames='points in time', size='pixels',
              pretrained="'imagenet'", after='the recipe whose weights it starts from',
              test_resize='short side, or (height, width), before the test crop',

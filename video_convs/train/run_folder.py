@@ -123,35 +123,7 @@ def writing(
                          " folder. What was complete is kept, and the same command goes on from"
                          " there") from error
 
-_HELD = {}  # folder → the thread that holds it
-
-def _lock(file: Path) -> int: # file descriptor
-    "Lock a file for this process; the system unlocks it when the process ends, however it ends."
-    import fcntl
-    while True:
-        fd = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = _holder(os.read(fd, 999))
-            os.close(fd)
-            raise ValueError(f"{file.parent} is being written by {holder}: wait for it, stop it, or"
-                             " choose another folder") from None
-        if file.exists() and os.fstat(fd).st_ino == file.stat().st_ino:
-            break
-        os.close(fd)  # who held it has just removed it
-    os.ftruncate(fd, 0)
-    now = time.strftime('%Y-%m-%d %H:%M:%S')
-    os.write(fd, json.dumps(dict(pid=os.getpid(), host=platform.node(), since=now)).encode())
-    return fd
-
-def _holder(page):
-    "Who has written the page of a lock, in words."
-    try:
-        return "process {pid} on {host}, since {since}".format(**json.loads(page))
-    except (ValueError, KeyError, TypeError):
-        return "another process"
-
+# %% ../../nbs/train/41f_run_folder.ipynb #ea4068a5
 @contextmanager
 def locked(
     out: Path, # of a run; it is made
@@ -192,6 +164,37 @@ def _make_and_lock(out):
         raise ValueError(f"{out} could not be written to ({error.strerror}):"
                          " choose another folder") from None
 
+# %% ../../nbs/train/41f_run_folder.ipynb #373d23b4
+_HELD = {}  # folder → the thread that holds it
+
+def _lock(file: Path) -> int: # file descriptor
+    "Lock a file for this process; the system unlocks it when the process ends, however it ends."
+    import fcntl
+    while True:
+        fd = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = _holder(os.read(fd, 999))
+            os.close(fd)
+            raise ValueError(f"{file.parent} is being written by {holder}: wait for it, stop it, or"
+                             " choose another folder") from None
+        if file.exists() and os.fstat(fd).st_ino == file.stat().st_ino:
+            break
+        os.close(fd)  # who held it has just removed it
+    os.ftruncate(fd, 0)
+    now = time.strftime('%Y-%m-%d %H:%M:%S')
+    os.write(fd, json.dumps(dict(pid=os.getpid(), host=platform.node(), since=now)).encode())
+    return fd
+
+def _holder(page):
+    "Who has written the page of a lock, in words."
+    try:
+        return "process {pid} on {host}, since {since}".format(**json.loads(page))
+    except (ValueError, KeyError, TypeError):
+        return "another process"
+
+# %% ../../nbs/train/41f_run_folder.ipynb #395788eb
 def check_writable(
     out: Path, # of a run
 ) -> None:
@@ -218,6 +221,7 @@ def learned_page(
     names = sorted({*before, *map(name_hash, data.names())})
     return ''.join(f'{name}\n' for name in names).encode()
 
+# %% ../../nbs/train/41f_run_folder.ipynb #a2b30a21
 def trained_on(
     folder: str | Path, # a checkpoint
 ) -> frozenset[str] | None: # hashes of names, see `name_hash`; None: it is not recorded
@@ -257,6 +261,7 @@ def skipped_videos(
     "Every video that some epoch could not read, and why."
     return {path: why for entry in log for path, why in entry['skipped'].items()}
 
+# %% ../../nbs/train/41f_run_folder.ipynb #82988372
 def _cut_logs(out: Path, state: State) -> list[dict]:
     "Keep the lines of what the state has seen: a run may have died between the two."
     seen = dict(steps=lambda e: (e['epoch'] - 1, e['step']) <= (state.epoch, state.step),
@@ -283,6 +288,7 @@ def resume(
     state.unpack(packed, recipe)
     return gathered(_cut_logs(out, state) if rank() == 0 else None)[0]
 
+# %% ../../nbs/train/41f_run_folder.ipynb #fb233db7
 def _read_state(out, about):
     "The packed state of this run; None if the folder holds no run."
     file = out/'resume.pt'
@@ -300,6 +306,7 @@ def _read_state(out, about):
     _check_same_run(out, have, about)
     return packed
 
+# %% ../../nbs/train/41f_run_folder.ipynb #6dd014b4
 def _check_same_run(folder: Path, have: dict, want: dict) -> None:
     "Refuse a folder that holds another run, and say what differs."
     def as_written(value):  # tuples became lists
@@ -340,6 +347,7 @@ def keep_checkpoint(
         keep_in(out/'best')
     append_line(out/'log.jsonl', log[-1])
 
+# %% ../../nbs/train/41f_run_folder.ipynb #0d12bad9
 def keep_state(
     out: Path, # the folder of the run
     state: State,

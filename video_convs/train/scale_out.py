@@ -114,6 +114,7 @@ def start_model(
     model.swap_head(n, classes)
     return model, f'{title}, with a new classifier in the place of the one for {had} classes'
 
+# %% ../../nbs/train/43_scale_out.ipynb #3f6f72d7
 def _check_start(model, name, pretrained, input_spec, variant):
     "Refuse weights of another network, of another variant, or for another number of frames."
     if name not in (None, model.name):
@@ -165,6 +166,7 @@ def open_splits(
     name = test_split or next((s for s in ('val', 'test') if s in names), 'none')
     return (videos, None, '') if name == 'none' else (videos, split(name), name)
 
+# %% ../../nbs/train/43_scale_out.ipynb #618d6b82
 def in_proportion(
     resize: int | tuple[int, int] | None, # what frames are resized to before a crop
     size: int, # of the crop, in pixels
@@ -273,6 +275,7 @@ def run_training(
             _finish(net, log, c.out, test_clips, workers=c.readers, progress=progress)
     return log
 
+# %% ../../nbs/train/43_scale_out.ipynb #5fc0ea63
 def _starting_weights(config, paper):
     "What `pretrained` is, after the recipe: a name, a path, or None for random weights."
     setup = paper.setup if paper else {}
@@ -343,6 +346,7 @@ def _epoch_line(recipe, where):
              f" {e['top1']:6.1%} on training videos{tested}, {e['clips_per_s']:.0f} clips/s")
     return line
 
+# %% ../../nbs/train/43_scale_out.ipynb #196320bf
 def _learned_before(pretrained):
     "What the starting weights have learned from; () where that is not recorded."
     if pretrained in (None, 'imagenet'):

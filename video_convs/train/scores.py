@@ -106,6 +106,7 @@ def score(
                               tuple(classes), missing, about)
     return result[''] if '' in result else result
 
+# %% ../../nbs/train/42a_scores.ipynb #ba78a2d2
 def _origin(model, clips, task, classes):
     "Where scores come from, as it will be after it has been in a file."
     data = clips.dataset
@@ -121,6 +122,7 @@ def _origin(model, clips, task, classes):
         about['not in data'] = extra
     return about
 
+# %% ../../nbs/train/42a_scores.ipynb #337d3a25
 def _task_columns(model, data):
     "Task → (where the data's classes stand among the scores, their names, the labels)."
     if model.classes is None:

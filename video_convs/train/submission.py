@@ -44,6 +44,7 @@ def write_submission(
             writer.writerows([video, *row] for video, row in zip(scores.ids, rows))
     return write_atomic(path, write)
 
+# %% ../../nbs/train/42c_submission.ipynb #31961eca
 def _write_epic(splits, path, average, allow_missing):
     "One archive with a page for each of the two test splits."
     names = dict(s1='seen.json', s2='unseen.json')
@@ -62,6 +63,7 @@ def _write_epic(splits, path, average, allow_missing):
                 archive.writestr(name, json.dumps(page))
     return write_atomic(path, write)
 
+# %% ../../nbs/train/42c_submission.ipynb #ebe000f9
 def _epic_results(tasks, average):
     "Video → scores of all verbs, of all nouns, and of the hundred best actions."
     verb, noun, action = tasks['verb'], tasks['noun'], tasks.get('action')
@@ -87,6 +89,7 @@ def _epic_results(tasks, average):
         results[video]['action'] = {'%d,%d' % pairs[k]: round(x, 5) for k, x in best}
     return results
 
+# %% ../../nbs/train/42c_submission.ipynb #5b4a3409
 def _action_pairs(verbs, nouns, action):
     "The numbers of verb and noun of each action; of all pairs where a network has no actions."
     pairs = [(v, n) for v in range(len(verbs)) for n in range(len(nouns))]

@@ -32,6 +32,46 @@ Answer = list[tuple[str, float]] # (class, probability), most probable first
 # a file, (T, H, W, 3) uint8 frames, or frames one by one
 Video = str | Path | np.ndarray | Tensor | Iterable
 
+@lru_cache(4)
+def _decoder(timeout):  # started by the first video, kept for the next ones
+    return Decoder(timeout)
+
+def _array(video):
+    "Frames that are in memory, as a tensor (T, H, W, 3) uint8."
+    frames = (video if isinstance(video, (np.ndarray, Tensor))
+              else np.stack([np.asarray(frame) for frame in video]))
+    frames = torch.as_tensor(frames)
+    if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != torch.uint8 or not len(frames):
+        raise ValueError("a video in memory is frames (T, H, W, 3) of uint8, got"
+                         f" {tuple(frames.shape)} of {str(frames.dtype).removeprefix('torch.')}")
+    return frames
+
+def _picked(video, pick, timeout):
+    "The frames that `pick` chooses from a file or from memory, (3, F, H, W) uint8."
+    if isinstance(video, (str, Path)):
+        return _decoder(timeout).read(video, pick)
+    frames = _array(video)
+    return frames[torch.as_tensor(chosen(pick, len(frames)))].permute(3, 0, 1, 2)
+
+# %% ../../nbs/use/45e_classifier.ipynb #a00bdf8b
+def _scores(model, clips, batch_size):
+    "The scores of clips, a part at a time; the network keeps its mode."
+    device, was_training = next(model.parameters()).device, model.training
+    try:
+        with torch.inference_mode():
+            return [model.eval()(part.to(device)) for part in clips.split(batch_size)]
+    finally:
+        model.train(was_training)
+
+def _best(z, names, views, average, topk):
+    "The most probable classes of each video, from the scores (N·V, n) of its views."
+    z = z.float().unflatten(0, (-1, views))  # (N·V, n) → (N, V, n)
+    p = z.mean(1).softmax(1) if average == 'logits' else z.softmax(2).mean(1)
+    best = p.topk(min(topk, len(names)))
+    return [[(names[k], x) for k, x in zip(numbers, values)]
+            for numbers, values in zip(best.indices.tolist(), best.values.tolist())]
+
+# %% ../../nbs/use/45e_classifier.ipynb #d2318312
 class Classifier:
     "A network that is loaded once and answers for many videos, as the Hub's pipelines do."
     def __init__(
@@ -48,10 +88,8 @@ class Classifier:
             raise ValueError(f"there is no average of {average!r}: choose {' or '.join(AVERAGES)}")
         for name, n in (('topk', topk), ('batch_size', batch_size), ('timeout', timeout)):
             check_number(name, n)
-        if isinstance(where, VideoNet):
-            self.model = where
-        else:
-            self.model = VideoNet.from_pretrained(where, map_location=find_device(device))
+        self.model = (where if isinstance(where, VideoNet) else
+                      VideoNet.from_pretrained(where, map_location=find_device(device)))
         if self.model.input_spec.modality != 'rgb':
             raise ValueError(f"{self.model.name} wants {self.model.input_spec.modality}, which a "
                              "video file does not hold: use a network for RGB")
@@ -78,12 +116,7 @@ class Classifier:
         "A video as the network takes it."
         spec, views = self.model.input_spec, self.views
         pick = views.pick(spec, np.random.default_rng(0) if views.random else None)
-        if isinstance(video, (str, Path)):
-            frames = _decoder(self.timeout).read(video, pick)
-        else:
-            frames = _array(video)
-            frames = frames[torch.as_tensor(chosen(pick, len(frames)))].permute(3, 0, 1, 2)
-        clips = eval_transform(spec, views)(frames)
+        clips = eval_transform(spec, views)(_picked(video, pick, self.timeout))
         return clips if clips.ndim == 5 else clips[None]
 
     def answers(
@@ -91,36 +124,12 @@ class Classifier:
         clips: Tensor, # (N·V, C, F, H, W): the views of N videos
     ) -> list[Answer | dict[str, Answer]]: # for each video; for several tasks: task → answer
         "The best classes of each video."
-        model, V = self.model, self.views.count
-        device, was_training = next(model.parameters()).device, model.training
-        try:
-            with torch.inference_mode():
-                parts = [model.eval()(part.to(device)) for part in clips.split(self.batch_size)]
-        finally:
-            model.train(was_training)
-        answers = [{} for _ in range(len(clips) // V)]
-        for task, names in class_names(model).items():
-            z = torch.cat([part[task] if task else part for part in parts]).float()
-            z = z.unflatten(0, (-1, V))  # (N·V, n) → (N, V, n)
-            p = z.mean(1).softmax(1) if self.average == 'logits' else z.softmax(2).mean(1)
-            best = p.topk(min(self.topk, len(names)))
-            for answer, p, i in zip(answers, best.values.tolist(), best.indices.tolist()):
-                answer[task] = [(names[k], x) for k, x in zip(i, p)]
+        parts, best = _scores(self.model, clips, self.batch_size), {}
+        for task, names in class_names(self.model).items():
+            z = torch.cat([part[task] if task else part for part in parts])
+            best[task] = _best(z, names, self.views.count, self.average, self.topk)
+        answers = [dict(zip(best, of_video)) for of_video in zip(*best.values())]
         return [answer.get('', answer) for answer in answers]
-
-@lru_cache(4)
-def _decoder(timeout):  # started by the first video, kept for the next ones
-    return Decoder(timeout)
-
-def _array(video):
-    "Frames that are in memory, as a tensor (T, H, W, 3) uint8."
-    frames = (video if isinstance(video, (np.ndarray, Tensor))
-              else np.stack([np.asarray(frame) for frame in video]))
-    frames = torch.as_tensor(frames)
-    if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != torch.uint8 or not len(frames):
-        raise ValueError("a video in memory is frames (T, H, W, 3) of uint8, got"
-                         f" {tuple(frames.shape)} of {str(frames.dtype).removeprefix('torch.')}")
-    return frames
 
 # %% ../../nbs/use/45e_classifier.ipynb #916fd5ee
 def predict_many(

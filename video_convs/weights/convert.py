@@ -102,23 +102,27 @@ def _trn(w):
     return {'frames': wide // bottleneck, 'scales': scales, 'bottleneck': bottleneck,
             'hidden': hidden}
 
+# %% ../../nbs/weights/28b_convert.ipynb #56b51892
+_H2CN = (
+    ('layer*_bak.**', 'layer*.**'),
+    ('layer*.*.conv1.net.*', 'layer*.*.conv1.*'), ('layer*.*.conv1.*', 'layer*.*.conv1.op.*'),
+    ('layer*.*.conv2.*', 'layer*.*.conv2.host.*'),
+    ('layer*.*.mtdin.conv1.*', 'layer*.*.conv2.before.op.reduce.*'),
+    ('layer*.*.mtdin.bn1.*', 'layer*.*.conv2.before.op.reduce_norm.*'),
+    ('layer*.*.mtdin.conv2.weight', 'layer*.*.conv2.before.op.hgc.spatial'),
+    ('layer*.*.mtdin.convt.weight', 'layer*.*.conv2.before.op.hgc.taps'),
+    ('layer*.*.mtdin.conv3.*', 'layer*.*.conv2.before.op.expand.*'),
+    ('layer*.*.mtdin.bn3.*', 'layer*.*.conv2.before.op.expand_norm.*'),
+    ('conv1.*', 'conv1.stem.conv1.*'), ('bn1.*', 'conv1.stem.bn1.*'),
+    ('fhgc*.0.spaAgg.weight', 'conv1.fmcb.hgc*.spatial'),
+    ('fhgc*.0.convt.weight', 'conv1.fmcb.hgc*.taps'),
+    ('fhgc*.1.*', 'conv1.fmcb.norm*.*'),
+    ('conv_fhgc.0.*', 'conv1.fmcb.conv.*'), ('conv_fhgc.1.*', 'conv1.fmcb.norm.*'),
+)
+
+# %% ../../nbs/weights/28b_convert.ipynb #fe7a8bd1
 FAMILIES = (
-    Family('h2cn', '**.convt.weight', (
-        ('layer*_bak.**', 'layer*.**'),
-        ('layer*.*.conv1.net.*', 'layer*.*.conv1.*'), ('layer*.*.conv1.*', 'layer*.*.conv1.op.*'),
-        ('layer*.*.conv2.*', 'layer*.*.conv2.host.*'),
-        ('layer*.*.mtdin.conv1.*', 'layer*.*.conv2.before.op.reduce.*'),
-        ('layer*.*.mtdin.bn1.*', 'layer*.*.conv2.before.op.reduce_norm.*'),
-        ('layer*.*.mtdin.conv2.weight', 'layer*.*.conv2.before.op.hgc.spatial'),
-        ('layer*.*.mtdin.convt.weight', 'layer*.*.conv2.before.op.hgc.taps'),
-        ('layer*.*.mtdin.conv3.*', 'layer*.*.conv2.before.op.expand.*'),
-        ('layer*.*.mtdin.bn3.*', 'layer*.*.conv2.before.op.expand_norm.*'),
-        ('conv1.*', 'conv1.stem.conv1.*'), ('bn1.*', 'conv1.stem.bn1.*'),
-        ('fhgc*.0.spaAgg.weight', 'conv1.fmcb.hgc*.spatial'),
-        ('fhgc*.0.convt.weight', 'conv1.fmcb.hgc*.taps'),
-        ('fhgc*.1.*', 'conv1.fmcb.norm*.*'),
-        ('conv_fhgc.0.*', 'conv1.fmcb.conv.*'), ('conv_fhgc.1.*', 'conv1.fmcb.norm.*'),
-    ), unused=('conv1_temp.*',)),
+    Family('h2cn', '**.convt.weight', _H2CN, unused=('conv1_temp.*',)),
     Family('gst', '**.Tconv.weight', (
         ('layer*.*.conv2.weight', 'layer*.*.conv2.op.spatial'),
         ('layer*.*.Tconv.weight', 'layer*.*.conv2.op.temporal'),
@@ -233,6 +237,23 @@ def _modality(w):
     first = w.get('conv1_7x7_s2.weight', w.get('conv1.weight'))
     return {} if first is None or first.shape[1] != 10 else {'input_spec': dict(modality='flow')}
 
+# %% ../../nbs/weights/28b_convert.ipynb #0f0a7282
+def _network_of(w, asked):
+    "Our network's name, family, trunk and arguments, for weights in plain spelling."
+    family, trunk = recognise(w)
+    try:
+        told = family.shapes(w)
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(f"these look like weights of {family.operator}, but not all are there or "
+                         f"have its shapes ({error}): {key_list(w)}") from error
+    families = {_name(told.pop('operator', family.operator), trunk): family}
+    families |= {_name(f.operator, trunk): f for f in FAMILIES if f.keys_of == family.operator}
+    name = asked or next(iter(families))
+    if name not in families:
+        raise ValueError(f"these are weights of {' or '.join(families)}, not of {name}")
+    return name, families[name], trunk, {**_modality(w), **told}
+
+# %% ../../nbs/weights/28b_convert.ipynb #0f3c5495
 def _fill(net, weights):
     "Load weights that fit up to axes of length one; say all that does not."
     own = net.state_dict()
@@ -251,21 +272,7 @@ def _fill(net, weights):
     check_numbers(weights, own, 'the checkpoint')
     net.load_state_dict(weights)
 
-def _network_of(w, asked):
-    "Our network's name, family, trunk and arguments, for weights in plain spelling."
-    family, trunk = recognise(w)
-    try:
-        told = family.shapes(w)
-    except (KeyError, IndexError, ValueError) as error:
-        raise ValueError(f"these look like weights of {family.operator}, but not all are there or "
-                         f"have its shapes ({error}): {key_list(w)}") from error
-    families = {_name(told.pop('operator', family.operator), trunk): family}
-    families |= {_name(f.operator, trunk): f for f in FAMILIES if f.keys_of == family.operator}
-    name = asked or next(iter(families))
-    if name not in families:
-        raise ValueError(f"these are weights of {' or '.join(families)}, not of {name}")
-    return name, families[name], trunk, {**_modality(w), **told}
-
+# %% ../../nbs/weights/28b_convert.ipynb #fbbc27ea
 def from_official(
     checkpoint: dict | str | os.PathLike, # a state dict, a dictionary that holds one, or a file
     model: VideoNet | str | None = None, # to fill, or its name; None: as file name or keys say

@@ -56,6 +56,7 @@ def pretrained_model(
     with FileLock(note_beside(folder, '.lock')):
         return _converted(row, folder)
 
+# %% ../../nbs/weights/28c_create.ipynb #c5afd7a7
 def _converted(row, folder):
     "The checkpoint of a row, made in the cache if it is not there, by one process at a time."
     cache = folder.parent
@@ -113,6 +114,7 @@ def create_model(
         return model
     return model.reset_classifier(num_classes, classes)
 
+# %% ../../nbs/weights/28c_create.ipynb #b69287fe
 def _source(name, tag, pretrained):
     "What the weights come from: None, 'imagenet', a file, a folder or a name."
     if isinstance(pretrained, bool) or tag and pretrained is None:
@@ -142,6 +144,7 @@ def _by_name(pretrained):
     "For those who give the number of classes second."
     return ": num_classes is given by its name" if isinstance(pretrained, (int, dict)) else ''
 
+# %% ../../nbs/weights/28c_create.ipynb #c643f577
 def _fields(spec):
     "What an input spec says, as a dict."
     return asdict(spec) if isinstance(spec, InputSpec) else dict(spec or {})
