@@ -124,3 +124,14 @@ def test_symmetric_taps_make_right_and_left_equal():
     assert direction_spread(model, config) > 1e-6
     assert direction_spread(even, config) < 1e-14
     assert direction_spread(even, Drift(2., noise=0.)) > 1e-6  # a row and a column differ
+
+
+@pytest.mark.parametrize('slope', [2, 4, 6, 8])
+def test_an_hourglass_sees_half_its_slope_farther(slope):
+    "The lesson on space and time: twelve weights per channel, and slope 4 reaches as far as 3D."
+    name = f'hgc_conv{slope}'
+    gain = reach(name, 3, 0) - reach('conv1d', 3, 0)
+    assert gain == slope // 2
+    assert reach('c3d', 3, 0) - reach('conv1d', 3, 0) == 2
+    weights = SingleOperatorNet(name, after=0).op.parameters()
+    assert sum(p.numel() for p in weights) == 12 * 16
