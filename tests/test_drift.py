@@ -114,3 +114,24 @@ def test_side_by_side_sees_one_pixel_less(arrangement, limit):
     model = randomised(model)
     assert direction_spread(model, Drift(limit - 1., noise=0.)) > 1e-9
     assert direction_spread(model, Drift(float(limit), noise=0.)) < 1e-13
+
+
+def test_symmetric_taps_make_right_and_left_equal():
+    "The lesson on temporal convolution: a clip played backwards has the same mean."
+    model, even = (randomised(SingleOperatorNet('conv1d', after=0)) for _ in range(2))
+    even.op.taps.data = (even.op.taps.data + even.op.taps.data.flip(2)) / 2
+    config = Drift(2., directions=2, noise=0.)
+    assert direction_spread(model, config) > 1e-6
+    assert direction_spread(even, config) < 1e-14
+    assert direction_spread(even, Drift(2., noise=0.)) > 1e-6  # a row and a column differ
+
+
+@pytest.mark.parametrize('slope', [2, 4, 6, 8])
+def test_an_hourglass_sees_half_its_slope_farther(slope):
+    "The lesson on space and time: twelve weights per channel, and slope 4 reaches as far as 3D."
+    name = f'hgc_conv{slope}'
+    gain = reach(name, 3, 0) - reach('conv1d', 3, 0)
+    assert gain == slope // 2
+    assert reach('c3d', 3, 0) - reach('conv1d', 3, 0) == 2
+    weights = SingleOperatorNet(name, after=0).op.parameters()
+    assert sum(p.numel() for p in weights) == 12 * 16

@@ -264,3 +264,16 @@ def test_collapse():
         same = R2Plus1D(4, 6, 2, arrangement=arrangement).double()
         same.load_state_dict(p3d.state_dict())
         assert torch.equal(same(x), p3d(x))
+
+
+@pytest.mark.parametrize('time, space, right, left', [
+    ((-1, 0, 1), (-1, 0, 1), (-1, 0, 2, 0, -1), (1, 0, -2, 0, 1)),
+    ((1, 2, 3), (1, -3, 0), (0, -3, -5, -7, 3), (0, -9, -3, -1, 1))])
+def test_what_a_product_makes_of_a_dot(time, space, right, left):
+    "The third exercise of the lesson on space and time; its sums after the ReLU are 2, 2, 3, 1."
+    op = C3D(1, 1)
+    op.weight.data.zero_()
+    op.weight.data[0, 0, :, 1] = torch.outer(torch.tensor(time), torch.tensor(space))
+    for places, expected in ((2, 3, 4), right), ((4, 3, 2), left):
+        clip = F.one_hot(torch.tensor(places), 7).float().view(1, 1, 3, 1, 7)
+        assert op(clip)[0, 0, 1, 0, 1:-1].tolist() == list(map(float, expected))

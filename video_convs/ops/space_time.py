@@ -63,7 +63,7 @@ class R2Plus1D(ClipConv):
 
 # %% ../../nbs/ops/10c_space_time.ipynb #5ff86ca8
 class C3D(ClipConv):
-    "3×3×3 convolution (C3D in tables of GST, STC), zero-padded in time and space; time stride 1."
+    "3×3×3 convolution (C3D in tables of STC), zero-padded in time and space; time stride 1."
     def __init__(
         self,
         in_channels: int, # C
