@@ -155,7 +155,7 @@ def plain_sth(
         outputs.append(in_time(x[:, g*n:(g + 1)*n], W_T) + in_space(others, W_S))
     return torch.cat(outputs, 1)
 
-# %% ../../nbs/ops/14_aggregation.ipynb #bb443e12
+# %% ../../nbs/workshop/14_aggregation.ipynb #bb443e12
 def plain_hf(
     x: Tensor, # F⁺: (B, C, T, H, W)
     weight: Tensor, # W: (n, C, 2, 3, 3); n = 1: one gate; n = 2: both gates of Eq. 7, in order
