@@ -170,7 +170,7 @@ def plain_hf(
     G_before = torch.cat([nothing[:, :1], G[:, -1:, :-1]], 2)  # G⁺
     return G[:, :1] * x_next + (1 - G_before) * x
 
-# %% ../../nbs/ops/15_collaborative.ipynb #d28ffb00
+# %% ../../nbs/workshop/15_collaborative.ipynb #d28ffb00
 def plain_tr(
     y: Tensor, # (B, C, T, H, W)
     taps: Tensor, # (C, h, 3, 1, 1)
