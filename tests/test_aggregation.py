@@ -3,9 +3,12 @@ import copy, io
 
 import pytest, torch
 from hypothesis import given, settings, strategies as st
+from torch import nn
 
 from proofs import equal, layouts, make_clip
 from video_convs.clips import Clipwise, clip_length, fold, unfold
+from video_convs.data.drift import Drift, drift_clips
+from video_convs.nets.single_operator import SingleOperatorNet
 from video_convs.ops.aggregation import HFModule
 from video_convs.ops.common import shift_left, shift_right
 from video_convs.ops.literal import literal_hf
@@ -80,6 +83,37 @@ def test_a_fresh_module_learns_from_the_first_step(conservative):
     op, x = HFModule(4, conservative), torch.randn(2, 4, 6, 5, 5)
     op(x).backward(torch.randn_like(x))
     assert all((p.grad != 0).all() for p in op.parameters())
+
+
+def test_a_gate_that_compares_frames():
+    "In frame 2 the bar is at 5 and 6; it will arrive at 7, and has left 4."
+    x = torch.zeros(1, 1, 8, 3, 16)
+    for t in range(8):
+        x[0, 0, t, :, 3 + t:5 + t] = 1
+    op = HFModule(1)
+    op.weight.data[0, 0] = torch.tensor([-.5, .5]).view(2, 1, 1)
+    with torch.no_grad():
+        G, y = op.gates(x)[0, 0, 2, 1], op(x)
+    assert G[7] > .5 and G[4] < -.5
+    equal(y.sum(2), x.sum(2))
+    assert y[0, 0, 2, 1, 7] > .5 and y[0, 0, 3, 1, 7] < x[0, 0, 3, 1, 7]
+
+
+@pytest.mark.parametrize('trained', [False, True])
+def test_without_a_relu_behind_it_the_network_is_the_one_without_it(trained):
+    "The scores do not change, and the gate has no gradient; with the ReLU both are otherwise."
+    net = SingleOperatorNet('hf', after=0).double().eval()
+    if trained:
+        randomised(net.op)
+    alone, bare = copy.deepcopy(net), copy.deepcopy(net)
+    alone.op, alone.after, bare.after = nn.Identity(), nn.Identity(), nn.Identity()
+    clips = drift_clips(Drift(2., size=8), torch.arange(4), torch.Generator().manual_seed(0))
+    scores = bare(clips.double())
+    scores.square().sum().backward()
+    equal(scores, alone(clips.double()))
+    assert not bare.op.weight.grad.any()
+    change = (net(clips.double()) - alone(clips.double())).abs().max()
+    assert (change > 1e-3) == trained
 
 
 @pytest.mark.parametrize('conservative', [True, False])

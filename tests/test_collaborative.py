@@ -5,7 +5,9 @@ from torch import nn
 
 from proofs import both_roads, equal, layouts, make_clip, sized, wrong_clips
 from video_convs.clips import fold, unfold
+from video_convs.nets.single_operator import SingleOperatorNet
 from video_convs.ops.collaborative import STCConv, SpatialRefinement, TemporalRefinement
+from video_convs.ops.common import over_time
 from video_convs.ops.literal import literal_sr, literal_stc, literal_tr
 from video_convs.ops.plain import plain_sr, plain_stc, plain_tr
 from video_convs.ops.shift import TemporalShift
@@ -119,6 +121,53 @@ def test_every_weight_counts(C, alpha, reduction, equal_parts):
     op(x).square().sum().backward()
     for name, p in op.named_parameters():  # ReLU
         assert p.grad.ne(0).float().mean() > (.9 if reduction is None else .4), name
+
+
+@pytest.fixture(scope='module')
+def network():
+    "One STC with random weights between a convolution and a ReLU."
+    net = SingleOperatorNet('stc', after=0, classes=2)
+    net.op = STCConv(16, 16)
+    return sized(net.double()).eval()
+
+
+@pytest.mark.parametrize('gap', (1, 2, 3, 5, 6))
+def test_the_order_of_events_five_frames_apart_is_not_seen(network, gap):
+    "Away from the ends; one frame is reached by the shift, one by TR, and SR reads a sum."
+    scores = []
+    for square, bar in ((0, gap), (gap, 0)):
+        clip, first = torch.zeros(1, 1, 16, 16, 16, dtype=torch.float64), (16 - gap) // 2
+        clip[0, 0, first + square, 3:6, 3:6] = 1
+        clip[0, 0, first + bar, 9:14, 10:12] = 1
+        with torch.no_grad():
+            scores.append(network(clip))
+    difference = (scores[0] - scores[1]).abs().max() / scores[0].abs().max()
+    assert (difference > 1e-12) == (gap < 5)
+
+
+@pytest.mark.parametrize('sr', [False, True])
+def test_only_spatial_refinement_sees_that_something_came_back(sr):
+    "Two flashes five frames apart at one pixel, against the sum of each of them alone."
+    op = sized(STCConv(8, 8, spatial_refinement=sr).double())
+    both = torch.zeros(1, 8, 16, 5, 5, dtype=torch.float64)
+    both[:, :, [5, 10], 2, 2] = 1
+    first, second = both.clone(), both.clone()
+    first[:, :, 10] = 0
+    second[:, :, 5] = 0
+    with torch.no_grad():
+        alone = op(first).sum(2) + op(second).sum(2)
+        assert ((op(both).sum(2) - alone).abs().max() > 1e-4) == sr
+
+
+def test_the_gates_know_three_pictures_and_what_is_in_a_frame():
+    op = sized(STCConv(32, 32).double())
+    x = make_clip((2, 8, 7, 6, 5))
+    shuffled = x[:, :, [0, 4, 2, 5, 1, 3, 6]]
+    gate = lambda clip: op.sr.gate(over_time(clip, op.temporal, 1))
+    equal(gate(shuffled), gate(x))
+    assert (gate(x[:, :, [1, 0, 2, 3, 4, 5, 6]]) - gate(x)).abs().max() > 1e-4  # the first frame
+    y = make_clip((2, 24, 3, 6, 5))
+    equal(op.tr.gate(y.flatten(3).flip(3).view_as(y)), op.tr.gate(y))
 
 
 conv3 = lambda **options: nn.Conv2d(8, 8, **{'kernel_size': 3, 'padding': 1, **options})

@@ -266,14 +266,14 @@ def literal_hf(
             y[b, c, t, h, w] = here + G * after - G_before * here
     return y
 
-# %% ../../nbs/ops/15_collaborative.ipynb #65645da1
+# %% ../../nbs/ops/15_collaborative.ipynb #fd5c4671
 def literal_tr(
     y: Tensor, # (B, C, T, H, W)
-    taps: Tensor, # V: (C, h, 3, 1, 1)
+    taps: Tensor, # a: (C, h, 3, 1, 1)
     reduce: Tensor | None = None, # (h, C, 1, 1, 1) of the light version
 ) -> Tensor: # (B, C, T, H, W), float64
     "Temporal refinement, Eq. 1: a weight for each channel and frame from frame means; float64."
-    (B, C, T, H, W), Y, V = y.shape, y.double().tolist(), taps.double().flatten(2).tolist()
+    (B, C, T, H, W), Y, a = y.shape, y.double().tolist(), taps.double().flatten(2).tolist()
     m = [[[sum(map(sum, frame)) / (H * W) for frame in channel] for channel in clip] for clip in Y]
     if reduce is not None:
         R = reduce.double().flatten(1).tolist()
@@ -281,13 +281,13 @@ def literal_tr(
               for row in R] for b in range(B)]
     e = torch.empty(B, C, T, 1, 1, dtype=torch.float64)
     for b, c, t in product(range(B), range(C), range(T)):
-        e[b, c, t] = sum(V[c][k][i + 1] * m[b][k][t + i] for k in range(len(m[b]))
+        e[b, c, t] = sum(a[c][k][i + 1] * m[b][k][t + i] for k in range(len(m[b]))
                          for i in (-1, 0, 1) if 0 <= t + i < T)
     return e.sigmoid() * y.double()
 
 def literal_sr(
     y: Tensor, # (B, C, T, H, W)
-    window: Tensor, # U: (C, h, 3, 3)
+    window: Tensor, # w: (C, h, 3, 3)
     reduce: Tensor | None = None, # (h, C, 1, 1) of the light version
 ) -> Tensor: # (B, C, T, H, W), float64
     "Spatial refinement, Eq. 2: a weight for each channel and pixel from the mean frame; float64."
@@ -304,7 +304,7 @@ def literal_sr(
                                for j in (-1, 0, 1) if 0 <= h + i < H and 0 <= w + j < W)
     return e.sigmoid() * y.double()
 
-# %% ../../nbs/ops/15_collaborative.ipynb #53a0e4e0
+# %% ../../nbs/workshop/15_collaborative.ipynb #2a9ad901
 def literal_stc(
     x: Tensor, # (B, C, T, H, W)
     spatial: Tensor | None, # 1×3×3 convolution of S_T: (N, n, 3, 3); None without S_T
@@ -326,10 +326,10 @@ def literal_stc(
     def source(c):
         return 0 if not shift or c >= 2 * k else 1 if c < k else -1
     def S(b, o, t, h, w):
-        return sum(A[o][c][i + 1][j + 1] * voxel(b, c, t + source(c), h*s + i*d, w*s + j*d)
-                   for c in range(n) for i in (-1, 0, 1) for j in (-1, 0, 1))
+        return sum(window[o][c][u + 1][v + 1] * voxel(b, c, t + source(c), h*s + u*d, w*s + v*d)
+                   for c in range(n) for u in (-1, 0, 1) for v in (-1, 0, 1))
     def τ(b, o, t, h, w):
-        return sum(V[o][c][i + 1] * voxel(b, n + c, t + i, h*s, w*s) for c in range(C - n)
+        return sum(a[o][c][i + 1] * voxel(b, n + c, t + i, h*s, w*s) for c in range(C - n)
                    for i in (-1, 0, 1))
     def every(channels, convolution):
         Y = torch.empty(B, channels, T, (H - 1) // s + 1, (W - 1) // s + 1, dtype=torch.float64)
@@ -338,12 +338,12 @@ def literal_stc(
         return Y
 
     if spatial is not None:
-        A = spatial.double().tolist()
+        window = spatial.double().tolist()
         Y = every(N, S) + (0 if bias is None else bias[:N].double().view(-1, 1, 1, 1))
         Z.append(Y if tr is None else literal_tr(Y, *tr))
     if temporal is not None:
-        V = temporal.double().flatten(2).tolist()
-        Y = every(len(V), τ) + (0 if bias is None else bias[N:].double().view(-1, 1, 1, 1))
+        a = temporal.double().flatten(2).tolist()
+        Y = every(len(a), τ) + (0 if bias is None else bias[N:].double().view(-1, 1, 1, 1))
         Z.append(Y if sr is None else literal_sr(Y, *sr))
     return torch.cat(Z, 1)
 

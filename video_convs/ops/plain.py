@@ -156,7 +156,7 @@ def plain_sth(
         outputs.append(in_time(x[:, g*n:(g + 1)*n], W_T) + in_space(others, W_S))
     return torch.cat(outputs, 1)
 
-# %% ../../nbs/ops/14_aggregation.ipynb #bb443e12
+# %% ../../nbs/workshop/14_aggregation.ipynb #bb443e12
 def plain_hf(
     x: Tensor, # F⁺: (B, C, T, H, W)
     weight: Tensor, # W: (n, C, 2, 3, 3); n = 1: one gate; n = 2: both gates of Eq. 7, in order
@@ -171,7 +171,7 @@ def plain_hf(
     G_before = torch.cat([nothing[:, :1], G[:, -1:, :-1]], 2)  # G⁺
     return G[:, :1] * x_next + (1 - G_before) * x
 
-# %% ../../nbs/ops/15_collaborative.ipynb #d28ffb00
+# %% ../../nbs/workshop/15_collaborative.ipynb #d28ffb00
 def plain_tr(
     y: Tensor, # (B, C, T, H, W)
     taps: Tensor, # (C, h, 3, 1, 1)
