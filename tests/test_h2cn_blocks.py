@@ -8,7 +8,10 @@ from torch import nn
 
 from proofs import both_roads, equal, layouts
 from video_convs.clips import fold, unfold
-from video_convs.ops.h2cn_blocks import CMCB, FMCB
+from video_convs.ops.cmcb import CMCB
+from video_convs.ops.cmcb_strips import cmcb_weights
+from video_convs.ops.fmcb import FMCB
+from video_convs.ops.fmcb_stem import fmcb_weights
 from video_convs.ops.literal import literal_cmcb, literal_fmcb
 from video_convs.ops.plain import plain_cmcb, plain_fmcb
 from video_convs.testing import randomised
@@ -28,29 +31,14 @@ def settled(op):
     return op
 
 
-def numbers(*norms):
-    return tuple((n.running_mean, n.running_var, n.weight, n.bias) for n in norms)
-
-def pair(hgc):
-    return hgc.taps, getattr(hgc, 'spatial', None)
-
-def fmcb_form(op):
-    return (pair(op.hgc1), pair(op.hgc2), op.conv.weight, numbers(op.norm1, op.norm2, op.norm),
-            op.hgc1.slope, 2)
-
-def cmcb_form(op):
-    return (op.reduce.weight, op.expand.weight, pair(op.hgc),
-            numbers(op.reduce_norm, op.expand_norm), op.hgc.slope)
-
-
 @some
 @given(st.tuples(*[st.integers(1, n) for n in (2, 9, 4, 7, 7)]), st.integers(1, 4), slopes,
        temporals, layouts)
 def test_cmcb(shape, reduction, slope, temporal, layout):
     op = settled(CMCB(shape[1], reduction, slope, temporal).double())
     x = torch.randn(shape, dtype=torch.float64).contiguous(memory_format=layout)
-    want = literal_cmcb(x, *cmcb_form(op))
-    for y in (*both_roads(op, x), plain_cmcb(x, *cmcb_form(op))):
+    want = literal_cmcb(x, *cmcb_weights(op))
+    for y in (*both_roads(op, x), plain_cmcb(x, *cmcb_weights(op))):
         equal(y, want)
 
 
@@ -60,9 +48,9 @@ def test_cmcb(shape, reduction, slope, temporal, layout):
 def test_fmcb(B, C, T, H, W, frames, slope, temporal, layout):
     op = settled(FMCB(C, slope, frames, temporal).double())
     x = torch.randn(B, 3, frames * T, H, W, dtype=torch.float64).contiguous(memory_format=layout)
-    want = literal_fmcb(x, *fmcb_form(op))
+    want = literal_fmcb(x, *fmcb_weights(op))
     assert want.shape == (B, C, T, -(-H // 4), -(-W // 4))
-    for y in (*both_roads(op, x), plain_fmcb(x, *fmcb_form(op))):
+    for y in (*both_roads(op, x), plain_fmcb(x, *fmcb_weights(op))):
         equal(y, want)
 
 
@@ -71,7 +59,7 @@ def test_fmcb(B, C, T, H, W, frames, slope, temporal, layout):
 def test_equations_3_and_4_as_printed(H, W, slope, temporal):
     op = randomised(FMCB(2, slope, 5, temporal).double())
     x = torch.randn(1, 3, 5, H, W, dtype=torch.float64)
-    form = pair(op.hgc1), pair(op.hgc2), op.conv.weight, None, op.hgc1.slope
+    form = *fmcb_weights(op)[:3], None, op.hgc1.slope
     equal(plain_fmcb(x, *form), literal_fmcb(x, *form))
 
 
@@ -82,14 +70,14 @@ def test_training_cmcb_is_the_plain_composition(shape, slope, temporal, layout):
     fast = settled(CMCB(shape[1], 3, slope, temporal).double()).train()
     plain = copy.deepcopy(fast)
     x = torch.randn(shape, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
-    y, z = fast(x), plain_cmcb(x, *cmcb_form(plain), training=True)
+    y, z = fast(x), plain_cmcb(x, *cmcb_weights(plain), training=True)
     equal(y, z)
     weight = torch.randn_like(y)
     for a, b in zip(torch.autograd.grad(y, (x, *fast.parameters()), weight),
                     torch.autograd.grad(z, (x, *plain.parameters()), weight)):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8 * max(1, b.abs().max().item()))
     with torch.no_grad():  # statistics without gradients
-        equal(fast(x), plain_cmcb(x, *cmcb_form(plain), training=True))
+        equal(fast(x), plain_cmcb(x, *cmcb_weights(plain), training=True))
     for name, a in fast.named_buffers():
         if 'running' in name:
             equal(a, plain.get_buffer(name))

@@ -9,7 +9,7 @@ getLogger(__name__).addHandler(NullHandler())  # what the modules say is shown w
 _home = {
     **dict.fromkeys(['TemporalConv', 'TemporalShift', 'ShiftedConv', 'DenseTemporalConv',
                      'R2Plus1D', 'P3D', 'C3D'], 'ops.temporal'),
-    'HgC': 'ops.hourglass', **dict.fromkeys(['FMCB', 'CMCB'], 'ops.h2cn_blocks'),
+    'HgC': 'ops.hourglass', 'FMCB': 'ops.fmcb', 'CMCB': 'ops.cmcb',
     'STHConv': 'ops.hybrid', 'HFModule': 'ops.aggregation',
     **dict.fromkeys(['STCConv', 'TemporalRefinement', 'SpatialRefinement'], 'ops.collaborative'),
     **dict.fromkeys(['GSTConv', 'TIN', 'MotionExcitation', 'MultipleTemporalAggregation', 'TAM'],
