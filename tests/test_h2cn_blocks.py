@@ -1,5 +1,6 @@
 "FMCB and CMCB against their literal forms, in training, exported, and given wrong input."
 import copy, io, warnings
+from itertools import product
 
 import pytest, torch
 import torch.nn.functional as F
@@ -111,6 +112,36 @@ def test_cmcb_that_is_frozen_uses_running_numbers():
             equal(op(x), want)
     for name, value in op.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+def shuffled(x, d):
+    "The pixels at least d away from every border change places, in each frame differently."
+    x, inner = x.clone(), slice(d, -d or None)
+    for b, t in product(range(x.shape[0]), range(x.shape[2])):
+        pixels = x[b, :, t, inner, inner].flatten(1)
+        pixels = pixels[:, torch.randperm(pixels.shape[1])]
+        x[b, :, t, inner, inner] = pixels.view_as(x[b, :, t, inner, inner])
+    return x
+
+
+@pytest.mark.parametrize('slope', (2, 4))
+def test_a_gate_sees_no_motion_inside_the_frame(slope):
+    op, x = settled(CMCB(6, 2, slope).double()), torch.rand(2, 6, 4, 9, 8, dtype=torch.float64)
+    gate = unfold(op.gate(x), 4)
+    equal(op(x), x * gate)
+    equal(unfold(op.gate(shuffled(x, slope // 2)), 4), gate)
+    assert (unfold(op.gate(shuffled(x, slope // 2 - 1)), 4) - gate).abs().max() > 1e-3
+
+
+def test_fmcb_sees_no_order_of_segments_and_with_symmetric_taps_no_reversal():
+    op, x = settled(FMCB(3).double()), torch.rand(1, 3, 15, 12, 12, dtype=torch.float64)
+    segments, want = x.unflatten(2, (3, 5)), op(x)
+    equal(op(segments[:, :, [2, 0, 1]].flatten(2, 3)), want[:, :, [2, 0, 1]])
+    backwards = segments.flip(3).flatten(2, 3)
+    assert (op(backwards) - want).abs().max() > 1e-3
+    for hgc in op.hgc1, op.hgc2:
+        hgc.taps.data = hgc.taps.data + hgc.taps.data.flip(2)
+    equal(op(backwards), op(x))
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)
