@@ -6,7 +6,6 @@
 __all__ = ['CMCB']
 
 # %% ../../nbs/ops/12b_cmcb.ipynb #e1048df8
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 

@@ -8,7 +8,6 @@ __all__ = ['cmcb_weights', 'register_strips', 'strip_means', 'strip_taps', 'stri
 
 # %% ../../nbs/workshop/12b_cmcb.ipynb #7c650f6c
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import fold, unfold, wants_gradient

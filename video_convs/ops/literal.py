@@ -144,7 +144,8 @@ def literal_fmcb(
         M = scan(H_t, 7, stride, 0., lambda window: (weight * window).sum((1, 2, 3)))
         M, up = norm(M, 2), (H, W)
         if stride == 2:
-            M, up = scan(M, 3, 2, -math.inf, lambda window: window.amax((1, 2))), (-(-H//4), -(-W//4))
+            M = scan(M, 3, 2, -math.inf, lambda window: window.amax((1, 2)))
+            up = (H + 3) // 4, (W + 3) // 4
         rows, columns = (torch.arange(m) * n // m for m, n in zip(up, M.shape[1:]))
         return M[:, rows[:, None], columns]  # UpSample, Eq. 4
 
