@@ -5,7 +5,7 @@ import pytest, torch
 
 from proofs import sized
 from video_convs.ops.bench import OPERATORS
-from video_convs.ops.h2cn_blocks import FMCB
+from video_convs.ops.fmcb import FMCB
 
 T, ONE_LENGTH = 6, ('TIN', 'TAM')  # these hold layers over time and take no other T
 SAME_CODE = {'TemporalShift 4C', 'HgC avg', 'STHConv merge', 'STC-Light', 'GST-Large',

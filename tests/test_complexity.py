@@ -9,7 +9,8 @@ from video_convs.clips import Clipwise, clip_length
 from video_convs.nets.complexity import CONVENTIONS, Convention, complexity
 from video_convs.ops.aggregation import HFModule
 from video_convs.ops.collaborative import STCConv
-from video_convs.ops.h2cn_blocks import CMCB, FMCB
+from video_convs.ops.cmcb import CMCB
+from video_convs.ops.fmcb import FMCB
 from video_convs.ops.hourglass import HgC
 from video_convs.ops.hybrid import STHConv
 from video_convs.ops.rivals import TAM, TIN, GSTConv, MotionExcitation, MultipleTemporalAggregation

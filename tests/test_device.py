@@ -28,7 +28,7 @@ from video_convs.nets.registry import list_models
 from video_convs.nets.spec import InputSpec
 from video_convs.weights.create import create_model
 from video_convs.ops.bench import LAYOUTS, OPERATORS, as_graph, bench_operators
-from video_convs.ops.h2cn_blocks import FMCB
+from video_convs.ops.fmcb import FMCB
 from video_convs.testing import stirred
 from video_convs.train import loop
 from video_convs.train.loop import train

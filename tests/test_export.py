@@ -17,7 +17,8 @@ from video_convs.nets.registry import find_model, list_models
 from video_convs.ops.aggregation import HFModule
 from video_convs.ops.bench import OPERATORS
 from video_convs.ops.collaborative import STCConv
-from video_convs.ops.h2cn_blocks import CMCB, FMCB
+from video_convs.ops.cmcb import CMCB
+from video_convs.ops.fmcb import FMCB
 from video_convs.ops.hourglass import HgC
 from video_convs.ops.hybrid import STHConv
 from video_convs.ops.dense_temporal import DenseTemporalConv

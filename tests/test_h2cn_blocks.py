@@ -1,5 +1,6 @@
 "FMCB and CMCB against their literal forms, in training, exported, and given wrong input."
 import copy, io, warnings
+from itertools import product
 
 import pytest, torch
 import torch.nn.functional as F
@@ -8,7 +9,10 @@ from torch import nn
 
 from proofs import both_roads, equal, layouts
 from video_convs.clips import fold, unfold
-from video_convs.ops.h2cn_blocks import CMCB, FMCB
+from video_convs.ops.cmcb import CMCB
+from video_convs.ops.cmcb_strips import cmcb_weights
+from video_convs.ops.fmcb import FMCB
+from video_convs.ops.fmcb_stem import fmcb_weights
 from video_convs.ops.literal import literal_cmcb, literal_fmcb
 from video_convs.ops.plain import plain_cmcb, plain_fmcb
 from video_convs.testing import randomised
@@ -28,29 +32,14 @@ def settled(op):
     return op
 
 
-def numbers(*norms):
-    return tuple((n.running_mean, n.running_var, n.weight, n.bias) for n in norms)
-
-def pair(hgc):
-    return hgc.taps, getattr(hgc, 'spatial', None)
-
-def fmcb_form(op):
-    return (pair(op.hgc1), pair(op.hgc2), op.conv.weight, numbers(op.norm1, op.norm2, op.norm),
-            op.hgc1.slope, 2)
-
-def cmcb_form(op):
-    return (op.reduce.weight, op.expand.weight, pair(op.hgc),
-            numbers(op.reduce_norm, op.expand_norm), op.hgc.slope)
-
-
 @some
 @given(st.tuples(*[st.integers(1, n) for n in (2, 9, 4, 7, 7)]), st.integers(1, 4), slopes,
        temporals, layouts)
 def test_cmcb(shape, reduction, slope, temporal, layout):
     op = settled(CMCB(shape[1], reduction, slope, temporal).double())
     x = torch.randn(shape, dtype=torch.float64).contiguous(memory_format=layout)
-    want = literal_cmcb(x, *cmcb_form(op))
-    for y in (*both_roads(op, x), plain_cmcb(x, *cmcb_form(op))):
+    want = literal_cmcb(x, *cmcb_weights(op))
+    for y in (*both_roads(op, x), plain_cmcb(x, *cmcb_weights(op))):
         equal(y, want)
 
 
@@ -60,9 +49,9 @@ def test_cmcb(shape, reduction, slope, temporal, layout):
 def test_fmcb(B, C, T, H, W, frames, slope, temporal, layout):
     op = settled(FMCB(C, slope, frames, temporal).double())
     x = torch.randn(B, 3, frames * T, H, W, dtype=torch.float64).contiguous(memory_format=layout)
-    want = literal_fmcb(x, *fmcb_form(op))
+    want = literal_fmcb(x, *fmcb_weights(op))
     assert want.shape == (B, C, T, -(-H // 4), -(-W // 4))
-    for y in (*both_roads(op, x), plain_fmcb(x, *fmcb_form(op))):
+    for y in (*both_roads(op, x), plain_fmcb(x, *fmcb_weights(op))):
         equal(y, want)
 
 
@@ -71,7 +60,7 @@ def test_fmcb(B, C, T, H, W, frames, slope, temporal, layout):
 def test_equations_3_and_4_as_printed(H, W, slope, temporal):
     op = randomised(FMCB(2, slope, 5, temporal).double())
     x = torch.randn(1, 3, 5, H, W, dtype=torch.float64)
-    form = pair(op.hgc1), pair(op.hgc2), op.conv.weight, None, op.hgc1.slope
+    form = *fmcb_weights(op)[:3], None, op.hgc1.slope
     equal(plain_fmcb(x, *form), literal_fmcb(x, *form))
 
 
@@ -82,14 +71,14 @@ def test_training_cmcb_is_the_plain_composition(shape, slope, temporal, layout):
     fast = settled(CMCB(shape[1], 3, slope, temporal).double()).train()
     plain = copy.deepcopy(fast)
     x = torch.randn(shape, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
-    y, z = fast(x), plain_cmcb(x, *cmcb_form(plain), training=True)
+    y, z = fast(x), plain_cmcb(x, *cmcb_weights(plain), training=True)
     equal(y, z)
     weight = torch.randn_like(y)
     for a, b in zip(torch.autograd.grad(y, (x, *fast.parameters()), weight),
                     torch.autograd.grad(z, (x, *plain.parameters()), weight)):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8 * max(1, b.abs().max().item()))
     with torch.no_grad():  # statistics without gradients
-        equal(fast(x), plain_cmcb(x, *cmcb_form(plain), training=True))
+        equal(fast(x), plain_cmcb(x, *cmcb_weights(plain), training=True))
     for name, a in fast.named_buffers():
         if 'running' in name:
             equal(a, plain.get_buffer(name))
@@ -123,6 +112,36 @@ def test_cmcb_that_is_frozen_uses_running_numbers():
             equal(op(x), want)
     for name, value in op.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+def shuffled(x, d):
+    "The pixels at least d away from every border change places, in each frame differently."
+    x, inner = x.clone(), slice(d, -d or None)
+    for b, t in product(range(x.shape[0]), range(x.shape[2])):
+        pixels = x[b, :, t, inner, inner].flatten(1)
+        pixels = pixels[:, torch.randperm(pixels.shape[1])]
+        x[b, :, t, inner, inner] = pixels.view_as(x[b, :, t, inner, inner])
+    return x
+
+
+@pytest.mark.parametrize('slope', (2, 4))
+def test_a_gate_sees_no_motion_inside_the_frame(slope):
+    op, x = settled(CMCB(6, 2, slope).double()), torch.rand(2, 6, 4, 9, 8, dtype=torch.float64)
+    gate = unfold(op.gate(x), 4)
+    equal(op(x), x * gate)
+    equal(unfold(op.gate(shuffled(x, slope // 2)), 4), gate)
+    assert (unfold(op.gate(shuffled(x, slope // 2 - 1)), 4) - gate).abs().max() > 1e-3
+
+
+def test_fmcb_sees_no_order_of_segments_and_with_symmetric_taps_no_reversal():
+    op, x = settled(FMCB(3).double()), torch.rand(1, 3, 15, 12, 12, dtype=torch.float64)
+    segments, want = x.unflatten(2, (3, 5)), op(x)
+    equal(op(segments[:, :, [2, 0, 1]].flatten(2, 3)), want[:, :, [2, 0, 1]])
+    backwards = segments.flip(3).flatten(2, 3)
+    assert (op(backwards) - want).abs().max() > 1e-3
+    for hgc in op.hgc1, op.hgc2:
+        hgc.taps.data = hgc.taps.data + hgc.taps.data.flip(2)
+    equal(op(backwards), op(x))
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)

@@ -120,7 +120,7 @@ def test_operators_and_networks(row):
 
 
 def test_every_operator_of_the_papers_is_named():
-    papers = ('hourglass', 'h2cn_blocks', 'hybrid', 'aggregation', 'collaborative')
+    papers = ('hourglass', 'fmcb', 'cmcb', 'hybrid', 'aggregation', 'collaborative')
     homes = video_convs._home
     expected = {name for name, home in homes.items() if home in {f'ops.{part}' for part in papers}}
     assert expected <= {row['class'].strip('`') for row in OPERATORS}

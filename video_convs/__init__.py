@@ -10,7 +10,7 @@ _home = {
     'TemporalConv': 'ops.temporal', 'DenseTemporalConv': 'ops.dense_temporal',
     'TemporalShift': 'ops.shift', 'ShiftedConv': 'ops.shifted_conv',
     **dict.fromkeys(['R2Plus1D', 'P3D', 'C3D'], 'ops.space_time'),
-    'HgC': 'ops.hourglass', **dict.fromkeys(['FMCB', 'CMCB'], 'ops.h2cn_blocks'),
+    'HgC': 'ops.hourglass', 'FMCB': 'ops.fmcb', 'CMCB': 'ops.cmcb',
     'STHConv': 'ops.hybrid', 'HFModule': 'ops.aggregation',
     **dict.fromkeys(['STCConv', 'TemporalRefinement', 'SpatialRefinement'], 'ops.collaborative'),
     **dict.fromkeys(['GSTConv', 'TIN', 'MotionExcitation', 'MultipleTemporalAggregation', 'TAM'],

@@ -20,7 +20,8 @@ from torch.utils._pytree import tree_leaves
 from .bninception import Halve
 from ..utils import suggest
 from ..ops.collaborative import TemporalRefinement
-from ..ops.h2cn_blocks import CMCB, FMCB
+from ..ops.cmcb import CMCB
+from ..ops.fmcb import FMCB
 from ..ops.hourglass import HgC
 from ..ops.rivals import MotionExcitation, MultipleTemporalAggregation
 

@@ -15,7 +15,8 @@ from .backbones import Backbone
 from .baselines import tsm
 from .registry import register
 from .surgery import insert_before
-from ..ops.h2cn_blocks import CMCB, FMCB
+from ..ops.cmcb import CMCB
+from ..ops.fmcb import FMCB
 from ..ops.hourglass import HgC
 
 # %% ../../nbs/nets/26e_h2cn.ipynb #fafb1bde

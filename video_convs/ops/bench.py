@@ -20,7 +20,7 @@ from ..clips import fold, unfold
 from ..progress import progress_bar
 from .aggregation import HFModule
 from .collaborative import STCConv
-from .h2cn_blocks import CMCB
+from .cmcb import CMCB
 from .hourglass import HgC
 from .hybrid import STHConv
 from .plain import (eval_norm, plain_cmcb, plain_conv3d, plain_gst, plain_hf,

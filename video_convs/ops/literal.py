@@ -111,50 +111,47 @@ def literal_hgc(
                                for i in range(-r, r + 1))
     return y
 
-# %% ../../nbs/ops/12_h2cn_blocks.ipynb #7684e419
+# %% ../../nbs/ops/12a_fmcb.ipynb #7684e419
 def literal_fmcb(
     x: Tensor, # (B, 3, F·T, H, W), segment after segment of F = 2·K − 1 frames
     hgc1: tuple, # taps (3, 1, K, 1, 1) and windows (K//2, 3, 1, 3, 3) or None
     hgc2: tuple, # taps (3·E, 1, K, 1, 1) and windows
     weight: Tensor, # (C, 3·E, 7, 7)
-    norms: tuple | None = None, # three times (μ, σ², γ, β), then ReLU; None: Eq. 3–4 as printed
+    norms: tuple | None = None, # three times (μ, σ², γ, β), then ReLU; None: as printed
     slope: int = 4, # p
     stride: int = 1, # 1: Eq. 4 as printed; 2: strided and pooled
 ) -> Tensor: # (B, C, T, H, W), or H and W quartered and rounded up for stride 2; float64
-    "Eq. 3–4, segment after segment and pixel after pixel, in float64."
-    (B, _, frames, H, W), F_ = x.shape, 2 * hgc1[0].shape[2] - 1
-    h, w, weight, maps = H // 2, W // 2, weight.double(), []
+    "H2CN Eq. 3–4, segment after segment and pixel after pixel, in float64."
+    (B, _, frames, H, W), F_, weight = x.shape, 2 * hgc1[0].shape[2] - 1, weight.double()
 
     def norm(y, k):  # (channels, …)
         if norms is None:
             return y
         μ, v, γ, β = (n.double().view(-1, *[1] * (y.ndim - 1)) for n in norms[k])
         return (γ * (y - μ) / (v + 1e-5).sqrt() + β).clamp(min=0)
-    def scan(y, stride, size, pixel):  # one pixel per window of `size`, as (u, v, column of y)
-        h, w = ((n - 1) // stride + 1 for n in y.shape[1:])
-        def window(i, j):
-            top, left = i*stride - size//2, j*stride - size//2
-            return [(u, v, y[:, top + u, left + v]) for u in range(size) for v in range(size)
-                    if 0 <= top + u < y.shape[1] and 0 <= left + v < y.shape[2]]
-        return torch.stack([torch.stack([pixel(window(i, j)) for j in range(w)], 1)
-                            for i in range(h)], 1)
-
-    for b, t in product(range(B), range(frames // F_)):
-        C_t, D = x[b, :, F_*t:F_*(t + 1)].double(), torch.empty(1, 3, F_, h, w, dtype=torch.float64)
-        for i, j in product(range(h), range(w)):
-            D[0, :, :, i, j] = C_t[:, :, 2*i:2*i + 2, 2*j:2*j + 2].mean((2, 3))
-        H1 = norm(literal_hgc(D, *hgc1, slope, padding='valid')[0], 0)
-        H_t = norm(literal_hgc(H1[None], *hgc2, slope, padding='valid')[0], 1)[:, 0]  # (3·E, h, w)
-        weigh = lambda window: sum(weight[:, :, u, v] @ column for u, v, column in window)
-        M = norm(scan(H_t, stride, 7, weigh), 2)
+    def scan(y, size, stride, outside, pixel):  # one pixel for each window of (C, H, W)
+        y = torch.nn.functional.pad(y, (size // 2,) * 4, value=outside)
+        rows, columns = (range(0, n - size + 1, stride) for n in y.shape[1:])
+        return torch.stack([torch.stack([pixel(y[:, i:i + size, j:j + size]) for j in columns], 1)
+                            for i in rows], 1)
+    def motion(C_t):  # (3, F, H, W) → M_t
+        D = torch.empty(*C_t.shape[:2], H // 2, W // 2, dtype=torch.float64)
+        for i, j in product(range(H // 2), range(W // 2)):  # DownSample
+            D[:, :, i, j] = C_t[:, :, 2*i:2*i + 2, 2*j:2*j + 2].mean((2, 3))
+        H_t = norm(literal_hgc(D[None], *hgc1, slope, padding='valid')[0], 0)
+        H_t = norm(literal_hgc(H_t[None], *hgc2, slope, padding='valid')[0], 1)[:, 0]  # Eq. 3
+        M = scan(H_t, 7, stride, 0., lambda window: (weight * window).sum((1, 2, 3)))
+        M, up = norm(M, 2), (H, W)
         if stride == 2:
-            M = scan(M, 2, 3, lambda window: torch.stack([column for *_, column in window]).amax(0))
-        up = (H, W) if stride == 1 else ((H + 3) // 4, (W + 3) // 4)
-        maps.append(torch.stack([torch.stack([M[:, i * M.shape[1] // up[0], j * M.shape[2] // up[1]]
-                                              for j in range(up[1])], 1) for i in range(up[0])], 1))
+            M = scan(M, 3, 2, -math.inf, lambda window: window.amax((1, 2)))
+            up = (H + 3) // 4, (W + 3) // 4
+        rows, columns = (torch.arange(m) * n // m for m, n in zip(up, M.shape[1:]))
+        return M[:, rows[:, None], columns]  # UpSample, Eq. 4
+
+    maps = [motion(clip[:, t:t + F_].double()) for clip in x for t in range(0, frames, F_)]
     return torch.stack(maps).unflatten(0, (B, -1)).transpose(1, 2)
 
-# %% ../../nbs/ops/12_h2cn_blocks.ipynb #db8069f0
+# %% ../../nbs/ops/12b_cmcb.ipynb #db8069f0
 def literal_cmcb(
     Y: Tensor, # (B, C, T, H, W)
     reduce: Tensor, # (h, C, 1, 1)
@@ -163,21 +160,22 @@ def literal_cmcb(
     norms: tuple, # two times (μ, σ², γ, β)
     slope: int = 2, # p
 ) -> Tensor: # (B, C, T, H, W), float64
-    "Eq. 5–8, pixel after pixel, in float64."
+    "H2CN Eq. 5–8, pixel after pixel, in float64."
     (B, _, T, H, W), Y = Y.shape, Y.double()
-    (reduce, expand) = (w.double().flatten(1) for w in (reduce, expand))
+    reduce, expand = reduce.double().flatten(1), expand.double().flatten(1)
     def norm(y, k):
         μ, v, γ, β = (n.double() for n in norms[k])
         return γ * (y - μ) / (v + 1e-5).sqrt() + β
+
     reduced = torch.empty(B, len(reduce), T, H, W, dtype=torch.float64)
     for b, t, i, j in product(range(B), range(T), range(H), range(W)):
         reduced[b, :, t, i, j] = norm(reduce @ Y[b, :, t, i, j], 0)
-    D, Z = literal_hgc(reduced, *hgc, slope), torch.empty_like(Y)                         # (5)
+    D, Z = literal_hgc(reduced, *hgc, slope), torch.empty_like(Y)  # Eq. 5
     for b, t in product(range(B), range(T)):
-        pooled = sum(D[b, :, t, i, j] for i in range(H) for j in range(W)) / (H * W)      # (6)
-        gate = 1 / (1 + (-norm(expand @ pooled, 1)).exp())                                # (7)
-        for i, j in product(range(H), range(W)):  # (8)
-            Z[b, :, t, i, j] = gate * Y[b, :, t, i, j]
+        pooled = sum(D[b, :, t, i, j] for i in range(H) for j in range(W)) / (H * W)  # Eq. 6
+        gate = 1 / (1 + (-norm(expand @ pooled, 1)).exp())  # Eq. 7
+        for i, j in product(range(H), range(W)):
+            Z[b, :, t, i, j] = gate * Y[b, :, t, i, j]  # Eq. 8
     return Z
 
 # %% ../../nbs/ops/13_hybrid.ipynb #22fcb424

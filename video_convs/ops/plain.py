@@ -88,17 +88,17 @@ def plain_hgc(
     # (B, C, T'·K, H, W) → T'
     return F.conv3d(groups.flatten(1, 2).transpose(1, 2), taps, stride=(K, 1, 1), groups=C)
 
-# %% ../../nbs/ops/12_h2cn_blocks.ipynb #fab7f279
+# %% ../../nbs/workshop/12a_fmcb.ipynb #0c5632b1
 def plain_fmcb(
     x: Tensor, # (B, 3, F·T, H, W), segment after segment of F = 2·K − 1 frames
     hgc1: tuple, # taps (3, 1, K, 1, 1) and windows (K//2, 3, 1, 3, 3) or None
     hgc2: tuple, # taps (3·E, 1, K, 1, 1) and windows
     weight: Tensor, # (C, 3·E, 7, 7)
-    norms: tuple | None = None, # three times (μ, σ², γ, β), then ReLU; None: Eq. 3–4 as printed
+    norms: tuple | None = None, # three times (μ, σ², γ, β), then ReLU; None: as printed
     slope: int = 4, # p
     stride: int = 1, # 1: Eq. 4 as printed; 2: strided and pooled
 ) -> Tensor: # (B, C, T, H, W), or H and W quartered and rounded up for stride 2
-    "Eq. 3–4 with the framework's layers."
+    "H2CN Eq. 3–4 with the framework's layers."
     K, (H, W) = hgc1[0].shape[2], x.shape[3:]
     norm = lambda y, k: y if norms is None else F.relu(F.batch_norm(y, *norms[k]))
     y = unfold(F.avg_pool2d(fold(x), 2), 2*K - 1)  # (B·T, 3, F, H/2, W/2)
@@ -109,6 +109,7 @@ def plain_fmcb(
         y, H, W = F.max_pool2d(y, 3, 2, 1), (H + 3) // 4, (W + 3) // 4
     return unfold(F.interpolate(y, (H, W)), x.shape[2] // (2*K - 1))
 
+# %% ../../nbs/workshop/12b_cmcb.ipynb #48b289e5
 def plain_cmcb(
     Y: Tensor, # (B, C, T, H, W)
     reduce: Tensor, # (h, C, 1, 1)
@@ -118,7 +119,7 @@ def plain_cmcb(
     slope: int = 2, # p
     training: bool = False, # normalise by the statistics of the clips, and update μ and σ²
 ) -> Tensor: # (B, C, T, H, W)
-    "Eq. 5–8 with the framework's layers."
+    "H2CN Eq. 5–8 with the framework's layers."
     T, norm = Y.shape[2], lambda y, k: F.batch_norm(y, *norms[k], training)
     D = plain_hgc(unfold(norm(F.conv2d(fold(Y), reduce), 0), T), *hgc, slope)
     pooled = F.adaptive_avg_pool2d(fold(D), 1)  # (B·T, h, 1, 1)
