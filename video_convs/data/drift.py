@@ -8,6 +8,7 @@ __all__ = ['Drift', 'coverage', 'drift_clips', 'train_on_drift', 'drift_accuracy
 # %% ../../nbs/data/30c_drift.ipynb #d57857df
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -78,9 +79,10 @@ def train_on_drift(
     generator: torch.Generator, # of the clips
     batch: int = 16, # clips in a step
     rate: float = .03, # learning rate
-    show: int = 50, # print the loss once in so many steps
+    show: Callable[[str], None] | None = None, # is given a line on the loss, such as `print`
+    every: int = 50, # steps from one line to the next
 ) -> None:
-    "Adam on new clips in every step; the loss is printed while it falls."
+    "Adam on new clips in every step."
     optimizer = torch.optim.Adam(model.train().parameters(), lr=rate)
     for step in range(steps + 1):
         labels = torch.randint(config.directions, (batch,), generator=generator,
@@ -89,8 +91,8 @@ def train_on_drift(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if step % show == 0:
-            print(f'step {step:3d}: loss {loss:.3f}')
+        if show and step % every == 0:
+            show(f'step {step:3d}: loss {loss:.3f}')
 
 def drift_accuracy(
     model: nn.Module, # clips → scores
