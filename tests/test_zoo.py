@@ -149,6 +149,8 @@ def test_every_parameter_learns(net):
     # a step may be below the last digit
     assert not still or all(before[key].abs().max() > 0 for key in still)
 
+@pytest.mark.parametrize('net', each({name for name in QUICK if name.endswith('tiny')}),
+                         indirect=True)
 def test_recomputed_gradients(net):
     "Activation checkpointing, with two clip lengths in one graph where the network takes them."
     if net.name.endswith('vgg16'):  # has no blocks

@@ -18,13 +18,14 @@ def receptive_field(
     channels: int, # C
     size: int = 9, # H = W of the probe
     frames: int = 5, # T of the probe
-) -> Tensor: # (T, H, W): gradient of the voxel in the middle of the output, summed over channels
-    "Gradient of one output voxel with respect to the whole input clip."
-    x = torch.zeros(1, channels, frames, size, size,
-                    dtype=next(op.parameters(), torch.zeros(())).dtype)
-    y = op(x.requires_grad_())
-    y[0, :, y.shape[2] // 2, y.shape[3] // 2, y.shape[4] // 2].sum().backward()
-    return x.grad.sum((0, 1))
+) -> Tensor: # (T, H, W): |gradient| of the output channels in the middle, summed over channels
+    "How strongly one output voxel depends on each pixel of a random clip."
+    x = torch.randn(1, channels, frames, size, size, generator=torch.Generator().manual_seed(0))
+    x = x.to(next(op.parameters(), x).dtype).requires_grad_()
+    y = op(x)
+    middle = y[0, :, y.shape[2] // 2, y.shape[3] // 2, y.shape[4] // 2]
+    gradients = [torch.autograd.grad(value, x, retain_graph=True)[0] for value in middle]
+    return torch.stack(gradients).abs().sum((0, 1, 2))
 
 # %% ../nbs/09_testing.ipynb #cb8c1065
 def randomised(
