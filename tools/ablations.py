@@ -43,9 +43,8 @@ from itertools import count
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from study import Plateau, descend, operator_recipe, option_of, read_lines, root, share_of
-from study import write_line
+from study import Plateau, learn_to_plateau, operator_recipe, option_of, read_lines, root
+from study import share_of, write_line
 from video_convs import create_model
 from video_convs.data.drift import Drift, drift_clips
 from video_convs.data.motion import TASKS, MotionConfig, render, sample_params
@@ -144,19 +143,9 @@ def read_by(net, clips):
 def learn(net, batches, multiple):
     "Train until nothing more is gained: (what ended it, [(loss, accuracy) of each window])."
     optimizer = make_optimizer(net, operator_recipe(net, lr, multiple))
-    plateau, sums = Plateau(optimizer, patience, most, last, climb), torch.zeros(2)
-    net.train()
-    while not plateau.over:
-        clips, labels = next(batches)
-        scores = net(read_by(net, clips))
-        loss = F.cross_entropy(scores, labels)
-        descend(optimizer, loss, norm)
-        sums += torch.stack([loss.detach(), (scores.argmax(1) == labels).float().mean()])
-        plateau.step()
-        if plateau.steps % window == 0:
-            plateau.window(*(sums / window).tolist())
-            sums.zero_()
-    return plateau.ended, plateau.windows
+    read = ((read_by(net, clips), labels) for clips, labels in batches)
+    plateau = Plateau(optimizer, patience, most, last, climb)
+    return learn_to_plateau(net, read, plateau, window, norm)
 
 @torch.inference_mode()
 def right_of(net, batches, clips=1024):
@@ -183,8 +172,9 @@ def tuning(papers_):
 
 def best_multiple(operator):
     "The multiple with most right answers in tuning, then that with the fewest steps."
+    done = read_lines(results)
     def merit(multiple):
-        found = [r for r in read_lines(results) if (r['part'], r['operator'], r['multiple'])
+        found = [r for r in done if (r['part'], r['operator'], r['multiple'])
                  == ('tune', operator, multiple)]
         if len(found) < len(tuned_on):
             sys.exit(f'{operator} is not tuned yet: run tools/ablations.py tune to its end first')

@@ -30,8 +30,7 @@ import sys
 import time
 
 import torch
-import torch.nn.functional as F
-from study import Plateau, descend, read_lines, root, share_of, write_line
+from study import Plateau, learn_to_plateau, read_lines, root, share_of, write_line
 from video_convs.data.drift import Drift, drift_clips
 from video_convs.nets.single_operator import SINGLE_OPERATORS, SingleOperatorNet, reach
 from video_convs.progress import progress_bar
@@ -56,18 +55,14 @@ def learn(net, config, generator, multiple):
     if taps:
         groups.append(dict(params=taps, lr=lr * multiple))
     optimizer = torch.optim.Adam(groups)
-    plateau, sums = Plateau(optimizer, patience, most, last), torch.zeros(2)
-    while not plateau.over:
+    plateau = Plateau(optimizer, patience, most, last)
+    return learn_to_plateau(net, batches(config, generator), plateau, window)
+
+def batches(config, generator):
+    "New clips and their directions, without end."
+    while True:
         labels = torch.randint(config.directions, (batch,), generator=generator)
-        scores = net(drift_clips(config, labels, generator))
-        loss = F.cross_entropy(scores, labels)
-        descend(optimizer, loss)
-        sums += torch.stack([loss.detach(), (scores.argmax(1) == labels).float().mean()])
-        plateau.step()
-        if plateau.steps % window == 0:
-            plateau.window(*(sums / window).tolist())
-            sums.zero_()
-    return plateau.ended, plateau.windows
+        yield drift_clips(config, labels, generator), labels
 
 @torch.no_grad()
 def accuracy(net, config, generator, clips=1024):

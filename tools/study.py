@@ -5,6 +5,7 @@ import platform
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from video_convs.train.recipes import Recipe
 
 root = Path(__file__).resolve().parent.parent
@@ -95,3 +96,19 @@ class Plateau:
             self.ended, self.left = 'plateau', self.last
         elif len(self.windows) >= self.most:
             self.left = self.last
+
+def learn_to_plateau(net, batches, plateau, window, norm=None):
+    "Train on clips and labels until nothing more is gained: (what ended it, its windows of steps)."
+    sums = torch.zeros(2)
+    net.train()
+    while not plateau.over:
+        clips, labels = next(batches)
+        scores = net(clips)
+        loss = F.cross_entropy(scores, labels)
+        descend(plateau.optimizer, loss, norm)
+        sums += torch.stack([loss.detach(), (scores.argmax(1) == labels).float().mean()])
+        plateau.step()
+        if plateau.steps % window == 0:
+            plateau.window(*(sums / window).tolist())
+            sums.zero_()
+    return plateau.ended, plateau.windows

@@ -136,6 +136,7 @@ def _hourglass_still(op, clip, title):
     bars.set_title('what each frame adds at the ball', fontsize=9)
     return _png(figure)
 
+# %% ../nbs/05c_explorable.ipynb #ead23ec3
 def hourglass(
     speed: float = 1.0, # of the ball at first, pixels per frame: 0 to 6
     slope: int = 2, # p at first: 0, 2, 4, 6 or 8

@@ -146,6 +146,12 @@ def _refuse_misfit(dataset, spec, train, views):
         raise ValueError("training draws one clip and one crop of a video; of its views only "
                          f"rule, micro and official can be chosen, got {views}")
 
+def _refuse_large(name, need, cache_gb):
+    "A `ValueError` if the frames of a data set take more memory than is allowed."
+    if need > cache_gb:
+        raise ValueError(f"keeping {name} in memory would take about {need:.1f} GB, more than "
+                         f"cache_gb = {cache_gb:g}: read it from disk (no cache), or allow more")
+
 # %% ../../nbs/data/34f_clip_dataset.ipynb #84a804c0
 def _on_all_processors(function, jobs, progress, title):
     "Call a function for each of many videos, with a bar."
@@ -182,10 +188,8 @@ class Clips(_FrameSource):
         if train:
             self.transform = train_transform(spec, augment, dataset.label_preserving, dataset.name,
                                              dataset.flip_map)
-        if cache and (need := self.cache_bytes()/1e9) > cache_gb:
-            raise ValueError(f"keeping {dataset.name} in memory would take about {need:.1f} GB, "
-                             f"more than cache_gb = {cache_gb:g}: read it from disk (no cache), or "
-                             "allow more")
+        if cache:
+            _refuse_large(dataset.name, self.cache_bytes()/1e9, cache_gb)
 
     def set_epoch(self,
         epoch: int, # counted from 0
