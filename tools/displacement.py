@@ -7,6 +7,9 @@ One operator in one place (video_convs.nets.single_operator) on a square that dr
 the file already are not repeated, and `--share 1/2` and `--share 2/2` divide the work between two
 processes.
 
+Each cell of the grid has three seeds, and five where it decides: at the farthest displacement that
+an operator can see, and at one pixel, which a window with holes may miss.
+
 Predictions, written before the first run. d is the displacement, s the side of the square, L the
 number of convolutions behind the operator.
 1. From `reach` pixels on, accuracy is that of guessing (25 %), after any training: no term of the
@@ -106,21 +109,30 @@ def tune():
             for d, s, L in tuned_on for o in SINGLE_OPERATORS
             if has_weights(o) for m in multiples]
 
-def grid(seeds=3):
+def decides(operator, d, side, after):
+    "Is it the farthest displacement that can be seen, or one pixel, which holes may miss?"
+    seen = [x for x in displacements if visible(operator, x, side, after)]
+    return d in (max(seen), 1.)
+
+def grid():
     "The jobs of the grid, what decides most first; where training cannot help there is none."
     done = read_lines(results)
     chosen = {o: best_multiple(o, done) for o in SINGLE_OPERATORS}
+    cells = [(o, d, s, L) for s in sides for L in sorted(afters, key=lambda L: abs(L - 1))
+             for d in sorted(displacements, reverse=True) for o in SINGLE_OPERATORS
+             if visible(o, d, s, L)]
+    rounds = [(seed + 2 * (not decides(*cell)) + (cell[-1] > 2), seed, cell)
+              for seed in range(5) for cell in cells if seed < 3 or decides(*cell)]
     return [dict(part='grid', operator=o, d=d, side=s, after=L, seed=seed, multiple=chosen[o])
-            for s in sides for late in (False, True) for seed in range(seeds)
-            for L in sorted(afters, key=lambda L: abs(L - 1)) if (L > 2) == late
-            for d in sorted(displacements, reverse=True)
-            for o in SINGLE_OPERATORS if visible(o, d, s, L)]
+            for _, seed, (o, d, s, L) in sorted(rounds, key=lambda job: job[0])]
 
 def control():
-    "Training where the theorem says that it cannot help."
-    names = 'none', 'conv1d', 'shift', 'hgc_conv2', 'hgc_conv8'
-    return [dict(part='control', operator=o, d=max(float(reach(o, 3, 0)), 2.), side=3, after=0,
-                 seed=seed, multiple=3.) for o in names for seed in range(2)]
+    "Training where the theorem says that it cannot help: at the reach, and beyond it at 8 pixels."
+    at_reach = [(o, max(float(reach(o, 3, 0)), 2.), 0, seed) for seed in range(2)
+                for o in ('none', 'conv1d', 'shift', 'hgc_conv2', 'hgc_conv8')]
+    beyond = [(o, 8., 1, seed) for seed in range(3) for o in ('conv1d', 'shift', 'hgc_conv2')]
+    return [dict(part='control', operator=o, d=d, side=3, after=L, seed=seed, multiple=3.)
+            for o, d, L, seed in at_reach + beyond]
 
 if __name__ == '__main__':
     torch.set_num_threads(1)
