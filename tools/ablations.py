@@ -28,8 +28,9 @@ H2CN on `micro` and `macro` with fixed epochs.
    points: what counts are the forty frames. `tsm` that reads all forty frames gains as much.
 4. CMCB (Tables 2, 3). Its hourglass is followed by a mean over the map, which undoes it except at
    the border: `hgc`, `conv1d` and the slopes are within 2 points of each other everywhere.
-5. STH. p = 1/8, 1/4 and 1/2 are within 3 points of each other, and so are hybrid and merge, and
-   both forms of attention. Dilation gains 3 points or more on `macro` only.
+5. STH. p = 1/8, 1/4 and 1/2 are within 3 points of each other, and so are hybrid and merge, both
+   forms of attention, and the two (2+1)D of STH's Table 7, which have more weights. Dilation gains
+   3 points or more on `macro` only.
 6. HF. A conservative gate behind the last block changes nothing for an average of frames: one gate
    scores as `tsn`, at chance between a motion and its reversal. Two are far above, three above two.
    The gate that is not conservative is within 3 points of the other at three gates.
@@ -114,7 +115,8 @@ papers = {  # (operator, what differs from its network's defaults)
     'sth': (
         without_time, *[('sth', dict(p=p)) for p in (1/8, 1/4, 1/2)],
         ('sth', dict(arrangement='merge')), ('sth', dict(attention='softmax')),
-        ('sth', dict(attention='sigmoid')), ('sth', dict(dilated=True))),
+        ('sth', dict(attention='sigmoid')), ('sth', dict(dilated=True)),
+        *[('r2plus1d', dict(arrangement=a)) for a in ('sequential', 'parallel')]),
     'hf': (
         without_time, *[('hf_tsn', dict(modules=n)) for n in (1, 2, 3)],
         ('hf_tsn', dict(modules=3, conservative=False))),
