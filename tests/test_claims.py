@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip('scipy.stats', reason='scipy is a dev requirement')
@@ -11,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent/'tools'))
 import ablations
 import claims
 from video_convs.nets.registry import variants
+from video_convs.train.evaluation import compare_groups
 
 
 def test_the_table_is_what_the_logs_say():
@@ -38,6 +40,13 @@ def test_verdicts(low, high, says):
 
 
 def test_the_interval_over_seeds_is_that_of_students_t():
-    low, high = claims.interval([1., 2., 3.], 'plateau')
-    assert (low, high) == pytest.approx((2 - 2.484138, 2 + 2.484138), abs=1e-5)
-    assert claims.interval([5.], 'plateau') is None
+    gain, (low, high) = claims.compare([11, 12, 13], [10, 10, 10], np.full(3, 100), 'plateau')
+    assert (gain, low, high) == pytest.approx((2, 2 - 2.484138, 2 + 2.484138), abs=1e-5)
+    assert claims.compare([6], [1], np.full(1, 100), 'plateau') == (5, None)
+
+
+def test_the_interval_over_sessions_is_that_of_the_sign_flip_test():
+    sizes = np.array([10, 20, 30, 10, 10, 10, 10, 10])
+    gain, ends = claims.compare(sizes - 1, sizes - 3, sizes, 'cross-validation')
+    told = compare_groups(sizes - 1, sizes - 3, sizes)
+    assert (gain, *ends) == (100 * told['difference'], *(100 * end for end in told['interval']))

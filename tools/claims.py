@@ -4,7 +4,7 @@
 
 A claim names two networks, the better one first, and what the paper prints for their difference
 (top-1 on Something-Something V1). Each study that has both networks answers it with a difference
-and its 95 % interval: over seeds by Student's t, over videos by the bootstrap of pairs.
+and its 95 % interval: over seeds by Student's t, over sessions of videos by the sign-flip test.
 
 Verdicts: `holds` and `opposite` where the interval leaves out zero, `open` where it does not,
 `level` where it lies within 3 points of zero, `one run` where there is no interval, `not run`."""
@@ -17,7 +17,7 @@ import numpy as np
 from scipy.stats import t as student
 from study import read_lines, root
 from video_convs.nets.registry import variants
-from video_convs.train.evaluation import bootstrap_interval
+from video_convs.train.evaluation import compare_groups
 
 table = root/'data/claims.csv'
 small = 3.  # points: a difference that lies within them is none
@@ -121,37 +121,42 @@ def results_of(name):
     return read_lines(root/f'data/results/{name}.jsonl')
 
 def right_answers():
-    """{(study, task): {network: {unit: share of right answers}}}; the unit is a seed, in `gestures`
-    a video."""
+    """{(study, task): {network: {unit: (right, clips)}}}; the unit is a seed, in `gestures` a
+    session."""
     found = defaultdict(lambda: defaultdict(dict))
     for r in results_of('motion'):
         name = network(r['network'].removesuffix('_tiny'), **r['variant'])
-        found['fixed epochs', r['task']][name][r['seed']] = r['top1']['accuracy']
+        found['fixed epochs', r['task']][name][r['seed']] = r['top1']['right'], r['top1']['videos']
     for r in results_of('ablations'):
         if r['part'] == 'test':
             name = network(r['operator'], **r['variant'])
-            found['plateau', r['task']][name][r['seed']] = r['right'] / r['clips']
-    names = {'conv1d': conv1d, **{f'hgc_conv{p}': network('hgc', slope=p) for p in (2, 4, 6, 8)},
-             **{f'hgc_avg{p}': network('hgc', slope=p, aggregate='avg') for p in (2, 4, 6, 8)}}
+            found['plateau', r['task']][name][r['seed']] = r['right'], r['clips']
+    names = {'conv1d': conv1d, **{f'hgc_{kind}{p}': network('hgc', slope=p, aggregate=kind)
+                                  for kind in ('conv', 'avg') for p in (2, 4, 6, 8)}}
     for r in results_of('displacement'):
-        if r['part'] != 'tune' and (r['side'], r['after']) == (3, 1) and r['d'] in alone:
-            if r['operator'] in names:
-                found['plateau', alone[r['d']]][names[r['operator']]][r['seed']] = r['accuracy']
+        if (r['part'] != 'tune' and (r['side'], r['after']) == (3, 1) and r['d'] in alone
+                and r['operator'] in names):
+            found['plateau', alone[r['d']]][names[r['operator']]][r['seed']] = r['accuracy'], 1
+    sessions = json.loads((root/'data/results/gestures_sessions.json').read_text())
     for r in results_of('gestures'):
         if r['fold'] and r['setting'] == 'chosen':
-            name = network(r['model'].removesuffix('_tiny'))
-            for i, (a, b) in enumerate(zip(r['report']['answers'], r['report']['labels'])):
-                found['cross-validation', 'gestures'][name][r['fold'], i] = float(a == b)
+            of = found['cross-validation', 'gestures'][network(r['model'].removesuffix('_tiny'))]
+            report = r['report']
+            for s, a, b in zip(sessions[r['fold']], report['answers'], report['labels']):
+                right, clips = of.get(s, (0, 0))
+                of[s] = right + (a == b), clips + 1
     return found
 
-def interval(gains, study):
-    "The 95 % interval of the mean gain, in points; None where there is one run."
+def compare(first, second, sizes, study):
+    "(difference, its 95 % interval) in points; no interval where there is one run."
     if study == 'cross-validation':
-        return bootstrap_interval(gains)
+        found = compare_groups(first, second, sizes)
+        return 100 * found['difference'], [100 * end for end in found['interval']]
+    gains = 100 * np.subtract(first, second) / sizes
     if len(gains) < 2:
-        return None
+        return gains[0], None
     half = student.ppf(.975, len(gains) - 1) * np.std(gains, ddof=1) / len(gains)**.5
-    return np.mean(gains) - half, np.mean(gains) + half
+    return gains.mean(), [gains.mean() - half, gains.mean() + half]
 
 def verdict(low, high):
     "What an interval says."
@@ -172,14 +177,14 @@ def answers(claim, found):
         units = sorted(first.keys() & second.keys())
         if not units:
             continue
-        gains = np.array([100 * (first[u] - second[u]) for u in units])
-        ends = interval(gains, study)
+        right, more, sizes = (np.array([of[u][k] for u in units])
+                              for of, k in ((first, 0), (second, 0), (first, 1)))
+        gain, ends = compare(right, more, sizes, study)
         low, high = ('', '') if ends is None else (f'{end:.1f}' for end in ends)
         rows.append(about | dict(
             study=study, task=task, runs=len(units),
-            better=f'{100 * np.mean([first[u] for u in units]):.1f}',
-            worse=f'{100 * np.mean([second[u] for u in units]):.1f}',
-            ours=f'{gains.mean():+.1f}', low=low, high=high,
+            better=f'{100 * right.sum() / sizes.sum():.1f}',
+            worse=f'{100 * more.sum() / sizes.sum():.1f}', ours=f'{gain:+.1f}', low=low, high=high,
             verdict='one run' if ends is None else verdict(*ends)))
     empty = dict.fromkeys(('study', 'task', 'runs', 'better', 'worse', 'ours', 'low', 'high'), '')
     return rows or [about | empty | dict(verdict='not run')]

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch.nn import BatchNorm2d
 from video_convs import InputSpec, create_model
+from video_convs.data.custom import open_data
+from video_convs.data.splits import group_fold
 from video_convs.data.transforms import eval_transform
 from video_convs.data.views import Views
 from video_convs.data.video import read_frames
@@ -112,11 +114,23 @@ def predictions():
     (root/'data/results/gestures_predict.json').write_text(
         json.dumps({c: shell(c) for c in commands}, indent=1) + '\n')
 
+def sessions():
+    "The session of each answer of the cross-validation, part by part."
+    data, held = open_data(table, 'train'), {}
+    for fold in ('1/3', '2/3', '3/3'):
+        part = group_fold(data, *map(int, fold.split('/')))[1]
+        for line in done():
+            assert line['fold'] != fold or line['report']['labels'] == list(part.labels)
+        held[fold] = list(part.groups)
+    (root/'data/results/gestures_sessions.json').write_text(json.dumps(held) + '\n')
+
 results.parent.mkdir(parents=True, exist_ok=True)
-asked = sys.argv[1:] or [*parts, 'predict']
+asked = sys.argv[1:] or [*parts, 'sessions', 'predict']
 for model in pretrained if 'pretrained' in asked else ():
     from_imagenet(model)
 with ThreadPoolExecutor(2) as pool:
     list(pool.map(run, [job for part in asked if part in parts for job in parts[part]]))
+if 'sessions' in asked:
+    sessions()
 if 'predict' in asked:
     predictions()
