@@ -212,6 +212,22 @@ def _evaluate_arguments(c) -> None:
         add_field(c, _config(name))
     _batch_argument(c)
 
+# %% ../../nbs/cli/70b_arguments.ipynb #9d4ffbe6
+def _probe_arguments(c) -> None:
+    "The arguments of `video_convs probe`."
+    c.add_argument('checkpoint',
+                   help='folder of a checkpoint, or user/name (user/name@revision) on the Hub')
+    add_field(c, _config('data'), required=True)
+    add_field(c, _config('root'), metavar='DIR')
+    c.add_argument('--split', default='test', help='split to score')
+    add_number(c, '--seed', 'seed', 'of the shuffled frames', default=0)
+    c.add_argument('--out', help='picture to write: .png, .svg or .pdf; none if left out')
+    c.add_argument('--allow-missing', action='store_true',
+                   help='count although some videos cannot be read')
+    for name in ('device', 'workers'):
+        add_field(c, _config(name))
+    _batch_argument(c)
+
 # %% ../../nbs/cli/70b_arguments.ipynb #4748b291
 def _ensemble_arguments(c) -> None:
     "The arguments of `video_convs ensemble`."
@@ -323,6 +339,8 @@ ARGUMENTS = { # command → what it does, and the function that adds its argumen
     'plot': ('Loss and accuracy of runs by epoch, drawn over each other.', _plot_arguments),
     'evaluate': ('Accuracy of a checkpoint with 95-percent intervals, as text and JSON, and its'
                  ' scores as a file.', _evaluate_arguments),
+    'probe': ('Does a network use time? Accuracy with the frames shuffled, reversed, thinned out,'
+              ' and with one frame.', _probe_arguments),
     'ensemble': ('Accuracy of several networks together, from their files of scores.',
                  _ensemble_arguments),
     'submit': ('The file that the server of a test split asks for, from files of scores.',
