@@ -43,18 +43,36 @@ def test_every_variant_can_be_made_and_each_run_is_asked_for_once(monkeypatch):
     monkeypatch.setattr(ablations, 'best_multiple', lambda operator: 1.)
     jobs = ablations.tests(list(ablations.papers), 3)
     assert len(jobs) == len({json.dumps(job, sort_keys=True) for job in jobs})
-    assert len(jobs) == 3 * (22 * 5 + (9 + 4 + 11) * 2)
+    assert len(jobs) == 3 * (23 * 5 + (10 + 4 + 12) * 2)
     variants = {json.dumps([job['operator'], job['variant']]) for job in jobs}
     for operator, variant in map(json.loads, sorted(variants)):
-        spec = ablations.make(operator, variant, 4).input_spec
-        assert spec.frames * spec.per_segment in (8, 40)
+        for member in ablations.members(variant):
+            spec = ablations.make(operator, member, 4).input_spec
+            assert spec.frames * spec.per_segment in (4, 8, 20, 40)
 
 
-def test_a_network_of_eight_frames_reads_the_middle_of_each_five():
+@pytest.mark.parametrize('operator, frames, read', [
+    ('tsn', 8, list(range(2, 40, 5))), ('tsn', 4, [7, 17, 27, 37]), ('tsn', 40, list(range(40))),
+    ('h2cn', 8, list(range(40))),
+    ('h2cn', 4, [5, 6, 7, 8, 9, 15, 16, 17, 18, 19, 25, 26, 27, 28, 29, 35, 36, 37, 38, 39])])
+def test_which_frames_a_network_reads(operator, frames, read):
     clips = torch.arange(40.).view(1, 1, 40, 1, 1)
-    few, all_of = ablations.make('tsn', {}, 4), ablations.make('h2cn', {}, 4)
-    assert ablations.read_by(few, clips).flatten().tolist() == list(range(2, 40, 5))
-    assert ablations.read_by(all_of, clips) is clips
+    net = ablations.make(operator, dict(frames=frames), 4)
+    assert ablations.read_by(net, clips).flatten().tolist() == read
+
+
+def test_an_ensemble_adds_the_scores_of_its_members(monkeypatch):
+    assert ablations.members({}) == [{}]
+    assert ablations.members({'frames': [4, 8], 'p': 1/2}) == [
+        {'frames': 4, 'p': 1/2}, {'frames': 8, 'p': 1/2}]
+    monkeypatch.setattr(ablations, 'read_by', lambda net, clips: clips)
+    for strong in (.9, 3.):  # the second network changes the sum only if it is sure enough
+        nets = [torch.nn.Linear(1, 2), torch.nn.Linear(1, 2)]
+        for net, bias in zip(nets, ([1., 0.], [0., strong])):
+            net.weight.data.zero_()
+            net.bias.data = torch.tensor(bias)
+        batches = iter([(torch.zeros(16, 1), torch.zeros(16, dtype=torch.long))])
+        assert ablations.right_of(nets, batches, 16) == (16 if strong < 1 else 0)
 
 
 @pytest.mark.parametrize('task', ablations.tasks)

@@ -68,7 +68,9 @@ hourglass = (
     ('Table 3', 'The hourglass is better than a temporal convolution in FMCB', .5, no_cmcb,
      network('h2cn', fmcb='conv1d', cmcb=None)),
     ('Table 3', 'The hourglass is better than a temporal convolution in CMCB', .4, h2cn,
-     network('h2cn', cmcb='conv1d')))
+     network('h2cn', cmcb='conv1d')),
+    ('Table 4', 'Two numbers of frames together are better than the larger alone', 1.7,
+     network('h2cn', frames=[4, 8]), h2cn))
 hybrid = (
     ('Table 6', 'An eighth of temporal kernels is better than none', 26.9,
      network('sth', p=1/8), tsn),
@@ -85,6 +87,8 @@ hybrid = (
     ('Table 7', 'Attention is better than none', 1., network('sth', attention='softmax'), sth),
     ('Table 8', 'Dilated kernels are better than plain ones', .6, network('sth', dilated=True),
      sth),
+    ('Table 2', 'Two numbers of frames together are better than the larger alone', 2.1,
+     network('sth', frames=[4, 8]), sth),
     ('Table 2', 'STH is better than the temporal shift', 1.2, sth, tsm))
 gates = (
     ('Table I', 'One gate, behind the last block, is better than none', 1.6,
@@ -109,6 +113,8 @@ shares = (
     ('Table II', 'STC is better than the temporal shift', 2.7, stc, tsm),
     ('Table III', 'TR is better than none, beside SR', .5, stc, network('stc', tr=False)),
     ('Table III', 'SR is better than none, beside TR', .2, stc, network('stc', sr=False)),
+    ('Table IV', 'Two numbers of frames together are better than the larger alone', 1.5,
+     network('stc', frames=[4, 8]), stc),
     ('Fig. 7', 'The shift, TR and SR are better than none of them', None, stc,
      network('stc', tr=False, sr=False, shift=False)))
 real = 'micro', 'macro', 'gestures'
