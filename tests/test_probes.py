@@ -3,11 +3,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from figures import check_texts
 
 from video_convs.cli.entry import main
 from video_convs.data.motion import MotionConfig
 from video_convs.data.motion_files import render_task
-from video_convs.explain.probes import CHANGES, changed, time_probes, verdict
+from video_convs.explain.probes import CHANGES, changed, plot_probes, time_probes, verdict
 from video_convs.train.scores import Scores
 from video_convs.utils import project_file
 
@@ -55,6 +56,14 @@ def test_a_change_loses_no_frame_and_the_hook_goes_after_an_error():
         assert net(clips) is clips
         raise RuntimeError('no')
     assert not net._forward_pre_hooks
+
+
+@pytest.mark.parametrize('right', [0, 25, 40])
+def test_the_picture_holds_its_text(right):
+    probes = time_probes(dict.fromkeys(CHANGES, scores(right)))
+    fig = plot_probes(probes, labels)
+    assert [bar.get_width() for bar in fig.axes[0].patches] == [2.5 * right] * len(CHANGES)
+    check_texts(fig)
 
 
 def test_secret_labels_are_refused():
