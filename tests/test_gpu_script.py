@@ -59,6 +59,7 @@ def test_the_claims_are_a_run_of_their_own(tmp_path):
     line, = read(tmp_path/'out', 'claims')
     assert code == 0 and SAME <= line.keys() and 'error' not in line
     assert (line['network'], line['displacement'], line['videos']) == ('hgc_tiny', 72., 16)
+    assert line['variant'] == {'slope': [0, 2, 4, 8]}
     assert line['ceiling_without_time'] == .25 and line['steps'] > 0
     assert {file.name for file in (tmp_path/'out').iterdir()} == {'claims.jsonl', 'claims.log'}
     assert 'd = 72 of 224 px' in said

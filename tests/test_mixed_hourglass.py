@@ -3,6 +3,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from video_convs import create_model
+from video_convs.nets.video_net import load
 from video_convs.ops.hourglass import HgC
 from video_convs.ops.mixed_hourglass import MixedHgC, slope_sizes
 from video_convs.testing import randomised
@@ -34,3 +36,11 @@ def test_a_trained_operator_folds_into_one_kernel():
 def test_wrong_slopes_are_named(slopes, words):
     with pytest.raises(ValueError, match=words):
         MixedHgC(3, slopes=slopes)
+
+
+def test_a_network_takes_several_slopes_and_keeps_them(tmp_path):
+    net = create_model('hgc_tiny', num_classes=2, slope=[0, 2, 4, 8]).eval()
+    assert {op.slopes for op in net.modules() if isinstance(op, MixedHgC)} == {(0, 2, 4, 8)}
+    net.save_pretrained(tmp_path)
+    again, x = load(tmp_path), torch.randn(1, 3, 4, 32, 32)
+    assert torch.equal(again(x), net(x))

@@ -53,6 +53,8 @@ hourglass = (
     ('Fig. 3', 'Learned windows are better than a temporal convolution', 1., hgc, conv1d),
     ('Sec. 1', 'Slope 4 sees what is too fast for a temporal convolution', None,
      network('hgc', slope=4), conv1d),
+    ('Sec. 5', 'Several slopes at once are better than one (future work there, ours here)', None,
+     network('hgc', slope=[0, 2, 4, 8]), hgc),
     ('Table 1', 'FMCB is better than no FMCB', 6.9, no_cmcb, tsm),
     ('Table 1', 'FMCB is better than a shift that reads as many frames', None, no_cmcb,
      network('tsm', frames=40)),
@@ -137,8 +139,9 @@ def right_answers():
         if r['part'] == 'test':
             name = network(r['operator'], **r['variant'])
             found['plateau', r['task']][name][r['seed']] = r['right'], r['clips']
-    names = {'conv1d': conv1d, **{f'hgc_{kind}{p}': network('hgc', slope=p, aggregate=kind)
-                                  for kind in ('conv', 'avg') for p in (2, 4, 6, 8)}}
+    names = {f'hgc_{kind}{p}': network('hgc', slope=p, aggregate=kind)
+             for kind in ('conv', 'avg') for p in (2, 4, 6, 8)}
+    names |= {'conv1d': conv1d, 'hgc_mixed': network('hgc', slope=[0, 2, 4, 8])}
     for r in results_of('displacement'):
         if (r['part'] != 'tune' and (r['side'], r['after']) == (3, 1) and r['d'] in alone
                 and r['operator'] in names):

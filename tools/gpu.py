@@ -16,7 +16,7 @@ root = Path(__file__).resolve().parent.parent
 began = time.monotonic()
 LEARN = ('tsn', 'r2plus1d', 'tsm', 'hgc', 'sth', 'stc', 'h2cn')
 TIMED = (*LEARN, 'hf_tsn', 'tin', 'tam')
-CLAIMS = ('r2plus1d', 'tsm', 'hgc')  # temporal convolution, shift, hourglass
+CLAIMS = (('r2plus1d', {}), ('tsm', {}), ('hgc', {}), ('hgc', dict(slope=[0, 2, 4, 8])))
 DISPLACEMENTS = 4., 24., 72.  # pixels of 224 from frame to frame
 PARTS = ('tests', 'train', 'nets', 'ops', 'claims')
 APART = 8  # seconds that a network takes beside its training: to be made, to warm up, to be tested
@@ -26,7 +26,7 @@ def budget(args, part):
     if args.budget or args.tiny:  # a test may run on a busy machine
         return args.budget or 300
     networks = sum(fnmatchcase(name, args.only) for name in LEARN)
-    runs = len(DISPLACEMENTS) * sum(fnmatchcase(name, args.only) for name in CLAIMS)
+    runs = len(DISPLACEMENTS) * sum(fnmatchcase(name, args.only) for name, _ in CLAIMS)
     return dict(tests=120, train=networks * (args.seconds + APART), nets=80, ops=50,
                 claims=runs * (args.seconds + APART))[part]
 
@@ -183,7 +183,7 @@ class Drifting:
             labels = torch.randint(4, (batch,), generator=draw, device=device)
             yield drift_clips(config, labels, draw).expand(-1, 3, -1, -1, -1), labels
 
-def learn(name, task, run, args):
+def learn(name, task, run, args, **variant):
     "Train a network for a time and test it."
     import torch
     from video_convs.data.transforms import Augment
@@ -203,8 +203,9 @@ def learn(name, task, run, args):
     device = torch.device(run.device)
     torch.manual_seed(args.seed)
     model = create_model(f'{name}_{backbone(args)}', num_classes=task.classes,
-                         input_spec=dict(frames=T, size=S), dropout=0.).to(device).train()
-    grows = {'**.op.*': 10.} if name in ('r2plus1d', 'hgc') else {}  # these start as the identity
+                         input_spec=dict(frames=T, size=S), dropout=0., **variant)
+    model.to(device).train()
+    grows = {'**.op.**': 10.} if name in ('r2plus1d', 'hgc') else {}  # these start as the identity
     recipe = Recipe(batch_size=B, lr=1e-3, lr_scale=grows, dropout=0., augment=Augment.none(),
                     seed=args.seed, precision='bfloat16' if run.cuda else 'float32')
     kind, optimizer = autocast_type(recipe, device), make_optimizer(model, recipe)
@@ -264,13 +265,13 @@ def train(run, args):
 def claims(run, args):
     "The largest displacement first: there the networks should differ most, if they do."
     dtype = 'bfloat16' if run.cuda else 'float32'
-    asked = [name for name in CLAIMS if fnmatchcase(name, args.only)]
+    asked = [claim for claim in CLAIMS if fnmatchcase(claim[0], args.only)]
     for displacement in DISPLACEMENTS[-1:] if args.tiny else DISPLACEMENTS[::-1]:
-        for name in ('hgc',) if args.tiny else asked:
-            what = dict(network=f'{name}_{backbone(args)}', displacement=displacement, dtype=dtype,
-                        memory_format='channels_last', form='eager')
-            run.row(what, functools.partial(learn, name, Drifting(displacement), run, args),
-                    least=args.seconds + APART / 2)
+        for name, variant in CLAIMS[-1:] if args.tiny else asked:
+            what = dict(network=f'{name}_{backbone(args)}', variant=variant, dtype=dtype,
+                        displacement=displacement, memory_format='channels_last', form='eager')
+            measure = functools.partial(learn, name, Drifting(displacement), run, args, **variant)
+            run.row(what, measure, least=args.seconds + APART / 2)
 
 # --- nets and ops
 
@@ -392,7 +393,8 @@ def summary(out):
     for line in runs:
         ratio = f"{line['clips_per_s'] / base['clips_per_s']:5.2f} of TSN's" if base else ''
         if 'displacement' in line:
-            ratio = f"d = {line['displacement']:g} of 224 px"
+            variant = ', '.join(f'{k} {v}' for k, v in line['variant'].items())
+            ratio = f"d = {line['displacement']:g} of 224 px, {variant or 'one slope or none'}"
         print(f"{line['network']:20}{line['clips_per_s']:8.1f} clips/s {ratio}, waits "
               f"{line['wait_share']:4.0%}, {line['memory_gb']:5.1f} GB, top-1 {line['top1']:.1%} "
               f"after {line['seconds']:.0f} s (without time at most "

@@ -6,6 +6,8 @@
 __all__ = ['hgc', 'H2CNStem', 'h2cn']
 
 # %% ../../nbs/nets/26e_h2cn.ipynb #0c65aa5d
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,17 +20,20 @@ from .surgery import insert_before
 from ..ops.cmcb import CMCB
 from ..ops.fmcb import FMCB
 from ..ops.hourglass import HgC
+from ..ops.mixed_hourglass import MixedHgC
 
 # %% ../../nbs/nets/26e_h2cn.ipynb #fafb1bde
 @register('tiny', 'resnet18', 'resnet34', 'resnet50', 'mobilenet_v2')
 def hgc(
     net: nn.Module, card: Backbone,
     kernel_size: int = 3, # K: frames that an output frame reads, odd
-    slope: int = 2, # p: a window grows by p pixels per frame of distance, even
+    slope: int | Sequence[int] = 2, # p: a window grows by p pixels per frame of distance, even;
+    # several: each has a share of the channels
     aggregate: str = 'conv', # f: 'conv' learns the windows, 'avg' takes means
 ) -> nn.Module:
     "Hourglass convolution before the first 3×3 of each residual block."
-    return insert_before(net, card.conv3x3, lambda C: HgC(C, kernel_size, slope, aggregate))
+    op = MixedHgC if isinstance(slope, Sequence) else HgC
+    return insert_before(net, card.conv3x3, lambda C: op(C, kernel_size, slope, aggregate))
 
 # %% ../../nbs/nets/26e_h2cn.ipynb #79852017
 class H2CNStem(nn.Module):
