@@ -49,15 +49,17 @@ class Animation:
         self,
         frames: np.ndarray, # (T, H, W, 3) bytes
         fps: float, # frames per second
+        still: int = 0, # the frame that is shown where nothing moves
     ) -> None:
-        self.frames, self.fps = frames, fps
+        self.frames, self.fps, self.still = frames, fps, still
 
     def _repr_png_(self) -> bytes:
         from PIL import Image
-        first, *others = map(Image.fromarray, self.frames)
+        frames = [Image.fromarray(frame) for frame in self.frames]
         file = io.BytesIO()
-        first.save(file, 'PNG', save_all=True, append_images=others,
-                   duration=round(1000 / self.fps), loop=0, optimize=True)
+        frames[self.still].save(file, 'PNG', save_all=True, default_image=True,
+                                append_images=frames, duration=round(1000 / self.fps), loop=0,
+                                optimize=True)
         return file.getvalue()
 
     def save(
@@ -77,6 +79,7 @@ def animate(
     panels: Mapping[str, Tensor], # title → clip (1, C, T, H, W), (C, T, H, W), (T, H, W)
     fps: float = 4.0, # frames per second
     scale: int | None = None, # screen pixels per pixel of a clip; None: panels of about 120
+    still: int | None = None, # frame that is shown where nothing moves; None: the middle one
 ) -> Animation:
     "Clips side by side, each under its title, with the number of the frame below."
     from PIL import Image, ImageDraw, ImageFont
@@ -88,6 +91,10 @@ def animate(
     lengths = {name: len(frames) for name, frames in clips.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"the clips differ in length: {lengths} frames")
+    T = max(lengths.values())
+    still = T // 2 if still is None else still
+    if not 0 <= still < T:
+        raise ValueError(f"still={still}: choose a frame from 0 to {T - 1}")
     scale = scale or max(1, 120 // max(max(frames.shape[1:3]) for frames in clips.values()))
     font = ImageFont.load_default(12)
     shown = {name: _colours(f).repeat(scale, 1).repeat(scale, 2) for name, f in clips.items()}
@@ -95,7 +102,7 @@ def animate(
     height = max(f.shape[1] for f in shown.values()) + 2 * _BAND
     width = sum(widths.values()) + _GAP * (len(shown) + 1)
     frames = []
-    for t in range(max(lengths.values())):
+    for t in range(T):
         sheet = Image.new('RGB', (width, height), 'white')
         pen, x = ImageDraw.Draw(sheet), _GAP
         for name, f in shown.items():
@@ -105,7 +112,7 @@ def animate(
             x += widths[name] + _GAP
         pen.text((_GAP, height - _BAND + 3), f'frame {t}', 'black', font)
         frames.append(np.asarray(sheet))
-    return Animation(np.stack(frames), fps)
+    return Animation(np.stack(frames), fps, still)
 
 # %% ../nbs/05b_animate.ipynb #6907894e
 COLOURS = {'Conv2d': '#000000', 'TemporalConv': '#56B4E9', 'TemporalShift': '#CC79A7',
