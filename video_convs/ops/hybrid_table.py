@@ -169,8 +169,11 @@ class HybridTable(nn.Module):
         return (self.types == 1 or x.device.type == 'cpu'
                 and self.out_channels // self.types >= 32 * self.stride**2)
 
-    def in_space_per_type(self, x: Tensor) -> Tensor: # O^(S): (B, C_o, T, H', W')
-        "For each type one convolution of the inputs that it sees in space."
+    def in_space(self, x: Tensor) -> Tensor: # O^(S): (B, C_o, T, H', W')
+        "Each type reads all inputs except its block: a convolution per type, or one with holes."
+        if not self.per_type(x):
+            holes = self.spatial.new_zeros(self.out_channels, self.n, 3, 3)
+            return unfold(self.conv(fold(x), self.interleave(holes, self.spatial)), x.shape[2])
         parts, weights = self.parts(x), self.spatial.chunk(self.types)
         S = side_by_side(*(self.conv(fold(self.others(parts, g)), w)
                            for g, w in enumerate(weights)))
