@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from video_convs.data.drift import (Drift, coverage, direction_spread, drift_accuracy, drift_clips,
-                                    train_on_drift)
+                                    share_right, train_on_clips, train_on_drift)
 from video_convs.nets.single_operator import SINGLE_OPERATORS, SingleOperatorNet, reach
 from video_convs.ops.space_time import R2Plus1D
 from video_convs.testing import randomised
@@ -84,6 +84,34 @@ def test_training_tells_its_loss_and_the_directions_are_learned():
     assert [line.split(':')[0] for line in lines] == ['step   0', 'step  30', 'step  60']
     assert before < .5 and drift_accuracy(model, config, draw) > .9
     assert not model.training
+
+
+def test_any_clips_can_be_learned():
+    "Two classes, a bright clip and a dark one; the labels come from PyTorch's own generator."
+    torch.manual_seed(0)
+    seen = []
+    def clips_of(labels):
+        seen.append(labels)
+        return labels.view(-1, 1, 1, 1, 1).expand(-1, 1, 2, 3, 3) - .5
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(18, 2))
+    train_on_clips(model, clips_of, 20, classes=2, batch=5)
+    assert len(seen) == 21 and {len(labels) for labels in seen} == {5}
+    assert set(torch.cat(seen).tolist()) == {0, 1} and not torch.equal(seen[0], seen[1])
+    assert share_right(model, clips_of, classes=2, clips=7) == 1 and not model.training
+    assert seen[-1].tolist() == [0, 1, 0, 1, 0, 1, 0]
+    assert share_right(model, lambda labels: -clips_of(labels), classes=2, clips=7) == 0
+
+
+def test_drift_is_learned_like_any_clips():
+    config, weights = Drift(1., size=8), []
+    for train in (lambda net, draw: train_on_drift(net, config, 2, draw, batch=3, rate=.1),
+                  lambda net, draw: train_on_clips(
+                      net, lambda labels: drift_clips(config, labels, draw), 2, batch=3, rate=.1,
+                      generator=draw)):
+        model = randomised(SingleOperatorNet('conv1d', after=0))
+        train(model, torch.Generator().manual_seed(0))
+        weights.append(model.head.weight)
+    assert torch.equal(*weights)
 
 
 def test_behind_a_shift_outputs_must_read_two_moments():

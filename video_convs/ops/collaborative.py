@@ -6,14 +6,13 @@
 __all__ = ['TemporalRefinement', 'SpatialRefinement', 'STCConv']
 
 # %% ../../nbs/ops/15_collaborative.ipynb #8f7068c9
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip, fold, side_by_side, unfold
-from .channel_shares import (channel_shares, kaiming, refinement_width,
-                                            shift_eighths, stc_from_conv2d, stc_macs, stc_repr,
-                                            xavier)
+from .channel_shares import (block_bias, only_block, refinement_width,
+                                            shift_eighths, stc_from_conv2d, stc_kernels,
+                                            stc_macs, stc_repr, xavier)
 from .common import over_time, subsample
 
 # %% ../../nbs/ops/15_collaborative.ipynb #c93f528e
@@ -111,14 +110,9 @@ class STCConv(nn.Module):
         dilation: int = 1, # of the 1×3×3 convolution
     ) -> None:
         super().__init__()
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.alpha, self.stride, self.dilation = alpha, stride, dilation
-        self.shift, self.equal = shift, equal
-        self.parts, (N, M) = channel_shares(self)
-        n, m = self.parts
-        self.spatial = kaiming(N, n, 3, 3) if N else None
-        self.temporal = kaiming(M, m, 3, 1, 1) if M else None
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.in_channels, self.out_channels, self.alpha = in_channels, out_channels, alpha
+        self.stride, self.dilation, self.shift, self.equal = stride, dilation, shift, equal
+        N, M = stc_kernels(self, bias)  # outputs of S_T and of T_S
         self.tr = TemporalRefinement(N, reduction) if N and temporal_refinement else None
         self.sr = SpatialRefinement(M, reduction) if M and spatial_refinement else None
 
@@ -127,27 +121,22 @@ class STCConv(nn.Module):
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C', T, H', W') with H' = ⌈H/s⌉, W' = ⌈W/s⌉
         check_clip(x, self.in_channels, self)
-        if self.temporal is None:
-            return self.S_T(x)
-        if self.spatial is None:
-            return self.T_S(x)
+        if self.temporal is None or self.spatial is None:
+            return only_block(self, x)
         first, rest = x.split(self.parts, 1)
         return side_by_side(self.S_T(first), self.T_S(rest))
 
     def S_T(self, x: Tensor) -> Tensor: # (B, αC, T, H, W) → (B, αC', T, H', W')
         "Shift, 1×3×3, TR: Eq. 1."
-        T, d = x.shape[2], self.dilation
-        x = shift_eighths(x) if self.shift else x
-        bias = None if self.bias is None else self.bias[:len(self.spatial)]
-        y = unfold(F.conv2d(fold(x), self.spatial, bias, self.stride, d, d), T)
+        frames, d = fold(shift_eighths(x) if self.shift else x), self.dilation
+        y = F.conv2d(frames, self.spatial, block_bias(self, 'S_T'), self.stride, d, d)
+        y = unfold(y, x.shape[2])
         return y if self.tr is None else self.tr(y)
 
     def T_S(self, x: Tensor) -> Tensor: # (B, (1 − α)C, T, H, W) → (B, (1 − α)C', T, H', W')
         "3×1×1, SR: Eq. 2."
-        y = over_time(subsample(x, self.stride), self.temporal, padding=1)
-        if self.bias is not None:
-            y = y + self.bias[-len(self.temporal):].view(-1, 1, 1, 1)
+        x = subsample(x, self.stride)
+        y = over_time(x, self.temporal, padding=1, bias=block_bias(self, 'T_S'))
         return y if self.sr is None else self.sr(y)
 
-    from_conv2d = classmethod(stc_from_conv2d)
-    macs, extra_repr = stc_macs, stc_repr
+    from_conv2d, macs, extra_repr = classmethod(stc_from_conv2d), stc_macs, stc_repr

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from ..clips import check_clip, fold, unfold
 from .common import identity_taps, over_time
-from .hourglass_kernel import check_hourglass, hourglass_kernel, one_kernel_is_faster
+from .hourglass_kernel import (check_hourglass, hourglass_at_once, hourglass_kernel,
+                                              hourglass_macs, hourglass_repr, one_kernel_is_faster,
+                                              ring_window, start_rings, zero_frames)
 
 # %% ../../nbs/ops/11_hourglass.ipynb #bc05f832
 class HgC(nn.Module):
@@ -28,26 +30,19 @@ class HgC(nn.Module):
     ) -> None:
         super().__init__()
         check_hourglass(slope, aggregate, padding, expand)
-        r = kernel_size // 2
         self.channels, self.kernel_size, self.slope = channels, kernel_size, slope
         self.aggregate, self.padding, self.expand = aggregate, padding, expand
         self.taps = identity_taps(channels * expand, kernel_size)  # α
-        self.rings = r if slope else 0  # without slope all offsets belong to ring 0
-        if self.rings and aggregate == 'conv':  # starts as nn.Conv2d does
-            self.spatial = nn.Parameter(torch.empty(r, channels, 1, 3, 3).uniform_(-1/3, 1/3))
-        ring = torch.arange(-r, r + 1).abs().clamp(max=self.rings).view(-1, 1, 1)
-        self.register_buffer('ring', ring, persistent=False)  # |i| of each tap
+        start_rings(self)  # W and the number of rings
 
     def forward(
         self,
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C·E, T or T − K + 1, H, W)
         check_clip(x, self.channels, self)
-        zeros = self.zero_frames(x.shape[2])
         if self.one_kernel(x):
-            reach = self.slope * self.rings // 2
-            padding = zeros, reach, reach
-            return F.conv3d(x, self.kernel(), padding=padding, groups=self.channels)
+            return self.at_once(x)
+        zeros = self.zero_frames(x.shape[2])  # before and behind the clip
         y = over_time(x, self.α(0), zeros)
         for i in range(1, self.rings + 1):
             y = y + over_time(self.f(x, i), self.α(i), zeros)
@@ -56,38 +51,13 @@ class HgC(nn.Module):
     def f(self, x: Tensor, i: int) -> Tensor: # (B, C, T, H, W)
         "All frames, seen through the window of ring i ≥ 1."
         w, d = self.window(i)
-        padding = self.slope * i // 2
-        frames = F.conv2d(fold(x), w, padding=padding, dilation=d, groups=self.channels)
-        return unfold(frames, x.shape[2])
+        y = F.conv2d(fold(x), w, padding=self.slope * i // 2, dilation=d, groups=self.channels)
+        return unfold(y, x.shape[2])
 
     def α(self, i: int) -> Tensor: # (C·E, 1, K, 1, 1)
         "The taps at ±i, zeros elsewhere."
         return torch.where(self.ring == i, self.taps, 0.)
 
-    def window(self, i: int) -> tuple[Tensor, int]: # (C, 1, k, k), dilation
-        "W of ring i ≥ 1: the kernel of f, and the distance of its neighbours."
-        if self.aggregate == 'conv':
-            return self.spatial[i - 1], self.slope * i // 2
-        side = self.slope * i + 1
-        return self.taps.new_full((self.channels, 1, side, side), 1 / side**2), 1
-
-    def zero_frames(self, T: int) -> int:
-        "How many frames of zeros stand before and behind a clip of T frames."
-        if self.padding == 'same':
-            return self.kernel_size // 2
-        if T < self.kernel_size:
-            raise ValueError(f"padding='valid' needs at least kernel_size = {self.kernel_size} "
-                             f"frames, got T = {T}; give longer clips or use padding='same'")
-        return 0
-
-    kernel, one_kernel = hourglass_kernel, one_kernel_is_faster
-
-    def macs(self, T: int, H: int, W: int) -> int:
-        "Multiply-accumulates for one clip of T frames: taps, and 'conv' windows (pools are free)."
-        frames = T if self.padding == 'same' else T - self.kernel_size + 1
-        spatial = 9 * self.rings * T if self.aggregate == 'conv' else 0
-        return self.channels * H * W * (spatial + self.expand * self.kernel_size * frames)
-
-    def extra_repr(self) -> str:
-        return (f'{self.channels}, kernel_size={self.kernel_size}, slope={self.slope}, '
-                f'aggregate={self.aggregate!r}, padding={self.padding!r}, expand={self.expand}')
+    window, zero_frames, kernel = ring_window, zero_frames, hourglass_kernel
+    one_kernel, at_once = one_kernel_is_faster, hourglass_at_once
+    macs, extra_repr = hourglass_macs, hourglass_repr

@@ -1,0 +1,55 @@
+"A lesson stays short: what a reader sees of it, in cells, words and lines."
+import json
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+
+root = Path(__file__).resolve().parent.parent
+LESSONS = [root/'nbs/00_clips.ipynb', *sorted((root/'nbs/ops').glob('1[0-5]*.ipynb'))]
+LIMITS = dict(cells=30, words=1600, median=6, module=45)
+
+
+def lines(source):
+    "Lines of code, without directives and empty lines."
+    return [line for line in source.splitlines() if line.strip() and not line.startswith('#|')]
+
+
+def seen(cell):
+    "Folded cells and those without a line of code are not read."
+    source = ''.join(cell['source'])
+    hidden = re.search(r'^#\| *(hide|code-fold: *true)\b', source, re.M)
+    return cell['cell_type'] == 'markdown' or (bool(lines(source)) and not hidden)
+
+
+def measure(cells):
+    "Cells that are read, words, lines of the median cell and of the longest exported one."
+    text, code = ([''.join(cell['source']) for cell in cells
+                   if cell['cell_type'] == kind and seen(cell)] for kind in ('markdown', 'code'))
+    words = ' '.join(re.sub(r'<[^>]*>', ' ', part) for part in text).split()
+    module = [len(lines(source)) for source in code if '#| export' in source]
+    return dict(cells=len(text) + len(code), words=len(words), module=max(module, default=0),
+                median=statistics.median(len(lines(source)) for source in code))
+
+
+def too_much(found):
+    return {name: value for name, value in found.items() if value > LIMITS[name]}
+
+
+@pytest.mark.parametrize('path', LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_is_short(path):
+    assert not too_much(measure(json.loads(path.read_text(encoding='utf-8'))['cells']))
+
+
+def test_each_limit_can_be_passed():
+    def cell(source, kind='code'):
+        return dict(cell_type=kind, source=source)
+
+    few = [cell('x = 1'), cell('two words', 'markdown'), cell('#| hide\n' + 'x = 1\n' * 99),
+           cell('#| default_exp ops.x')]
+    assert measure(few) == dict(cells=2, words=2, module=0, median=1)
+    for name, more in (('cells', [cell('x = 1')] * 29), ('median', [cell('x = 1\n' * 20)] * 3),
+                       ('words', [cell('word ' * 1600, 'markdown')]),
+                       ('module', [cell('x = 1')] * 4 + [cell('#| export\n' + 'x = 1\n' * 46)])):
+        assert set(too_much(measure(few + more))) == {name}
