@@ -13,7 +13,8 @@ from video_convs.ops.cmcb import CMCB
 from video_convs.ops.fmcb import FMCB
 from video_convs.ops.hourglass import HgC
 from video_convs.ops.hybrid import STHConv
-from video_convs.ops.rivals import TAM, TIN, GSTConv, MultipleTemporalAggregation
+from video_convs.ops.mta import MultipleTemporalAggregation
+from video_convs.ops.rivals import TAM, TIN, GSTConv
 from video_convs.ops.tea import MotionExcitation
 from video_convs.ops.shift import TemporalShift
 from video_convs.ops.shifted_conv import ShiftedConv

@@ -9,8 +9,8 @@ from video_convs.ops.literal_rivals import (
     literal_gst, literal_me, literal_mta, literal_tam, literal_tin)
 from video_convs.ops.plain import eval_norm, plain_gst, plain_me, plain_mta, plain_tam, plain_tin
 from video_convs.testing import randomised
-from video_convs.ops.rivals import (GSTConv, MultipleTemporalAggregation, TAM, TIN, frame_means,
-                                    over_time_each)
+from video_convs.ops.mta import MultipleTemporalAggregation
+from video_convs.ops.rivals import GSTConv, TAM, TIN, frame_means, over_time_each
 from video_convs.ops.tea import MotionExcitation
 from video_convs.ops.tea_sums import border_sums
 from video_convs.ops.shift import TemporalShift

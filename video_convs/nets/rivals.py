@@ -12,7 +12,8 @@ from .backbones import Backbone
 from .heads import GRUHead, TRNHead
 from .registry import register
 from .surgery import insert_before, replace
-from ..ops.rivals import GSTConv, MultipleTemporalAggregation, TAM, TIN
+from ..ops.mta import MultipleTemporalAggregation
+from ..ops.rivals import GSTConv, TAM, TIN
 from ..ops.tea import MotionExcitation
 
 # %% ../../nbs/nets/26d_rivals.ipynb #24621e56
