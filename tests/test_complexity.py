@@ -14,7 +14,9 @@ from video_convs.ops.fmcb import FMCB
 from video_convs.ops.hourglass import HgC
 from video_convs.ops.hybrid import STHConv
 from video_convs.ops.gst import GSTConv
-from video_convs.ops.rivals import TAM, TIN, MotionExcitation, MultipleTemporalAggregation
+from video_convs.ops.mta import MultipleTemporalAggregation
+from video_convs.ops.rivals import TAM, TIN
+from video_convs.ops.tea import MotionExcitation
 from video_convs.ops.shift import TemporalShift
 from video_convs.ops.shifted_conv import ShiftedConv
 from video_convs.ops.space_time import C3D, P3D, R2Plus1D

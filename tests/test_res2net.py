@@ -7,7 +7,8 @@ from video_convs.clips import clip_length, fold
 from video_convs.nets.res2net import Bottle2neck, Res2Net, Scales, from_timm, res2net50, to_timm
 from video_convs.nets.surgery import insert_before, replace
 from video_convs.testing import stirred
-from video_convs.ops.rivals import MotionExcitation, MultipleTemporalAggregation
+from video_convs.ops.mta import MultipleTemporalAggregation
+from video_convs.ops.tea import MotionExcitation
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 

@@ -10,8 +10,10 @@ from video_convs.ops.literal_rivals import (
 from video_convs.ops.plain import eval_norm, plain_gst, plain_me, plain_mta, plain_tam, plain_tin
 from video_convs.testing import randomised
 from video_convs.ops.gst import GSTConv
-from video_convs.ops.rivals import (MotionExcitation, MultipleTemporalAggregation, TAM, TIN,
-                                    border_sums, frame_means, over_time_each)
+from video_convs.ops.mta import MultipleTemporalAggregation
+from video_convs.ops.rivals import TAM, TIN, frame_means, over_time_each
+from video_convs.ops.tea import MotionExcitation
+from video_convs.ops.tea_sums import border_sums
 from video_convs.ops.shift import TemporalShift
 
 # B, T, H, W

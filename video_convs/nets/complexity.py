@@ -23,7 +23,8 @@ from ..ops.collaborative import TemporalRefinement
 from ..ops.cmcb import CMCB
 from ..ops.fmcb import FMCB
 from ..ops.hourglass import HgC
-from ..ops.rivals import MotionExcitation, MultipleTemporalAggregation
+from ..ops.mta import MultipleTemporalAggregation
+from ..ops.tea import MotionExcitation
 
 # %% ../../nbs/nets/25_complexity.ipynb #b1e88839
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

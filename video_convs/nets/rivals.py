@@ -13,7 +13,9 @@ from .heads import GRUHead, TRNHead
 from .registry import register
 from .surgery import insert_before, replace
 from ..ops.gst import GSTConv
-from ..ops.rivals import MotionExcitation, MultipleTemporalAggregation, TAM, TIN
+from ..ops.mta import MultipleTemporalAggregation
+from ..ops.rivals import TAM, TIN
+from ..ops.tea import MotionExcitation
 
 # %% ../../nbs/nets/26d_rivals.ipynb #24621e56
 @register('tiny', 'resnet50')

@@ -28,7 +28,9 @@ from .plain import (eval_norm, plain_cmcb, plain_conv3d, plain_gst, plain_hf,
                                    plain_stc, plain_sth, plain_tam, plain_temporal, plain_tin)
 from .timing import forward_backward, milliseconds
 from .gst import GSTConv
-from .rivals import TAM, TIN, MotionExcitation, MultipleTemporalAggregation
+from .mta import MultipleTemporalAggregation
+from .rivals import TAM, TIN
+from .tea import MotionExcitation
 from .shift import TemporalShift
 from .shifted_conv import ShiftedConv
 from .space_time import C3D, R2Plus1D
