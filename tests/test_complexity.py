@@ -13,7 +13,9 @@ from video_convs.ops.cmcb import CMCB
 from video_convs.ops.fmcb import FMCB
 from video_convs.ops.hourglass import HgC
 from video_convs.ops.hybrid import STHConv
-from video_convs.ops.rivals import TAM, TIN, GSTConv, MotionExcitation, MultipleTemporalAggregation
+from video_convs.ops.rivals import GSTConv, MotionExcitation, MultipleTemporalAggregation
+from video_convs.ops.tam import TAM
+from video_convs.ops.tin import TIN
 from video_convs.ops.shift import TemporalShift
 from video_convs.ops.shifted_conv import ShiftedConv
 from video_convs.ops.space_time import C3D, P3D, R2Plus1D

@@ -9,8 +9,11 @@ from video_convs.ops.literal_rivals import (
     literal_gst, literal_me, literal_mta, literal_tam, literal_tin)
 from video_convs.ops.plain import eval_norm, plain_gst, plain_me, plain_mta, plain_tam, plain_tin
 from video_convs.testing import randomised
-from video_convs.ops.rivals import (GSTConv, MotionExcitation, MultipleTemporalAggregation, TAM,
-                                    TIN, border_sums, frame_means, over_time_each)
+from video_convs.ops.clip_taps import frame_means, over_time_each
+from video_convs.ops.rivals import (GSTConv, MotionExcitation, MultipleTemporalAggregation,
+                                    border_sums)
+from video_convs.ops.tam import TAM
+from video_convs.ops.tin import TIN
 from video_convs.ops.shift import TemporalShift
 
 # B, T, H, W

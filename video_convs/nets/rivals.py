@@ -12,7 +12,9 @@ from .backbones import Backbone
 from .heads import GRUHead, TRNHead
 from .registry import register
 from .surgery import insert_before, replace
-from ..ops.rivals import GSTConv, MotionExcitation, MultipleTemporalAggregation, TAM, TIN
+from ..ops.rivals import GSTConv, MotionExcitation, MultipleTemporalAggregation
+from ..ops.tam import TAM
+from ..ops.tin import TIN
 
 # %% ../../nbs/nets/26d_rivals.ipynb #24621e56
 @register('tiny', 'resnet50')

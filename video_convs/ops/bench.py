@@ -27,7 +27,9 @@ from .plain import (eval_norm, plain_cmcb, plain_conv3d, plain_gst, plain_hf,
                                    plain_hgc, plain_me, plain_mta, plain_r2plus1d, plain_shift,
                                    plain_stc, plain_sth, plain_tam, plain_temporal, plain_tin)
 from .timing import forward_backward, milliseconds
-from .rivals import TAM, TIN, GSTConv, MotionExcitation, MultipleTemporalAggregation
+from .rivals import GSTConv, MotionExcitation, MultipleTemporalAggregation
+from .tam import TAM
+from .tin import TIN
 from .shift import TemporalShift
 from .shifted_conv import ShiftedConv
 from .space_time import C3D, R2Plus1D
