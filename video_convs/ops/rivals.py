@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..clips import check_clip, fold, is_traced, side_by_side, unfold
-from .common import conv_arguments, over_time, shift_left, shift_right, take_over
+from ..clips import check_clip, fold, side_by_side, unfold
+from .common import conv_arguments, shift_left, shift_right, take_over
 from .temporal import TemporalConv
 
 # %% ../../nbs/ops/16_rivals.ipynb #16380139

@@ -61,7 +61,7 @@ class TIN(nn.Module):
     def extra_repr(self) -> str:
         return f'{self.channels}, frames={self.frames}, shift_div={self.shift_div}'
 
-# %% ../../nbs/ops/16b_tin.ipynb #3bbe6c05
+# %% ../../nbs/ops/16b_tin.ipynb #571db119
 def check_tin(
     channels: int, # C
     frames: int, # T
@@ -79,6 +79,8 @@ def fix_offsets(
     second: float, # o_2
 ) -> TIN: # the same operator; the weights of its frames are 1
     "Let the same offsets come out for every clip."
+    if not max(abs(first), abs(second)) < 2:
+        raise ValueError(f"offsets lie between -2 and 2 frames, got {first} and {second}")
     sigmoids = torch.tensor([first, second], dtype=torch.float64) / 4 + .5
     with torch.no_grad():
         for p in (tin.offset[3].weight, *tin.weight.parameters()):
