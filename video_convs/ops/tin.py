@@ -14,7 +14,7 @@ from ..clips import check_clip, side_by_side
 from .clip_taps import check_frames, frame_means, over_time_each
 from .common import check_sizes
 
-# %% ../../nbs/ops/16b_tin.ipynb #57e7fb3d
+# %% ../../nbs/ops/16b_tin.ipynb #39b73232
 class TIN(nn.Module):
     "Temporal interlacing (Shao et al. 2020): groups of channels move by computed offsets."
     def __init__(
@@ -27,10 +27,10 @@ class TIN(nn.Module):
         check_tin(channels, frames, shift_div)
         self.channels, self.frames, self.shift_div = channels, frames, shift_div
         self.moving = M = channels // shift_div
-        self.offset = nn.Sequential(nn.Conv1d(M, 1, 3, padding=1), nn.Linear(frames, frames),
-                                    nn.ReLU(), nn.Linear(frames, 2))
+        layers = nn.Linear(frames, frames), nn.ReLU(), nn.Linear(frames, 2)
+        self.offset = nn.Sequential(nn.Conv1d(M, 1, 3, padding=1), *layers)
         self.weight = nn.Conv1d(M, 2, 3, padding=1)
-        nn.init.constant_(self.offset[3].bias, 0.5108)
+        nn.init.constant_(layers[2].bias, 0.5108)
         nn.init.zeros_(self.weight.bias)
 
     def forward(
