@@ -15,7 +15,8 @@ from video_convs.ops.hourglass import HgC
 from video_convs.ops.hybrid import STHConv
 from video_convs.ops.gst import GSTConv
 from video_convs.ops.mta import MultipleTemporalAggregation
-from video_convs.ops.rivals import TAM, TIN
+from video_convs.ops.tam import TAM
+from video_convs.ops.tin import TIN
 from video_convs.ops.tea import MotionExcitation
 from video_convs.ops.shift import TemporalShift
 from video_convs.ops.shifted_conv import ShiftedConv

@@ -26,7 +26,8 @@ from video_convs.nets.surgery import insert_after, insert_before, match, replace
 from video_convs.utils import suggest
 from video_convs.weights.create import create_model
 from video_convs.ops.hourglass import HgC
-from video_convs.ops.rivals import TAM, TIN
+from video_convs.ops.tam import TAM
+from video_convs.ops.tin import TIN
 from video_convs.ops.shift import TemporalShift
 from video_convs.ops.temporal import TemporalConv
 

@@ -11,7 +11,9 @@ from video_convs.ops.plain import eval_norm, plain_gst, plain_me, plain_mta, pla
 from video_convs.testing import randomised
 from video_convs.ops.gst import GSTConv
 from video_convs.ops.mta import MultipleTemporalAggregation
-from video_convs.ops.rivals import TAM, TIN, frame_means, over_time_each
+from video_convs.ops.clip_taps import frame_means, over_time_each
+from video_convs.ops.tam import TAM
+from video_convs.ops.tin import TIN
 from video_convs.ops.tea import MotionExcitation
 from video_convs.ops.tea_sums import border_sums
 from video_convs.ops.shift import TemporalShift
@@ -183,8 +185,10 @@ def test_training_step(op):
      'TIN was made for clips of frames = 8, got T = 7'),
     (lambda: TAM(16, 8)(torch.randn(1, 16, 9, 3, 3)), 'sample 8 frames or make it with frames=9'),
     (lambda: TAM(8, 8, 4), 'kernel_size must be odd'),
-    (lambda: TAM(8, 8, reduction=0),
-     'channels, frames and reduction must be at least 1, got 8, 8 and 0'),
+    (lambda: TAM(8, 8, reduction=0), 'reduction must be at least 1, got 0'),
+    (lambda: TAM(0, 8), 'channels must be at least 1, got 0'),
+    (lambda: TAM(8, -1), 'frames must be at least 1, got -1'),
+    (lambda: TIN(16, 8, 0), 'got channels = 16, shift_div = 0'),
     (lambda: MotionExcitation(8, 0), 'at least 1, got 8 and 0'),
     (lambda: MultipleTemporalAggregation(10),
      'channels must be a multiple of scale ≥ 2, got channels = 10, scale = 4'),

@@ -21,7 +21,7 @@ from video_convs.nets.registry import find_model, list_models, register, variant
 from video_convs.nets.spec import InputSpec
 from video_convs.nets.video_net import VideoNet
 from video_convs.weights.create import create_model
-from video_convs.ops.rivals import TIN
+from video_convs.ops.tin import TIN
 
 # 32 pixels leave one at the end of a ResNet: the smallest map, where layouts are easily mistaken
 SIZE, T = 32, 4

@@ -13,7 +13,7 @@ _home = {
     'HgC': 'ops.hourglass', 'FMCB': 'ops.fmcb', 'CMCB': 'ops.cmcb',
     'STHConv': 'ops.hybrid', 'HFModule': 'ops.aggregation',
     **dict.fromkeys(['STCConv', 'TemporalRefinement', 'SpatialRefinement'], 'ops.collaborative'),
-    'GSTConv': 'ops.gst', 'TIN': 'ops.rivals', 'TAM': 'ops.rivals', 'MotionExcitation': 'ops.tea',
+    'GSTConv': 'ops.gst', 'TIN': 'ops.tin', 'TAM': 'ops.tam', 'MotionExcitation': 'ops.tea',
     'MultipleTemporalAggregation': 'ops.mta',
     'VideoNet': 'nets.video_net', 'InputSpec': 'nets.spec', 'Ensemble': 'nets.ensemble',
     'list_models': 'nets.registry',

@@ -14,7 +14,8 @@ from .registry import register
 from .surgery import insert_before, replace
 from ..ops.gst import GSTConv
 from ..ops.mta import MultipleTemporalAggregation
-from ..ops.rivals import TAM, TIN
+from ..ops.tam import TAM
+from ..ops.tin import TIN
 from ..ops.tea import MotionExcitation
 
 # %% ../../nbs/nets/26d_rivals.ipynb #24621e56

@@ -29,7 +29,8 @@ from .plain import (eval_norm, plain_cmcb, plain_conv3d, plain_gst, plain_hf,
 from .timing import forward_backward, milliseconds
 from .gst import GSTConv
 from .mta import MultipleTemporalAggregation
-from .rivals import TAM, TIN
+from .tam import TAM
+from .tin import TIN
 from .tea import MotionExcitation
 from .shift import TemporalShift
 from .shifted_conv import ShiftedConv
