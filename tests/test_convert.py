@@ -280,7 +280,7 @@ def test_real_weights_of_most_of_a_resnet50():
     theirs = resnet50().eval()
     theirs.fc = torch.nn.Linear(2048, 7)
     real = torch.load(RESNET50, weights_only=True)
-    known = theirs.load_state_dict({key: value.float() for key, value in real.items()}, strict=False)
+    known = theirs.load_state_dict({k: v.float() for k, v in real.items()}, strict=False)
     assert not known.unexpected_keys and len(real) >= 200
     assert all(key.startswith(('layer4', 'fc')) for key in known.missing_keys)
     net = from_official({f"module.base_model.{key}".replace('base_model.fc', 'new_fc'): value
@@ -488,7 +488,7 @@ def test_a_folder_or_a_hub_id(tmp_path):
     with mock.patch('video_convs.hub.pull', return_value=tmp_path/'run') as pull:
         assert pretrained_model('somebody/run').num_classes == 3
     assert pull.call_args.args[0] == 'somebody/run'
-    says = "'somebody/run' is no folder here; as a name on the Hub: no network"
+    says = "'somebody/run' is not a folder here; as a name on the Hub: no network"
     with (mock.patch('video_convs.hub.pull', side_effect=ValueError('no network')),
           pytest.raises(ValueError, match=says)):
         pretrained_model('somebody/run')
@@ -498,5 +498,5 @@ def test_unknown_weights():
         pretrained_model('mmaction2/sthv2_8f')
     with pytest.raises(ValueError, match='near matches: mmaction2/sthv2_8f'):
         pretrained_model('mmaction2/sthv2_9f', 'tsm_resnet50')
-    with pytest.raises(ValueError, match='none at all'):
+    with pytest.raises(ValueError, match='it has none'):
         pretrained_model('mmaction2/sthv2_8f', 'tsn_tiny')

@@ -349,12 +349,13 @@ def literal_stc(
 def literal_linear(
     weight: Tensor, # (out, in)
     bias: Tensor, # (out,)
-    x: list[float], # as many numbers as go in
-) -> list[float]: # as many as come out
-    "Row by row: a sum of products and a bias."
+    x: list[float], # in numbers
+) -> list[float]: # out numbers
+    "A linear layer, row by row: a sum of products and a bias."
     rows = zip(weight.double().tolist(), bias.double().tolist())
     return [sum(w * z for w, z in zip(row, x)) + shift for row, shift in rows]
 
+# %% ../../nbs/nets/24_heads.ipynb #46549a96
 def literal_trn(
     x: Tensor, # (B, T, D)
     bottleneck: tuple[Tensor, Tensor], # W, w
@@ -382,7 +383,7 @@ def literal_gru(
     U: Tensor, # (3d, d): U_r, U_z, U_h
     c: Tensor, # (3d,)
 ) -> Tensor: # h_T: (B, d), float64
-    "A gated recurrent unit, Eq. 4–6 in the heads' notebook, number after number; float64."
+    "A gated recurrent unit, Eq. 4–6 in the heads' notebook, number by number; float64."
     last, d = [], len(W) // 3
     σ = lambda z: 1 / (1 + math.exp(-z))
     for clip in x.double().tolist():

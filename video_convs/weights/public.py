@@ -98,10 +98,9 @@ def _fetch(url, path, sha256, digest=file_sha256):
     check_https(url)
     def verify(file):
         if not (got := digest(file)).startswith(sha256):
-            raise ValueError(f"{path.name} is not the file it should be: its sha256 begins with "
-                             f"{got[:8]} instead of {sha256}, it was cut short or is another and "
-                             f"was deleted: try again, or fetch {url} yourself and put it into "
-                             f"{path.parent}")
+            raise ValueError(f"{path.name} was cut short or is another file (its sha256 begins "
+                             f"with {got[:8]}, not with {sha256}), so it was deleted: try again, "
+                             f"or fetch {url} yourself and put it into {path.parent}")
         pin(path, got)
     if path.is_file():
         try:
