@@ -140,6 +140,7 @@ def _source(name, tag, pretrained):
         return pretrained
     return around if (around := checkpoint_around(pretrained)).is_dir() else pretrained
 
+# %% ../../nbs/weights/28c_create.ipynb #65617034
 def _by_name(pretrained):
     "A hint for callers who pass the number of classes second."
     return ": num_classes is given by its name" if isinstance(pretrained, (int, dict)) else ''
@@ -149,6 +150,7 @@ def _fields(spec):
     "An input spec as a dict."
     return asdict(spec) if isinstance(spec, InputSpec) else dict(spec or {})
 
+# %% ../../nbs/weights/28c_create.ipynb #9a293c9e
 def _check_same(source, model, asked):
     "Refuse settings that differ from those of a trained network."
     def plain(value):
