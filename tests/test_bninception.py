@@ -149,3 +149,26 @@ def test_onnx(net, tmp_path):
     y, = session.run(None, {session.get_inputs()[0].name: x.numpy()})
     with torch.no_grad():
         torch.testing.assert_close(torch.from_numpy(y), net(x), rtol=1e-4, atol=1e-4)
+
+
+def folded(T):
+    "ECO-Lite on six black frames, as clips of T."
+    with torch.device('meta'), clip_length(T):
+        return ECOLite(2)(torch.zeros(6, 3, 32, 32))
+
+
+@pytest.mark.parametrize('call, message', [
+    (lambda: from_caffe({'layer1.0.conv1.weight': torch.zeros(1)}),
+     r'conv1_7x7_s2.weight, got layer1.0.conv1'),
+    (lambda: from_caffe({}), 'got none'),
+    (lambda: ECO3D()(torch.zeros(1, 64, 4, 28, 28)), 'expected 96 channels'),
+    (lambda: ECO3D()(torch.zeros(8, 96, 28, 28)), r'expected a clip \(B, C, T, H, W\)'),
+    (lambda: folded(4), '6 frames are no whole number of clips of T = 4 frames')])
+def test_wrong_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_without_an_announced_length():
+    with torch.device('meta'), pytest.raises(ValueError, match='was not told how many frames'):
+        ECOLite(2)(torch.zeros(6, 3, 32, 32))

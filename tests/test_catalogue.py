@@ -331,7 +331,7 @@ def test_flow_networks_want_flow(tmp_path, capsys, video):
     assert main(['train', '--data', str(tmp_path), '--dataset', 'ucf101', '--option',
                  'partial=true', 'fold=2', '--test-split', 'none', '--model', 'tsn_tiny', '--out',
                  str(tmp_path/'run'), '--set', 'input_spec={"modality":"flow"}']) == 2
-    assert 'input_spec is no variant of a network' in capsys.readouterr().err
+    assert 'input_spec is not a variant of a network' in capsys.readouterr().err
 
 def test_epic_trains_where_no_split_for_testing_has_labels(tmp_path, video):
     options, _, _, _, lists = SETS['epic55']

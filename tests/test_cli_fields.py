@@ -52,7 +52,8 @@ def test_help_shows_the_comments():
         help = fields_of(*HOMES[made])[field.name].help
         assert help in shown, field.name
     assert "peak learning rate; a number above 0 to 1,000,000 [0.003]" in shown
-    assert '0 is plain cross-entropy; a number from 0 to below 1 [0.0]' in shown
+    assert ('share of the target that all classes get; 0: none; '
+            'a number from 0 to below 1 [0.0]') in shown
     assert 'default: None' not in shown and '(default: 50)' in shown
 
 

@@ -112,3 +112,12 @@ def test_a_failing_forward_leaves_no_hooks():
     with pytest.raises(RuntimeError):
         complexity(net, (3, 2, 4, 4))
     assert net.training and not any(m._forward_hooks for m in net.modules())
+
+def test_wrong_input():
+    with pytest.raises(ValueError, match=r'clip_shape must be \(C, T, H, W\)'):
+        complexity(nn.Conv2d(3, 4, 1), (8, 48, 48))
+    cost = complexity(nn.Conv3d(3, 4, 1), (3, 8, 4, 4))
+    with pytest.raises(ValueError, match="called 'thop'; near matches: thop_old, thop_new"):
+        cost.printed('thop')
+    with pytest.raises(ValueError, match='expected 3 channels'):
+        complexity(nn.Sequential(HgC(3)), (4, 2, 8, 8))

@@ -19,6 +19,7 @@ from unittest import mock
 import pytest
 import releases
 import torch
+from torchvision.models import resnet50
 
 from video_convs.weights import create, public
 from video_convs.checkpoint import read_config, save
@@ -250,17 +251,45 @@ def test_another_network_or_class_count():
 
 def test_the_table():
     rows = list_pretrained()
-    done = [row for row in rows if row.converted == 'yes']
+    done = [row for row in rows if row.converter != 'none']
     assert len({(row.model, row.weights) for row in done}) == len(done) == 23
     assert all(row.url.startswith('https://') for row in rows)
     for row in rows:
-        assert bool(row.model) == bool(row.weights) == (not row.why_not) == (row.converted == 'yes')
+        assert bool(row.model) == bool(row.weights) == (not row.why_not) == (row in done)
         assert row.url.endswith(f'-{row.sha256}.pth') and len(row.sha256) == 8
     assert {row.model for row in done} <= set(list_models())
     assert {row.data for row in rows} == set(public.LABEL_MAPS)
     mobile = next(row for row in rows if row.backbone == 'MobileNetV2')
     assert 'ResNet-101' in mobile.why_not and 'r101' in mobile.url
     assert [row.model for row in list_pretrained('*resnet101/*sthv2*')] == ['tsm_resnet101']
+
+def test_the_table_says_what_the_converters_were_tested_on():
+    "Each has a release in mmaction2's spelling among those above; no file of the table is here."
+    claim = 'tested on random weights under the names of this file; this file was never read'
+    tested = {name.split('_')[0] for kind, name, _ in RELEASES
+              if getattr(releases, kind).root.startswith('backbone.')}
+    for row in list_pretrained():
+        assert row.converter == (claim if row.model.split('_')[0] in tested else 'none')
+        assert not (WEIGHTS/row.url.rpartition('/')[2]).exists()
+
+RESNET50 = WEIGHTS/'resnet50_rgb_torchvisionnorm_layers1-3_fp16.pth'
+
+@pytest.mark.skipif(not RESNET50.is_file(), reason=f'no {RESNET50.name}: set WEIGHTS to its folder')
+def test_real_weights_of_most_of_a_resnet50():
+    "Stem and stages 1 to 3 from ImageNet, the rest random: the scores of torchvision's ResNet-50."
+    theirs = resnet50().eval()
+    theirs.fc = torch.nn.Linear(2048, 7)
+    real = torch.load(RESNET50, weights_only=True)
+    known = theirs.load_state_dict({k: v.float() for k, v in real.items()}, strict=False)
+    assert not known.unexpected_keys and len(real) >= 200
+    assert all(key.startswith(('layer4', 'fc')) for key in known.missing_keys)
+    net = from_official({f"module.base_model.{key}".replace('base_model.fc', 'new_fc'): value
+                         for key, value in theirs.state_dict().items()})
+    clip = torch.randn(1, 3, 2, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        want = theirs(clip[0].movedim(1, 0)).mean(0)
+        assert net.name == 'tsn_resnet50' and want.std() > 0
+        torch.testing.assert_close(net(clip)[0], want, rtol=1e-4, atol=1e-5)
 
 @pytest.mark.skipif(not (WEIGHTS/'public.csv').is_file(),
                     reason='the public table is not beside the checkout')
@@ -459,7 +488,7 @@ def test_a_folder_or_a_hub_id(tmp_path):
     with mock.patch('video_convs.hub.pull', return_value=tmp_path/'run') as pull:
         assert pretrained_model('somebody/run').num_classes == 3
     assert pull.call_args.args[0] == 'somebody/run'
-    says = "'somebody/run' is no folder here; as a name on the Hub: no network"
+    says = "'somebody/run' is not a folder here; as a name on the Hub: no network"
     with (mock.patch('video_convs.hub.pull', side_effect=ValueError('no network')),
           pytest.raises(ValueError, match=says)):
         pretrained_model('somebody/run')
@@ -469,5 +498,5 @@ def test_unknown_weights():
         pretrained_model('mmaction2/sthv2_8f')
     with pytest.raises(ValueError, match='near matches: mmaction2/sthv2_8f'):
         pretrained_model('mmaction2/sthv2_9f', 'tsm_resnet50')
-    with pytest.raises(ValueError, match='none at all'):
+    with pytest.raises(ValueError, match='it has none'):
         pretrained_model('mmaction2/sthv2_8f', 'tsn_tiny')

@@ -233,7 +233,7 @@ def test_scores_that_are_no_numbers(tmp_path):
     s.logits[3, 2] = torch.nan
     for use in (report, lambda s: ensemble(s, made_up()),
                 lambda s: write_submission(s, tmp_path/'a.csv', 'jester')):
-        with pytest.raises(ValueError, match=r'1 of 20 videos have scores that are no numbers '
+        with pytest.raises(ValueError, match=r'1 of 20 videos have scores that are not numbers '
                                              r'\(NaN\), the first is v3'):
             use(s)
 

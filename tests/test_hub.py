@@ -345,14 +345,14 @@ def test_a_damaged_page_is_not_published(hub, api, run, name, file, content, mes
     (READER, 'push(run, name, api=api)', 'may not write to user/.*: use one with write permission'),
     (WRITER, 'push(run, "other/x", api=api)', 'may not write to other/x'),
     (WRITER, 'push(run, "a b", api=api)',
-     "'a b' is no name of a repository: it has the form user/name"),
+     "'a b' is not a name of a repository: it has the form user/name"),
     (WRITER, 'push(run, name, api=api, data=1)', 'data must be in the config.json'),
     (WRITER, 'push(run/"nothing", name, api=api)', 'there is no folder'),
     (WRITER, 'pull("user/missing", api=api)',
      'the Hub has no model user/missing that you may read: check the name'),
     (False, 'pull("user/hidden", api=api)', 'if it is private, log in'),
     (WRITER, 'pull("user/there", "v7", api=api)', "user/there has no revision 'v7'"),
-    (WRITER, 'pull("a/b/c", api=api)', "'a/b/c' is no name of a repository"),
+    (WRITER, 'pull("a/b/c", api=api)', "'a/b/c' is not a name of a repository"),
     (WRITER, 'pull("user/whole", to=run/"config.json"/"x", api=api)',
      'x could not be written to .*: make room, or choose another folder'),
     (WRITER, 'pull("user/there", local_files_only=True, api=api)',
@@ -535,7 +535,7 @@ def test_revisions_follow_the_rules(hub, api, revision):
     for call in (lambda: pull('a/b', revision, api=api),
                  lambda: checkpoint_folder(f'a/b@{revision}', api=api),
                  lambda: VideoNet.from_pretrained('a/b', revision, api=api)):
-        with pytest.raises(ValueError, match='is no revision of a/b: it is a branch, a tag or a '
+        with pytest.raises(ValueError, match='is not a revision of a/b: it is a branch, a tag or a '
                                              'commit') as error:
             call()
         assert '\n' not in str(error.value)
@@ -606,7 +606,7 @@ def test_half_a_checkpoint(hub, api, run, name, missing):
     hub.put(name, {file: (run/file).read_bytes()
                    for file in ('config.json', 'model.safetensors') if file != missing})
     with pytest.raises(ValueError,
-                       match=f'{name} is no checkpoint of video_convs: it has no {missing}'):
+                       match=f'{name} is not a checkpoint of video_convs: it has no {missing}'):
         pull(name, api=api)
 
 def test_code_is_not_even_fetched(hub, api, run, name):
@@ -649,9 +649,9 @@ def test_a_card_of_nothing_says_so(tmp_path):
     data = ModelCard(text).data
     assert (data.eval_results is None
             and (data.license, data.license_name) == ('other', 'terms-of-the-training-data'))
-    for part in ('Learned from **not recorded**', 'How well it does is not recorded',
+    for part in ('Trained on **not recorded**', 'Its accuracy is not recorded',
                  'Classes: 0, 1.', 'Time of training: not recorded',
-                 'a video and the same video backwards get the same answer', 'wang2016tsn'):
+                 'a video and the same video backwards get the same scores', 'wang2016tsn'):
         assert part in text, part
 
 @pytest.mark.parametrize('name, options, data, want', [

@@ -183,7 +183,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(videos, undisturbed, tmp_path):
         run(videos, tmp_path, test=stop_after(1))
     children.start(starved, videos, tmp_path, said=tmp_path/'said').join()
     said = (tmp_path/'said').read_text()
-    assert 'could not be written to' in said and 'goes on from there' in said
+    assert 'could not be written to' in said and 'continues from there' in said
     assert torch.load(tmp_path/'resume.pt', weights_only=True)['epoch'] == 1
     assert (same(run(videos, tmp_path), undisturbed[0])
             and [e['epoch'] for e in read_log(tmp_path)] == [1, 2, 3])
@@ -417,7 +417,8 @@ def test_ctrl_c_says_what_is_kept(videos, tmp_path, capsys):
         out, show = tmp_path/str(shown), show_messages if shown else nullcontext
         with pytest.raises(KeyboardInterrupt), show():
             run(videos, out, test=stop)
-        said = '\nStopped in epoch 1 of 3: there is no checkpoint yet. The same command goes on.\n'
+        said = ('\nStopped in epoch 1 of 3: there is no checkpoint yet. '
+                'The same command continues.\n')
         assert capsys.readouterr() == (said * shown, '')
 
 def test_locks(tmp_path):

@@ -380,7 +380,7 @@ def test_any_truncation_is_noticed(tmp_path_factory, cut):
     (dict(num_classes=4, classes=None), 'config.json is of another checkpoint'),
     (dict(classes=['a']), '1 names'),
     (dict(name='hgc_resnet18'), 'another network than hgc_resnet18'),
-    (dict(variant=dict(slope=0)), 'which the network has not'),
+    (dict(variant=dict(slope=0)), 'which the network does not have'),
     (dict(variant=dict(kernel_size=7)), 'in the file,'),
     (dict(input_spec=dict(fps=3)), 'cannot be built'), (dict(variant=None), 'cannot be built'),
 ])

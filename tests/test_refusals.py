@@ -94,7 +94,7 @@ def test_other_weights_than_asked_for(tmp_path, name, options, says):
 
 def test_weights_that_start_nothing(tmp_path):
     torch.save({'a': torch.zeros(1)}, tmp_path/'odd.pth')
-    with pytest.raises(ValueError, match='is no checkpoint of tsn_tiny'):
+    with pytest.raises(ValueError, match='is not a checkpoint of tsn_tiny'):
         start_model('tsn_tiny', VIDEOS.classes, tmp_path/'odd.pth')
     save(network('tam_tiny'), tmp_path/'tam')
     with pytest.raises(ValueError, match='has layers for 4 frames, not for 8'):

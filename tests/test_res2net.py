@@ -86,3 +86,10 @@ def test_structure():
     assert ([b.scales.convs[0].in_channels for b in blocks] == [26] * 3 + [52] * 4
             + [104] * 6 + [208] * 3)
     assert [i for i, b in enumerate(blocks) if not b.scales.cascade] == [0, 3, 7, 13]
+
+
+@pytest.mark.parametrize('options, message', [(dict(scale=1), 'scale ≥ 2'),
+                                              (dict(stride=2), 'use cascade=False')])
+def test_chains_that_cannot_be(options, message):
+    with pytest.raises(ValueError, match=message):
+        Scales(8, **options)

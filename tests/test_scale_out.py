@@ -412,7 +412,7 @@ def test_flags_reach_the_recipe():
     (['--dataset', 'ucf11'], "'ucf11'"),
     (['--tasks', 'verb'], "has no task 'verb'"),
     (['--set', 'in_chans=3'],
-     'in_chans is no variant of a network: it has an argument of its own, or follows'),
+     'in_chans is not a variant of a network: it has an argument of its own, or follows'),
     (['--test-resize', '240x'], "or HEIGHTxWIDTH, such as 240x320, got '240x'"),
 ])
 def test_sentences(root, tmp_path, capsys, typed, says):

@@ -370,7 +370,8 @@ def test_what_the_starting_weights_have_learned_from(films, run, tmp_path):
 def test_a_test_on_training_videos_is_said(films, tmp_path, capsys):
     with show_messages():
         learn(films, tmp_path/'run', size=32, test_split='train')
-    assert "8 of the 8 videos of the split 'train' are also learned from" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "8 of the 8 videos of the split 'train' are also training videos" in said
 
 def test_names_of_videos():
     def names(*paths, **about):

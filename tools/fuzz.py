@@ -1,12 +1,12 @@
-"""Damage videos at random and see what reading makes of them: `.venv/bin/python tools/fuzz.py`.
+"""Damage videos at random and test how they are read: `.venv/bin/python tools/fuzz.py`.
 
-Films of several containers and codecs are written by PyAV. File number N is one of them, damaged by
-the random numbers of (--seed, N) alone, so `--only N` makes it again. A process of its own reads
-each file in several ways. Four things are counted, and must not happen: a crash, a hang, an
-exception other than `VideoError`, and silent damage, which is a frame that one way of reading gives
-and another refuses or gives otherwise. Two numbers are for information: files that are refused, and
-files that every decoder takes for whole although a pixel is off by more than 10 levels, because
-most streams hold no checksums."""
+PyAV writes films in several containers and codecs. File number N is one of them, damaged with
+random numbers that depend only on (--seed, N), so `--only N` makes it again. A separate process
+reads each file in several ways. Four faults are counted and must not happen: a crash, a hang, an
+exception other than `VideoError`, and silent damage, which is a frame that one way of reading
+returns and another refuses or returns with other pixels. Two counts are for information: refused
+files, and files that every decoder accepts although a pixel is wrong by more than 10 levels, which
+happens because most streams have no checksums."""
 import argparse
 import json
 import subprocess
@@ -38,7 +38,7 @@ EXACT = 'h264', 'hevc', 'vp8', 'vp9'  # the standards of the others leave roundi
 BAD = 'crash', 'hang', 'exception', 'silent'
 
 def film(T=18, H=48, W=64):
-    "Noise that moves: (T, H, W, 3)."
+    "Moving noise: (T, H, W, 3)."
     ground = np.random.default_rng(0).integers(0, 255, (H//4, W//4, 3)).repeat(4, 0).repeat(4, 1)
     return np.stack([np.roll(ground, (t, 2*t), (0, 1)) for t in range(T)]).astype(np.uint8)
 
@@ -62,7 +62,7 @@ def write_films(folder):
     return made
 
 def pictures(file):
-    "Where the compressed pictures lie: (start, bytes)."
+    "Position of the compressed pictures in a file: (start, bytes)."
     with av.open(str(file)) as container:
         return [(p.pos, p.size) for p in container.demux(video=0) if p.size > 20
                 and p.pos is not None and p.pos >= 0]
@@ -89,7 +89,7 @@ def damaged(data, places, rng):
     return kind, bytes(data)
 
 def outcome(read, *args, **options):
-    "What a way of reading gives; None where it refuses the file."
+    "The result of a way of reading; None if it refuses the file."
     try:
         return read(*args, **options)
     except VideoError:
@@ -106,7 +106,7 @@ def differ(a, b, levels=0):
     return a.shape != b.shape or bool((a.int() - b.int()).abs().max() > levels)
 
 def examine(path, truth):
-    "What is wrong with how a file is read: kind → what."
+    "The faults in reading a file: kind → description."
     deep, whole = outcome(check_video, path, deep=True), outcome(read_frames, path, range)
     if (deep is None) != (whole is None):
         return {'silent': 'the deep check and reading differ'}
@@ -147,7 +147,7 @@ class Reader:
     process = None
 
     def ask(self, path, source, seconds):
-        "What `examine` finds, or that the process has crashed or hangs."
+        "The result of `examine`, or that the process has crashed or hangs."
         if self.process is None or self.process.poll() is not None:
             self.process = subprocess.Popen([sys.executable, __file__, '--child'],
                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -179,7 +179,7 @@ def run(
     folder: str | Path | None = None, # where files with faults stay; None: nowhere
     seconds: float = 60, # for one file
 ) -> tuple[Counter, list[dict]]: # kind → how often; finds: number, film, damage, kind, what
-    "Damage files, read them, count."
+    "Damage files, read them, and count the faults."
     counts, findings, reader = Counter(dict.fromkeys(BAD, 0)), [], Reader()
     with tempfile.TemporaryDirectory() as temporary:
         films = write_films(Path(temporary))

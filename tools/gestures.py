@@ -1,8 +1,8 @@
 """Train and test the networks of nbs/results/60_gestures.ipynb.
 
-`GESTURES=… .venv/bin/python tools/gestures.py [PART …]`. Every run is the command line of the
-package, on one thread, two runs side by side. What a run printed into its log and its report
-becomes one line of data/results/gestures.jsonl; runs that are there already are not repeated."""
+`GESTURES=… .venv/bin/python tools/gestures.py [PART …]`. Every run calls the package's
+command line on one thread; two runs work side by side. A run's log and report become one line of
+data/results/gestures.jsonl. Runs that are already in the file are not repeated."""
 import json, os, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,7 +42,7 @@ parts = {'choice': [job for s in ('chosen', 'one rate') for job in folds('hgc_ti
          + folds('hgc_mobilenet_v2', 'random')}
 
 def from_imagenet(model):
-    "A folder with the network and ImageNet weights, norms taken out of the convolutions again."
+    "A folder with the network and ImageNet weights, whose folded norms are restored."
     folder = runs/f'start_{model}'
     if not (folder/'config.json').exists():
         torch.manual_seed(0)
@@ -58,7 +58,7 @@ def from_imagenet(model):
         network.save_pretrained(folder)
 
 def unfold_norms(network, frames):
-    "Give each norm the statistics of what it sees, and a scale and a shift that undo them."
+    "Give each norm the statistics of its input, and the scale and shift that undo them."
     def unfold(norm, inputs):
         mean, var = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3))
         norm.bias += norm.weight * mean
@@ -72,7 +72,7 @@ def unfold_norms(network, frames):
         hook.remove()
 
 def run(job):
-    "One training, and for the final ones one look at the test split."
+    "One training, and for final runs one test on the test split."
     if any({k: line[k] for k in job} == job for line in done()):
         return
     name = (f"{job['model']}_{job['setting']}_{job['seed']}".replace(' ', '_')
@@ -107,7 +107,7 @@ def done():
             if results.exists() else [])
 
 def predictions():
-    "What trained networks say about a held-out gesture, and about a video with none of the ten."
+    "The answers of trained networks for a held-out gesture and for a video without a gesture."
     commands = [f'video_convs predict runs/gestures/{m}_chosen_0 {video}' for video in
                 ('$GESTURES/circlecc/circlecc_003.mp4', '$CLIPS/mma_demo.mp4')
                 for m in ('tsn_tiny', 'hgc_tiny')]

@@ -1,13 +1,13 @@
 """The parts of `tools/gpu.sh`, each a process: `tools/gpu.py PART --out OUT`.
 
-tests: the device's numbers are the CPU's (tests/test_device.py). train: networks learn from motion
-that is drawn on the device, each for the same time. nets, ops: milliseconds and peak memory of
-networks and operators in several settings. claims, if asked for (`--part claims`): which networks
-tell the direction of a square that moves 4, 24 or 72 pixels from frame to frame.
+tests: compare results on the device with those on the CPU (tests/test_device.py). train: train
+networks on motion rendered on the device, each for the same time. nets, ops: measure milliseconds
+and peak memory of networks and operators in several settings. claims, only with `--part claims`:
+find the networks that tell the direction of a square that moves 4, 24 or 72 pixels per frame.
 
-Every measurement is a line of OUT/PART.jsonl, written at once; one that fails is a line with its
-error; what there is no time for is named at the end. Nothing is read but the repository, which need
-not be installed. --tiny runs everything on the CPU with tiny numbers."""
+Every measurement is written to OUT/PART.jsonl at once, as one line; if it fails, the line has its
+error. Measurements for which there was no time are named at the end. The parts read only the
+repository, which need not be installed. --tiny runs everything on the CPU with small sizes."""
 import argparse, functools, gc, json, math, os, signal, sys, time
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,7 +22,7 @@ PARTS = ('tests', 'train', 'nets', 'ops', 'claims')
 APART = 8  # seconds that a network takes beside its training: to be made, to warm up, to be tested
 
 def budget(args, part):
-    "Seconds after which a part begins nothing new."
+    "Seconds after which a part starts no new measurement."
     if args.budget or args.tiny:  # a test may run on a busy machine
         return args.budget or 300
     networks = sum(fnmatchcase(name, args.only) for name in LEARN)
@@ -31,7 +31,7 @@ def budget(args, part):
                 claims=runs * (args.seconds + APART))[part]
 
 class Run:
-    "A part: its file, its clock, and what is the same in all its lines."
+    "A part: its file, its clock, and the values that all its lines share."
     def __init__(self, part, args):
         import torch
         from video_convs.ops.bench import machine
@@ -58,7 +58,7 @@ class Run:
               {k: v for k, v in line.items() if k != 'curve'}, flush=True)
 
     def row(self, what, measure, least=1.):
-        "One measurement, if there is time for it: `measure` gives the numbers."
+        "Make one measurement if there is time for it; `measure` returns the numbers."
         if self.left() < least:
             return self.left_out.append(what)
         def late(*_):
@@ -76,7 +76,7 @@ class Run:
             self.recover(what)
 
     def recover(self, what):
-        "Let go of what a failed row held; a recording that broke off is ended by a whole one."
+        "Free the memory of a failed row; end an interrupted recording with a complete one."
         import torch
         torch.cuda.empty_cache()
         if what.get('form') != 'graph':
@@ -95,7 +95,7 @@ class Run:
 # --- tests
 
 def tests(run, args):
-    "Every test of tests/test_device.py is a line."
+    "One line for every test of tests/test_device.py."
     os.environ['PYTEST_DISABLE_PLUGIN_AUTOLOAD'] = '1'  # whatever the machine has installed
     import pytest
     class Recorder:
@@ -130,7 +130,7 @@ def tests(run, args):
 # --- train
 
 class Scenes:
-    "A set of rendered videos as numbers: what workers draw, and the device renders."
+    "Rendered videos as parameters, drawn by workers and rendered on the device."
     def __init__(self, split, spec, seed, count=10**7):
         import numpy as np
         from video_convs.data.motion import MotionConfig
@@ -151,7 +151,7 @@ class Scenes:
         return sample_params('reversal', self.split, i, self.config, self.seed).at(self.moments)
 
 class Reversal:
-    "Eight motions, each other's reversal in pairs; the device renders what workers draw."
+    "Eight motions in pairs of reversals, drawn by workers and rendered on the device."
     def __init__(self):
         from video_convs.data.motion import TASKS
         task = TASKS['reversal']
@@ -253,7 +253,7 @@ def backbone(args):
     return 'tiny' if args.tiny else 'resnet50'
 
 def train(run, args):
-    "All networks that can be compared, TSN first."
+    "All networks to compare, TSN first."
     dtype = 'bfloat16' if run.cuda else 'float32'
     asked = [name for name in LEARN if fnmatchcase(name, args.only)]
     for name in (LEARN[0], 'hgc') if args.tiny else asked:
@@ -285,7 +285,7 @@ def settings(run, *wanted):
             yield Setting(run.device, getattr(torch, dtype), memory_format, form)
 
 def nets(run, args):
-    "A line for each network and setting: both modes, with memory."
+    "One line for each network and setting: both modes, with memory."
     import torch
     from video_convs.nets.bench import clip_for, network_pass
     from video_convs.weights.create import create_model
@@ -323,7 +323,7 @@ def nets(run, args):
                 least=20. if setting.form == 'compiled' else 1.)
 
 def ops(run, args):
-    "A line for each operator, place and setting: both modes, beside the convolution there."
+    "One line for each operator, place and setting: both modes, and the convolution there."
     from video_convs.ops.bench import OPERATORS, time_operator
     frames, batch, rounds = (4, 1, 1) if args.tiny else (args.frames, 8, 5)
     names = [name for name in OPERATORS if fnmatchcase(name, args.only)]
@@ -358,7 +358,7 @@ def ops(run, args):
 # --- summary
 
 def lines(out, part):
-    "The lines that a part has written; the last one may be cut short."
+    "The lines that a part has written, without an incomplete last one."
     found = []
     for text in ((out/f'{part}.jsonl').read_text().splitlines()
                  if (out/f'{part}.jsonl').exists() else ()):
@@ -374,7 +374,7 @@ def mean_ratio(pairs):
     return math.exp(sum(logs) / len(logs)) if logs else math.nan
 
 def summary(out):
-    "What a reader wants to know first."
+    "A summary of all parts."
     found = {part: lines(out, part) for part in PARTS}
     for part in PARTS if found['claims'] else PARTS[:-1]:
         bad = [line for line in found[part] if 'error' in line]

@@ -5,7 +5,7 @@ from notebooks import root
 from video_convs.command import spelled
 
 def files(folder):
-    "Every file that counts under `folder`, by relative path."
+    "All files under `folder` except caches, by relative path."
     skip = {'__pycache__', '.ipynb_checkpoints'}
     return {p.relative_to(folder): p for p in folder.rglob('*') if p.is_file()
             and not skip & set(p.parts)}

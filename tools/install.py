@@ -1,6 +1,6 @@
 """Create an environment and install the project in it: `install.py ENV [FILE OF PINNED VERSIONS]`.
 
-Runs on any Python 3, so that an old one gets a clear answer."""
+Runs on any Python 3, so that an old one gets a clear message."""
 import os, subprocess, sys, time
 
 def fail(message):

@@ -2,9 +2,9 @@
 
 `.venv/bin/python tools/motion.py [TASK …]` trains, `tools/motion.py keep TASK RUN` keeps a run.
 
-The same motions on two time scales. Every run is a call of `train` on one thread; its log and its
-report become one line of data/results/motion.jsonl, and its folder stays under runs/motion/. Runs
-that are in the file already are not repeated."""
+The tasks have the same motions on two time scales. Every run calls `train` on one thread. Its log
+and report become one line of data/results/motion.jsonl, and its folder stays under runs/motion/.
+Runs that are already in the file are not repeated."""
 import json, shutil, subprocess, sys, time
 from dataclasses import asdict
 from itertools import product
@@ -47,7 +47,7 @@ networks = [(f'{name}_tiny', {})
 networks += [('h2cn_tiny', p) for p in parts if p['fmcb'] or p['cmcb']]
 
 def clips(task):
-    "Clips to learn from and to test on, for networks that read one or five frames at a time."
+    "Training and test clips, for networks that read one or five frames at each point in time."
     folder, spec = runs/'data'/task, dict(frames=8, size=48)
     question, config = tasks[task]
     render_task(question, folder, learn, unseen, config)
@@ -85,7 +85,7 @@ def done():
             if results.exists() else [])
 
 def keep(task, run):
-    "A run as a checkpoint: evaluated by the command line, and laid out as on the Hub."
+    "Store a run as a checkpoint, evaluated by the command line, with the files of the Hub."
     folder, (question, config) = runs/task/run, tasks[task]
     command = ['video_convs', 'evaluate', folder, '--data', runs/'data'/task]
     subprocess.run([sys.executable, '-m', *command], check=True)

@@ -1,4 +1,4 @@
-"What the other tools share: the notebooks in reading order, and the names of the rooms."
+"Shared by the other tools: the notebooks in reading order, and the names of the rooms."
 import re
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def number(path):
     return int(found[0]) if found else 10**6
 
 def reading_order():
-    "All notebooks, as the reader should meet them."
+    "All notebooks, in reading order."
     paths = [p for p in nbs.rglob('*.ipynb')
              if not any(part[0] in '._' for part in p.relative_to(nbs).parts)]
     return sorted(paths, key=lambda p: (number(p), p.name))
@@ -28,6 +28,6 @@ def page(path):
 AT_THE_TOP = {19: 'weights', 27: 'weights', 45: 'use', 50: 'use', 71: 'cli'}
 
 def room(path):
-    "The room under which a page is listed."
+    "The room in which a page is listed."
     folder = path.parent.relative_to(nbs).as_posix().strip('.')
     return folder or AT_THE_TOP.get(number(path), '')

@@ -1,7 +1,7 @@
-"""`make test`: notebooks and package in step, every notebook's tests, the pytest suite.
+"""`make test`: check that notebooks and package are in step, run every notebook, run pytest.
 
-All three run, even if one fails. With --slow (`make test-all`), what one representative stands for
-in `make test` runs for every network."""
+All three run, even if one fails. With --slow (`make test-all`), every network is tested where
+`make test` tests one representative."""
 import os, re, subprocess, sys, time
 from notebooks import reading_order, root
 

@@ -1,5 +1,5 @@
-"""Build the site: prepare pages from the notebooks, let Sphinx render them, check the result.
-docs/_build/html needs no network."""
+"""Build the site: prepare pages from the notebooks, render them with Sphinx, check the result.
+The pages in docs/_build/html need no network."""
 import re, shutil, subprocess, sys, time
 from importlib import import_module
 from importlib.metadata import files
@@ -16,7 +16,7 @@ source, html = built/'source', built/'html'
 repository = 'https://github.com/video-convs/video_convs/blob/main/'
 
 def prepare(path, names=()):
-    "A notebook as Sphinx needs it: links to pages, tags for directives, words for pictures."
+    "A notebook as Sphinx needs it: links to pages, tags for directives, alternative texts."
     nb = nbformat.read(path, as_version=4)
     heading = path.stem
     for cell in nb.cells:
@@ -31,7 +31,7 @@ def prepare(path, names=()):
     return nb
 
 def directives(cell, heading):
-    "Turn `#| hide` and its kin into tags of the renderer; the heading describes a picture at need."
+    "Turn directives such as `#| hide` into tags; a heading is the default text of a picture."
     found = dict(re.findall(r'^#\|\s*([\w-]+):?[ \t]*(.*)$', cell.source, re.M))
     cell.source = re.sub(r'^#\|.*\n?', '', cell.source, flags=re.M)
     if 'hide' in found and not re.sub(r'^(#|.*\bnbdev).*\n?', '', cell.source, flags=re.M).strip():
@@ -51,7 +51,7 @@ def directives(cell, heading):
         'image': {'alt': found.get('fig-alt') or plain(heading)}}}
 
 def fold_title(source):
-    "What stands on a folded cell."
+    "The label of a folded cell."
     if 'pip install' in source:
         return 'Install'
     return 'Set-up' if re.search(r'\b(import|def)\b', source) else 'Also run'
@@ -61,13 +61,13 @@ def plain(text):
     return re.sub(r'[`*$]', '', re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', text)).strip()
 
 def output_links(output, names):
-    "Links in displayed Markdown lead to pages as well."
+    "Turn links in displayed Markdown into links to pages."
     data = output.get('data', {})
     if 'text/markdown' in data:
         data['text/markdown'] = links(data['text/markdown'], names)
 
 def links(text, names=()):
-    "Links to notebooks lead to pages, `names` to the reference; remote pictures become text."
+    "Turn links to notebooks into links to pages, `names` into references, badges into text."
     def reference_link(found):  # plain words such as `clips` are too often not the function
         name = found[1]
         if name not in names or not re.search('[A-Z_]', name):
@@ -125,7 +125,7 @@ def reference(exported):
     return '\n\n'.join(lines) + '\n'
 
 def defects(folder):
-    "What is wrong with built pages, a line each: links, tables, pictures, what needs a network."
+    "Faults of built pages, one per line: links, tables, pictures, remote files."
     pages = {p.resolve(): parsed(p.read_text(encoding='utf-8'))
              for p in sorted(folder.rglob('*.html')) if '_static' not in p.parts}
     anchors = {p: {t['id'] for t in soup.find_all(id=True)} for p, soup in pages.items()}
@@ -163,7 +163,7 @@ def dead_links(path, soup, anchors):
     return found
 
 def raw_markdown(soup):
-    "Tables and links of one page that are shown as they were typed. The soup loses its code."
+    "Tables and links of one page that are shown as plain text. Removes code from the soup."
     printed = [tag.get_text() for tag in soup.select('.cell_output pre')]
     for tag in soup.select('script, style, code, pre, .math, .cell_input'):
         tag.extract()
@@ -175,13 +175,13 @@ def raw_markdown(soup):
     return [f'raw table {t}' for t in tables] + [f'raw link {t}' for t in raw]
 
 def wordless_pictures(soup):
-    "Pictures of one page whose alternative text is missing or the name of a file."
+    "Pictures of one page without an alternative text, or with a file name as text."
     return [f'picture without alternative text {tag.get("src", "")[:60]}'
             for tag in soup.find_all('img')
             if not tag.get('alt', '').strip() or re.search(r'\.(png|jpe?g|svg|gif)$', tag['alt'])]
 
 def remote(folder):
-    "What pages would load from elsewhere: pictures, scripts, styles and fonts by remote address."
+    "Pictures, scripts, styles and fonts that pages would load from a remote address."
     load = re.compile(
         r'<(?:img|script|iframe|source|video)\b[^>]*?\ssrc="((?:https?:)?//[^"]*)"'
         r'|<link\b[^>]*?\shref="(https?:[^"]*)"'

@@ -1,5 +1,5 @@
-"""What the tools that train many small networks share: lines of JSON, shares of the work, and the
-rule that ends a training."""
+"""Shared by the tools that train many small networks: results as lines of JSON, shares of the work,
+and the rule that ends a training."""
 import json
 import platform
 from pathlib import Path
@@ -11,17 +11,17 @@ from video_convs.train.recipes import Recipe
 root = Path(__file__).resolve().parent.parent
 
 def read_lines(file):
-    "What is in a file of results; nothing if there is none yet."
+    "The lines of a file of results; none if there is no file yet."
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 def write_line(file, line):
-    "Add a run to a file of results, with the versions that it ran on."
+    "Add a run and its versions to a file of results."
     versions = dict(torch=torch.__version__, python=platform.python_version())
     with open(file, 'a') as f:
         f.write(json.dumps(line | versions) + '\n')
 
 def share_of(argv):
-    "Arguments without `--share K/N`, and a function that keeps this share of a list."
+    "The arguments without `--share K/N`, and a function that keeps this share of a list."
     names, k, n = list(argv), 1, 1
     if '--share' in names:
         at = names.index('--share')
@@ -30,19 +30,19 @@ def share_of(argv):
     return names, lambda items: items[k - 1::n]
 
 def option_of(names, option, default):
-    "Arguments without `option N`, and N."
+    "The arguments without `option N`, and N."
     if option not in names:
         return names, default
     at = names.index(option)
     return [*names[:at], *names[at + 2:]], int(names[at + 1])
 
 def operator_recipe(net, lr, multiple):
-    "A rate of its own for the operator; for the whole network, if its operator has no weights."
+    "A learning rate for the operator, or for the whole network if its operator has no weights."
     own = any('.op.' in name for name, _ in net.named_parameters())
     return Recipe(lr=lr if own else lr * multiple, lr_scale={'**.op.**': multiple} if own else {})
 
 def descend(optimizer, loss, norm=None):
-    "One step of the weights down the gradient of a loss."
+    "One step of the optimiser."
     optimizer.zero_grad()
     loss.backward()
     if norm is not None:
@@ -51,10 +51,10 @@ def descend(optimizer, loss, norm=None):
     optimizer.step()
 
 class Plateau:
-    """Ends a training where no more is gained: when the loss has not fallen by 2 % in `patience`
-    windows of steps, or when `learned` of the answers are right. Then the learning rate falls to
-    zero. `ended` says which of the two it was, or 'limit' after `most` windows. A loss that falls
-    slowly gains 2 % in the end, so only one that stands still is a plateau."""
+    """The end of a training: when the loss has not fallen by 2 % in `patience` windows of steps, or
+    when a share `learned` of the answers is right. Then the learning rate falls to zero. `ended` is
+    the reason, or 'limit' after `most` windows. A loss that falls slowly falls by 2 % after some
+    time, so only a constant loss counts as a plateau."""
     def __init__(self, optimizer, patience, most, last, climb=0, learned=.995):
         self.optimizer, self.patience, self.most, self.last = optimizer, patience, most, last
         self.climb, self.learned = climb, learned  # climb and last are steps
@@ -74,14 +74,14 @@ class Plateau:
             group['lr'] = rate * share
 
     def step(self):
-        "After each step of the weights."
+        "Call this after each step of the optimiser."
         self.steps += 1
         if self.left is not None:
             self.left -= 1
         self._set_rates()
 
     def window(self, loss, accuracy):
-        "After each window: its mean loss and accuracy."
+        "Call this after each window, with its mean loss and accuracy."
         self.windows.append([round(loss, 4), round(accuracy, 4)])
         if self.left is not None:
             return
@@ -98,7 +98,7 @@ class Plateau:
             self.left = self.last
 
 def learn_to_plateau(net, batches, plateau, window, norm=None):
-    "Train on clips and labels until nothing more is gained: (what ended it, its windows of steps)."
+    "Train on clips and labels until the loss stops falling: (reason of the end, windows)."
     sums = torch.zeros(2)
     net.train()
     while not plateau.over:

@@ -1,10 +1,10 @@
 """Measure the training speeds of nbs/results/63_throughput.ipynb.
 
-`.venv/bin/python tools/throughput.py`. Rendered videos, read from files by worker processes while
-the network trains: ResNet-50 at 224 pixels in bfloat16 on a GPU, at 64 pixels on a CPU. Every
-measurement is a call of the command line, two epochs of which the second counts; the networks take
-turns, seven times. What the logs say becomes data/results/throughput_cuda.jsonl or
-throughput_cpu.jsonl, one line for each run."""
+`.venv/bin/python tools/throughput.py`. Worker processes read rendered videos from files while
+a ResNet-50 trains, at 224 pixels in bfloat16 on a GPU, or at 64 pixels on a CPU. Every measurement
+calls the command line for two epochs, and the second one counts. The networks take turns, seven
+times. The numbers in the logs become data/results/throughput_cuda.jsonl or throughput_cpu.jsonl,
+one line for each run."""
 import json, os, shutil, subprocess, sys
 from itertools import product
 from pathlib import Path
@@ -23,7 +23,7 @@ flags = (f'--batch-size 32 --precision bfloat16 --workers {cores - 1}' if gpu
          else '--batch-size 4 --workers 1')
 
 def measure(network, turn):
-    "One run, and what its second epoch says."
+    "One run, and the numbers of its second epoch."
     out = runs/f'{network}_{turn}'
     shutil.rmtree(out, ignore_errors=True)  # a run that is there would go on
     command = (f'video_convs train --data runs/throughput/data --model {network} --size {size} '

@@ -37,7 +37,7 @@ def hgc(
 
 # %% ../../nbs/nets/26e_h2cn.ipynb #79852017
 class H2CNStem(nn.Module):
-    "The stem on key frames and FMCB on their neighbours, half and half."
+    "The mean of the stem's map of key frames and FMCB's map of their neighbours."
     def __init__(
         self,
         stem: nn.Module, # of an image network, frames (N, 3, H, W) → (N, C, H', W')
@@ -48,7 +48,7 @@ class H2CNStem(nn.Module):
 
     @property
     def per_segment(self) -> int:
-        "Frames that one point in time is made of."
+        "Number of frames read at each point in time."
         return self.fmcb.frames
 
     def forward(
@@ -56,22 +56,22 @@ class H2CNStem(nn.Module):
         frames: Tensor, # (B·T·F, 3, H, W): F neighbours for each of T points in time
     ) -> Tensor: # (B·T, C, H', W')
         segments = unfold(frames, self.per_segment)  # (B·T, 3, F, H, W)
-        keys = channels_last(segments[:, :, self.per_segment // 2])  # convolutions are slow on gaps
+        keys = channels_last(segments[:, :, self.per_segment // 2])  # views are slow
         x = self.stem(keys)
-        # FMCB knows a stem of stride 4; others get it resized
+        # FMCB's map has stride 4; for other stems it is resized
         M = F.interpolate(self.fmcb(segments).squeeze(2), x.shape[2:])
         return torch.lerp(x, channels_last(M), 0.5)
 
 @register('tiny', 'resnet18', 'resnet50')
 def h2cn(
     net: nn.Module, card: Backbone,
-    shift: bool = True, # does it stand on TSM?
-    fmcb: str | None = 'hgc', # beside the stem: 'hgc', 'conv1d' (Table 3) or None
+    shift: bool = True, # a temporal shift at the start of each block, as in TSM
+    fmcb: str | None = 'hgc', # parallel to the stem: 'hgc', 'conv1d' (Table 3) or None
     cmcb: str | None = 'hgc', # before each first 3×3: 'hgc', 'conv1d' (Table 3) or None
     fmcb_slope: int = 4, # p in FMCB (Table 1)
     cmcb_slope: int = 2, # p in CMCB (Table 2)
 ) -> nn.Module:
-    "TSM with CMCB before each first 3×3 of a block, and FMCB beside the stem."
+    "TSM with CMCB before the first 3×3 of each block, and FMCB parallel to the stem."
     if cmcb:
         insert_before(net, card.conv3x3, lambda C: CMCB(C, slope=cmcb_slope, temporal=cmcb))
     if shift:

@@ -22,8 +22,8 @@ from ..ops.tea import MotionExcitation
 @register('tiny', 'resnet50')
 def gst(
     net: nn.Module, card: Backbone,
-    alpha: int = 4, # one part in α of the outputs is spatio-temporal
-    beta: int = 2, # each convolution reads one part in β of the inputs
+    alpha: int = 4, # one part in α of the output channels is spatio-temporal
+    beta: int = 2, # each convolution reads one part in β of the input channels
 ) -> nn.Module:
     "1/α of the outputs of each first 3×3 become 3×3×3; both kinds read 1/β of the inputs."
     return replace(net, card.conv3x3, lambda conv: GSTConv.from_conv2d(conv, alpha, beta))
@@ -31,7 +31,7 @@ def gst(
 @register('tiny', 'resnet50')
 def gst_large(
     net: nn.Module, card: Backbone,
-    alpha: int = 4, # one part in α of the outputs is spatio-temporal
+    alpha: int = 4, # one part in α of the output channels is spatio-temporal
 ) -> nn.Module:
     "GST in which both convolutions read all inputs."
     return gst(net, card, alpha, beta=1)
@@ -71,10 +71,10 @@ def trn(net: nn.Module, card: Backbone) -> nn.Module:
 
 @register('bninception', head=GRUHead)
 def gru(net: nn.Module, card: Backbone) -> nn.Module:
-    "A recurrent unit that reads the features of the frames."
+    "A gated recurrent unit on the features of the frames."
     return net
 
 @register('eco_lite', name='eco_lite')
 def eco_lite(net: nn.Module, card: Backbone) -> nn.Module:
-    "The first half of BNInception on frames, then a 3D network on the clip."
+    "The first half of BN-Inception on frames, then a 3D network on the clip."
     return net
