@@ -71,9 +71,10 @@ def growth(n, generator, T=5, size=16):
     return (bright * (rows[..., None] & columns[..., None, :]))[:, None]
 
 def events(n, generator, gap):
-    "A small square, and `gap` frames later a large one around its place; each for one frame."
+    "A small bright square, and `gap` frames later a large dim one; each is there for one frame."
     clip, first = torch.zeros(n, 1, 18, 16, 16), 8 - gap // 2
-    clip[:, :, [first, first + gap]] = growth(n, generator, 3)[:, :, 1:]
+    brightness = torch.tensor([1., .5]).view(2, 1, 1)
+    clip[:, :, [first, first + gap]] = growth(n, generator, 3)[:, :, 1:] * brightness
     return clip
 
 def in_order(clip, order):
