@@ -4,8 +4,8 @@
 
 One operator, two kinds of clips: each clip, and the same clip after a change (CHANGES). A network
 learns to tell the two kinds apart. Each run is one line of data/results/blind_spots.jsonl; runs
-that are in the file already are not repeated. `right` of `total` new clips are named; `equal` counts
-for every change, of clips without noise, those that get the same answer before and after it.
+that are in the file already are not repeated. `right` of `total` new clips are named; for every
+change, `equal` counts clips without noise that get the same answer before and after it.
 
 There are three places for the operator (PLACES), always with a mean over pixels and frames at the
 end: behind a 3×3 convolution and before a ReLU (network), behind a 1×1 convolution and before a
