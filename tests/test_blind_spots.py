@@ -76,15 +76,15 @@ def weighted(net, seed, strength):
 
 def faults(name, place, make, strengths=(1.,), channels=1, most=8):
     "Cells of one row whose verdict is wrong."
-    left = {change for change in CHANGES if VERDICTS[name, place, change] == 'differs'}
-    said = []
+    blind = [change for change in CHANGES if VERDICTS[name, place, change] == 'same']
+    left, said = set(CHANGES) - set(blind), []
     for seed in range(most):
-        if seed > 1 and not left:
+        if not left and (seed > 1 or not blind):
             break
         apart = differences(make, seed, strengths[seed % len(strengths)], channels)
         left -= {change for change in left if apart[change] > DIFFERS}
-        said += [f'{name} {place} {change}: not the same, {apart[change]:.0e}' for change in CHANGES
-                 if VERDICTS[name, place, change] == 'same' and apart[change] > SAME]
+        said += [f'{name} {place} {change}: not the same, {apart[change]:.0e}' for change in blind
+                 if apart[change] > SAME]
     return said + [f'{name} {place} {change}: no weights that tell them apart' for change in left]
 
 
@@ -107,7 +107,7 @@ def test_tiny_networks():
         def make(T, name=name, options=options):
             return create_model(f"{name.partition(',')[0]}_tiny", num_classes=2,
                                 input_spec=dict(frames=T, size=16), **options)
-        said += faults(name, 'tiny', make, strengths=(1., 4.), channels=3)
+        said += faults(name, 'tiny', make, strengths=(4., 1.), channels=3)
     assert not said, '\n'.join(said)
 
 

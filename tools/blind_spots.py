@@ -36,6 +36,7 @@ from video_convs.clips import fold, unfold
 from video_convs.nets.heads import TRNHead
 from video_convs.nets.single_operator import SINGLE_OPERATORS, SingleOperatorNet, around
 from video_convs.progress import progress_bar
+from video_convs.utils import packaged_table
 
 results = root/'data/results/blind_spots.jsonl'
 width, batch, lr = 16, 16, .02
@@ -173,6 +174,7 @@ class Net(SingleOperatorNet):
 
 TASKS = {'network': tuple(CHANGES), 'pixel': ('left 2', 'reversed'),
          'last': ('left 2', 'reversed')}
+late = 'dense', 'hgc_avg8', 'hgc_mixed', 'eco'
 
 def pairs(change, n, generator, noise=.05):
     "n clips, the same n clips changed, and labels, 0 and 1."
@@ -217,13 +219,17 @@ def run(job):
     write_line(results, line | dict(seconds=round(time.process_time() - start, 1)))
 
 def jobs(places, seeds=1):
-    "What is to be trained: every operator in each place, of the hourglasses slopes 2 and 8."
+    """Every operator in each place, of the hourglasses slopes 2 and 8. First where training can
+    help, last the operators that others stand for."""
     trained = [name for name in OPERATORS if name[-1] not in '46']
-    late = [name for name in trained if name in ('dense', 'hgc_avg8', 'hgc_mixed', 'eco')]
-    early = [name for name in trained if name not in late]
-    return [dict(operator=operator, place=place, change=change, seed=seed)
-            for seed in range(seeds) for names in (early, late) for place in places
-            for change in TASKS[place] for operator in names]
+    blind = {(row['operator'], row['place'], row['change'])
+             for row in packaged_table('blind_spots.csv') if row['verdict'] == 'same'}
+    found = [dict(operator=operator, place=place, change=change, seed=seed)
+             for seed in range(seeds) for place in places for change in TASKS[place]
+             for operator in trained]
+    return sorted(found, key=lambda job: (
+        job['seed'], job['operator'] in late, job['place'] != 'network',
+        (job['operator'], job['place'], job['change']) in blind))
 
 if __name__ == '__main__':
     torch.set_num_threads(1)
