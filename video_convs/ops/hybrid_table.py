@@ -67,9 +67,9 @@ def _types(in_channels, out_channels, n):
                          f"{out_channels} output channels")
     return types
 
-# %% ../../nbs/workshop/13_hybrid.ipynb #d7eb6520
-class HybridTable(nn.Module):
-    "The kernels of a hybrid convolution: for each pair of channels a temporal or a spatial one."
+# %% ../../nbs/workshop/13_hybrid.ipynb #dc623f52
+class _Weights(nn.Module):
+    "The kernels of a hybrid convolution, without the places that have none."
     def __init__(
         self,
         in_channels: int, # C_i
@@ -102,31 +102,9 @@ class HybridTable(nn.Module):
             if weight is not None:
                 nn.init.normal_(weight, std=(2 * self.groups / (taps * C_o))**.5)
 
-    @classmethod
-    def from_conv2d(
-        cls,
-        conv: nn.Conv2d, # 3×3, padded by its dilation; dense or depthwise
-        p: float = 1/4, # share of temporal kernels
-        arrangement: str = 'hybrid', # 'hybrid' or 'merge'
-        attention: str | None = None, # None, 'softmax' or 'sigmoid'
-        dilation: int | None = None, # d; None: that of `conv`
-    ) -> 'HybridTable': # with its stride, bias, device, dtype and memory format
-        "Take over the 3×3 kernels that stay spatial; the temporal ones are new (Sec. 4.2)."
-        a = conv_arguments(conv, 3, groups=None)
-        if dilation is not None:
-            a['dilation'] = dilation
-        op = cls(**a, p=p, arrangement=arrangement, attention=attention, groups=conv.groups)
-        if op.spatial is None:
-            return take_over(op, conv)
-        if conv.groups > 1:
-            kept = conv.weight[op.n:]
-        else:
-            kept = torch.cat([op.others(op.parts(rows), g)
-                              for g, rows in enumerate(conv.weight.chunk(op.types))])
-        last = conv.weight.is_contiguous(memory_format=torch.channels_last)
-        layout = torch.channels_last if last else torch.contiguous_format
-        return take_over(op, conv, spatial=kept.contiguous(memory_format=layout))
-
+# %% ../../nbs/workshop/13_hybrid.ipynb #97ccc4b5
+class _Blocks(_Weights):
+    "Which channels each type of output sees in time and which in space."
     def parts(
         self, x: Tensor, # (N, C_i, …)
     ) -> tuple[Tensor, ...]: # types blocks of n channels, or n and the rest
@@ -156,6 +134,9 @@ class HybridTable(nn.Module):
             return across
         return self.interleave(along, across) if self.groups == 1 else torch.cat([along, across])
 
+# %% ../../nbs/workshop/13_hybrid.ipynb #5411e708
+class _Forms(_Blocks):
+    "The convolution of all outputs at once, and of each type by itself."
     def conv(self, frames: Tensor, weight: Tensor, groups: int = 1,
              bias: Tensor | None = None) -> Tensor:
         "2D convolution of frames."
@@ -201,6 +182,34 @@ class HybridTable(nn.Module):
             around = over_time(subsample(x, self.stride), self.temporal[:, :, ::2], d, 2 * d)
             y = unfold(y.add_(fold(around)), T)  # in place: one map less to allocate
         return self.with_bias(y)
+
+# %% ../../nbs/workshop/13_hybrid.ipynb #d7eb6520
+class HybridTable(_Forms):
+    "The kernels of a hybrid convolution: for each pair of channels a temporal or a spatial one."
+    @classmethod
+    def from_conv2d(
+        cls,
+        conv: nn.Conv2d, # 3×3, padded by its dilation; dense or depthwise
+        p: float = 1/4, # share of temporal kernels
+        arrangement: str = 'hybrid', # 'hybrid' or 'merge'
+        attention: str | None = None, # None, 'softmax' or 'sigmoid'
+        dilation: int | None = None, # d; None: that of `conv`
+    ) -> 'HybridTable': # with its stride, bias, device, dtype and memory format
+        "Take over the 3×3 kernels that stay spatial; the temporal ones are new (Sec. 4.2)."
+        a = conv_arguments(conv, 3, groups=None)
+        if dilation is not None:
+            a['dilation'] = dilation
+        op = cls(**a, p=p, arrangement=arrangement, attention=attention, groups=conv.groups)
+        if op.spatial is None:
+            return take_over(op, conv)
+        if conv.groups > 1:
+            kept = conv.weight[op.n:]
+        else:
+            kept = torch.cat([op.others(op.parts(rows), g)
+                              for g, rows in enumerate(conv.weight.chunk(op.types))])
+        last = conv.weight.is_contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if last else torch.contiguous_format
+        return take_over(op, conv, spatial=kept.contiguous(memory_format=layout))
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates of a T × H × W clip: each kernel per output voxel, one attention."
