@@ -79,7 +79,7 @@ def test_a_table_names_what_was_not_measured():
             for mode, extra in (('inference', authors), ('training', {}))]
     assert authors_ms(rows[:1])[1] == pytest.approx(30) and authors_ms(rows[1:]) is None
     result = dict(machine='m', torch='t', dtype='float32', memory_format='channels_last',
-                  form='eager', batch=1, frames=8, rounds=3, rows=rows)
+                  form='eager', batch=1, frames=8, size=224, rounds=3, rows=rows)
     last = bench_table(result).splitlines()[-1]
     assert last == ('| a | `n` | before the 3×3 | +2.0 % | +10 % (10 to 10) | +10 % (10 to 10) | '
                     '30.0 × | not measured |')

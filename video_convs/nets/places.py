@@ -221,7 +221,7 @@ def time_place(
                       for form, (f, x, m) in calls.items()})
     return {'inference': inference, 'training': training}
 
-# %% ../../nbs/nets/29b_places.ipynb #540db481
+# %% ../../nbs/nets/29b_places.ipynb #610d854a
 def bench_operators(
     pattern: str = '*', # which entries of HOMES, e.g. 'HgC*'
     device: str = 'cpu', # or 'cuda'
@@ -253,7 +253,7 @@ def bench_operators(
                 ms = {which: [round(t, 3) for t in turns] for which, turns in times.items()}
                 rows.append(about | dict(mode=mode, ms=ms) | memory)
     return dict(setting.to_dict(), machine=machine(device), torch=torch.__version__,
-                frames=frames, batch=batch, rounds=rounds, rows=rows)
+                frames=frames, batch=batch, size=224 // shrink, rounds=rounds, rows=rows)
 
 # %% ../../nbs/nets/29b_places.ipynb #d1836261
 def changed_macs(
@@ -296,7 +296,7 @@ def changed(
     low, median, high = (100 * x for x in changed_ms(rows))
     return f'{median:+.0f} % ({low:.0f} to {high:.0f})'
 
-# %% ../../nbs/nets/29b_places.ipynb #169a7953
+# %% ../../nbs/nets/29b_places.ipynb #84ae6548
 MODES = 'inference', 'training'
 
 def rows_of(
@@ -314,7 +314,8 @@ def bench_table(
     "What each operator does to the MACs and to the time of the layers at which it stands."
     how = ', '.join(result[key] for key in ('dtype', 'memory_format', 'form'))
     lines = [f"{result['machine']}, torch {result['torch']}, {how}, {result['batch']} × "
-             f"{result['frames']} frames, {result['rounds']} turns: medians (quartiles)", '',
+             f"{result['frames']} frames of {result['size']}², {result['rounds']} turns: medians "
+             "(quartiles)", '',
              '| operator | network | stands | MACs | inference | training | '
              "authors' form: inference | training |", '|---|---|---|---|---|---|---|---|']
     for name, modes in rows_of(result).items():
