@@ -63,7 +63,7 @@ HOMES = {
     'TAM': Home('tam_resnet50'),
 }
 
-# %% ../../nbs/nets/29b_places.ipynb #071b264c
+# %% ../../nbs/nets/29b_places.ipynb #8f7c0ea7
 @dataclass(frozen=True)
 class Place:
     "A layer of an image network and the operator that stands at it."
@@ -83,6 +83,7 @@ class Place:
         "Does the layer stay, so that the operator's time comes on top?"
         return self.how in ('before', 'behind')
 
+# %% ../../nbs/nets/29b_places.ipynb #5d29d1f0
 class _Frames(nn.Module):
     "A module of frames as one of clips: some frames become one."
     def __init__(self, frames, per):
@@ -255,7 +256,7 @@ def bench_operators(
     return dict(setting.to_dict(), machine=machine(device), torch=torch.__version__,
                 frames=frames, batch=batch, size=224 // shrink, rounds=rounds, rows=rows)
 
-# %% ../../nbs/nets/29b_places.ipynb #d1836261
+# %% ../../nbs/nets/29b_places.ipynb #9a9fa5ee
 def changed_macs(
     rows: list[dict], # of one operator and mode
 ) -> float: # 0.1: the layers and the operator have 10 % more than the layers alone
@@ -285,6 +286,7 @@ def authors_ms(
     authors, operator = torch.tensor(both[0], dtype=torch.float64)
     return quartiles(authors / operator)
 
+# %% ../../nbs/nets/29b_places.ipynb #0e179085
 def percent(x: float) -> str:
     "A change as people write it; more than two digits is more than a benchmark knows."
     return f'{100 * x:+.1f} %' if abs(x) < .0995 else f'{100 * x:+.0f} %'
