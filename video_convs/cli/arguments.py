@@ -325,7 +325,7 @@ def _bench_arguments(c) -> None:
                    help='how clips and weights lie in memory')
     c.add_argument('--form', default='eager', choices=['eager', 'compiled', 'graph'],
                    help='line by line, through torch.compile, or as a CUDA graph')
-    add_field(c, fields_of('ops.bench', 'bench_operators')['rounds'])
+    add_field(c, fields_of('nets.places', 'bench_operators')['rounds'])
     c.add_argument('--out', help='JSON file for all times')
 
 # %% ../../nbs/cli/70b_arguments.ipynb #23339ec6

@@ -15,8 +15,8 @@ import torch
 from ..data.check import check_dataset, check_table
 from ..data.prepare import prepare_dataset
 from ..nets import bench as of_nets
+from ..nets import places as of_places
 from ..nets.registry import find_model, list_models
-from ..ops import bench as of_ops
 from ..utils import write_atomic
 
 # %% ../../nbs/cli/70f_looking_after.ipynb #828b41ab
@@ -49,7 +49,7 @@ def models(args: argparse.Namespace) -> None:
 def bench(args: argparse.Namespace) -> None:
     "Time what the project's speed depends on, on this machine."
     home, run = ((of_nets, of_nets.bench_networks) if args.what == 'nets'
-                 else (of_ops, of_ops.bench_operators))
+                 else (of_places, of_places.bench_operators))
     result = run(args.only, device=args.device, dtype=getattr(torch, args.dtype),
                  memory_format=args.memory_format, form=args.form, rounds=args.rounds)
     print(home.bench_table(result))
