@@ -30,6 +30,7 @@ def _frames(name, clip):
         raise ValueError(f"{name!r} holds values that are not finite")
     return clip.numpy()
 
+# %% ../nbs/05b_animate.ipynb #2a9950a2
 def _colours(frames):
     "(T, H, W) or (T, H, W, 3) numbers as (T, H, W, 3) bytes."
     largest = np.abs(frames).max() or 1.
@@ -73,6 +74,7 @@ class Animation:
 # %% ../nbs/05b_animate.ipynb #689e6998
 _BAND, _GAP = 18, 8  # pixels: height of a line of text, space between panels
 
+# %% ../nbs/05b_animate.ipynb #75272bb2
 def animate(
     panels: Mapping[str, Tensor], # title → clip (1, C, T, H, W), (C, T, H, W), (T, H, W)
     fps: float = 4.0, # frames per second

@@ -23,6 +23,7 @@ def fold(
     # (B, T, H, W, C) → (B·T, H, W, C) → (B·T, C, H, W)
     return clip.movedim(1, 4).flatten(0, 1).movedim(3, 1)
 
+# %% ../nbs/00_clips.ipynb #40cec34a
 def unfold(
     frames: Tensor, # (B·T, C, H, W)
     T: int, # frames per clip
@@ -50,6 +51,7 @@ def clip_length(
     finally:
         _running.T = before
 
+# %% ../nbs/00_clips.ipynb #d8a55e02
 class Clipwise(nn.Module):
     "A clip operator for the inside of an image network: unfold, operate, fold."
     def __init__(

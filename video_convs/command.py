@@ -15,6 +15,7 @@ import sys
 def _place(path: str) -> tuple[str, str]:
     return os.path.realpath(os.path.dirname(path)), os.path.basename(path)
 
+# %% ../nbs/03_command.ipynb #529e5652
 def spelled(
     program: str | os.PathLike, # path of a program
 ) -> str: # not quoted yet
@@ -29,6 +30,7 @@ def spelled(
         relative = os.path.join(os.curdir, name)
     return min(relative, program, key=len)
 
+# %% ../nbs/03_command.ipynb #690ad98a
 def python_line(
     *words: object, # arguments
 ) -> str: # for the shell

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+# %% ../nbs/05c_explorable.ipynb #c2f37af8
 from .ops.hourglass import HgC
 from .stimuli import ball, flash, growing_disc
 from .utils import project_file, write_atomic
@@ -26,6 +27,7 @@ from .utils import project_file, write_atomic
 def _source(name):
     return project_file(f'data/explorable/{name}').read_text('utf-8')
 
+# %% ../nbs/05c_explorable.ipynb #d94ed9ab
 class Explorable:
     "A figure with controls, which a notebook shows as HTML."
     def __init__(
@@ -76,6 +78,7 @@ def _axes(widths):
         ax.tick_params(labelsize=8)
     return figure, axes
 
+# %% ../nbs/05c_explorable.ipynb #865c8631
 def _png(figure):
     "The figure as a PNG of 32 colours."
     from PIL import Image
@@ -109,6 +112,7 @@ def _added(op, clip):
     seen[:, m - h:m + h + 1, m - h:m + h + 1] = kernel
     return (seen * clip[t - r:t + r + 1]).sum((1, 2)).tolist(), seen != 0
 
+# %% ../nbs/05c_explorable.ipynb #3fd14675
 def _hourglass_still(op, clip, title):
     "Side view and bars."
     from matplotlib.patches import Patch
@@ -187,6 +191,7 @@ def _responses(op, motions):
     return {name: op((clip * 255).round().double() / 255).relu().mean().item()
             for name, clip in motions.items()}
 
+# %% ../nbs/05c_explorable.ipynb #3080c05f
 def _taps_still(taps, responses):
     "The taps, and a bar for each motion."
     figure, (left, right) = _axes((1, 1.8))
@@ -198,6 +203,7 @@ def _taps_still(taps, responses):
     right.set_title('mean response after the ReLU', fontsize=9)
     return _png(figure)
 
+# %% ../nbs/05c_explorable.ipynb #0205bd33
 def _check_motions(motions):
     shapes = {tuple(clip.shape) for clip in motions.values()}
     if not 1 < len(motions) < 27 or len(shapes) != 1:
@@ -210,6 +216,7 @@ def _check_motions(motions):
         if not (0 <= clip.min() and clip.max() <= 1):
             raise ValueError(f"the motion {name!r} has values outside of 0 to 1")
 
+# %% ../nbs/05c_explorable.ipynb #b9dc9fb0
 def turn_the_taps(
     motions: Mapping[str, Tensor] | None = None, # name → (1, 1, T, S, S); None: `eight_motions`
     taps: Sequence[float] = (-1., 1., 0.), # at first: three from −2 to 2

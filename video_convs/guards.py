@@ -65,6 +65,7 @@ _SHARE = Limit(0, 1, below=True)
 _SECONDS = Limit(0, 86_400, above=True)
 _STEPS = Limit(1, 1_000_000_000, whole=True)
 
+# %% ../nbs/01_guards.ipynb #35f9b8ea
 LIMITS = {  # setting → its range, wherever it comes from
     # a recipe
     'epochs': _COUNT, 'batch_size': _COUNT, 'accumulate': _COUNT, 'lr_batch': _COUNT,
@@ -97,6 +98,7 @@ LIMITS = {  # setting → its range, wherever it comes from
     'rounds': Limit(1, 100_000, whole=True),
 }
 
+# %% ../nbs/01_guards.ipynb #2965dca6
 def check_number(
     field: str, # a key of `LIMITS`
     value: object, # from anywhere
@@ -133,6 +135,7 @@ def read_json(
     except RecursionError:
         raise ValueError("it is nested too deep") from None
 
+# %% ../nbs/01_guards.ipynb #67ca74b6
 def read_page(
     path: str | os.PathLike, # a file of JSON
 ) -> object: # what it holds
@@ -140,6 +143,7 @@ def read_page(
     with open(path, 'rb') as file:
         return read_json(file.read(LARGEST_PAGE + 1))
 
+# %% ../nbs/01_guards.ipynb #f4d5794a
 def finite(
     value: object, # what JSON can hold
     name: str, # for the message
@@ -153,6 +157,7 @@ def finite(
         finite(part, name)
     return value
 
+# %% ../nbs/01_guards.ipynb #f9b74a44
 def read_lines(
     file: str | os.PathLike, # lines of JSON, as a log has them
 ) -> list[dict]: # one entry per line; a last line that was cut short is left out
@@ -183,6 +188,7 @@ def check_path(
                          f"of 4,095: {printable(text[:40])}…")
     return Path(path)
 
+# %% ../nbs/01_guards.ipynb #5e63e7d3
 def looks_local(
     where: str, # the name of a checkpoint
 ) -> bool:

@@ -19,6 +19,7 @@ class _BareLines(logging.Handler):
             sys.stdout.write(f'{self.format(record)}\n')
             sys.stdout.flush()
 
+# %% ../nbs/05_messages.ipynb #5b197da9
 @contextmanager
 def show_messages(
     name: str = 'video_convs', # of the logger whose messages are shown, with those below it

@@ -42,6 +42,7 @@ def _process() -> int:
         return dist.get_rank()
     return int(os.environ.get('RANK', 0))
 
+# %% ../nbs/02_progress.ipynb #0d4fc563
 def progress_bar(
     iterable: Iterable | None = None, # what is gone through; None: call `update` and `close`
     show: bool | None = None, # True: a bar everywhere, False: silence, None: what suits the place

@@ -102,6 +102,7 @@ def check_operator(
     if not free_time:
         _refuses_length(op, x[:, :, 1:])
 
+# %% ../nbs/09_testing.ipynb #fde7607c
 def _refuses_length(op, x):
     try:
         op(x)

@@ -20,6 +20,7 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.request import urlopen
 
+# %% ../nbs/04_utils.ipynb #c92d95aa
 from .guards import check_path
 
 # %% ../nbs/04_utils.ipynb #1ac4c5d7
@@ -51,6 +52,7 @@ def _commit():
         note = None
     return json.loads(note or '{}').get('vcs_info', {}).get('commit_id', 'main')
 
+# %% ../nbs/04_utils.ipynb #f38170b4
 def project_file(
     name: str, # from the top of the repository, e.g. 'data/results/motion.jsonl'
 ) -> Path:
@@ -73,6 +75,7 @@ def project_file(
     file.parent.mkdir(parents=True, exist_ok=True)
     return write_atomic(file, content)
 
+# %% ../nbs/04_utils.ipynb #b545d6b9
 @cache
 def packaged_table(
     name: str, # 'pretrained.csv' or 'papers.csv'

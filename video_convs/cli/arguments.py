@@ -23,6 +23,7 @@ _READERS = { # start of a type that is no number → what argparse needs to know
 }
 _NUMBER = re.compile(r'(tuple\[)?(int|float)(, \.\.\.\])?( \| None)?')
 
+# %% ../../nbs/cli/70b_arguments.ipynb #d3958e57
 def add_field(
     c: argparse.ArgumentParser, # or a group of one
     field: Field,
@@ -53,6 +54,7 @@ class Help(argparse.ArgumentDefaultsHelpFormatter):
         empty = action.default is None or action.default is False or action.default in ([], {}, ())
         return action.help if empty else super()._get_help_string(action)
 
+# %% ../../nbs/cli/70b_arguments.ipynb #7e93a905
 def add_command(
     commands: argparse.Action, # of `add_subparsers`
     name: str,
@@ -79,6 +81,7 @@ def _average_argument(c) -> None:
     c.add_argument('--average', choices=['logits', 'probabilities'], default='logits',
                    help='of the views')
 
+# %% ../../nbs/cli/70b_arguments.ipynb #bdd1104a
 def _view_arguments(c) -> None:
     "What is looked at of a video."
     c.add_argument('--views', default='1x1', metavar='CLIPSxCROPS',
@@ -92,6 +95,7 @@ def _batch_argument(c) -> None:
     "How many clips go through a network together."
     add_field(c, fields_of('train.scores', 'score')['batch_size'])
 
+# %% ../../nbs/cli/70b_arguments.ipynb #aa2b0b8f
 def _score_arguments(c) -> None:
     "Files of scores."
     c.add_argument('scores', nargs='+', help='.safetensors files that evaluate wrote')
@@ -137,6 +141,7 @@ def _spelled() -> dict[str, dict]: # field → options of `add_field`
                         " if left out, and without a name those of one task"),
     )
 
+# %% ../../nbs/cli/70b_arguments.ipynb #f51b3b32
 def _words() -> dict[str, dict]: # field → options of `add_field`
     "Fields of a recipe that are one of a few words."
     known = {**constant_of('train.recipes', 'CHOICES'),
@@ -157,6 +162,7 @@ def _recipe_arguments(c, options: dict[str, dict]) -> None:
     recipe.add_argument('--with', action=Pairs, metavar='NAME=VALUE', dest='changes',
                         help='any value of the recipe by its name, such as augment.crop=corners')
 
+# %% ../../nbs/cli/70b_arguments.ipynb #f70abe0d
 def _train_arguments(c) -> None:
     "The arguments of `video_convs train`."
     c.add_argument('--config', metavar='FILE',
@@ -239,6 +245,7 @@ def _predict_arguments(c) -> None:
     add_number(c, '--timeout', 'timeout', 'seconds that decoding a video may take', default=60.)
     _batch_argument(c)
 
+# %% ../../nbs/cli/70b_arguments.ipynb #a2a37525
 def _publish_arguments(c) -> None:
     "The arguments of `video_convs publish`."
     c.add_argument('checkpoint', help='folder of a checkpoint')
@@ -265,6 +272,7 @@ def _set_arguments(c, fields: dict[str, Field], taken: tuple[str, ...]) -> None:
     add_field(c, fields['workers'], limit='processes')
     add_field(c, fields['limit'])
 
+# %% ../../nbs/cli/70b_arguments.ipynb #03606369
 def _check_arguments(c) -> None:
     "The arguments of `video_convs data check`."
     fields = fields_of('data.check', 'check_dataset')
@@ -273,6 +281,7 @@ def _check_arguments(c) -> None:
     c.add_argument('--out', help='the report; runs/check_NAME.jsonl if left out. An earlier one'
                                  ' there is continued')
 
+# %% ../../nbs/cli/70b_arguments.ipynb #f92a6a5c
 def _prepare_arguments(c) -> None:
     "The arguments of `video_convs data prepare`."
     fields = fields_of('data.prepare', 'prepare_dataset')
@@ -281,6 +290,7 @@ def _prepare_arguments(c) -> None:
     for name in ('short', 'crf', 'gop'):
         add_field(c, fields[name])
 
+# %% ../../nbs/cli/70b_arguments.ipynb #2b29e1e4
 def _data_arguments(c) -> None:
     "The actions of `video_convs data`."
     actions = c.add_subparsers(dest='action', required=True, metavar='ACTION')
@@ -296,6 +306,7 @@ def _models_arguments(c) -> None:
     "The arguments of `video_convs models`."
     c.add_argument('pattern', nargs='?', default='*', help="shell pattern, such as 'hgc_*'")
 
+# %% ../../nbs/cli/70b_arguments.ipynb #f6ef73ae
 def _bench_arguments(c) -> None:
     "The arguments of `video_convs bench`."
     c.add_argument('what', choices=['ops', 'nets'], help='what to time')

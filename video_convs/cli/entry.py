@@ -12,6 +12,7 @@ import sys
 import warnings
 from importlib import import_module
 
+# %% ../../nbs/cli/70g_entry.ipynb #5646545f
 from .arguments import ARGUMENTS, add_command
 from .fields import AUGMENT, fields_of
 from .run_file import read_run_file
@@ -37,6 +38,7 @@ def check_paths(args: argparse.Namespace) -> None:
         for path in paths if given is not None else ():
             check_path(path, name)
 
+# %% ../../nbs/cli/70g_entry.ipynb #d288683a
 COMMANDS = { # command → its module, which is loaded when it is asked for: torch takes seconds
     **dict.fromkeys(['demo', 'train', 'recipes', 'plot'], 'learning'),
     **dict.fromkeys(['evaluate', 'ensemble', 'submit'], 'scoring'),
@@ -61,6 +63,7 @@ def parser(
             arguments(c)
     return p
 
+# %% ../../nbs/cli/70g_entry.ipynb #be39fb81
 def _refuse(word: str, command: argparse.ArgumentParser) -> None:
     "A misspelt flag, and those that it resembles."
     flags = [flag for action in command._actions
@@ -81,6 +84,7 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     args.flags.set_defaults(**values)
     return p.parse_known_args(argv)
 
+# %% ../../nbs/cli/70g_entry.ipynb #499230ce
 def _check_needed(args: argparse.Namespace) -> None:
     "Refuse a run without its data or its folder."
     if args.command != 'train':

@@ -30,12 +30,14 @@ class Field:
         except ValueError:
             return None
 
+# %% ../../nbs/cli/69_fields.ipynb #4485d4fb
 def _comments(source: str) -> dict[int, tuple[str, bool]]:
     "Line → its comment, and whether that stands alone."
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     return {token.start[0]: (token.string.lstrip('# '), not token.line[:token.start[1]].strip())
             for token in tokens if token.type == tokenize.COMMENT}
 
+# %% ../../nbs/cli/69_fields.ipynb #7f338a7b
 def _comment(comments: dict, first: int, last: int) -> str:
     "What is said about lines."
     here = [comments[line] for line in range(first, last + 1) if line in comments]
@@ -50,6 +52,7 @@ def _comment(comments: dict, first: int, last: int) -> str:
 RUN, RECIPE, AUGMENT = (('train.scale_out', 'TrainConfig'), ('train.recipes', 'Recipe'),
                         ('data.transforms', 'Augment'))
 
+# %% ../../nbs/cli/69_fields.ipynb #25740e60
 @cache
 def _module(name: str) -> tuple[str, dict[str, ast.stmt]]:
     "The text of a module, and what it defines."
@@ -63,6 +66,7 @@ def _module(name: str) -> tuple[str, dict[str, ast.stmt]]:
             found[node.name] = node
     return text, found
 
+# %% ../../nbs/cli/69_fields.ipynb #e905496f
 def _declared(node: ast.stmt) -> list[tuple]: # (name, type, default, first line, last line)
     "The fields of a class, or the parameters of a function."
     if isinstance(node, ast.ClassDef):
@@ -74,6 +78,7 @@ def _declared(node: ast.stmt) -> list[tuple]: # (name, type, default, first line
     pairs = [*zip(plain, [*needed, *a.defaults]), *zip(a.kwonlyargs, a.kw_defaults)]
     return [(x.arg, x.annotation, value, x.lineno, (value or x).end_lineno) for x, value in pairs]
 
+# %% ../../nbs/cli/69_fields.ipynb #a391f557
 @cache
 def fields_of(
     module: str, # inside the package, such as 'train.recipes'

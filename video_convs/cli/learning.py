@@ -11,6 +11,7 @@ import json
 from dataclasses import fields, replace
 from pathlib import Path
 
+# %% ../../nbs/cli/70c_learning.ipynb #83c6e184
 from ..checkpoint import read_config
 from .run_file import run_text
 from .values import NULL
@@ -36,11 +37,13 @@ def demo(args: argparse.Namespace) -> None:
     print('\n' + demo_table(results) + '\n')
     print(_after_demo(args))
 
+# %% ../../nbs/cli/70c_learning.ipynb #851bf430
 def _epoch(name: str, epochs: int, log: list[dict]) -> None:
     e = log[-1]
     print(f"{name} epoch {e['epoch']}/{epochs}: loss {e['loss']:.3f}, {e['top1']:.1%} on training "
           f"videos, {e['test_top1']:.1%} on unseen ones", flush=True)
 
+# %% ../../nbs/cli/70c_learning.ipynb #e1d1c63e
 def _after_demo(args: argparse.Namespace) -> str:
     "What was written, and commands that go on from there: they work as they stand."
     out, name = Path(args.out), args.networks[-1]
@@ -80,6 +83,7 @@ def recipe_changes(
     return {key: None if value is NULL else value
             for key, value in (changes | args.changes).items()}
 
+# %% ../../nbs/cli/70c_learning.ipynb #bf72bd2a
 def _plain() -> dict:
     "A recipe that leaves clips as they are."
     return {f'augment.{f.name}': getattr(Augment.none(), f.name) for f in fields(Augment)}
@@ -95,6 +99,7 @@ def _recipe_of(config: TrainConfig) -> Recipe:
     own = Recipe() if config.recipe is None else find_recipe(config.recipe).recipe
     return override(own, config.changes)
 
+# %% ../../nbs/cli/70c_learning.ipynb #92b96a23
 def train(
     args: argparse.Namespace,
 ) -> None:
@@ -109,6 +114,7 @@ def train(
             write_atomic(Path(args.out)/'run.yaml', page.encode())
             print(f"The checkpoint is in {args.out}.{_next(args)}")
 
+# %% ../../nbs/cli/70c_learning.ipynb #689b65b7
 def _next(args: argparse.Namespace) -> str:
     "The command that tests a run on the whole split as its training did, where there is one."
     tested = read_config(args.out).get('tested')
@@ -129,6 +135,7 @@ def recipes(args: argparse.Namespace) -> None:
     "List the papers' recipes, or every value of some with its source."
     print(recipe_table(args.pattern))
 
+# %% ../../nbs/cli/70c_learning.ipynb #eecc6bb1
 def plot(args: argparse.Namespace) -> None:
     "Draw the curves of runs over each other."
     names = [Path(run).name for run in args.run]

@@ -30,6 +30,7 @@ def check(args: argparse.Namespace) -> int:
     return int(any(row['missing'] or row['broken'] or row.get('state') == 'bad list'
                    for row in counts.values()))
 
+# %% ../../nbs/cli/70f_looking_after.ipynb #3879ced5
 def prepare(args: argparse.Namespace) -> int:
     "Copy a data set with small frames and many key frames."
     made = prepare_dataset(args.name, args.root, args.out, args.short, args.gop, args.crf,
@@ -46,6 +47,7 @@ def models(args: argparse.Namespace) -> None:
     for name in list_models(args.pattern):
         print(f'{name:22} {find_model(name).summary}')
 
+# %% ../../nbs/cli/70f_looking_after.ipynb #fe36a7a4
 def bench(args: argparse.Namespace) -> None:
     "Time what the project's speed depends on, on this machine."
     home, run = ((of_nets, of_nets.bench_networks) if args.what == 'nets'

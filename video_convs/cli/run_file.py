@@ -17,6 +17,7 @@ from ..utils import suggest
 # %% ../../nbs/cli/70h_run_file.ipynb #ad8e0b89
 LARGEST_RUN_FILE = 100_000 # bytes
 
+# %% ../../nbs/cli/70h_run_file.ipynb #ed38199c
 def _page(path: str): # a mapping node
     "What a file holds."
     import yaml
@@ -49,6 +50,7 @@ def _place(path: str, line: int) -> str:
     "A line of a file, for a message."
     return f'{path}, line {line + 1}'
 
+# %% ../../nbs/cli/70h_run_file.ipynb #b5845b7a
 def _check_nodes(path, node, seen: set) -> None:
     "Refuse aliases, tags, keys that are no words, and keys that stand twice."
     where = _place(path, node.start_mark.line)
@@ -85,6 +87,7 @@ def _plain(node) -> object:
         return text == 'true'
     return value_of({'.nan': 'NaN', '.inf': 'Infinity', '-.inf': '-Infinity'}.get(text, node.value))
 
+# %% ../../nbs/cli/70h_run_file.ipynb #8c0f2613
 def _texts(action: argparse.Action, key: str, node) -> list[str]:
     "The texts of a value, as they would be typed."
     nodes = node.value if node.id == 'sequence' else [node]

@@ -11,6 +11,7 @@ import json
 import re
 from pathlib import Path
 
+# %% ../../nbs/cli/70d_scoring.ipynb #ccf71738
 from ..command import command_line
 from ..data.catalogue import open_dataset
 from ..data.clip_dataset import Clips
@@ -66,6 +67,7 @@ def make_room(out: str) -> None:
                          f"got {out!r}")
     Path(out).parent.mkdir(parents=True, exist_ok=True)
 
+# %% ../../nbs/cli/70d_scoring.ipynb #7e92659e
 def evaluate(args: argparse.Namespace) -> None:
     "Score checkpoints, each on a split of a data set, and print the mean of several."
     device = find_device(args.device)
@@ -147,6 +149,7 @@ def _evaluate_one(args: argparse.Namespace, k: int, where: str, options: dict, v
         print(f"Written to {' and '.join(map(str, written))}")
         yield task, result, written[0]
 
+# %% ../../nbs/cli/70d_scoring.ipynb #da395678
 def _open_split(args: argparse.Namespace, split: str, options: dict):
     "The videos of a split, of a public data set or of one's own."
     if not args.dataset:
@@ -172,6 +175,7 @@ def ensemble(args: argparse.Namespace) -> None:
         write_atomic(Path(args.out), json.dumps(result, indent=1).encode())
         print(f"Written to {args.out}, and the scores beside it")
 
+# %% ../../nbs/cli/70d_scoring.ipynb #c5ea7a24
 def submit_line(files: list, server: str | None) -> str:
     "The command that makes the file for a server, where its name is known."
     if server not in SERVERS:
@@ -184,6 +188,7 @@ def submit_line(files: list, server: str | None) -> str:
     return (f"The labels of this split are secret. {then}: "
             f"{command_line('submit', *files, '--server', server, '--out', out)}")
 
+# %% ../../nbs/cli/70d_scoring.ipynb #c65b4083
 def submit(args: argparse.Namespace) -> None:
     "Files of scores as the file that a test server takes."
     scores = [load_scores(path) for path in args.scores]

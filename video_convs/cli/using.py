@@ -43,6 +43,7 @@ def predict(args: argparse.Namespace) -> None:
         raise ValueError(f"{len(failed)} of {n} videos could not be read: " * (n > 1)
                          + '; '.join(failed.values()))
 
+# %% ../../nbs/cli/70e_using.ipynb #04a2606f
 def _write_answers(answers: dict[str, dict]) -> None:
     "A table of the answers, with a column for the task where there are several."
     table = csv.writer(sys.stdout, lineterminator='\n')
@@ -64,6 +65,7 @@ def publish(args: argparse.Namespace) -> None:
         print(f"A Space that shows it is in {space}: try it with `{python_line(space/'app.py')}` "
               "(needs gradio), publish it with --space")
 
+# %% ../../nbs/cli/70e_using.ipynb #ee9fef8b
 def pull(args: argparse.Namespace) -> None:
     "Fetch a checkpoint from the Hugging Face Hub."
     folder = hub.pull(args.repo_id, args.revision, to=args.to)

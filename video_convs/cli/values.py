@@ -23,6 +23,7 @@ def value_of(
     except (ValueError, RecursionError):
         return text
 
+# %% ../../nbs/cli/70a_values.ipynb #fabf5cd6
 def checked_pairs(
     pairs: dict, # name → value
     flag: str, # for the message
@@ -35,6 +36,7 @@ def checked_pairs(
         finite(value, f'{flag} {printable(name)}')
     return pairs
 
+# %% ../../nbs/cli/70a_values.ipynb #7021f22e
 def name_value_pairs(
     items: Sequence[str], # such as 'slope=4'
     flag: str, # for the message
@@ -59,6 +61,7 @@ def fold_of(
     except ValueError:
         raise ValueError(f"{flag} takes K/N, such as 2/3, got {text!r}") from None
 
+# %% ../../nbs/cli/70a_values.ipynb #b002928f
 def size_of(
     text: str, # such as '256'
     flag: str = 'a size', # for the message
@@ -76,6 +79,7 @@ def size_of(
 # %% ../../nbs/cli/70a_values.ipynb #ef48e3f8
 NULL = object() # None in a file, where None among the flags means that nothing was typed
 
+# %% ../../nbs/cli/70a_values.ipynb #be03f32e
 class Read(argparse.Action):
     "A flag with a reader of its own, whose errors are sentences."
     def __init__(self,
@@ -119,6 +123,7 @@ class Pairs(argparse.Action):
         new = name_value_pairs(values, self.option_strings[0], self.taken)
         setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), **new})
 
+# %% ../../nbs/cli/70a_values.ipynb #e47f5ba8
 def one_of(
     choices: Sequence[str], # all words that there are
 ) -> Callable[[str, str], str]: # a reader
@@ -133,6 +138,7 @@ def one_of(
 class OutOfRange(Exception):
     "A value that a flag does not take; of a `ValueError`, argparse would change the sentence."
 
+# %% ../../nbs/cli/70a_values.ipynb #6795f9ea
 def add_number(
     c: argparse.ArgumentParser,
     flag: str, # such as '--epochs'

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
+# %% ../../nbs/data/36i_catalogue.ipynb #0a36666a
 from .custom import csv_dataset, folder_dataset
 from .dataset import VideoDataset, VideoFiles
 from .diving48 import DIVING48
@@ -166,6 +167,7 @@ def _templates(template, flow):
                          f"for flow, of x and of y, got {template!r}")
     return templates
 
+# %% ../../nbs/data/36i_catalogue.ipynb #22d46ca0
 def _reader(entry, flow, in_folders, templates):
     "What reads the items of a data set that lies on the disk in this way."
     if flow:
@@ -227,6 +229,7 @@ def _own_dataset(name, root, split, allow_missing, options):
         return folder_dataset(root, split, **options)
     return csv_dataset(root, split, allow_missing=allow_missing, **options)
 
+# %% ../../nbs/data/36i_catalogue.ipynb #744a8bf5
 def _refuse_absent(name, split, found, entry, options):
     "A `ValueError` about videos that a list names and the disk lacks."
     videos = found.listing.videos

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable, NamedTuple
 
+# %% ../../nbs/data/37a_check.ipynb #d83fcef9
 from .catalogue import (
     CUT, DATASETS, LOCATE_OPTIONS, dataset_entry, find_videos, open_dataset)
 from .clip_dataset import one_thread
@@ -154,6 +155,7 @@ def _stamp(path):
     s = os.stat(path)
     return [s.st_size if not os.path.isdir(path) else 0, s.st_mtime_ns]
 
+# %% ../../nbs/data/37a_check.ipynb #b2945149
 def _earlier_records(file):
     "Records of an earlier run, by path; a line that was not finished is left out."
     if not Path(file).is_file():
@@ -169,6 +171,7 @@ def _earlier_records(file):
     records = [r for r in map(read, text.splitlines()) if isinstance(r, dict)]
     return {r['path']: r for r in records if {'path', 'stamp'} <= set(r)}
 
+# %% ../../nbs/data/37a_check.ipynb #225e957e
 def _records(items, readers, old, deep):
     "Path → what is known of it, path → its spans; what has a state need not be looked at again."
     records, spans = {}, {}
@@ -227,6 +230,7 @@ def check_dataset(
 def _broken_line(record):
     return record['why'] if record['path'] in record['why'] else f"{record['path']} {record['why']}"
 
+# %% ../../nbs/data/37a_check.ipynb #9e20f2c9
 def check_table(
     counts: dict[str, dict], # of `check_dataset`
     report: str | Path, # the file that it wrote

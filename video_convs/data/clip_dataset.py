@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+# %% ../../nbs/data/34f_clip_dataset.ipynb #401b2f1a
 from .dataset import VideoDataset
 from .sampling import sample_rng
 from .transforms import Augment, normalise, train_transform
@@ -31,6 +32,7 @@ class Broken(NamedTuple):
     path: str # and which frames of it, where several videos share a file
     reason: str
 
+# %% ../../nbs/data/34f_clip_dataset.ipynb #c870fdd3
 @contextmanager
 def one_thread() -> Iterator[None]:
     "One clip is too little work to be shared among processors: they would wait for each other."
@@ -48,6 +50,7 @@ def _shrunk(info, spec):
     "The short side that the cached frames of a video have; its own if it is small anyway."
     return min(round(spec.size*_MARGIN), info.height, info.width)
 
+# %% ../../nbs/data/34f_clip_dataset.ipynb #85d9caeb
 def _whole(dataset, index, spec):
     "All frames of a video, uint8 (C, N, h, w), and their times, or how many there are."
     info, seen = dataset.probe(index), []
@@ -59,6 +62,7 @@ def _whole(dataset, index, spec):
     size = side if side < min(info.height, info.width) else None
     return dataset.read(index, everything, size=size), seen[-1]
 
+# %% ../../nbs/data/34f_clip_dataset.ipynb #2f7fd223
 def _whole_bytes(dataset, spec) -> int:
     "What `_whole` takes for all videos, estimated from 32 of them."
     sizes, N = [], len(dataset)
@@ -146,6 +150,7 @@ def _refuse_misfit(dataset, spec, train, views):
         raise ValueError("training draws one clip and one crop of a video; of its views only "
                          f"rule, micro and official can be chosen, got {views}")
 
+# %% ../../nbs/data/34f_clip_dataset.ipynb #7f4bc1aa
 def _refuse_large(name, need, cache_gb):
     "A `ValueError` if the frames of a data set take more memory than is allowed."
     if need > cache_gb:

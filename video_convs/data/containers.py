@@ -15,6 +15,7 @@ from typing import Iterator
 # %% ../../nbs/data/31a_containers.ipynb #d0a7c4eb
 _PLAYLISTS = b'#EXTM3U', b'ffconcat', b'v=0', b'<MPD', b'<?xml', b'[playlist]'
 
+# %% ../../nbs/data/31a_containers.ipynb #67a2f30c
 def mp4_boxes(
     path: str | Path, # an MP4 file
 ) -> Iterator[tuple[bytes, int, int, int]]: # name, start, bytes of its head, bytes in all
@@ -31,6 +32,7 @@ def mp4_boxes(
             yield head[4:8], at, 16 if long else 8, length
             at += length or size - at
 
+# %% ../../nbs/data/31a_containers.ipynb #f7e30665
 def why_closed(
     path: str | Path, # of a file
 ) -> str: # what is wrong with it, and what to do
@@ -51,6 +53,7 @@ def why_closed(
 _FRAGMENTED = frozenset(b'ftyp styp moov moof mdat free skip wide uuid sidx ssix mfra emsg '
                         b'prft meta'.split())
 
+# %% ../../nbs/data/31a_containers.ipynb #90c026fb
 def mp4_torn(
     path: str | Path, # an MP4 file
     held: int, # bytes in the packets that were found
@@ -76,6 +79,7 @@ _MATROSKA = {None: {0x1A45DFA3, _SEGMENT, 0xEC},
 # of 8 bytes at most; packets
 _NUMBERS, _BLOCKS = {0xE7, 0xA7, 0xAB, 0xBF, 0x9B, 0xFB, 0xFA}, {0xA3, 0xA1}
 
+# %% ../../nbs/data/31a_containers.ipynb #2480d2bc
 def matroska_torn(
     path: str | Path, # a Matroska or WebM file
     packets: int, # of the main video stream that were found

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+# %% ../../nbs/data/34e_custom.ipynb #88ed1e84
 from .dataset import Span, VideoDataset
 from .lists import LISTS, list_json, list_lines, table_rows
 from .paths import VIDEOS, FileFinder, is_video, plain_name, video_name
@@ -68,6 +69,7 @@ class _Item(NamedTuple):
     span: Span | None = None # None: all of the video
     place: str = '' # file and line
 
+# %% ../../nbs/data/34e_custom.ipynb #56312cb3
 def _dataset(name, about, items, split, description, where, root) -> VideoDataset:
     "One split out of all items."
     items = [_Item(path, plain_name(label), *rest) for path, label, *rest in items]
@@ -118,6 +120,7 @@ class _Folder(NamedTuple):
     folders: list[Path]
     others: list[Path]
 
+# %% ../../nbs/data/34e_custom.ipynb #0d1f474a
 def _look(path):
     "What lies in a folder."
     found = _Folder([], [], [])
@@ -250,6 +253,7 @@ def _list_file(path):
                          " of classes or a list of videos")
     return path
 
+# %% ../../nbs/data/34e_custom.ipynb #ba27503b
 def open_data(
     path: str | Path, # a folder of classes, a folder with a table clips.csv, or a list of videos
     split: str | None = None, # which part; None: everything
@@ -265,6 +269,7 @@ def open_data(
                          " it out")
     return folder_dataset(path, split)
 
+# %% ../../nbs/data/34e_custom.ipynb #71a4ee69
 def split_names(
     path: str | Path, # as for `open_data`
 ) -> list[str]: # sorted; a folder without splits has 'test' and 'train', drawn at random

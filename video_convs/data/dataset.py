@@ -27,6 +27,7 @@ Pick = Sequence[int] | Callable[[int], Sequence[int]]
 class SpanError(VideoError):
     "A span that its file does not hold."
 
+# %% ../../nbs/data/34c_dataset.ipynb #0fb5f01e
 @contextmanager
 def named_span(
     where: str, # the file and line of a list; '': unknown
@@ -76,6 +77,7 @@ def in_span(
 def _rate(path):
     return probe(path).fps
 
+# %% ../../nbs/data/34c_dataset.ipynb #73c64bae
 @dataclass(frozen=True)
 class VideoFiles:
     "Reads items that are video files or spans of them."

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Callable, Sequence
 
 import numpy as np
 
+# %% ../../nbs/data/31e_decoder.ipynb #0bc3ab88
 from ..command import python_line
 from .decoding import chosen, read_array
 from .video import check_video, copy_video, probe
@@ -45,6 +46,7 @@ def _frame_bytes(pipe, shape):
         done += n
     return data if done == len(data) else None
 
+# %% ../../nbs/data/31e_decoder.ipynb #d3b00a4b
 def _talk(process, question, pick=None):
     "Ask, answer what is asked back, return the answer (a dict) and its frames (bytes or None)."
     def say(message):

@@ -26,6 +26,7 @@ _CHUNK = 32
 # containers in which one can jump to a key frame and be sure to land there
 _INDEXED = 'mov', 'matroska'
 
+# %% ../../nbs/data/31c_decoding.ipynb #78c8f5c7
 def _decord():
     "The decord module, silenced, or None where it is not installed."
     try:
@@ -54,6 +55,7 @@ def _read_decord(decord, info, wanted, threads):
         else:
             yield reader.get_batch(part).asnumpy()
 
+# %% ../../nbs/data/31c_decoding.ipynb #704e475c
 def _cut(frame):
     "A decord frame without the padding at the end of its rows: (H, W, 3)."
     H, W, _ = frame.shape  # the last axis holds more than 3 if the rows are padded
@@ -76,6 +78,7 @@ _MARKS = 'h264',
 _ALL_SHOWN = 'h264', 'hevc', 'mpeg1video', 'mpeg2video'
 _LATE = 16  # frames: the most that a decoder may hold back
 
+# %% ../../nbs/data/31c_decoding.ipynb #a3e18743
 class _DamageLog:
     "What was sent to a decoder, in decoding order, and what of it is damaged."
     def __init__(self, codec, stamped, jumps):
@@ -231,6 +234,7 @@ def _one_field(frame):
     graph.push(frame)
     return graph.pull()
 
+# %% ../../nbs/data/31c_decoding.ipynb #2248cb5e
 def _upright(frame, pixel=1.):
     "A PyAV frame as (H, W, 3) uint8: with square pixels, turned as its metadata says."
     H, W = square_size(frame.height, frame.width, pixel)
@@ -254,6 +258,7 @@ def read_pyav(
                              "at one size")
         yield np.stack(chunk)
 
+# %% ../../nbs/data/31c_decoding.ipynb #9ca92a4e
 def _lost(info, k):
     return VideoError(f"{info.path}: frame {k} of {info.frames} does not decode: the file is "
                       "damaged, download or encode it again, or leave it out")
@@ -325,6 +330,7 @@ def stacked(
     chunks = [resize_frames(chunk, size) for chunk in chunks]
     return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
 
+# %% ../../nbs/data/31c_decoding.ipynb #f8a5be37
 def resize_frames(
     frames: np.ndarray, # (n, H, W, C) uint8
     size: int | tuple[int, int] | None, # short side, or (height, width); None: as they are

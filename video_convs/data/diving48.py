@@ -31,6 +31,7 @@ def _diving48(files, split):
                                   span=(start, end)))
     return Listing(classes, videos, (source, file))
 
+# %% ../../nbs/data/36e_diving48.ipynb #1f3fb056
 DIVING48 = Official(
     'Diving48 V2', 'svcl.ucsd.edu/projects/resound/dataset.html', _diving48, ('train', 'test'),
     48, ('rgb', '.'))

@@ -94,6 +94,7 @@ def train_on_drift(
         if show and step % every == 0:
             show(f'step {step:3d}: loss {loss:.3f}')
 
+# %% ../../nbs/data/30c_drift.ipynb #602c8d3a
 def drift_accuracy(
     model: nn.Module, # clips → scores
     config: Drift,

@@ -28,6 +28,7 @@ def _egogestar(files, split, table):
             videos.append(ListedVideo(name, (name,), row['label'], where, row['group']))
     return Listing(tuple(sorted({row['label'] for row in rows})), videos, (file,))
 
+# %% ../../nbs/data/36h_egogestar.ipynb #5f9748d3
 EGOGESTAR = Official(
     'EgoGestAR', 'github.com/varunj/EgoGestAR', _egogestar, ('train', 'val', 'test'), 10, ('.',),
     counts=dict(train=127, val=20, test=53), options=dict(table=()), keeps=frozenset())

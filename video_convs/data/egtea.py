@@ -26,6 +26,7 @@ def _egtea(files, split, fold):
                                   group=parts[0]))
     return Listing(classes, videos, (source, file))
 
+# %% ../../nbs/data/36f_egtea.ipynb #5fc059d8
 EGTEA = Official(
     'EGTEA Gaze+', 'cbs.ic.gatech.edu/fpv', _egtea, ('train', 'test'), 106, ('cropped_clips', '.'),
     ('action_annotation',), options=dict(fold=(1, 2, 3)))

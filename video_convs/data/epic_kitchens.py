@@ -15,6 +15,7 @@ from .official import (ListedVideo, Listing, Official, class_index,
 # %% ../../nbs/data/36g_epic_kitchens.ipynb #dfc44680
 _SPAN = ['uid', 'participant_id', 'video_id', 'start_frame', 'stop_frame']
 
+# %% ../../nbs/data/36g_epic_kitchens.ipynb #d0091fc1
 def _epic55(files, split, task, protocol):
     "A table of spans with verb and noun; the test tables have no labels."
     keys, videos, secret = {}, [], split in ('s1', 's2')
@@ -57,6 +58,7 @@ def _epic55(files, split, task, protocol):
     return Listing(classes[task], videos, (train, file) if secret else (train,),
                    {kind: (classes[kind], labels[kind]) for kind in classes}, many_shot)
 
+# %% ../../nbs/data/36g_epic_kitchens.ipynb #d9c7d2f5
 EPIC55 = Official(
     'EPIC-KITCHENS-55', 'epic-kitchens.github.io', _epic55, ('train', 'val', 's1', 's2'), None,
     ('frames_rgb_flow/rgb/{part}', 'rgb/{part}', 'videos/{part}', 'EPIC-KITCHENS', '.'),

@@ -32,6 +32,7 @@ def _pictures(folder):
         raise VideoError(f"{folder} is no folder that can be read ({error.strerror}): check "
                          "the path") from None
 
+# %% ../../nbs/data/35_frames.ipynb #5995e82b
 @lru_cache(64)  # a folder may hold the hundred thousand frames of an hour, and several items
 def _listed(folder, changed):
     kinds = {}
@@ -88,6 +89,7 @@ def _picture(path, mode):
                          "it again") from None
     return pixels if mode == 'RGB' else pixels[..., None]
 
+# %% ../../nbs/data/35_frames.ipynb #524b93fc
 def _pictures_of(files, numbers, mode, size):
     "The pictures with these numbers, each decoded once: (T, H, W, C)."
     wanted, back = np.unique(numbers, return_inverse=True)
@@ -170,6 +172,7 @@ def flow_bytes(
     shares = (np.clip(np.asarray(flow), -bound, bound) + bound)/(2*bound)
     return np.rint(255*shares).astype(np.uint8)
 
+# %% ../../nbs/data/35_frames.ipynb #0c99f782
 def write_flow(
     folder: str | Path, # made if it is not there
     flow: np.ndarray | Tensor, # (2, T, H, W): x and y, pixels until the next frame

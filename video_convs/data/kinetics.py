@@ -33,6 +33,7 @@ def _kinetics(files, split):
                              label and known_class(label, known, where, source or file), where))
     return Listing(classes, videos, (file,))
 
+# %% ../../nbs/data/36c_kinetics.ipynb #5e7ef388
 KINETICS400 = Official(
     'Kinetics-400', 'github.com/cvdfoundation/kinetics-dataset', _kinetics,
     ('train', 'val', 'test'), 400, ('{split}', 'videos_{split}', '.'))

@@ -22,6 +22,7 @@ _MARKS = { # byte order marks; the longer ones first
     b'\xff\xfe\0\0': 'utf-32', b'\0\0\xfe\xff': 'utf-32', b'\xff\xfe': 'utf-16',
     b'\xfe\xff': 'utf-16', b'\xef\xbb\xbf': 'utf-8-sig'}
 
+# %% ../../nbs/data/34b_lists.ipynb #fc71b35b
 def list_text(
     file: str | Path,
 ) -> str: # without byte order mark, lines end in \n
@@ -101,6 +102,7 @@ def _unspaced(line, separator):
     "A line without blanks between a quote and a separator, which `csv` does not take."
     return line if separator == ' ' else re.sub(rf'"\s+(?={separator})', '"', line)
 
+# %% ../../nbs/data/34b_lists.ipynb #15626885
 def _separator(text, columns):
     "What stands between the names of these columns in the first line."
     return next((s for s in _SEPARATORS if set(columns) <= set(_first_fields(text, s))), ',')
@@ -245,6 +247,7 @@ _SPLITS = dict( # word in the name of a list → split
     test='test', testing='test')
 _WORD = re.compile(rf"(?<![a-z])({'|'.join(_SPLITS)})(?=list|[^a-z]|$)", re.IGNORECASE)
 
+# %% ../../nbs/data/34b_lists.ipynb #68ff028d
 def _lists(file):
     "Split → list, for a list whose name says its split, and its neighbours; and their name."
     word = _WORD.search(file.stem)
@@ -258,6 +261,7 @@ def _lists(file):
             found[split] = beside
     return found, re.sub(r'^[\W_]+|[\W_]+$', '', before) + re.sub(r'[\W_]+$', '', after)
 
+# %% ../../nbs/data/34b_lists.ipynb #8991e9bc
 def table_rows(
     file: Path, # a list of videos
     split: str | None = None, # the split that is wanted: its list must be sound; None: any

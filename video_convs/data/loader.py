@@ -29,6 +29,7 @@ class Batch(NamedTuple):
     indices: Tensor # (B,) numbers of the videos in the data set
     failed: dict[str, str] # path → reason
 
+# %% ../../nbs/data/34g_loader.ipynb #fbdca386
 def collate_clips(
     items: list[tuple[Tensor | Broken, int, int]], # items of `Clips`
 ) -> Batch:
@@ -55,6 +56,7 @@ class Batches:
     def __len__(self) -> int:
         return len(self.batches)
 
+# %% ../../nbs/data/34g_loader.ipynb #a2ec55fe
 class _Watched(Dataset):
     "A data set that writes down what each process reads, and since when."
     def __init__(self, dataset, processes):

@@ -85,6 +85,7 @@ def _paint(rng):
     "A light colour; the ground is dark."
     return rng.uniform(0.6, 1.0, 3)
 
+# %% ../../nbs/data/30a_motion.ipynb #3e0263f2
 def _place(rng, c, reach):
     "A coordinate from which `reach` pixels to either side stay inside the picture."
     return c.size/2 + rng.uniform(-1, 1)*max(0.0, c.size/2 - reach)
@@ -167,6 +168,7 @@ class Task:
         "Classes and their partners: each is the other played backwards."
         return tuple(group for group in self.permutations if len(group) == 2)
 
+# %% ../../nbs/data/30a_motion.ipynb #cb6ee7ad
 TASKS: dict[str, Task] = {}
 
 # %% ../../nbs/data/30a_motion.ipynb #8b72c9b1
@@ -190,6 +192,7 @@ def _events(start, long, rng, c):
     return [_box(c, place(), place(), core[k], radius[k], _paint(rng), opacity=seen[k])
             for k in range(3)]
 
+# %% ../../nbs/data/30a_motion.ipynb #d226b94d
 def _order(rng, c, label):
     if c.frames < 4:
         raise ValueError(f"order needs at least 4 frames, got frames={c.frames}")
@@ -200,6 +203,7 @@ def _order(rng, c, label):
     t[start:start + 3*long] = t[start:start + 3*long].reshape(3, long)[list(sequence)].ravel()
     return scene.at(t)
 
+# %% ../../nbs/data/30a_motion.ipynb #f5ea0477
 _ORDERS = tuple('-'.join(events) for events in itertools.permutations(('disc', 'square', 'bar')))
 TASKS['order'] = Task('order', _ORDERS, _order, permutations=(_ORDERS,), ceiling=1/6,
                       label_preserving=('hflip', 'vflip'),
@@ -221,6 +225,7 @@ def _vibrate(label, rng, c):
     half, x, y = rng.uniform(3, 5, 2)*u, _place(rng, c, 8*u), _place(rng, c, 8*u)
     return [_box(c, x + s*np.cos(heading), y + s*np.sin(heading), half, u, _paint(rng))]
 
+# %% ../../nbs/data/30a_motion.ipynb #2c8845ba
 def _micro(rng, c, label):
     return _scene(rng, c, label, partial(_vibrate, label))
 
@@ -243,6 +248,7 @@ def motion_task(
         raise ValueError(f"there is no motion task {task!r}: choose one of {', '.join(TASKS)}")
     return TASKS[task]
 
+# %% ../../nbs/data/30a_motion.ipynb #2aa44261
 def sample_params(
     task: str, # a name in TASKS
     split: str, # 'train', 'test' or any other word: each has its own videos
@@ -289,6 +295,7 @@ def _local(pose, camera, x_grid, y_grid):
     dy = y_grid[:, None] - (y + camera[..., 1, None, None])  # (B, T, S, 1)
     return angle.cos()*dx + angle.sin()*dy, angle.cos()*dy - angle.sin()*dx
 
+# %% ../../nbs/data/30a_motion.ipynb #2a5f8f6b
 def _coverage(u, v, box, pose):
     "How much of each pixel a rounded box covers: (B, T, S, S)."
     scale = pose[..., 3, None, None]
@@ -355,6 +362,7 @@ def _render(scenes, device, flow):
     return (clip.add_(_noise(p, size)).clamp_(0, 1).transpose(1, 2),
             moved.transpose(1, 2) if flow else None)
 
+# %% ../../nbs/data/30a_motion.ipynb #d719f89b
 def render(
     scenes: Sequence[Scene], # drawn with the same configuration
     device: str | torch.device = 'cpu',

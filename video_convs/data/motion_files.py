@@ -27,6 +27,7 @@ def _manifest(task, config, seed, counts):
                 label_preserving=list(task.label_preserving), config=dataclasses.asdict(config),
                 seed=seed, counts=counts, renderer=_VERSION)
 
+# %% ../../nbs/data/30b_motion_files.ipynb #5ec7877c
 def _claim(root, manifest):
     "Make sure that the folder is empty or holds this very data set, whole or in part."
     done, part = root/'dataset.json', root/'dataset.json.part'
@@ -41,6 +42,7 @@ def _claim(root, manifest):
         part.write_text(json.dumps(manifest, indent=1))
     return done, part
 
+# %% ../../nbs/data/30b_motion_files.ipynb #47b5ebb0
 def render_task(
     task: str, # a name in TASKS
     root: str | Path, # folder of the data set, made if it is not there

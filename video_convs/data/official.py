@@ -32,6 +32,7 @@ class ListedVideo(NamedTuple):
     group: str = '' # who or where it was filmed
     span: Span | None = None # which frames of its file; None: all of it
 
+# %% ../../nbs/data/36a_official.ipynb #b5d42da1
 class Listing(NamedTuple):
     "A split, as its owners list it."
     classes: tuple[str, ...] # names, in the order of the labels
@@ -52,6 +53,7 @@ def refuse(
     "Raise a `ValueError` about a list."
     raise ValueError(f"{where}: {what}: {remedy}")
 
+# %% ../../nbs/data/36a_official.ipynb #539d602f
 def plain_file_name(
     name: str, # in a list
     where: str, # file and line
@@ -93,6 +95,7 @@ def whole_number(
         refuse(where, f"{what} must be a whole number from {least} on, got {value!r}")
     return int(text)
 
+# %% ../../nbs/data/36a_official.ipynb #86f4e0e4
 def class_index(
     value: object, # a number in a list
     classes: tuple[str, ...],
@@ -125,6 +128,7 @@ def numbered_classes(
         refuse(file, f"has no class {gap}")
     return distinct_classes((names[n] for n in sorted(names)), file)
 
+# %% ../../nbs/data/36a_official.ipynb #dadaa49b
 def distinct_classes(
     classes: Iterable[str],
     file: str | Path, # that names them

@@ -29,6 +29,7 @@ def plain_name(text: str) -> str:
     "A name in the composed form of Unicode (NFC): some disks and tools write é as e and an accent."
     return unicodedata.normalize('NFC', text)
 
+# %% ../../nbs/data/34a_paths.ipynb #91ae7b37
 def video_name(
     path: str | Path,
     root: str | Path | None = None, # folder of the data set; None: there is none
@@ -74,6 +75,7 @@ def _any_case(name):
 def _any_ending(name):
     return _any_case(os.path.splitext(name)[0] if is_video(name) else name)
 
+# %% ../../nbs/data/34a_paths.ipynb #afd6995d
 class _Disk:
     "What the disk calls a file that a list spells otherwise."
     def __init__(self):

@@ -24,6 +24,7 @@ def _chunks(reader, path, span, size, count, together=64):
     for k in range(0, count, together):
         yield reader.read(path, range(k, min(k + together, count)), size, span)
 
+# %% ../../nbs/data/37b_prepare.ipynb #25a3b785
 def _encode(decoder, job):
     "Write one copy, and decode it again to see that it is whole."
     path, reader, span, target = (job[k] for k in ('path', 'reader', 'span', 'target'))
@@ -62,6 +63,7 @@ def _refuse_same_target(items: Sequence[Item]):
             raise ValueError(f"{taken[i.target][0]} and {i.path} would both become {i.target}.mp4: "
                              "rename one of them")
 
+# %% ../../nbs/data/37b_prepare.ipynb #17a882f6
 def _copy_lists(name, root, out):
     "The lists of the owners, to the same places."
     for source in ('', 'annotations', 'labels',
@@ -72,6 +74,7 @@ def _copy_lists(name, root, out):
             (out/source).mkdir(parents=True, exist_ok=True)
             write_atomic(out/source/file.name, file.read_bytes())
 
+# %% ../../nbs/data/37b_prepare.ipynb #0da23f39
 def _keep_settings(out, **settings):
     "Write down how a copy was made; a `ValueError` if it was begun with other settings."
     about = json.dumps(settings, indent=1)

@@ -20,6 +20,7 @@ def _check(num_frames, T):
     if T < 1:
         raise ValueError(f"cannot take T = {T} frames: ask for one or more")
 
+# %% ../../nbs/data/32_sampling.ipynb #b3a94591
 def segments(
     num_frames: int, # N ≥ 1, frames of the video
     T: int, # T ≥ 1, frames to take
@@ -114,6 +115,7 @@ def frame_rate(
     lasts = float(times[-1] - times[0])
     return (len(times) - 1)/lasts if lasts > 0 else 25.
 
+# %% ../../nbs/data/32_sampling.ipynb #47469ef5
 def evenly_timed(
     times: np.ndarray, # (N,) seconds at which each frame is shown, rising
 ) -> np.ndarray: # (N,) the frame that is shown in the middle of each of N equal stretches of time
@@ -178,6 +180,7 @@ def _released_segments(num_frames, M, T, rng):
         return np.sort(rng.integers(M, size=T))
     return np.zeros(T, int)
 
+# %% ../../nbs/data/32_sampling.ipynb #a5d96805
 def _released_dense(M, T, clips, rng, window=64):
     "Dense sampling of TSM's code among M places: a fixed stride, round and round."
     last = max(M - window, 0)

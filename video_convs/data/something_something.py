@@ -29,6 +29,7 @@ def _id_and_class(stem, files, split, order):
         videos.append(ListedVideo(id, (id,), name, where))
     return Listing(tuple(sorted(classes)) if order == 'sorted' else classes, videos, (source, file))
 
+# %% ../../nbs/data/36b_something_something.ipynb #ff9b5861
 _LEFT_RIGHT = (('Pulling something from left to right', 'Pulling something from right to left'),
                ('Pushing something from left to right', 'Pushing something from right to left'),
                ('Turning the camera left while filming something',
@@ -52,6 +53,7 @@ def _answers(file, known, source):
         told[id] = known_class(label, known, where, source), where
     return told
 
+# %% ../../nbs/data/36b_something_something.ipynb #9fe21b95
 def _something_v2(files, split):
     "JSON with a template a video; the classes of the test split in a file of their own."
     long = dict(val='validation').get(split, split)
@@ -79,6 +81,7 @@ def _something_v2(files, split):
         refuse(told[extra][1], f"{extra} is not in {file}", "download both again")
     return Listing(classes, videos, (source, *([answers] if answers else []), file))
 
+# %% ../../nbs/data/36b_something_something.ipynb #596278e9
 SOMETHING_V2 = Official(
     'Something-Something V2', 'qualcomm.com/developer', _something_v2, ('train', 'val', 'test'),
     174, ('20bn-something-something-v2', '.'), counts=dict(train=168913, val=24777, test=27157),

@@ -26,6 +26,7 @@ def _fingerprint(path):
         f.seek(max(size - chunk, 0))
         return size, hashlib.sha256(head + f.read(chunk)).hexdigest()
 
+# %% ../../nbs/data/34d_splits.ipynb #119556d2
 def _stat(path):
     "What the disk knows of a file; None if there is none."
     try:
@@ -46,6 +47,7 @@ def _common_frames(items):
         if last > ends.get(item[1], (0,))[0]:
             ends[item[1]] = last, item
 
+# %% ../../nbs/data/34d_splits.ipynb #9a7b2fdd
 def _described(item):
     path, split, span = item
     return f"{path}{f', frames {span[0]} to {span[1]},' if span else ''} in {split!r}"

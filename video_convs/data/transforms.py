@@ -40,6 +40,7 @@ def random_box(
 # 13 of 5×5, in quarters of the room
 PLACES = [(a, b) for a, b in product(range(5), repeat=2) if (a + b) % 2 == 0]
 
+# %% ../../nbs/data/33b_transforms.ipynb #a064b07d
 def corner_box(
     H: int, # height of the frame
     W: int, # width of the frame
@@ -76,6 +77,7 @@ def area_box(
 # name → the axis of (C, T, H, W) that is turned round
 FLIPS = {'hflip': -1, 'vflip': -2, 'reverse': -3}
 
+# %% ../../nbs/data/33b_transforms.ipynb #0a7709c4
 def flip(
     clip: Tensor, # (…, C, T, H, W) uint8
     name: str, # 'hflip', 'vflip' or 'reverse'
@@ -170,6 +172,7 @@ def normalise(
 # %% ../../nbs/data/33b_transforms.ipynb #4574bc72
 CROPS = 'sides', 'corners', 'area'  # see `random_box`, `corner_box`, `area_box`
 
+# %% ../../nbs/data/33b_transforms.ipynb #2500dd08
 def _refuse_augment(augment):
     "A `ValueError` about a setting that no clip can be changed by."
     if augment.crop not in CROPS:
@@ -250,6 +253,7 @@ def _check(clip, spec):
         raise ValueError(f"expected decoded frames ({C}, T, H, W), or a batch of them, of "
                          f"torch.uint8, got {tuple(clip.shape)} of {clip.dtype}")
 
+# %% ../../nbs/data/33b_transforms.ipynb #a95b498e
 def eval_transform(
     spec: InputSpec, # what the weights expect (an InputSpec)
     views: Views = Views(), # which clips and crops
@@ -277,6 +281,7 @@ def _transform_one(clip, rng, label, spec, augment, flip_map):
     jitter = rng.uniform(1 - augment.jitter, 1 + augment.jitter, 3) if jitters else None
     return normalise(clip, spec, jitter), relabel(label, flips, flip_map)
 
+# %% ../../nbs/data/33b_transforms.ipynb #89b196c5
 def _transform(clip, rng, label, spec, augment, flip_map):
     "A clip and its label, or a batch of both."
     _check(clip, spec)

@@ -32,6 +32,7 @@ def _ucf101(files, split, fold):
                                   parts[-2] if len(parts) > 2 else ''))
     return Listing(classes, videos, (source, file))
 
+# %% ../../nbs/data/36d_ucf_hmdb.ipynb #f15b4bff
 UCF101 = Official(
     'UCF-101', 'crcv.ucf.edu/data/UCF101.php', _ucf101, ('train', 'test'), 101, ('UCF-101', '.'),
     ('ucfTrainTestlist',),
@@ -62,6 +63,7 @@ def _hmdb51(files, split, fold):
                                           label, where))
     return Listing(tuple(sorted(lists)), videos, tuple(lists.values()))
 
+# %% ../../nbs/data/36d_ucf_hmdb.ipynb #706c0e0b
 HMDB51 = Official(
     'HMDB-51', 'serre-lab.clps.brown.edu', _hmdb51, ('train', 'test'), 51,
     ('hmdb51_org', 'videos', '.'),

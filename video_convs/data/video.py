@@ -20,12 +20,14 @@ from .decoding import decode_frames, read_array, read_pyav, resize_frames
 from .video_info import (VideoError, VideoInfo, file_address, open_container,
                                          scan_packets, square_size, uneven_times, whole_video)
 
+# %% ../../nbs/data/31d_video.ipynb #4a5b0040
 if TYPE_CHECKING:  # loaded on use: a process that decodes starts sooner
     from torch import Tensor
 
 # %% ../../nbs/data/31d_video.ipynb #7fdc00db
 _CONTAINERS = {'.mp4': 'mp4', '.mov': 'mov', '.mkv': 'matroska'}  # those that hold H.264 well
 
+# %% ../../nbs/data/31d_video.ipynb #cc8a3874
 def _checked_frames(frames, pix_fmt):
     "The height and width of frames, and the frames as an iterator."
     if not hasattr(frames, '__next__'):
@@ -45,6 +47,7 @@ def _checked_frames(frames, pix_fmt):
                          " pix_fmt='yuv444p'")
     return H, W, frames
 
+# %% ../../nbs/data/31d_video.ipynb #85fe9259
 def write_video(
     path: str | Path, # file to write: .mp4, .mov or .mkv; its folder must exist
     frames: 'np.ndarray | Tensor | Iterable', # (T, H, W, 3) uint8, T ≥ 1; or an iterator
@@ -131,6 +134,7 @@ def check_video(
             pass
     return probe(path)
 
+# %% ../../nbs/data/31d_video.ipynb #491fae4e
 def copy_video(
     path: str | Path, # a video file
     target: str | Path, # see `write_video`

@@ -66,6 +66,7 @@ _FORMATS = (
     'mov,matroska,avi,asf,flv,live_flv,mpeg,mpegts,mpegvideo,ogg,wtv,mxf,nut,rm,dv,gif,apng,ivf,'
     'obu,av1,h263,h264,hevc,vvc,m4v,vc1,mjpeg,yuv4mpegpipe,tty')
 
+# %% ../../nbs/data/31b_video_info.ipynb #5a788d9f
 def open_container(
     path: str | Path, # a video file
 ) -> 'InputContainer': # raises VideoError if it does not open
@@ -116,6 +117,7 @@ def _pixel(path, stream):
                          "header is damaged: copy, download or encode it again")
     return pixel
 
+# %% ../../nbs/data/31b_video_info.ipynb #818a6c20
 def square_size(
     H: int, # height, in stored pixels
     W: int, # width
@@ -135,6 +137,7 @@ def uneven_times(
 
 _HDR = {16: 'PQ', 18: 'HLG'}  # by the number of the transfer curve
 
+# %% ../../nbs/data/31b_video_info.ipynb #fb308daa
 def _notes(codec, pts, pixel):
     "What is unusual about the picture, as far as the header and the time stamps tell."
     notes = []
@@ -208,6 +211,7 @@ def _duration(container, stream):
         return h*3600 + m*60 + s
     return container.duration/1e6 if container.duration else None
 
+# %% ../../nbs/data/31b_video_info.ipynb #679c58e2
 def _promised(container, stream, walk, fps):
     "Frames that the header promises, at least; None: it does not say."
     frames, seconds = len(walk.pts), _duration(container, stream)

@@ -21,6 +21,7 @@ from ..nets.spec import InputSpec
 # %% ../../nbs/data/33a_views.ipynb #8280fcb2
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 
+# %% ../../nbs/data/33a_views.ipynb #5a9c4f5f
 def eval_box(
     H: int, # height of the frame
     W: int, # width of the frame
@@ -45,6 +46,7 @@ def crop_resize(
     clip = clip.transpose(-4, -3)  # (…, T, C, H, W): torchvision's order
     return F.resized_crop(clip, *box, [height, width]).transpose(-4, -3)
 
+# %% ../../nbs/data/33a_views.ipynb #86cb0efa
 def resize(
     clip: Tensor, # (…, C, T, H, W)
     size: int | tuple[int, int], # of the shorter side, the proportions stay; or height and width
