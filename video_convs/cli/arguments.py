@@ -158,7 +158,8 @@ def _recipe_arguments(c, options: dict[str, dict]) -> None:
     for name, field in fields.items():
         if name != 'augment':
             add_field(recipe, field, own=True, **options.get(name, {}))
-    recipe.add_argument('--no-augment', action='store_true', help='train on clips without augmentation')
+    recipe.add_argument('--no-augment', action='store_true',
+                        help='train on clips without augmentation')
     recipe.add_argument('--with', action=Pairs, metavar='NAME=VALUE', dest='changes',
                         help='set any value of the recipe by its name, such as'
                              ' augment.crop=corners')
@@ -201,7 +202,8 @@ def _evaluate_arguments(c) -> None:
     c.add_argument('--option', action=Pairs, metavar='NAME=VALUE',
                    taken=('split', 'allow_missing', 'root'),
                    help='set options of --dataset, such as order=file')
-    c.add_argument('--split', nargs='+', default=['test'], help='split to score, or one for each checkpoint')
+    c.add_argument('--split', nargs='+', default=['test'],
+                   help='split to score, or one for each checkpoint')
     c.add_argument('--fold', nargs='+', default=[], dest='folds', metavar='K',
                    help='number of the official fold of --dataset, one for each checkpoint')
     _view_arguments(c)
@@ -209,8 +211,8 @@ def _evaluate_arguments(c) -> None:
     add_field(c, views['official'], action='store_true')
     add_field(c, views['size'], '--crop-size', dest='crop_size')
     add_number(c, '--seed', 'seed', 'seed of --random', default=0)
-    c.add_argument('--out', help='JSON file for the report; left out: evaluate_<split>.json in the'
-                                 ' checkpoint; the scores are written beside it')
+    c.add_argument('--out', help='JSON file for the report, with the scores beside it; left out:'
+                                 ' evaluate_<split>.json in the checkpoint')
     c.add_argument('--allow-missing', action='store_true',
                    help='report even if some videos cannot be read')
     c.add_argument('--allow-overlap', action='store_true',
