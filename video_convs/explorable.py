@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
+# %% ../nbs/05c_explorable.ipynb #45c5d37d
 import torch
 from torch import Tensor
 
@@ -68,6 +69,7 @@ class Explorable:
 # %% ../nbs/05c_explorable.ipynb #52d663a9
 _INK, _WINDOW, _HIT = '#222222', '#8ccaf0', '#d55e00'  # as in style.css
 
+# %% ../nbs/05c_explorable.ipynb #a8c1757e
 def _axes(widths):
     "A figure with axes side by side."
     from matplotlib.figure import Figure
@@ -186,6 +188,7 @@ def _pack(clip):
     joined = re.sub(r'(00 )+', lambda run: f'({len(run[0]) // 3})', ' '.join([*pairs, '']))
     return joined.replace(' ', '')
 
+# %% ../nbs/05c_explorable.ipynb #88150a8c
 def _responses(op, motions):
     "The mean after the ReLU for each motion, computed from the rounded clips."
     return {name: op((clip * 255).round().double() / 255).relu().mean().item()

@@ -18,6 +18,7 @@ def _offsets(size, x, y):
     return (pixel - torch.as_tensor(x).view(-1, 1, 1),
             pixel[:, None] - torch.as_tensor(y).view(-1, 1, 1))
 
+# %% ../nbs/05a_stimuli.ipynb #1f9354aa
 def _disc(size, x, y, radius):
     "A disc at x, y: (T, S, S)."
     distance = torch.hypot(*_offsets(size, x, y))

@@ -76,6 +76,7 @@ def _rule_argument(c) -> None:
     "Where the frames of a clip lie."
     add_field(c, _config('rule'), choices=['segments', 'dense'])
 
+# %% ../../nbs/cli/70b_arguments.ipynb #6ac3aeb7
 def _average_argument(c) -> None:
     "What is averaged over views."
     c.add_argument('--average', choices=['logits', 'probabilities'], default='logits',
@@ -91,6 +92,7 @@ def _view_arguments(c) -> None:
     _rule_argument(c)
     _average_argument(c)
 
+# %% ../../nbs/cli/70b_arguments.ipynb #10d2a5c2
 def _batch_argument(c) -> None:
     "How many clips go through a network together."
     add_field(c, fields_of('train.scores', 'score')['batch_size'])
@@ -229,6 +231,7 @@ def _ensemble_arguments(c) -> None:
                nargs='+')
     c.add_argument('--out', help='JSON file for the report; the scores are written beside it')
 
+# %% ../../nbs/cli/70b_arguments.ipynb #7a3348c6
 def _submit_arguments(c) -> None:
     "The arguments of `video_convs submit`."
     _score_arguments(c)
@@ -257,6 +260,7 @@ def _publish_arguments(c) -> None:
     c.add_argument('--private', action='store_true', help='show it to nobody else')
     c.add_argument('--space', metavar='USER/NAME', help='also publish the app, as this Space')
 
+# %% ../../nbs/cli/70b_arguments.ipynb #706ad960
 def _pull_arguments(c) -> None:
     "The arguments of `video_convs pull`."
     c.add_argument('repo_id', metavar='USER/NAME', help='name of the checkpoint on the Hub')

@@ -77,7 +77,7 @@ def recipe_changes(
         drawn = [key for key in _plain() if given[key] is not None and given[key] is not False]
         if drawn:
             flags = ', '.join(key.replace('augment.', '--') for key in drawn)
-            raise ValueError(f"--no-augment leaves nothing for {flags}: choose")
+            raise ValueError(f"--no-augment contradicts {flags}: leave one of them out")
         given |= _plain()
     changes = {key: value for key, value in given.items() if value is not None}
     return {key: None if value is NULL else value

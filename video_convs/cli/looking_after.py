@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+# %% ../../nbs/cli/70f_looking_after.ipynb #60e1fb13
 from ..data.check import check_dataset, check_table
 from ..data.prepare import prepare_dataset
 from ..nets import bench as of_nets

@@ -11,6 +11,7 @@ import csv
 import json
 import sys
 
+# %% ../../nbs/cli/70e_using.ipynb #57caadbe
 from .. import hub
 from ..checkpoint import read_config
 from ..command import python_line

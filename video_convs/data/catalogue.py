@@ -221,6 +221,7 @@ _OWN = dict(folder='seed', csv='root')  # one's own videos, and the option that 
 # options of `find_videos`, for all data sets
 LOCATE_OPTIONS = 'frames', 'flow', 'template', 'partial'
 
+# %% ../../nbs/data/36i_catalogue.ipynb #08af5db5
 def _own_dataset(name, root, split, allow_missing, options):
     "A folder of classes, or a table."
     if unknown := next((key for key in options if key != _OWN[name]), None):

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Sequence
 
+# %% ../../nbs/data/31e_decoder.ipynb #74b7e8c2
 import numpy as np
 
 # %% ../../nbs/data/31e_decoder.ipynb #0bc3ab88

@@ -81,11 +81,11 @@ def _progress(rng, c):
         return t - (c.frames - 1)/2
     return (t + phase) % period - (period - 1)/2
 
+# %% ../../nbs/data/30a_motion.ipynb #6f7d1b66
 def _paint(rng):
     "A light colour; the background is dark."
     return rng.uniform(0.6, 1.0, 3)
 
-# %% ../../nbs/data/30a_motion.ipynb #3e0263f2
 def _place(rng, c, reach):
     "A coordinate from which `reach` pixels to either side stay inside the picture."
     return c.size/2 + rng.uniform(-1, 1)*max(0.0, c.size/2 - reach)
@@ -168,7 +168,6 @@ class Task:
         "Classes and their partners: each is the other played backwards."
         return tuple(group for group in self.permutations if len(group) == 2)
 
-# %% ../../nbs/data/30a_motion.ipynb #cb6ee7ad
 TASKS: dict[str, Task] = {}
 
 # %% ../../nbs/data/30a_motion.ipynb #8b72c9b1
@@ -218,6 +217,7 @@ def _speed(rng, c, label):
     return _scene(rng, c, label,
                   partial(_slide, heading=rng.uniform(0, 2*np.pi), pace=(0.5, 1.)[label]))
 
+# %% ../../nbs/data/30a_motion.ipynb #03af4eb7
 def _vibrate(label, rng, c):
     "A box half a displacement off its place, on one side (label 0) or on both in turn (label 1)."
     u, heading, side = c.size/48, rng.uniform(0, 2*np.pi), rng.choice([-0.5, 0.5])
@@ -225,10 +225,10 @@ def _vibrate(label, rng, c):
     half, x, y = rng.uniform(3, 5, 2)*u, _place(rng, c, 8*u), _place(rng, c, 8*u)
     return [_box(c, x + s*np.cos(heading), y + s*np.sin(heading), half, u, _paint(rng))]
 
-# %% ../../nbs/data/30a_motion.ipynb #2c8845ba
 def _micro(rng, c, label):
     return _scene(rng, c, label, partial(_vibrate, label))
 
+# %% ../../nbs/data/30a_motion.ipynb #76f30810
 _HEADINGS = ('right', 'down-right', 'down', 'down-left', 'left', 'up-left', 'up', 'up-right')
 _ANY_WAY = ('hflip', 'vflip', 'reverse')
 TASKS['direction'] = Task('direction', _HEADINGS, _direction,
@@ -248,7 +248,6 @@ def motion_task(
         raise ValueError(f"there is no motion task {task!r}: choose one of {', '.join(TASKS)}")
     return TASKS[task]
 
-# %% ../../nbs/data/30a_motion.ipynb #2aa44261
 def sample_params(
     task: str, # a name in TASKS
     split: str, # 'train', 'test' or any other word: each has its own videos

@@ -17,6 +17,7 @@ from typing import Any, Callable, Iterable, NamedTuple
 
 import numpy as np
 
+# %% ../../nbs/data/36a_official.ipynb #cec509f8
 from .dataset import Span
 from .frames import FlowFolders, FrameFolders, write_frames
 from .lists import list_table
@@ -41,6 +42,7 @@ class Listing(NamedTuple):
     tasks: dict[str, tuple] = {} # task → (classes, each video's class name), if several
     many_shot: dict[str, tuple[int, ...]] = {} # task → classes in the owners' means, if not all
 
+# %% ../../nbs/data/36a_official.ipynb #97b1b9a3
 class MissingList(ValueError):
     "A list of the data set is not there."
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
+# %% ../../nbs/data/33a_views.ipynb #1b026693
 from .sampling import clip_indices
 from ..guards import LIMITS, check_number
 from ..nets.spec import InputSpec
