@@ -74,7 +74,7 @@ def three_events(
     frames: int = 9, # T, a multiple of 3
     size: int = 24, # S
 ) -> Tensor: # (1, 1, T, S, S)
-    "Three discs, each of which is visible for a third of the clip."
+    "Three discs; each one is visible for a third of the clip."
     if sorted(order) != [0, 1, 2] or frames % 3:
         raise ValueError(f"order={order}, frames={frames}: order holds 0, 1 and 2,"
                          " and frames is a multiple of 3")

@@ -113,7 +113,7 @@ def official_list(
 
 # %% ../../nbs/data/36i_catalogue.ipynb #83af3026
 class _FolderIndex:
-    "The content of folders, each of which is listed once."
+    "The content of folders; each folder is listed once."
 
     def __init__(self):
         self.seen = {}

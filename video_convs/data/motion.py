@@ -25,7 +25,7 @@ class MotionConfig:
     size: int = 48 # height and width
     frames: int = 24 # length of a video
     displacement: float = 1.0 # how far shapes move from one frame to the next
-    time_scale: str = 'macro' # 'macro': one motion for the video; 'micro': anew every 3 to 5 frames
+    time_scale: str = 'macro' # 'macro': one motion per video; 'micro': another every 3 to 5 frames
     texture: float = 0.06 # contrast of the background's waves, 1 is black to white
     distractors: int = 1 # small boxes that sway and do not depend on the class
     jitter: float = 0.25 # standard deviation of the camera's place in each frame
@@ -320,7 +320,7 @@ def _window(scenes, k, size):
 
 # %% ../../nbs/data/30a_motion.ipynb #ca516ea0
 def _noise(p, size):
-    "The tile, rolled anew for each frame: (B, T, 1, S, S)."
+    "The tile, rolled by another offset for each frame: (B, T, 1, S, S)."
     # (B, S, S + 1, S): row, roll, column
     rolls = torch.cat([p['tile'], p['tile']], 2).unfold(2, size, 1)
     rows = (torch.arange(size, device=rolls.device) + p['grain'][..., 1, None]) % size  # (B, T, S)

@@ -104,7 +104,7 @@ def group_fold(
     k: int, # which fold is held out, 1 … n
     n: int, # number of folds, at least 2
 ) -> tuple[VideoDataset, VideoDataset]: # to learn from, held out
-    "Hold out the k-th of n parts, none of which shares a group with another."
+    "Hold out the k-th of n parts; no two parts share a group."
     if not dataset.groups:
         raise ValueError(f"{dataset.name} has no groups: add a column 'group' to its table to "
                          "cross-validate")
