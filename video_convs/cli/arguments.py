@@ -80,7 +80,7 @@ def _rule_argument(c) -> None:
 def _average_argument(c) -> None:
     "What is averaged over views."
     c.add_argument('--average', choices=['logits', 'probabilities'], default='logits',
-                   help='what is averaged over the views')
+                   help='scores that are averaged over the views')
 
 # %% ../../nbs/cli/70b_arguments.ipynb #bdd1104a
 def _view_arguments(c) -> None:
@@ -317,7 +317,7 @@ def _models_arguments(c) -> None:
 # %% ../../nbs/cli/70b_arguments.ipynb #f6ef73ae
 def _bench_arguments(c) -> None:
     "The arguments of `video_convs bench`."
-    c.add_argument('what', choices=['ops', 'nets'], help='what to time')
+    c.add_argument('what', choices=['ops', 'nets'], help='operators or networks')
     c.add_argument('--only', default='*', metavar='PATTERN',
                    help="operators to time, such as 'HgC*', or networks, such as 'stc*'")
     c.add_argument('--device', default='cpu', help="device to time on: 'cpu' or 'cuda'")
