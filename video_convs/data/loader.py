@@ -177,8 +177,8 @@ class SteadyLoader(_Processes):
             falls += 1
             if falls > 5 and done < len(batches):
                 raise ValueError(f"the processes that read videos were ended {falls} times in a "
-                                 "row: is memory short? The last checkpoint is kept; choose fewer "
-                                 "workers, and the same command goes on")
+                                 "row: is memory short? The last checkpoint is kept: choose fewer "
+                                 "workers, and the same command continues")
 
 # %% ../../nbs/data/34g_loader.ipynb #5143c1df
 def loader(
