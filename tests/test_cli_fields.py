@@ -67,7 +67,7 @@ def test_every_argument_is_explained():
         assert action.help and 'None' not in action.help, (command, action.dest)
 
 IMPERATIVE = {'Check', 'Fetch', 'Find', 'Copy', 'List', 'Measure', 'Plot', 'Print', 'Put', 'Render',
-              'Time', 'Train', 'Write'}
+              'Test', 'Time', 'Train', 'Write'}
 # help texts of flags say what a value is, or what a switch does; these comments lean on the name
 LEAN = {'size', 'weight_decay', 'seed', 'dropout', 'momentum', 'precision', 'workers', 'crop_size'}
 
