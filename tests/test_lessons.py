@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 root = Path(__file__).resolve().parent.parent
-LESSONS = [root/'nbs/00_clips.ipynb', *sorted((root/'nbs/ops').glob('1[0-5]*.ipynb'))]
+LESSONS = [root/'nbs/00_clips.ipynb', *sorted((root/'nbs/ops').glob('1[0-6]*.ipynb'))]
 LIMITS = dict(cells=30, words=1600, median=6, module=45)
 
 
