@@ -49,7 +49,8 @@ def test_a_network_takes_several_slopes_and_keeps_them(tmp_path):
 
 
 @pytest.mark.parametrize('slope, words', [
-    ('2', "got '2'"), (2., 'got 2.0'), (True, 'got True'), (None, 'got None'), ({0, 2}, 'got {0, 2}'),
+    ('2', "got '2'"), (2., 'got 2.0'), (True, 'got True'), (None, 'got None'),
+    ({0, 2}, 'got {0, 2}'),
     ([], '0 slopes'), ([[2]], 'got .2.'), ([10**9], 'slope of hgc_tiny must be a number'),
     ([-2], 'slope of hgc_tiny must be a number')])
 def test_a_network_names_a_wrong_slope(slope, words):

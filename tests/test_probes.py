@@ -82,7 +82,8 @@ def test_the_command(tmp_path, capsys):
     assert '--out names a picture' in capsys.readouterr().err
     (tmp_path/'dir.png').mkdir()
     (tmp_path/'file').touch()
-    for out, words in (('dir.png', 'is a folder: name a file'), ('file/x.png', 'cannot be written')):
+    for out, words in (('dir.png', 'is a folder: name a file'),
+                       ('file/x.png', 'cannot be written')):
         assert main([*command, '--out', str(tmp_path/out)]) == 2
         said = capsys.readouterr()
         assert words in said.err and not said.out  # before the work

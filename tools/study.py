@@ -14,7 +14,7 @@ from video_convs.utils import write_atomic
 root = Path(__file__).resolve().parent.parent
 
 def read_lines(file):
-    "The lines of a file of results, without a last one that was cut short; none if it is not there."
+    "The lines of a file of results without a last one that was cut short; none without a file."
     try:
         return lines_of(file) if file.exists() else []
     except ValueError as error:

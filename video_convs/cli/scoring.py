@@ -205,8 +205,8 @@ def probe(args: argparse.Namespace) -> None:
         refuse_missing(each['in order'], args.allow_missing)
         probes = print_probes(task, each)
         if missing := each['in order'].missing:
-            print(f'{len(missing)} of {len(clips) + len(videos.absent)} videos could not be read and '
-                  'are not counted.')
+            print(f'{len(missing)} of {len(missing) + probes[0].videos} videos could not be read '
+                  'and are not counted.')
         if args.out:
             out = Path(args.out)
             out = out.with_stem(f'{out.stem}_{task}') if task else out
