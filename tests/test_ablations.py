@@ -8,6 +8,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent/'tools'))
 import ablations
+import study
 
 
 @pytest.fixture
@@ -90,3 +91,30 @@ def test_clips_are_new_in_each_batch_and_the_same_for_a_seed(task):
 def test_an_unknown_paper_is_named():
     with pytest.raises(SystemExit, match="there is no paper 'hff': choose among tune, hourglass"):
         ablations.main(['hff'])
+
+
+@pytest.mark.parametrize('argv, words', [
+    (['--seeds', '0'], "--seeds takes a whole number from 1, got '0'"), (['--seeds'], "got ''"),
+    (['--seeds', 'x'], "got 'x'"), (['--share', '3/2'], "--share takes K/N .* got '3/2'"),
+    (['--share', '0/2'], "got '0/2'"), (['--share', 'x'], "got 'x'"), (['--share'], "got ''"),
+    (['--seed', '3'], "there is no paper '--seed'")])
+def test_a_wrong_option_is_one_line(argv, words):
+    with pytest.raises(SystemExit, match=words):
+        ablations.main(argv)
+
+
+@pytest.mark.parametrize('last, kept', [('{"b": 2', 0), ('{"b": 2}', 1)])
+def test_a_line_that_was_cut_short_costs_no_other(tmp_path, last, kept):
+    log = tmp_path/'log.jsonl'
+    log.write_text('{"a": 1}\n' + last)
+    assert len(study.read_lines(log)) == 1 + kept
+    study.write_line(log, {'c': 3})
+    lines = study.read_lines(log)
+    assert len(lines) == 2 + kept and lines[0] == {'a': 1} and lines[-1]['c'] == 3
+
+
+def test_a_broken_line_is_named(tmp_path):
+    log = tmp_path/'log.jsonl'
+    log.write_text('{"a"\n{"b": 1}\n')
+    with pytest.raises(SystemExit, match='log.jsonl, line 1'):
+        study.read_lines(log)

@@ -166,3 +166,17 @@ def test_all_parts_fit_into_nine_minutes(monkeypatch):
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert sum(map(limit, PARTS)) <= 540
     assert limit('train', '--seconds', '120') > len(gpu.LEARN) * 120
+
+
+@pytest.mark.parametrize('flags, words', [
+    (['--part', 'claims', '--seconds', 'x'], "--seconds: invalid float value: 'x'"),
+    (['--part', 'claims', '--seconds', '-1'], '--seconds must be above 0, got -1'),
+    (['--part', '../old'], "invalid choice: '../old'")])
+def test_a_wrong_flag_is_one_line_and_removes_nothing(tmp_path, flags, words):
+    out = tmp_path/'out'
+    out.mkdir()
+    for kept in (out/'claims.jsonl', tmp_path/'old.jsonl'):
+        kept.write_text('{}')
+    code, said = gpu_sh(out, sys.executable, *flags)
+    assert code == 2 and words in said and said.count('\n') == 1
+    assert (out/'claims.jsonl').exists() and (tmp_path/'old.jsonl').exists()

@@ -32,7 +32,9 @@ def test_a_trained_operator_folds_into_one_kernel():
 
 @pytest.mark.parametrize('slopes, words', [((), '0 slopes for 3 channels: give from 1 to 3'),
                                            ((0, 2, 4, 8), '4 slopes for 3 channels'),
-                                           ((2, 3), 'slope must be even')])
+                                           ((2, 3), 'slope must be even'),
+                                           ((2., 4.), 'slope must be even .* got 2.0; choose'),
+                                           (2, 'slopes are a list .* got 2'), ('24', "got '2'")])
 def test_wrong_slopes_are_named(slopes, words):
     with pytest.raises(ValueError, match=words):
         MixedHgC(3, slopes=slopes)
@@ -44,3 +46,20 @@ def test_a_network_takes_several_slopes_and_keeps_them(tmp_path):
     net.save_pretrained(tmp_path)
     again, x = load(tmp_path), torch.randn(1, 3, 4, 32, 32)
     assert torch.equal(again(x), net(x))
+
+
+@pytest.mark.parametrize('slope, words', [
+    ('2', "got '2'"), (2., 'got 2.0'), (True, 'got True'), (None, 'got None'),
+    ({0, 2}, 'got {0, 2}'),
+    ([], '0 slopes'), ([[2]], 'got .2.'), ([10**9], 'slope of hgc_tiny must be a number'),
+    ([-2], 'slope of hgc_tiny must be a number')])
+def test_a_network_names_a_wrong_slope(slope, words):
+    with pytest.raises(ValueError, match=words):
+        create_model('hgc_tiny', num_classes=2, slope=slope)
+
+
+@pytest.mark.parametrize('slopes', [(0, 2), range(0, 4, 2)])
+def test_slopes_are_a_list_as_in_a_checkpoint(tmp_path, slopes):
+    net = create_model('hgc_tiny', num_classes=2, slope=slopes)
+    net.save_pretrained(tmp_path)
+    assert net.variant == load(tmp_path).variant and net.variant['slope'] == [0, 2]

@@ -80,7 +80,29 @@ def test_the_command(tmp_path, capsys):
     command = ['probe', str(run), '--data', str(tmp_path/'data')]
     assert main([*command, '--out', str(tmp_path/'probes.doc')]) == 2
     assert '--out names a picture' in capsys.readouterr().err
+    (tmp_path/'dir.png').mkdir()
+    (tmp_path/'file').touch()
+    for out, words in (('dir.png', 'is a folder: name a file'),
+                       ('file/x.png', 'cannot be written')):
+        assert main([*command, '--out', str(tmp_path/out)]) == 2
+        said = capsys.readouterr()
+        assert words in said.err and not said.out  # before the work
     assert main([*command, '--out', str(tmp_path/'new/probes.png')]) == 0
     text = capsys.readouterr().out
-    assert [line[:20].strip() for line in text.splitlines()[:5]] == list(CHANGES)
+    about, *lines = text.splitlines()
+    assert 'does not record what it has learned from' in about
+    assert [line[:20].strip() for line in lines[:5]] == list(CHANGES)
     assert 'of frames' in text and (tmp_path/'new/probes.png').stat().st_size > 5000
+
+
+@pytest.mark.parametrize('n, words', [(4, 'cannot be told from 4 videos: shuffled, it gives every'),
+                                      (40, 'The network does not use the order')])
+def test_few_videos_do_not_show_that_the_order_is_not_used(n, words):
+    part = replace(scores(40), **{name: getattr(scores(40), name)[:n] for name in
+                                  ('logits', 'probabilities', 'labels', 'ids')})
+    assert words in verdict(time_probes(dict.fromkeys(CHANGES, part)), labels[:n])
+
+
+def test_a_frame_that_may_tell_more_is_not_called_useless():
+    data = told(one_frame=13)[1]
+    assert data.startswith('Whether a single frame tells more') and '32 % against 25 %' in data

@@ -47,8 +47,8 @@ from itertools import count
 
 import numpy as np
 import torch
-from study import Plateau, learn_to_plateau, operator_recipe, option_of, read_lines, root
-from study import share_of, write_line
+from study import Plateau, learn_to_plateau, operator_recipe, option_of, read_lines, refuse_unknown
+from study import root, share_of, write_line
 from video_convs import create_model
 from video_convs.data.drift import Drift, drift_clips
 from video_convs.data.motion import TASKS, MotionConfig, render, sample_params
@@ -215,9 +215,7 @@ def main(argv):
     names, share = share_of(argv)
     names, seeds = option_of(names, '--seeds', 3)
     asked = [name for name in names if name != 'tune'] or list(papers)
-    unknown = [name for name in asked if name not in papers]
-    if unknown:
-        sys.exit(f"there is no paper {unknown[0]!r}: choose among tune, {', '.join(papers)}")
+    refuse_unknown(names, ('tune', *papers), 'paper')
     keys = 'part', 'task', 'operator', 'variant', 'seed', 'multiple'
     jobs = tuning(asked) if 'tune' in names else tests(asked, seeds)
     done = [{k: line[k] for k in keys} for line in read_lines(results)]

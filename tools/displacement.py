@@ -33,7 +33,8 @@ import sys
 import time
 
 import torch
-from study import Plateau, learn_to_plateau, read_lines, root, share_of, write_line
+from study import Plateau, learn_to_plateau, read_lines, refuse_unknown, root, share_of
+from study import write_line
 from video_convs.data.drift import Drift, drift_clips
 from video_convs.nets.single_operator import SINGLE_OPERATORS, SingleOperatorNet, reach
 from video_convs.progress import progress_bar
@@ -137,9 +138,11 @@ def control():
 if __name__ == '__main__':
     torch.set_num_threads(1)
     names, share = share_of(sys.argv[1:])
+    parts = dict(tune=tune, control=control, grid=grid)
+    refuse_unknown(names, parts, 'part')
     keys = 'part', 'operator', 'd', 'side', 'after', 'seed', 'multiple'
-    for part in names or ('tune', 'control', 'grid'):
-        jobs = share({'tune': tune, 'grid': grid, 'control': control}[part]())
+    for part in names or parts:
+        jobs = share(parts[part]())
         done = {tuple(r[k] for k in keys) for r in read_lines(results)}
         for job in progress_bar([j for j in jobs if tuple(j[k] for k in keys) not in done],
                                 desc=part):

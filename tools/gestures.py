@@ -7,6 +7,7 @@ import json, os, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import torch
+from study import read_lines, refuse_unknown
 from torch.nn import BatchNorm2d
 from video_convs import InputSpec, create_model
 from video_convs.data.custom import open_data
@@ -103,8 +104,7 @@ def shell(command):
                           stdout=subprocess.PIPE, text=True).stdout
 
 def done():
-    return ([json.loads(line) for line in results.read_text().splitlines()]
-            if results.exists() else [])
+    return read_lines(results)
 
 def predictions():
     "The answers of trained networks for a held-out gesture and for a video without a gesture."
@@ -125,7 +125,9 @@ def sessions():
     (root/'data/results/gestures_sessions.json').write_text(json.dumps(held) + '\n')
 
 results.parent.mkdir(parents=True, exist_ok=True)
-asked = sys.argv[1:] or [*parts, 'sessions', 'predict']
+known = *parts, 'sessions', 'predict'
+asked = sys.argv[1:] or known
+refuse_unknown(asked, known, 'part')
 for model in pretrained if 'pretrained' in asked else ():
     from_imagenet(model)
 with ThreadPoolExecutor(2) as pool:

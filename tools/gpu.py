@@ -433,7 +433,10 @@ def arguments():
     p.add_argument('--seed', type=int, default=0)
     p.add_argument('--autotune', action='store_true',
                    help='let cuDNN try all algorithms (torch.backends.cudnn.benchmark)')
+    p.error = lambda message: p.exit(2, f'gpu.py: {message}\n')  # one line, no usage
     args = p.parse_args()
+    if not args.seconds > 0:
+        p.error(f'--seconds must be above 0, got {args.seconds:g}')
     if args.tiny:
         args.seconds = min(args.seconds, .3)
     return args

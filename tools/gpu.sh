@@ -20,8 +20,8 @@ export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
 
 failed=
 for part in $parts; do
-  rm -f "$out/$part.jsonl" "$out/$part.log"
   limit=$("$python" tools/gpu.py limit "$part" "$@") || exit 2
+  rm -f "$out/$part.jsonl" "$out/$part.log"
   begin=$SECONDS
   timeout -k 5 "$limit" "$python" tools/gpu.py "$part" --out "$out" "$@" >"$out/$part.log" 2>&1
   code=$?

@@ -2,39 +2,79 @@
 and the rule that ends a training."""
 import json
 import platform
+import sys
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from video_convs.guards import read_lines as lines_of
 from video_convs.train.recipes import Recipe
+from video_convs.utils import write_atomic
 
 root = Path(__file__).resolve().parent.parent
 
 def read_lines(file):
-    "The lines of a file of results; none if there is no file yet."
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    "The lines of a file of results without a last one that was cut short; none without a file."
+    try:
+        return lines_of(file) if file.exists() else []
+    except ValueError as error:
+        sys.exit(str(error))
 
 def write_line(file, line):
-    "Add a run and its versions to a file of results."
+    "Add a run and its versions to a file of results, in the place of a line that was cut short."
     versions = dict(torch=torch.__version__, python=platform.python_version())
+    if file.exists():
+        drop_cut_line(file)
     with open(file, 'a') as f:
         f.write(json.dumps(line | versions) + '\n')
 
+def drop_cut_line(file):
+    "End the last line, or remove it if it is not whole."
+    content = file.read_bytes()
+    whole, last = content[:content.rfind(b'\n') + 1], content[content.rfind(b'\n') + 1:]
+    if not last:
+        return
+    try:
+        json.loads(last)
+        whole = content + b'\n'
+    except ValueError:
+        pass
+    write_atomic(file, whole)
+
 def share_of(argv):
     "The arguments without `--share K/N`, and a function that keeps this share of a list."
-    names, k, n = list(argv), 1, 1
-    if '--share' in names:
-        at = names.index('--share')
-        k, n = map(int, names[at + 1].split('/'))
-        del names[at:at + 2]
-    return names, lambda items: items[k - 1::n]
+    names, text = _option(argv, '--share')
+    if text is None:
+        return names, list
+    k, _, n = text.partition('/')
+    if not (k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
+        sys.exit(f'--share takes K/N with K from 1 to N, such as 1/2, got {text!r}')
+    return names, lambda items: items[int(k) - 1::int(n)]
 
 def option_of(names, option, default):
     "The arguments without `option N`, and N."
-    if option not in names:
+    names, text = _option(names, option)
+    if text is None:
         return names, default
+    if not text.isdecimal() or int(text) < 1:
+        sys.exit(f'{option} takes a whole number from 1, got {text!r}')
+    return names, int(text)
+
+def _option(argv, option):
+    "The arguments without an option and its value, and the value; None: it is not there."
+    names = list(argv)
+    if option not in names:
+        return names, None
     at = names.index(option)
-    return [*names[:at], *names[at + 2:]], int(names[at + 1])
+    text = ''.join(names[at + 1:at + 2])
+    del names[at:at + 2]
+    return names, text
+
+def refuse_unknown(names, known, what):
+    "End with one line if a name is not among those that there are."
+    for name in names:
+        if name not in known:
+            sys.exit(f"there is no {what} {name!r}: choose among {', '.join(known)}")
 
 def operator_recipe(net, lr, multiple):
     "A learning rate for the operator, or for the whole network if its operator has no weights."

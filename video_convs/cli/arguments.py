@@ -228,7 +228,7 @@ def _probe_arguments(c) -> None:
     "The arguments of `video_convs probe`."
     c.add_argument('checkpoint',
                    help='folder of a checkpoint, or user/name (user/name@revision) on the Hub')
-    add_field(c, _config('data'), required=True)
+    add_field(c, _config('data'), required=True, help='folder of classes, or a CSV')
     add_field(c, _config('root'), metavar='DIR')
     c.add_argument('--split', default='test', help='split to score')
     add_number(c, '--seed', 'seed', 'of the shuffled frames', default=0)

@@ -6,6 +6,8 @@
 __all__ = ['class_activation', 'occlusion']
 
 # %% ../../nbs/explain/47_class_activation.ipynb #dddc7d58
+from operator import index
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -23,6 +25,7 @@ def class_activation(
     average: bool = False, # the gradient over the pixels, as in Grad-CAM
 ) -> Tensor: # (T, H, W), 0 or more; T points in time
     "The maps of a stage times their gradient (HiResCAM), or times its mean (Grad-CAM)."
+    _check_question(model, clip, label)
     stages = find_model(model.name).card.stages
     if stage not in range(-len(stages), len(stages)):
         raise ValueError(f"{model.name} has {len(stages)} stages, from 0 to {len(stages) - 1} or "
@@ -32,7 +35,8 @@ def class_activation(
         lambda module, inputs, output: kept.append(output))
     try:
         with torch.inference_mode(False), torch.enable_grad():
-            score = model.eval()(clip.clone()[None])[0, label]
+            clip = clip.clone().requires_grad_()  # the weights may be frozen
+            score = model.eval()(clip[None])[0, label]
             gradient, = torch.autograd.grad(score, kept)
     finally:
         hook.remove()
@@ -41,6 +45,27 @@ def class_activation(
     if average:
         gradient = gradient.mean((2, 3), keepdim=True)  # (T, C, 1, 1)
     return _to_pixels((gradient * maps).sum(1).relu(), clip)
+
+def _check_question(model, clip, label):
+    "Refuse what is not one class of one clip."
+    if not isinstance(clip, Tensor) or clip.ndim != 4:
+        raise ValueError("expected one clip (C, T, H, W), got "
+                         f"{tuple(getattr(clip, 'shape', ())) or clip!r}; take one of a batch "
+                         "with clips[0]")
+    if isinstance(model.num_classes, dict):
+        raise ValueError(f"{model.name} has several tasks ({', '.join(model.num_classes)}), and a "
+                         "label does not say whose class it is: take a network with one task")
+    classes = model.num_classes or model.num_features
+    try:
+        known = not isinstance(label, bool) and 0 <= index(label) < classes
+    except TypeError:
+        known = False
+    if not known:
+        raise ValueError(f"the classes of {model.name} have numbers from 0 to {classes - 1}, got "
+                         f"label={label!r}")
+    if any(p.is_inference() for p in model.parameters()):
+        raise ValueError(f"{model.name} was made inside torch.inference_mode(), where no gradient "
+                         "is possible: make it outside")
 
 def _by_time(maps):
     "Maps of one clip as (T, C, h, w)."
@@ -61,21 +86,25 @@ def occlusion(
 ) -> Tensor: # (T, H, W), signed; T points in time
     "How far a score falls when a square of one point in time is covered."
     check_number('batch_size', batch_size)
+    _check_question(model, clip, label)
     (C, frames, H, W), per_segment = clip.shape, model.input_spec.per_segment
-    if not 0 < patch <= min(H, W):
+    if type(patch) is not int or not 0 < patch <= min(H, W):
         raise ValueError(f"patch={patch}: choose from 1 to {min(H, W)} pixels, the side of a frame")
     rows, columns = -(-H // patch), -(-W // patch)
-    was_training, model = model.training, model.eval()
     def covered(place):
         t, i, j = place
         part = clip.clone()
         part[:, t * per_segment:(t + 1) * per_segment, i * patch:(i + 1) * patch,
              j * patch:(j + 1) * patch] = 0
         return part
-    places = torch.cartesian_prod(*map(torch.arange, (frames // per_segment, rows, columns)))
-    scores = [model(torch.stack([covered(place) for place in part.tolist()]))[:, label]
-              for part in places.split(batch_size)]
-    fall = model(clip[None])[0, label] - torch.cat(scores)
-    model.train(was_training)
+    was_training = model.training
+    try:
+        score = model.eval()(clip[None])[0, label]
+        places = torch.cartesian_prod(*map(torch.arange, (frames // per_segment, rows, columns)))
+        scores = [model(torch.stack([covered(place) for place in part.tolist()]))[:, label]
+                  for part in places.split(batch_size)]
+    finally:
+        model.train(was_training)
+    fall = score - torch.cat(scores)
     fall = fall.view(-1, rows, columns).repeat_interleave(patch, 1).repeat_interleave(patch, 2)
     return fall[:, :H, :W]

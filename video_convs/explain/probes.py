@@ -117,17 +117,22 @@ def verdict(
     lost, single = of['shuffled'], of['one frame']
     low, high = (100 * end for end in lost.loss_interval)
     loss = f'it loses {100 * lost.loss:.0f} points ({low:.0f} to {high:.0f})'
-    if lost.kept == 1:
+    if lost.kept == 1 and wilson_interval(0, lost.videos)[1] < .1:
         network = ('The network does not use the order of frames: shuffled, it gives every answer '
                    'again.')
     elif low > 0:
         network = f'The network uses the order of frames: shuffled, {loss}.'
     else:
+        loss = loss if lost.kept < 1 else 'it gives every answer again'
         network = (f'Whether the network uses the order of frames cannot be told from '
                    f'{lost.videos} videos: shuffled, {loss}.')
     often = max(Counter(labels.tolist()).values()) / len(labels)
     low, high = single.interval
-    if low <= often:
+    if low <= often < single.accuracy:
+        data = ('Whether a single frame tells more than the most frequent class cannot be told '
+                f'from {single.videos} videos ({100 * single.accuracy:.0f} % against '
+                f'{100 * often:.0f} %).')
+    elif low <= often:
         data = ('With a single frame it is no better than naming the most frequent class '
                 f'({100 * single.accuracy:.0f} % against {100 * often:.0f} %).')
     else:

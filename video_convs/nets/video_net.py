@@ -277,6 +277,8 @@ class VideoNet(_Stored, PyTorchModelHubMixin, library_name='video_convs',
     ):
         super().__init__()
         entry = find_model(name)
+        # as it is in a checkpoint
+        variant = {k: list(v) if isinstance(v, (tuple, range)) else v for k, v in variant.items()}
         _check_variant(entry, name, variant)
         self.name, self.variant = name, {**entry.variants, **variant}
         self.input_spec = spec = _spec(entry, input_spec, frames)
@@ -311,8 +313,9 @@ def _check_variant(entry, name, variant):
         if key not in entry.variants:
             raise ValueError(f"{name} has no variant {key!r}; it has "
                              f"{', '.join(entry.variants) or 'none'}")
-        if isinstance(variant[key], (int, float)) and not isinstance(variant[key], bool):
-            check_number('variant', variant[key], f'{key} of {name}')
+        for value in variant[key] if isinstance(variant[key], list) else [variant[key]]:
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                check_number('variant', value, f'{key} of {name}')
 
 def _spec(entry, given, frames):
     "The backbone's input spec, with the given fields replaced."

@@ -7,6 +7,8 @@ __all__ = ['check_hourglass', 'window_slope', 'start_rings', 'ring_window', 'zer
            'hourglass_at_once', 'one_kernel_is_faster', 'hourglass_macs']
 
 # %% ../../nbs/workshop/11_hourglass.ipynb #8a688b57
+from numbers import Integral
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,9 +24,10 @@ def check_hourglass(
     expand: int, # E
 ) -> None:
     "Raise a `ValueError` that says what an hourglass convolution cannot be."
-    if slope < 0 or slope % 2:
+    whole = isinstance(slope, Integral) and not isinstance(slope, bool)
+    if not whole or slope < 0 or slope % 2:
         raise ValueError("slope must be even and not negative, so that windows have a centre, "
-                         f"got {slope}")
+                         f"got {slope!r}; choose a whole number such as 0, 2 or 4")
     if aggregate not in ('conv', 'avg'):
         raise ValueError(f"aggregate must be 'conv' or 'avg', got {aggregate!r}")
     if padding not in ('same', 'valid'):

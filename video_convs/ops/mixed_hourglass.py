@@ -34,6 +34,8 @@ class MixedHgC(nn.Module):
         aggregate: str = 'conv', # f: 'conv' (3×3 depthwise, dilated) or 'avg' (mean)
     ) -> None:
         super().__init__()
+        if not isinstance(slopes, Sequence):
+            raise ValueError(f"slopes are a list such as [0, 2, 4, 8], got {slopes!r}")
         if not 0 < len(slopes) <= channels:
             raise ValueError(f"{len(slopes)} slopes for {channels} channels: give from 1 to "
                              f"{channels} slopes")
