@@ -1,17 +1,20 @@
 "Flags come from fields: name, type, default and comment are those of the source."
 import ast
 import dataclasses
+import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 
 import video_convs.cli.fields as source
 from video_convs.cli import parser
-from video_convs.cli.arguments import add_field
+from video_convs.cli.arguments import ARGUMENTS, add_field
 from video_convs.cli.fields import Field, constant_of, fields_of
 from video_convs.data.transforms import CROPS, Augment
 from video_convs.train.recipes import CHOICES, Recipe
@@ -58,6 +61,31 @@ def test_help_shows_the_comments():
 
 
 def test_every_argument_is_explained():
+    found = every_argument()
+    assert len(found) > 130
+    for command, action in found:
+        assert action.help and 'None' not in action.help, (command, action.dest)
+
+IMPERATIVE = {'Check', 'Fetch', 'Find', 'Copy', 'List', 'Measure', 'Plot', 'Print', 'Put', 'Render',
+              'Time', 'Train', 'Write'}
+# help texts of flags say what a value is, or what a switch does; these comments lean on the name
+LEAN = {'size', 'weight_decay', 'seed', 'dropout', 'momentum', 'precision', 'workers', 'crop_size'}
+
+
+def test_help_speaks_in_one_voice():
+    for name, (about, _) in ARGUMENTS.items():
+        assert about.split()[0] in IMPERATIVE, name
+    for name in ('check', 'prepare'):
+        with pytest.raises(SystemExit), redirect_stdout(io.StringIO()) as text:
+            parser('data').parse_args(['data', name, '--help'])
+        assert IMPERATIVE & set(text.getvalue().split())
+    leaning = {action.dest for _, action in every_argument() if action.dest not in LEAN
+               and re.match(r'(of|that|what|whose|its|before|or|as|for|whether) ', action.help)}
+    assert not leaning
+
+
+def every_argument():
+    "(command, flag) of all commands and actions."
     def walk(p):
         for action in p._actions:
             if hasattr(action, '_name_parser_map'):
@@ -65,10 +93,7 @@ def test_every_argument_is_explained():
                     yield from walk(inner)
             else:
                 yield p.prog, action
-    found = list(walk(parser()))
-    assert len(found) > 130
-    for command, action in found:
-        assert action.help and 'None' not in action.help, (command, action.dest)
+    return list(walk(parser()))
 
 
 @pytest.mark.parametrize('words', [[], ['train'], ['evaluate'], ['data', 'prepare']])

@@ -22,12 +22,13 @@ from video_convs.data.motion import TASKS, MotionConfig, render, render_batch, s
 from video_convs.data.transforms import Augment, normalise
 from video_convs.data.video_info import VideoInfo
 from video_convs.nets.bench import bench_networks
+from video_convs.nets.places import bench_operators
 from video_convs.nets.video_net import load
 from video_convs.nets.complexity import complexity
 from video_convs.nets.registry import list_models
 from video_convs.nets.spec import InputSpec
 from video_convs.weights.create import create_model
-from video_convs.ops.bench import LAYOUTS, OPERATORS, as_graph, bench_operators
+from video_convs.ops.bench import LAYOUTS, OPERATORS, as_graph
 from video_convs.ops.fmcb import FMCB
 from video_convs.testing import stirred
 from video_convs.train import loop
@@ -377,8 +378,8 @@ def test_benchmarks(form, layout):
                 progress=False)
     found = bench_operators('CMCB', shrink=14, **kind)
     for row in found['rows']:
-        assert min(row[form] for form in ('conv', 'fast')) > 0
-        assert ('plain' in row) == (form == 'eager')
+        assert min(min(row['ms'][which]) for which in ('layer', 'operator')) > 0
+        assert ('authors' in row['ms']) == (form == 'eager')
         assert not cuda or row['memory'] > 0
     nets = bench_networks('hgc', 'tiny', frames=2, size=32, memory=cuda, **kind)
     for row in nets['rows']:

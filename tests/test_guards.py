@@ -92,7 +92,7 @@ TRAIN = ['train', '--data', 'nowhere', '--out', 'nowhere/run']
     ([*TRAIN, '--option', 'fold=[1, NaN]'], '--option fold must be finite'),
     ([*TRAIN, '--test-resize', '99999'],
      "HEIGHTxWIDTH, such as 240x320, got '99999'; a side is a whole number from 1 to 16,384"),
-    ([*TRAIN, '--no-augment', '--jitter', '0'], '--no-augment leaves nothing'),
+    ([*TRAIN, '--no-augment', '--jitter', '0'], '--no-augment contradicts'),
 ])
 def test_named_numbers(typed, says, capsys):
     assert main(typed) == 2

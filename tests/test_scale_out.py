@@ -414,10 +414,36 @@ def test_flags_reach_the_recipe():
     (['--set', 'in_chans=3'],
      'in_chans is not a variant of a network: it has an argument of its own, or follows'),
     (['--test-resize', '240x'], "or HEIGHTxWIDTH, such as 240x320, got '240x'"),
+    (['--model', 'hgc_tinny'], "no network is called 'hgc_tinny'; near matches: hgc_tiny"),
+    (['--model', 'hgc_tiny', '--set', 'slop=4'], "hgc_tiny has no variant 'slop'"),
+    (['--model', 'hgc_tiny', '--set', 'slope=3'], 'slope must be even and not negative'),
+    (['--model', 'hgc_tiny', '--hflip'], "does not say that 'hflip' keeps its classes"),
+    (['--with', 'label_smothing=.1'], "a recipe has no 'label_smothing'"),
+    (['--recipe', 'h2cn.something'], "there is no recipe 'h2cn.something'; near matches: h2cn."),
 ])
 def test_sentences(root, tmp_path, capsys, typed, says):
     assert main(['train', '--data', str(root), '--out', str(tmp_path/'run'), '--frames', '4',
                  '--size', '32', *typed]) == 2
+    error = capsys.readouterr().err.strip()
+    assert says in error and len(error.splitlines()) == 1, error
+
+@pytest.mark.parametrize('typed, says', [
+    ('plot DATA', 'is no run: there is no log.jsonl'),
+    ('evaluate NET NET NET --data DATA --split test train', 'checkpoints need 3 folds'),
+    ('evaluate NET --data DATA --fold 1', '--fold chooses a split of --dataset: name it'),
+    ('evaluate NET --data DATA --views 10', "are written CLIPSxCROPS, such as 10x3, not '10'"),
+    ('evaluate NET --data DATA --resize 2x3x4', "got '2x3x4'; a side is a whole number"),
+    ('ensemble NET/config.json', 'config.json is no file of scores, or is damaged'),
+    ('data check ucf11 DATA', "there is no data set 'ucf11', did you mean 'ucf101'"),
+    ('data prepare folder DATA DATA', 'is the data set itself: choose another folder'),
+    ('bench ops --only HgD', "no operator is called 'HgD'; there are TemporalConv"),
+    ('bench nets --only hgd', "no network is called 'hgd'; there are tsn"),
+    ('predict NET nothing.mp4', 'nothing.mp4 does not exist: check the path')])
+def test_sentences_of_other_commands(root, tmp_path, capsys, typed, says):
+    save(create_model('tsn_tiny', num_classes=3, input_spec=SPEC), tmp_path/'net')
+    words = [word.replace('DATA', str(root)).replace('NET', str(tmp_path/'net'))
+             for word in typed.split()]
+    assert main(words) == 2
     error = capsys.readouterr().err.strip()
     assert says in error and len(error.splitlines()) == 1, error
 

@@ -8,7 +8,7 @@ find the networks that tell the direction of a square that moves 4, 24 or 72 pix
 Every measurement is written to OUT/PART.jsonl at once, as one line; if it fails, the line has its
 error. Measurements for which there was no time are named at the end. The parts read only the
 repository, which need not be installed. --tiny runs everything on the CPU with small sizes."""
-import argparse, functools, gc, json, math, os, signal, sys, time
+import argparse, functools, gc, json, math, os, signal, statistics, sys, time
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -303,7 +303,7 @@ def nets(run, args):
         for mode in ('inference', 'training'):
             times, memory = race(setting, rounds,
                                  it=network_pass(*made[key], mode == 'training', setting))
-            line[f'{mode}_ms'] = times['it']
+            line[f'{mode}_ms'] = statistics.median(times['it'])
             if memory:
                 line[f'{mode}_memory'] = memory['it']
         return line
@@ -323,16 +323,16 @@ def nets(run, args):
                 least=20. if setting.form == 'compiled' else 1.)
 
 def ops(run, args):
-    "One line for each operator, place and setting: both modes, and the convolution there."
-    from video_convs.ops.bench import OPERATORS, time_operator
+    "One line for each operator, place and setting: both modes, and the layer there."
+    from video_convs.nets.places import HOMES, places, time_place
     frames, batch, rounds = (4, 1, 1) if args.tiny else (args.frames, 8, 5)
-    names = [name for name in OPERATORS if fnmatchcase(name, args.only)]
+    names = [name for name in HOMES if fnmatchcase(name, args.only)]
     if args.tiny:
         names = ['HgC', 'STHConv 1/4']
     few = [name for name in ('HgC', 'CMCB', 'STHConv 1/4', 'STCConv 3/4', 'HFModule', 'TAM', 'C3D')
            if name in names]
-    places = {name: [(16, 7)] if args.tiny else list(dict.fromkeys(OPERATORS[name].shapes))[:3:2]
-              for name in names}
+    size, which = (32, slice(1)) if args.tiny else (args.size, slice(0, 3, 2))
+    found = {name: places(name, frames, size)[which] for name in names}
     jobs = [(setting, name, place) for words, some, n in (
         ('bfloat16 channels_last eager', names, 2), ('bfloat16 channels_last graph', names, 1),
         ('float32 channels_last eager', few, 1), ('bfloat16 contiguous eager', few, 1),
@@ -342,17 +342,18 @@ def ops(run, args):
         ('bfloat16 contiguous eager', names, 2), ('float32 channels_last graph', names, 2),
         ('bfloat16 channels_last graph', names, 2),
         ('bfloat16 channels_last compiled', few, 1))
-            for setting in settings(run, words) for name in some for place in places[name][:n]]
-    def measure(name, C, S, setting):
-        line, place = dict(frames=frames, batch=batch), (name, C, S, setting, frames, batch, rounds)
+            for setting in settings(run, words) for name in some for place in found[name][:n]]
+    def measure(name, place, setting):
+        line = dict(frames=frames, batch=batch)
+        how = name, place, setting, frames, batch, rounds
         try:
-            return line | time_operator(*place)
-        except RuntimeError as error:  # of the plain form, it may be
-            return line | dict(plain_error=str(error)[:500]) | time_operator(*place, plain=False)
-    for setting, name, (C, S) in dict.fromkeys(jobs):
+            return line | time_place(*how)
+        except RuntimeError as error:  # of the authors' form, it may be
+            return line | dict(authors_error=str(error)[:500]) | time_place(*how, authors=False)
+    for setting, name, place in dict.fromkeys(jobs):
         what = setting.to_dict() | dict(device=run.about['device'], operator=name,
-                                        channels=C, size=S)
-        run.row(what, functools.partial(measure, name, C, S, setting),
+                                        path=place.path, size=place.operator_in)
+        run.row(what, functools.partial(measure, name, place, setting),
                 least=8. if setting.form == 'compiled' else .5)
 
 # --- summary
@@ -410,10 +411,10 @@ def summary(out):
     by = {}
     for line in (line for line in found['ops'] if 'error' not in line):
         key = line['dtype'], line['memory_format'], line['form']
-        times = line['training']['fast'], line['training']['conv']
+        times = [statistics.median(line['training'][which]) for which in ('operator', 'layer')]
         by.setdefault(key, {}).setdefault(line['operator'], []).append(times)
     for key, row in by.items():
-        print(*key, "- of the convolution's time, training:",
+        print(*key, "- of the layer's time, training:",
               ', '.join(f'{name} {mean_ratio(v):.2f}' for name, v in row.items()))
 
 def arguments():

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 # %% ../nbs/02_progress.ipynb #4d0d73e0
 class _Lines(tqdm):
-    "A line now and then."
+    "Write a line now and then."
     def display(self, msg=None, pos=None):
         if msg is None:
             self.fp.write(f'{self}\n')
@@ -42,9 +42,10 @@ def _process() -> int:
         return dist.get_rank()
     return int(os.environ.get('RANK', 0))
 
+# %% ../nbs/02_progress.ipynb #0d4fc563
 def progress_bar(
-    iterable: Iterable | None = None, # what is gone through; None: call `update` and `close`
-    show: bool | None = None, # True: a bar everywhere, False: silence, None: what suits the place
+    iterable: Iterable | None = None, # of the loop; None: call `update` and `close` yourself
+    show: bool | None = None, # True: a bar everywhere, False: silence, None: see the table above
     total: int | None = None, # number of steps; None: the length of the iterable
     leave: bool = False, # keep the finished bar at a terminal
     **kw, # desc, unit, initial: see tqdm

@@ -8,6 +8,7 @@ __all__ = ['TIMED', 'clip_for', 'network_pass', 'peak_memory', 'bench_networks',
 # %% ../../nbs/nets/29_models.ipynb #dc57ee40
 import ctypes
 import multiprocessing
+import statistics
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
@@ -136,9 +137,9 @@ def bench_networks(
     for mode in ('inference', 'training'):
         calls = {name: network_pass(model.to(device), clips[name], mode == 'training', setting)
                  for name, model in models.items()}
-        median, peak = race(setting, rounds, **calls)
+        times, peak = race(setting, rounds, **calls)
         for row in rows:
-            row[mode] = median[row['network']]
+            row[mode] = statistics.median(times[row['network']])
             if memory and peak:
                 row.setdefault('memory', {})[mode] = peak[row['network']]
     models.clear()

@@ -42,7 +42,7 @@ SINGLE_OPERATORS = {
     'c3d': SingleOperator(lambda C: C3D(C, C), here=1, near=1),
     'sth': SingleOperator(lambda C: STHConv(C, C), here=1),
     'stc': SingleOperator(lambda C: STCConv(C, C, temporal_refinement=False), here=1, near=1),
-    'hf': SingleOperator(HFModule, near=1)}
+    'hf': SingleOperator(HFModule, here=1, near=1)}
 for f in 'conv', 'avg':
     for p in 2, 4, 6, 8:
         SINGLE_OPERATORS[f'hgc_{f}{p}'] = SingleOperator(
