@@ -1,4 +1,4 @@
-import atexit, os, shutil, tempfile
+import atexit, os, shutil, sys, tempfile
 
 import pytest, torch
 
@@ -7,6 +7,9 @@ import pytest, torch
 os.environ |= dict(HF_HOME=tempfile.mkdtemp(), HF_HUB_DISABLE_XET='1')
 os.environ.pop('HF_TOKEN', None)
 atexit.register(shutil.rmtree, os.environ['HF_HOME'], ignore_errors=True)
+
+# jsonschema, which nbformat loads, spends seconds on a grammar of addresses: it does without, too.
+sys.modules.setdefault('rfc3987_syntax', None)
 
 
 @pytest.fixture(scope='module')
