@@ -379,8 +379,10 @@ def test_benchmarks(form, layout):
     found = bench_operators('CMCB', shrink=14, **kind)
     for row in found['rows']:
         assert min(min(row['ms'][which]) for which in ('layer', 'operator')) > 0
-        assert ('authors' in row['ms']) == (form == 'eager')
         assert not cuda or row['memory'] > 0
+    # at one place, the most frequent one
+    authors = [row['path'] for row in found['rows'] if 'authors' in row['ms']]
+    assert len(set(authors)) == (form == 'eager')
     nets = bench_networks('hgc', 'tiny', frames=2, size=32, memory=cuda, **kind)
     for row in nets['rows']:
         assert row['inference'] > 0 and row['training'] > 0

@@ -143,7 +143,7 @@ def test_several_tasks(data):
     assert {t: (s.logits.shape[1], s.classes, s.about['task']) for t, s in scores.items()} == {
         'verb': (2, ('x', 'y'), 'verb'), 'noun': (3, ('p', 'q', 'r'), 'noun')}
     assert reports['noun']['labels'] == list(tasks['noun'][1])
-    with pytest.raises(ValueError, match="task 'verb', which toy has not"):
+    with pytest.raises(ValueError, match="task 'verb', which toy does not have"):
         score(two, clips(data))
     one = replace(data, classes=tasks['noun'][0], labels=tasks['noun'][1], tasks=tasks)
     # what `submit` needs to know

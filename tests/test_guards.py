@@ -46,7 +46,8 @@ def number_flags():
     return list(walk(PARSER, []))
 
 NEEDED = {'train': ['--data', 'a', '--out', 'b'], 'evaluate': ['a', '--data', 'b'],
-          'ensemble': ['a'], 'predict': ['a', 'b'], 'data check': ['folder', 'a'],
+          'probe': ['a', '--data', 'b'], 'ensemble': ['a'], 'predict': ['a', 'b'],
+          'data check': ['folder', 'a'],
           'data prepare': ['folder', 'a', 'b'], 'bench': ['ops'], 'demo': []}
 
 @pytest.mark.parametrize('command', NEEDED)

@@ -428,12 +428,12 @@ def test_sentences(root, tmp_path, capsys, typed, says):
     assert says in error and len(error.splitlines()) == 1, error
 
 @pytest.mark.parametrize('typed, says', [
-    ('plot DATA', 'is no run: there is no log.jsonl'),
+    ('plot DATA', 'is not a run: there is no log.jsonl'),
     ('evaluate NET NET NET --data DATA --split test train', 'checkpoints need 3 folds'),
     ('evaluate NET --data DATA --fold 1', '--fold chooses a split of --dataset: name it'),
     ('evaluate NET --data DATA --views 10', "are written CLIPSxCROPS, such as 10x3, not '10'"),
     ('evaluate NET --data DATA --resize 2x3x4', "got '2x3x4'; a side is a whole number"),
-    ('ensemble NET/config.json', 'config.json is no file of scores, or is damaged'),
+    ('ensemble NET/config.json', 'config.json is not a file of scores, or is damaged'),
     ('data check ucf11 DATA', "there is no data set 'ucf11', did you mean 'ucf101'"),
     ('data prepare folder DATA DATA', 'is the data set itself: choose another folder'),
     ('bench ops --only HgD', "no operator is called 'HgD'; there are TemporalConv"),

@@ -496,7 +496,7 @@ def test_whole_networks(tmp_path, clip):
             (dict(slop=4), "no option 'slop'; near matches: slope"),
             (dict(num_classes={'verb': 2}), "'action'"),
             (dict(input_spec=dict(mean=.5)), 'with mean=(0.485, 0.456, 0.406), not 0.5'),
-            (dict(frames=16), 'it runs with any number of frames'),
+            (dict(frames=16), 'the network runs with any number of frames'),
             (dict(input_spec=InputSpec(size=96)), 'with size=224, not 96')]:
         with pytest.raises(ValueError) as error:
             create_model('hgc_tiny', pretrained=folder, **options)
