@@ -24,7 +24,7 @@ def tsn(net: nn.Module, card: Backbone) -> nn.Module:
     "The image network alone: scores per frame, averaged."
     return net
 
-# %% ../../nbs/nets/26c_baselines.ipynb #a3ae07a4
+# %% ../../nbs/nets/26c_baselines.ipynb #8067509b
 class FramePool(nn.MaxPool3d):
     "The maximum of each pair of frames; the last of an odd number is dropped."
 
@@ -36,6 +36,7 @@ class FramePool(nn.MaxPool3d):
             raise ValueError("FramePool needs pairs of frames: a clip of two frames or more, got 1")
         return super().forward(x)
 
+# %% ../../nbs/nets/26c_baselines.ipynb #a3ae07a4
 @register('resnet50', 'resnet101')
 def c2d(net: nn.Module, card: Backbone) -> nn.Module:
     "TSN that takes the maximum of each pair of frames after the first stage."
@@ -53,7 +54,7 @@ def tsm(
         return replace(net, card.block_input, lambda conv: ShiftedConv.from_conv2d(conv, fold_div))
     return insert_before(net, card.block_input, lambda C: TemporalShift(C, fold_div))
 
-# %% ../../nbs/nets/26c_baselines.ipynb #6158f6d0
+# %% ../../nbs/nets/26c_baselines.ipynb #fc0bf0df
 @register('tiny', *RESNETS, 'mobilenet_v2')
 def r2plus1d(
     net: nn.Module, card: Backbone,
@@ -69,6 +70,7 @@ def r2plus1d(
     return replace(net, card.conv3x3,
                    lambda conv: R2Plus1D.from_conv2d(conv, arrangement=arrangement))
 
+# %% ../../nbs/nets/26c_baselines.ipynb #d1523e7d
 @register('tiny', 'resnet50')
 def p3d(
     net: nn.Module, card: Backbone,
@@ -77,6 +79,7 @@ def p3d(
     "1×3×3 and dense 3×1×1 in place of each block's first 3×3, in sequence (A) or parallel (B)."
     return replace(net, card.conv3x3, lambda conv: P3D.from_conv2d(conv, variant=variant))
 
+# %% ../../nbs/nets/26c_baselines.ipynb #6158f6d0
 @register('tiny', 'resnet50')
 def c3d(net: nn.Module, card: Backbone) -> nn.Module:
     "3×3×3 in place of the first 3×3 of each block."

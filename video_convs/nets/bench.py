@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TIMED', 'clip_for', 'network_pass', 'peak_memory', 'bench_networks', 'bench_table']
 
-# %% ../../nbs/nets/29_models.ipynb #dc57ee40
+# %% ../../nbs/nets/29_models.ipynb #0b9b63a6
 import ctypes
 import multiprocessing
 import statistics
@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor
 
+# %% ../../nbs/nets/29_models.ipynb #dc57ee40
 from ..clips import clip_length, fold
 from .complexity import complexity
 from .video_net import VideoNet

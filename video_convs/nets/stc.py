@@ -13,7 +13,7 @@ from .registry import register
 from .surgery import replace
 from ..ops.collaborative import STCConv
 
-# %% ../../nbs/nets/26h_stc.ipynb #4f14674e
+# %% ../../nbs/nets/26h_stc.ipynb #9b1c8765
 @register('tiny', 'resnet50')
 def stc(
     net: nn.Module, card: Backbone,
@@ -29,6 +29,7 @@ def stc(
                    spatial_refinement=sr, equal=equal)
     return replace(net, card.conv3x3, lambda conv: STCConv.from_conv2d(conv, **options))
 
+# %% ../../nbs/nets/26h_stc.ipynb #64498d39
 @register('tiny', 'resnet50')
 def stc_light(
     net: nn.Module, card: Backbone,
@@ -38,6 +39,7 @@ def stc_light(
     "STC whose refinements have 1/r of the channels."
     return stc(net, card, alpha, reduction=reduction)
 
+# %% ../../nbs/nets/26h_stc.ipynb #4f14674e
 @register('tiny', 'resnet50')
 def stc_equal(
     net: nn.Module, card: Backbone,
