@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+# %% ../../nbs/data/30c_drift.ipynb #63afd457
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
