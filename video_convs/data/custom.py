@@ -114,6 +114,7 @@ def _visible(folder):
         raise ValueError(f"the folder {folder} cannot be read ({error.strerror}): change its "
                          "permissions") from None
 
+# %% ../../nbs/data/34e_custom.ipynb #3410dff9
 class _Folder(NamedTuple):
     "The content of a folder, without hidden files."
     videos: list[Path]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+# %% ../../nbs/data/30c_drift.ipynb #63afd457
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -98,6 +99,7 @@ def train_on_clips(
         if show and step % every == 0:
             show(f'step {step:3d}: loss {loss:.3f}')
 
+# %% ../../nbs/data/30c_drift.ipynb #308d2df6
 def share_right(
     model: nn.Module, # clips → scores
     clips_of: Callable[[Tensor], Tensor], # labels (B,) → clips (B, C, T, H, W)
@@ -122,6 +124,7 @@ def train_on_drift(
     train_on_clips(model, partial(drift_clips, config, generator=generator), steps,
                    config.directions, generator=generator, **options)
 
+# %% ../../nbs/data/30c_drift.ipynb #a48ae955
 def drift_accuracy(
     model: nn.Module, # clips → scores
     config: Drift,

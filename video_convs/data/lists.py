@@ -98,6 +98,7 @@ def _first_fields(text, separator):
         return []
     return [value.strip() for value in values]
 
+# %% ../../nbs/data/34b_lists.ipynb #85aab78d
 def _unspaced(line, separator):
     "A line without blanks between a quote and a separator, which `csv` does not take."
     return line if separator == ' ' else re.sub(rf'"\s+(?={separator})', '"', line)

@@ -86,6 +86,7 @@ def _end_with_parent(worker):
         os._exit(1)
     threading.Thread(target=wait, daemon=True).start()
 
+# %% ../../nbs/data/34g_loader.ipynb #7a82c61d
 def _no_alarm():
     "Switch off the error that torch raises when a process ends; the loader checks by itself."
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, 'SIGCHLD'):
