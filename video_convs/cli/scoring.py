@@ -70,6 +70,7 @@ def make_room(out: str) -> None:
                          f"got {out!r}")
     check_place(Path(out))
 
+# %% ../../nbs/cli/70d_scoring.ipynb #1d69faaa
 def check_place(out: Path) -> None:
     "Make the folder of a file that is written at the end, or a `ValueError` before the work."
     if out.is_dir():
@@ -174,6 +175,7 @@ def _open_split(args: argparse.Namespace, split: str, options: dict):
 # %% ../../nbs/cli/70d_scoring.ipynb #b4896cd5
 PICTURES = '.png', '.svg', '.pdf'
 
+# %% ../../nbs/cli/70d_scoring.ipynb #9827204a
 def print_probes(title: str, scores: dict, average: str = 'logits') -> list:
     "The table and the verdict of time probes, which it returns."
     probes = time_probes(scores, average)
@@ -186,6 +188,7 @@ def print_probes(title: str, scores: dict, average: str = 'logits') -> list:
     print(verdict(probes, scores['in order'].labels))
     return probes
 
+# %% ../../nbs/cli/70d_scoring.ipynb #e5ab6a93
 def probe(args: argparse.Namespace) -> None:
     "Does a network use time?"
     if args.out and Path(args.out).suffix not in PICTURES:

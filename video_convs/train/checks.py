@@ -80,6 +80,7 @@ def is_one_value_error(
     "Whether torch says with this error that a norm has one value per channel."
     return 'Expected more than 1' in str(error)
 
+# %% ../../nbs/train/41e_checks.ipynb #e0afc5c2
 def one_value_message(
     model: VideoNet,
     shape: tuple[int, ...], # (B, C, T, H, W)
