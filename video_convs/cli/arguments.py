@@ -231,10 +231,10 @@ def _probe_arguments(c) -> None:
     add_field(c, _config('data'), required=True, help='folder of classes, or a CSV')
     add_field(c, _config('root'), metavar='DIR')
     c.add_argument('--split', default='test', help='split to score')
-    add_number(c, '--seed', 'seed', 'of the shuffled frames', default=0)
-    c.add_argument('--out', help='picture to write: .png, .svg or .pdf; none if left out')
+    add_number(c, '--seed', 'seed', 'seed of the shuffled frames', default=0)
+    c.add_argument('--out', help='picture to write: .png, .svg or .pdf; left out: none')
     c.add_argument('--allow-missing', action='store_true',
-                   help='count although some videos cannot be read')
+                   help='count even if some videos cannot be read')
     for name in ('device', 'workers'):
         add_field(c, _config(name))
     _batch_argument(c)
