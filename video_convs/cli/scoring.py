@@ -133,11 +133,7 @@ def _evaluate_one(args: argparse.Namespace, k: int, where: str, options: dict, v
     model, pulled = load(folder, device), not Path(where).is_dir()
     fold = {'fold': args.folds[k % len(args.folds)]} if args.folds else {}
     videos = _open_split(args, split, options | fold)
-    learned = trained_on(folder)
-    if learned is None:
-        print(f"{where} does not record what it has learned from: videos among these would not"
-              " be noticed.")
-    seen = seen_videos(videos, learned or ())
+    seen = _learned_from(where, folder, videos)
     refuse_seen(videos, seen, args.allow_overlap)
     clips = Clips(videos, model.input_spec, train=False, views=views, seed=args.seed)
     workers = 1 if args.workers is None else args.workers
@@ -164,6 +160,14 @@ def _evaluate_one(args: argparse.Namespace, k: int, where: str, options: dict, v
             written.append(write_atomic(out, json.dumps(result, indent=1).encode()))
         print(f"Written to {' and '.join(map(str, written))}")
         yield task, result, written[0]
+
+def _learned_from(where: str, folder: Path, videos) -> list[str]:
+    "The videos that a checkpoint has learned from; a note where it does not record them."
+    learned = trained_on(folder)
+    if learned is None:
+        print(f"{where} does not record what it has learned from: videos among these would not"
+              " be noticed.")
+    return seen_videos(videos, learned or ())
 
 # %% ../../nbs/cli/70d_scoring.ipynb #da395678
 def _open_split(args: argparse.Namespace, split: str, options: dict):
@@ -198,11 +202,7 @@ def probe(args: argparse.Namespace) -> None:
     folder, device = checkpoint_folder(args.checkpoint), find_device(args.device)
     model = load(folder, device)
     videos = open_data(args.data, args.split, args.allow_missing, args.root)
-    learned = trained_on(folder)
-    if learned is None:
-        print(f'{args.checkpoint} does not record what it has learned from: videos among these '
-              'would not be noticed.')
-    if seen := seen_videos(videos, learned or ()):
+    if seen := _learned_from(args.checkpoint, folder, videos):
         print(f'The network has learned from {len(seen)} of these {len(videos)} videos.')
     clips = Clips(videos, model.input_spec, train=False, cache=True)
     scores = probe_scores(model, clips, args.seed, batch_size=args.batch_size,
