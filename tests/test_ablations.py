@@ -78,14 +78,15 @@ def test_an_ensemble_adds_the_scores_of_its_members(monkeypatch):
 
 @pytest.mark.parametrize('task', ablations.tasks)
 def test_clips_are_new_in_each_batch_and_the_same_for_a_seed(task):
-    def two(split, seed):
-        batches = ablations.tasks[task].batches(split, seed)
+    def two(split, seed, each=5):
+        batches = ablations.tasks[task].batches(split, seed, each)
         return [next(batches)[0] for _ in range(2)]
     first, second = two('train', 0)
     assert first.shape == (16, 3, 40, 48, 48) and not torch.equal(first, second)
     assert torch.equal(two('train', 0)[1], second)
     assert not torch.equal(two('train', 1)[0], first)
     assert not torch.equal(two('test', 0)[0], first)
+    assert torch.equal(two('train', 0, 1)[1], second[:, :, 2::5])  # one frame at each point in time
 
 
 def test_an_unknown_paper_is_named():

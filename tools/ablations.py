@@ -74,10 +74,10 @@ class Rendered:
     def classes(self):
         return len(TASKS[self.question].classes)
 
-    def batches(self, split, seed):
-        "Clips (B, 3, points · near, S, S), around zero, and their classes; without end."
+    def batches(self, split, seed, each):
+        "Clips (B, 3, points · each, S, S), around zero, and their classes; without end."
         apart = self.config.frames // points
-        offsets = np.arange(near) - near // 2
+        offsets = np.arange(each) - each // 2
         moments = (apart * np.arange(points)[:, None] + apart // 2 + offsets).ravel()
         for start in count(0, batch):
             scenes = [sample_params(self.question, split, i, self.config, seed).at(moments)
@@ -91,13 +91,14 @@ class Drifting:
     displacement: float # pixels between two points in time
     classes: int = 4
 
-    def batches(self, split, seed):
-        "Clips (B, 3, points · near, S, S), around zero, and their classes; without end."
+    def batches(self, split, seed, each):
+        "Clips (B, 3, points · each, S, S), around zero, and their classes; without end."
         config = Drift(self.displacement / near, side=6, size=size, frames=points * near)
         draw = torch.Generator().manual_seed(2 * seed + (split == 'test'))
         while True:
             labels = torch.randint(self.classes, (batch,), generator=draw)
-            yield drift_clips(config, labels, draw).expand(-1, 3, -1, -1, -1), labels
+            clips = drift_clips(config, labels, draw).expand(-1, 3, -1, -1, -1)
+            yield neighbours(clips, each), labels
 
 tasks = {
     'micro': Rendered('reversal', MotionConfig(size=size, frames=96, displacement=2.,
@@ -146,15 +147,22 @@ def members(variant):
     frames = variant.get('frames')
     return [variant | dict(frames=n) for n in frames] if isinstance(frames, list) else [variant]
 
+def neighbours(clips, each, apart=1):
+    "The middle `each` frames of every point in time, or of every second (`apart=2`)."
+    moments = clips.unflatten(2, (points, -1))[:, :, apart // 2::apart]
+    first = (moments.shape[3] - each) // 2
+    return moments[:, :, :, first:first + each].flatten(2, 3)
+
+def frames_at(nets):
+    "How many neighbouring frames are read at a point in time, by the network that reads most."
+    return max(max(net.input_spec.frames // points, net.input_spec.per_segment) for net in nets)
+
 def read_by(net, clips):
     "The frames that a network reads of those that there are."
     spec = net.input_spec
     if spec.frames == clips.shape[2]:
         return clips
-    apart = points // spec.frames
-    moments = clips.unflatten(2, (points, near))[:, :, apart // 2::apart]
-    first = (near - spec.per_segment) // 2
-    return moments[:, :, :, first:first + spec.per_segment].flatten(2, 3)
+    return neighbours(clips, spec.per_segment, points // spec.frames)
 
 def learn(net, batches, multiple):
     "Train until nothing more is gained: (what ended it, [(loss, accuracy) of each window])."
@@ -178,9 +186,11 @@ def run(job, clips=1024):
     torch.manual_seed(job['seed'])
     nets = [make(job['operator'], variant, task.classes) for variant in members(job['variant'])]
     for net in nets:
-        ended, windows = learn(net, task.batches('train', job['seed']), job['multiple'])
+        batches = task.batches('train', job['seed'], frames_at([net]))
+        ended, windows = learn(net, batches, job['multiple'])
+    batches = task.batches('test', job['seed'], frames_at(nets))
     write_line(results, job | dict(
-        right=right_of(nets, task.batches('test', job['seed']), clips), clips=clips, ended=ended,
+        right=right_of(nets, batches, clips), clips=clips, ended=ended,
         windows=windows, seconds=round(time.process_time() - start, 1)))
 
 def tuning(papers_):

@@ -46,6 +46,7 @@ batch, lr = 16, 1e-2
 window, last = 50, 50  # steps
 patience, most = 12, 60  # windows
 tuned_on = (4., 3, 1), (2., 3, 0)  # (d, s, L)
+pictured = ('conv1d', 'hgc_conv2', 'hgc_conv4', 'hgc_conv8'), 3, 1  # in README: operators, s, L
 
 def visible(operator, d, side, after):
     "Can training help?"
@@ -115,17 +116,23 @@ def decides(operator, d, side, after):
     seen = [x for x in displacements if visible(operator, x, side, after)]
     return d in (max(seen), 1.)
 
+def turn(seed, cell):
+    "Runs with a small number come first: the curves of README, then what decides."
+    operator, d, side, after = cell
+    if (side, after) == pictured[1:] and operator in pictured[0] and seed < 3:
+        return -1
+    return seed + 2 * (not decides(*cell)) + (after > 2)
+
 def grid():
-    "The jobs of the grid, what decides most first; where training cannot help there is none."
+    "The jobs of the grid; where training cannot help there is none."
     done = read_lines(results)
     chosen = {o: best_multiple(o, done) for o in SINGLE_OPERATORS}
     cells = [(o, d, s, L) for s in sides for L in sorted(afters, key=lambda L: abs(L - 1))
              for d in sorted(displacements, reverse=True) for o in SINGLE_OPERATORS
              if visible(o, d, s, L)]
-    rounds = [(seed + 2 * (not decides(*cell)) + (cell[-1] > 2), seed, cell)
-              for seed in range(5) for cell in cells if seed < 3 or decides(*cell)]
+    rounds = [(seed, cell) for seed in range(5) for cell in cells if seed < 3 or decides(*cell)]
     return [dict(part='grid', operator=o, d=d, side=s, after=L, seed=seed, multiple=chosen[o])
-            for _, seed, (o, d, s, L) in sorted(rounds, key=lambda job: job[0])]
+            for seed, (o, d, s, L) in sorted(rounds, key=lambda job: turn(*job))]
 
 def control():
     "Training where the theorem says that it cannot help: at the reach, and beyond it at 8 pixels."
