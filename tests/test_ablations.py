@@ -9,12 +9,14 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent/'tools'))
 import ablations
 import study
+from video_convs.nets.video_net import load
 
 
 @pytest.fixture
 def tool(tmp_path, monkeypatch):
     "Few steps, one small question, and a file of its own."
     monkeypatch.setattr(ablations, 'results', tmp_path/'ablations.jsonl')
+    monkeypatch.setattr(ablations, 'kept', tmp_path/'kept')
     for name, value in dict(size=24, batch=2, window=2, climb=1, patience=1, most=1,
                             last=1, tuned_on=('drift8',)).items():
         monkeypatch.setattr(ablations, name, value)
@@ -38,6 +40,8 @@ def test_rates_are_chosen_first_and_no_run_is_repeated(tool, capsys):
     for line in lines:
         assert 0 <= line['right'] <= line['clips'] == 4 and line['ended'] == 'limit'
         assert line['windows'] and line['seconds'] > 0 and line['torch']
+    net = load(next((tool.kept/'drift8').glob('hf_tsn-modules=1-x*-seed0'))/'8f')
+    assert net.name == 'hf_tsn_tiny' and net.classes == ['right', 'down', 'left', 'up']
 
 
 def test_every_variant_can_be_made_and_each_run_is_asked_for_once(monkeypatch):
@@ -48,7 +52,7 @@ def test_every_variant_can_be_made_and_each_run_is_asked_for_once(monkeypatch):
     variants = {json.dumps([job['operator'], job['variant']]) for job in jobs}
     for operator, variant in map(json.loads, sorted(variants)):
         for member in ablations.members(variant):
-            spec = ablations.make(operator, member, 4).input_spec
+            spec = ablations.make(operator, member, 'abcd').input_spec
             assert spec.frames * spec.per_segment in (4, 8, 20, 40)
 
 
@@ -58,7 +62,7 @@ def test_every_variant_can_be_made_and_each_run_is_asked_for_once(monkeypatch):
     ('h2cn', 4, [5, 6, 7, 8, 9, 15, 16, 17, 18, 19, 25, 26, 27, 28, 29, 35, 36, 37, 38, 39])])
 def test_which_frames_a_network_reads(operator, frames, read):
     clips = torch.arange(40.).view(1, 1, 40, 1, 1)
-    net = ablations.make(operator, dict(frames=frames), 4)
+    net = ablations.make(operator, dict(frames=frames), 'abcd')
     assert ablations.read_by(net, clips).flatten().tolist() == read
 
 

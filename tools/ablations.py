@@ -12,8 +12,9 @@ each point in time, all others the one in the middle.
 Every network is trained with the same recipe until nothing more is gained, and scored on 1,024 new
 clips. The learning rate of the operator is 1, 3 or 10 times that of the rest (that of the whole
 network where the operator has no weights); it is chosen for each operator on a seed of its own, and
-its variants share it. Each run is one line of data/results/ablations.jsonl; runs that are in the
-file are not repeated, and `--share 1/2` and `--share 2/2` divide the work between two processes.
+its variants share it. Each run is one line of data/results/ablations.jsonl, and its network stays
+under runs/ablations/; runs that are in the file are not repeated, and `--share 1/2` and
+`--share 2/2` divide the work between two processes.
 
 Predictions, written before the first run. They know nbs/results/62_motion.ipynb, which has parts of
 H2CN on `micro` and `macro` with fixed epochs.
@@ -57,7 +58,7 @@ from video_convs.nets.spec import InputSpec
 from video_convs.progress import progress_bar
 from video_convs.train.groups import make_optimizer
 
-results = root/'data/results/ablations.jsonl'
+results, kept = root/'data/results/ablations.jsonl', root/'runs/ablations'
 multiples = 1., 3., 10.  # of the learning rate, for the operator
 points, near, size = 8, 5, 48  # points in time, neighbouring frames at each, pixels
 batch, lr, norm = 16, 3e-3, 5.
@@ -72,7 +73,7 @@ class Rendered:
 
     @property
     def classes(self):
-        return len(TASKS[self.question].classes)
+        return TASKS[self.question].classes
 
     def batches(self, split, seed, each):
         "Clips (B, 3, points · each, S, S), around zero, and their classes; without end."
@@ -89,14 +90,14 @@ class Rendered:
 class Drifting:
     "Where to does a square move? (nbs/data/30c_drift.ipynb)"
     displacement: float # pixels between two points in time
-    classes: int = 4
+    classes = 'right', 'down', 'left', 'up'
 
     def batches(self, split, seed, each):
         "Clips (B, 3, points · each, S, S), around zero, and their classes; without end."
         config = Drift(self.displacement / near, side=6, size=size, frames=points * near)
         draw = torch.Generator().manual_seed(2 * seed + (split == 'test'))
         while True:
-            labels = torch.randint(self.classes, (batch,), generator=draw)
+            labels = torch.randint(len(self.classes), (batch,), generator=draw)
             clips = drift_clips(config, labels, draw).expand(-1, 3, -1, -1, -1)
             yield neighbours(clips, each), labels
 
@@ -138,9 +139,15 @@ def tasks_of(paper):
 def make(operator, variant, classes):
     "The network."
     variant = dict(variant)
-    spec = dict(frames=variant.pop('frames', points), size=size)
-    return create_model(f'{operator}_tiny', num_classes=classes, input_spec=spec, dropout=0.,
-                        **variant)
+    spec = dict(frames=variant.pop('frames', points), size=size, mean=(.5,) * 3, std=(.25,) * 3)
+    return create_model(f'{operator}_tiny', num_classes=len(classes), classes=list(classes),
+                        input_spec=spec, dropout=0., **variant)
+
+def folder_of(job):
+    "Where the network of a run stays."
+    variant = [f'{name}={value}' for name, value in job['variant'].items()]
+    rest = f"x{job['multiple']:g}", f"seed{job['seed']}"
+    return kept/job['task']/'-'.join([job['operator'], *variant, *rest])
 
 def members(variant):
     "The variants of the networks that answer together: one, or one for each number of frames."
@@ -188,6 +195,7 @@ def run(job, clips=1024):
     for net in nets:
         batches = task.batches('train', job['seed'], frames_at([net]))
         ended, windows = learn(net, batches, job['multiple'])
+        net.save_pretrained(folder_of(job)/f'{net.input_spec.frames}f', rendered=job)
     batches = task.batches('test', job['seed'], frames_at(nets))
     write_line(results, job | dict(
         right=right_of(nets, batches, clips), clips=clips, ended=ended,
