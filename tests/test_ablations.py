@@ -8,6 +8,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent/'tools'))
 import ablations
+import checkpoints
 import study
 from video_convs.nets.video_net import load
 
@@ -28,7 +29,7 @@ def tool(tmp_path, monkeypatch):
     return ablations
 
 
-def test_rates_are_chosen_first_and_no_run_is_repeated(tool, capsys):
+def test_rates_are_chosen_first_and_no_run_is_repeated(tool, monkeypatch, capsys):
     with pytest.raises(SystemExit, match='tsn is not tuned yet|hf_tsn is not tuned yet'):
         tool.main(['--seeds', '1'])
     tool.main(['tune'])
@@ -42,6 +43,15 @@ def test_rates_are_chosen_first_and_no_run_is_repeated(tool, capsys):
         assert line['windows'] and line['seconds'] > 0 and line['torch']
     net = load(next((tool.kept/'drift8').glob('hf_tsn-modules=1-x*-seed0'))/'8f')
     assert net.name == 'hf_tsn_tiny' and net.classes == ['right', 'down', 'left', 'up']
+    for name, value in dict(work=tool.kept/'work', shelf=tool.kept/'shelf', videos=8).items():
+        monkeypatch.setattr(checkpoints, name, value)
+    data, rendered = checkpoints.videos_of('drift8')
+    best, other = checkpoints.best_runs('drift8')
+    assert best['right'] == max(line['right'] for line in lines if line['operator'] == 'tsn')
+    checkpoints.keep(best, data, rendered)
+    folder, = tool.kept.glob('shelf/*')
+    assert folder.name == 'tsn_tiny.motion-drift_8f'
+    assert '| test | top-1 |' in (folder/'README.md').read_text()
 
 
 def test_every_variant_can_be_made_and_each_run_is_asked_for_once(monkeypatch):

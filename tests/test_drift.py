@@ -1,9 +1,14 @@
 "The instrument of the displacement study: clips, network and the formula for what can be seen."
+import json
+import zlib
+
 import pytest
 import torch
 
 from video_convs.data.drift import (Drift, coverage, direction_spread, drift_accuracy, drift_clips,
                                     share_right, train_on_clips, train_on_drift)
+from video_convs.data.motion_files import render_drift
+from video_convs.data.video import read_frames
 from video_convs.nets.single_operator import SINGLE_OPERATORS, SingleOperatorNet, reach
 from video_convs.ops.space_time import R2Plus1D
 from video_convs.testing import randomised
@@ -163,3 +168,31 @@ def test_an_hourglass_sees_half_its_slope_farther(slope):
     assert reach('c3d', 3, 0) - reach('conv1d', 3, 0) == 2
     weights = SingleOperatorNet(name, after=0).op.parameters()
     assert sum(p.numel() for p in weights) == 12 * 16
+
+
+@pytest.mark.parametrize('directions', [2, 4, 8])
+def test_a_file_moves_in_the_direction_of_its_folder(directions, tmp_path):
+    config = Drift(displacement=4., side=6, size=32, frames=3, directions=directions, noise=0)
+    render_drift(tmp_path, config, train=0, test=directions, progress=False)
+    step = dict(right=(0, 4), down=(4, 0), left=(0, -4), up=(-4, 0))
+    for path in sorted((tmp_path/'test').rglob('*.mp4')):
+        names = path.parent.name.split('-')
+        share = 1 if len(names) == 1 else .5**.5
+        ahead = [round(share * sum(step[name][axis] for name in names)) for axis in (0, 1)]
+        frames = read_frames(path, range(3))[0].float()
+        moved = frames[0].roll(ahead, (0, 1))
+        assert (frames[1] - moved).abs().mean() < .4 * (frames[1] - frames[0]).abs().mean(), path
+
+
+def test_drift_as_files_equals_the_tensors(tmp_path):
+    config = Drift(displacement=1.5, side=6, size=32, frames=4)
+    root = render_drift(tmp_path, config, train=4, test=4, seed=3, progress=False)
+    about = json.loads((root/'dataset.json').read_text())
+    assert about['name'] == 'motion-drift' and about['config']['displacement'] == 1.5
+    assert about['ceiling_without_time'] == 1/4 and about['counts'] == dict(train=4, test=4)
+    labels, draw = torch.tensor([2]), torch.Generator().manual_seed(zlib.crc32(b'3 test 2'))
+    clip = drift_clips(config, labels, draw)[0, 0]
+    file = read_frames(root/'test'/'left'/'00002.mp4', range(4))[0]
+    assert (file - (127.5 + 63.75 * clip)).abs().mean() < 3
+    with pytest.raises(ValueError, match='holds another data set'):
+        render_drift(root, config, train=4, test=4, seed=4, progress=False)

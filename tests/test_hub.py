@@ -10,6 +10,7 @@ import threading
 import time
 import zlib
 from fnmatch import fnmatch
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import MagicMock
@@ -29,8 +30,9 @@ from video_convs.cli import main
 from video_convs.data.clip_dataset import Clips
 from video_convs.data.custom import open_data
 from video_convs.data.dataset import VideoDataset
+from video_convs.data.drift import Drift
 from video_convs.data.motion import MotionConfig
-from video_convs.data.motion_files import render_task
+from video_convs.data.motion_files import render_drift, render_task
 from video_convs.data.views import Views, parse_views
 from video_convs.data.video import write_video
 from video_convs.explain.saliency import pixels, saliency
@@ -735,22 +737,34 @@ def test_our_checkpoints(folder):
                       for text in (hub_module._outgoing(file), file.read_bytes()))
         assert sent == lies, f'{file.name} names folders of a machine'
 
-@pytest.mark.parametrize('part', [6, pytest.param(1, marks=pytest.mark.slow)],
-                         ids=['a sixth', 'all'])
+@pytest.fixture(scope='module')
+def rendered(tmp_path_factory):
+    "The first test videos of a checkpoint's data set, which several checkpoints share."
+    @lru_cache
+    def render(about, videos):
+        about, root = json.loads(about), tmp_path_factory.mktemp('rendered')
+        if about['task'] == 'drift':
+            return render_drift(root, Drift(**about['config']), 0, videos, progress=False)
+        config = MotionConfig(**about['config'])
+        return render_task(about['task'], root, 0, videos, config, progress=False)
+    return render
+
+@pytest.mark.parametrize('videos', [12, pytest.param(None, marks=pytest.mark.slow)],
+                         ids=['some', 'all'])
 @pytest.mark.parametrize('folder', sorted(page.parent for page in OURS.glob('*/config.json')),
                          ids=lambda f: f.name)
-def test_our_checkpoints_are_as_good_as_they_say(folder, part, tmp_path):
-    "The test videos, rendered again; in a part of them no more can be wrong than in all."
-    rendered = read_config(folder)['rendered']
-    said = json.loads((folder/'evaluate_test.json').read_bytes())['top1']
-    render_task(rendered['task'], tmp_path, 0, said['videos'] // part,
-                MotionConfig(**rendered['config']), progress=False)
+def test_our_checkpoints_answer_as_they_say(folder, videos, rendered):
+    "The test videos, rendered again; another codec may turn a close answer, one of ten at most."
+    about = read_config(folder)['rendered']
+    said = json.loads((folder/'evaluate_test.json').read_bytes())
+    assert said['top1']['videos'] == about['test']
+    root = rendered(json.dumps(about, sort_keys=True), videos or about['test'])
     model = VideoNet.from_pretrained(folder)
-    found = evaluate(model, Clips(open_data(tmp_path, 'test'), model.input_spec, train=False),
-                     progress=False)['top1']
-    wrong, wrong_in_all = (n['videos'] - n['right'] for n in (found, said))
-    assert said['videos'] == rendered['test'] and found['videos'] == said['videos'] // part
-    assert wrong <= wrong_in_all if part > 1 else wrong == wrong_in_all
+    found = evaluate(model, Clips(open_data(root, 'test'), model.input_spec, train=False),
+                     progress=False)
+    then = dict(zip(said['ids'], said['answers']))
+    same = sum(then[name] == answer for name, answer in zip(found['ids'], found['answers']))
+    assert len(found['ids']) == (videos or about['test']) and same >= .9 * len(found['ids'])
 
 # --- predict, look, a Space
 

@@ -53,6 +53,7 @@ from study import root, share_of, write_line
 from video_convs import create_model
 from video_convs.data.drift import Drift, drift_clips
 from video_convs.data.motion import TASKS, MotionConfig, render, sample_params
+from video_convs.data.motion_files import DIRECTIONS
 from video_convs.data.transforms import normalise
 from video_convs.nets.spec import InputSpec
 from video_convs.progress import progress_bar
@@ -90,15 +91,18 @@ class Rendered:
 class Drifting:
     "Where to does a square move? (nbs/data/30c_drift.ipynb)"
     displacement: float # pixels between two points in time
-    classes = 'right', 'down', 'left', 'up'
+    classes = DIRECTIONS[4]
+
+    @property
+    def drift(self):
+        return Drift(self.displacement / near, side=6, size=size, frames=points * near)
 
     def batches(self, split, seed, each):
         "Clips (B, 3, points · each, S, S), around zero, and their classes; without end."
-        config = Drift(self.displacement / near, side=6, size=size, frames=points * near)
         draw = torch.Generator().manual_seed(2 * seed + (split == 'test'))
         while True:
             labels = torch.randint(len(self.classes), (batch,), generator=draw)
-            clips = drift_clips(config, labels, draw).expand(-1, 3, -1, -1, -1)
+            clips = drift_clips(self.drift, labels, draw).expand(-1, 3, -1, -1, -1)
             yield neighbours(clips, each), labels
 
 tasks = {
