@@ -19,11 +19,11 @@ def tool(tmp_path, monkeypatch):
     monkeypatch.setattr(ablations, 'results', tmp_path/'ablations.jsonl')
     monkeypatch.setattr(ablations, 'kept', tmp_path/'kept')
     for name, value in dict(size=24, batch=2, window=2, climb=1, patience=1, most=1,
-                            last=1, tuned_on=('drift8',)).items():
+                            last=1, tuned_on=('drift10',)).items():
         monkeypatch.setattr(ablations, name, value)
-    monkeypatch.setattr(ablations, 'tasks', {'drift8': ablations.Drifting(8.)})
+    monkeypatch.setattr(ablations, 'tasks', {'drift10': ablations.Drifting(10.)})
     monkeypatch.setattr(ablations, 'papers', {'hf': (('tsn', {}), ('hf_tsn', dict(modules=1)))})
-    monkeypatch.setattr(ablations, 'tasks_of', lambda paper: ['drift8'])
+    monkeypatch.setattr(ablations, 'tasks_of', lambda paper: ['drift10'])
     run = ablations.run
     monkeypatch.setattr(ablations, 'run', lambda job: run(job, clips=4))
     return ablations
@@ -41,12 +41,12 @@ def test_rates_are_chosen_first_and_no_run_is_repeated(tool, monkeypatch, capsys
     for line in lines:
         assert 0 <= line['right'] <= line['clips'] == 4 and line['ended'] == 'limit'
         assert line['windows'] and line['seconds'] > 0 and line['torch']
-    net = load(next((tool.kept/'drift8').glob('hf_tsn-modules=1-x*-seed0'))/'8f')
+    net = load(next((tool.kept/'drift10').glob('hf_tsn-modules=1-x*-seed0'))/'8f')
     assert net.name == 'hf_tsn_tiny' and net.classes == ['right', 'down', 'left', 'up']
     for name, value in dict(work=tool.kept/'work', shelf=tool.kept/'shelf', videos=8).items():
         monkeypatch.setattr(checkpoints, name, value)
-    data, rendered = checkpoints.videos_of('drift8')
-    best, other = checkpoints.best_runs('drift8')
+    data, rendered = checkpoints.videos_of('drift10')
+    best, other = checkpoints.best_runs('drift10')
     assert best['right'] == max(line['right'] for line in lines if line['operator'] == 'tsn')
     checkpoints.keep(best, data, rendered)
     folder, = tool.kept.glob('shelf/*')

@@ -196,3 +196,20 @@ def test_drift_as_files_equals_the_tensors(tmp_path):
     assert (file - (127.5 + 63.75 * clip)).abs().mean() < 3
     with pytest.raises(ValueError, match='holds another data set'):
         render_drift(root, config, train=4, test=4, seed=4, progress=False)
+
+
+@pytest.mark.parametrize('displacement, directions', [(1.6, 4), (.7, 2), (1., 8)])
+def test_no_frame_shows_its_direction_by_a_faint_edge(displacement, directions):
+    config = Drift(displacement, side=8, directions=directions, noise=0.)
+    for label in range(directions):
+        frames = clip(config, 2000 * [label])[:, 0]  # (B, T, S, S)
+        for rows in frames.amax(2), frames.amax(3):
+            faint = [(rows * (rows < rows.roll(side, -1) - .001)).sum(-1).mean(0)
+                     for side in (-1, 1)]  # (T,) each
+            assert all((edge - .5).abs().max() < .03 for edge in faint), label
+
+
+def test_whole_and_half_pixels_start_on_a_pixel():
+    for displacement in 0., .5, 3.:
+        frames = clip(Drift(displacement, side=8, noise=0.), [0, 1, 2, 3])[:, 0, 0]
+        assert set(frames.unique().tolist()) == {0., 1.}

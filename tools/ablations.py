@@ -5,9 +5,9 @@
 Each paper's own ablations, with the small network `tiny` on motion that is rendered while it is
 learned from: no clip comes twice, so nothing can be learned by heart. Tasks: `micro` (eight
 motions, anew every 3 to 5 frames of 96), `macro` (one thing after another), and for the Hourglass
-paper `drift2`, `drift8`, `drift16` (a square of 6 pixels on a torus of 48, which moves 2, 8 or 16
-pixels between two of the eight points in time). Networks with FMCB read five neighbouring frames at
-each point in time, all others the one in the middle.
+paper `drift5`, `drift10`, `drift15` (a square of 6 pixels on a torus of 48, which moves 5, 10 or 15
+pixels between two of the eight points in time, a fifth of that from frame to frame). Networks with
+FMCB read five neighbouring frames at each point in time, all others the one in the middle.
 
 Every network is trained with the same recipe until nothing more is gained, and scored on 1,024 new
 clips. The learning rate of the operator is 1, 3 or 10 times that of the rest (that of the whole
@@ -17,15 +17,18 @@ under runs/ablations/; runs that are in the file are not repeated, and `--share 
 `--share 2/2` divide the work between two processes.
 
 Predictions, written before the first run. They know nbs/results/62_motion.ipynb, which has parts of
-H2CN on `micro` and `macro` with fixed epochs.
+H2CN on `micro` and `macro` with fixed epochs. They named drifts of 2, 8 and 16 pixels. The first
+run, `tsn` at 8, was right in 75 %: a square that moves by 1.6 pixels from frame to frame has a
+blurred edge on one side, which tells its direction in a single frame. So that run was dropped, and
+all drifts are by whole pixels now.
 1. `tsn` scores what single frames allow: about 50 % on `micro` and `macro`, 25 % on drift.
 2. Windows (Hourglass, Fig. 3). In `tiny` the operators stand before layers with strides, so the
-   reach is far: at d = 2 and 8 temporal convolution and all hourglasses are within 3 points of each
-   other. At d = 16 the hourglasses are ahead by 3 points or more, and the larger slope by more.
+   reach is far: at d = 5 and 10 temporal convolution and all hourglasses are within 3 points of each
+   other. At d = 15 the hourglasses are ahead by 3 points or more, and the larger slope by more.
    Learned windows are not behind means anywhere. Several slopes at once, each on a share of the
    channels, are within 3 points of the best slope everywhere.
 3. FMCB (Tables 1, 3). It reads motion between neighbouring frames, a fifth of d. It gains 5 points
-   or more over `tsm` at d = 16, where nothing else sees the motion between two points in time, and
+   or more over `tsm` at d = 15, where nothing else sees the motion between two points in time, and
    on `micro`. With a temporal convolution in the place of its hourglass it gains the same within 3
    points: what counts are the forty frames. `tsm` that reads all forty frames gains as much.
 4. CMCB (Tables 2, 3). Its hourglass is followed by a mean over the map, which undoes it except at
@@ -64,7 +67,7 @@ multiples = 1., 3., 10.  # of the learning rate, for the operator
 points, near, size = 8, 5, 48  # points in time, neighbouring frames at each, pixels
 batch, lr, norm = 16, 3e-3, 5.
 window, climb, patience, most, last = 50, 100, 8, 50, 100  # steps; patience and most: windows
-tuned_on = 'micro', 'drift8'
+tuned_on = 'micro', 'drift10'
 
 @dataclass(frozen=True)
 class Rendered:
@@ -109,7 +112,7 @@ tasks = {
     'micro': Rendered('reversal', MotionConfig(size=size, frames=96, displacement=2.,
                                                time_scale='micro')),
     'macro': Rendered('order', MotionConfig(size=size, frames=96, displacement=0.)),
-    **{f'drift{d}': Drifting(float(d)) for d in (2, 8, 16)}}
+    **{f'drift{d}': Drifting(float(d)) for d in (5, 10, 15)}}
 
 without_time, conv1d, shift = ('tsn', {}), ('r2plus1d', {}), ('tsm', {})
 papers = {  # (operator, what differs from its network's defaults)

@@ -1,6 +1,6 @@
 """Make checkpoints of networks that tools/ablations.py has kept:
 
-    .venv/bin/python tools/checkpoints.py [micro|macro|drift8 …]
+    .venv/bin/python tools/checkpoints.py [micro|macro|drift10 …]
 
 Of the runs with a network's defaults that was right most often is taken. The command line tests it
 on 512 videos that are rendered anew, and its folder under data/checkpoints/ gets the files of the
@@ -22,7 +22,7 @@ from video_convs.nets.video_net import load
 from video_convs.train.run_folder import about_code
 from video_convs.use.publish import checkpoint_name
 
-questions = {'micro': 'reversal', 'macro': 'order', 'drift8': 'drift'}
+questions = {'micro': 'reversal', 'macro': 'order', 'drift10': 'drift'}
 videos = 512  # to test on
 work, shelf = root/'runs/checkpoints', root/'data/checkpoints'
 

@@ -41,7 +41,7 @@ def network(operator, **variant):
     "A name for an operator and its variant, the same in all logs: with what is left out."
     return json.dumps([operator, variants(f'{operator}_tiny') | variant], sort_keys=True)
 
-drifts = 'drift2', 'drift8', 'drift16'
+drifts = 'drift5', 'drift10', 'drift15'
 alone = {6.: 'one operator, 6 px', 8.: 'one operator, 8 px'}
 tsn, tsm, conv1d = network('tsn'), network('tsm'), network('r2plus1d')
 hgc, h2cn, sth, stc = network('hgc'), network('h2cn'), network('sth'), network('stc')

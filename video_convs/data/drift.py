@@ -43,6 +43,11 @@ class Drift:
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{knob}={value}: choose 0 or more")
 
+    @property
+    def on_halves(self) -> bool:
+        "Does every step along an axis have whole or half pixels?"
+        return self.directions < 8 and 2 * self.displacement % 1 == 0
+
 # %% ../../nbs/data/30c_drift.ipynb #9c3aa77d
 def coverage(
     start: Tensor, # (…,) left edge, pixels
@@ -66,6 +71,8 @@ def drift_clips(
     angle = 2 * math.pi / c.directions * labels.to(generator.device)
     step = c.displacement * torch.stack([angle.cos(), angle.sin()], 1).round(decimals=6)  # (B, 2)
     start = torch.randint(c.size, (B, 2), **draw)
+    if not c.on_halves:
+        start = start + torch.rand(B, 2, **draw)
     way = step[:, None] * torch.arange(c.frames, device=generator.device)[:, None]
     x, y = (start[:, None] + way).unbind(2)  # (B, T) each
     x, y = coverage(x, c.side, c.size), coverage(y, c.side, c.size)  # (B, T, s, S)
