@@ -23,8 +23,8 @@ blurred edge on one side, which tells its direction in a single frame. So that r
 all drifts are by whole pixels now.
 1. `tsn` scores what single frames allow: about 50 % on `micro` and `macro`, 25 % on drift.
 2. Windows (Hourglass, Fig. 3). In `tiny` the operators stand before layers with strides, so the
-   reach is far: at d = 5 and 10 temporal convolution and all hourglasses are within 3 points of each
-   other. At d = 15 the hourglasses are ahead by 3 points or more, and the larger slope by more.
+   reach is far: at d = 5 and 10 temporal convolution and all hourglasses are within 3 points of
+   each other. At d = 15 the hourglasses are ahead by 3 points or more, and the larger slope by more.
    Learned windows are not behind means anywhere. Several slopes at once, each on a share of the
    channels, are within 3 points of the best slope everywhere.
 3. FMCB (Tables 1, 3). It reads motion between neighbouring frames, a fifth of d. It gains 5 points
