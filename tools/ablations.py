@@ -24,9 +24,9 @@ all drifts are by whole pixels now.
 1. `tsn` scores what single frames allow: about 50 % on `micro` and `macro`, 25 % on drift.
 2. Windows (Hourglass, Fig. 3). In `tiny` the operators stand before layers with strides, so the
    reach is far: at d = 5 and 10 temporal convolution and all hourglasses are within 3 points of
-   each other. At d = 15 the hourglasses are ahead by 3 points or more, and the larger slope by more.
-   Learned windows are not behind means anywhere. Several slopes at once, each on a share of the
-   channels, are within 3 points of the best slope everywhere.
+   each other. At d = 15 the hourglasses are ahead by 3 points or more, and the larger slope by
+   more. Learned windows are not behind means anywhere. Several slopes at once, each on a share of
+   the channels, are within 3 points of the best slope everywhere.
 3. FMCB (Tables 1, 3). It reads motion between neighbouring frames, a fifth of d. It gains 5 points
    or more over `tsm` at d = 15, where nothing else sees the motion between two points in time, and
    on `micro`. With a temporal convolution in the place of its hourglass it gains the same within 3
