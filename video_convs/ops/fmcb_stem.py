@@ -55,6 +55,7 @@ def start_fmcb(
         for w in hgc.spatial if hgc.rings else ():
             nn.init.xavier_normal_(w)
 
+# %% ../../nbs/workshop/12a_fmcb.ipynb #7a850c99
 def check_stem(
     conv: nn.Module, # first layer of an image network
 ) -> None:
@@ -72,6 +73,7 @@ def check_stem(
         raise ValueError("from_conv2d needs groups=1, dilation=1 and padding_mode='zeros', got"
                          f" {conv.groups}, {conv.dilation} and {conv.padding_mode!r}")
 
+# %% ../../nbs/workshop/12a_fmcb.ipynb #4476733c
 def fmcb_from_conv2d(
     cls: type, # FMCB
     conv: nn.Conv2d, # first of an image network: odd kernel up to 7×7, stride 2, padding k//2

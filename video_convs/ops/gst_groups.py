@@ -40,6 +40,7 @@ def input_groups(
     "The first n channels and the last n."
     return (x, x) if n == x.shape[1] else x.chunk(2, 1)
 
+# %% ../../nbs/workshop/16a_gst.ipynb #5ef9910b
 def conv3d_by_frames(
     x: Tensor, # (B, C, T, H, W)
     weight: Tensor, # (C', C, 3, 3, 3)

@@ -58,6 +58,7 @@ def start_rings(
     ring = torch.arange(-r, r + 1).abs().clamp(max=hgc.rings).view(-1, 1, 1)
     hgc.register_buffer('ring', ring, persistent=False)  # |i| of each tap
 
+# %% ../../nbs/workshop/11_hourglass.ipynb #bf39e062
 def ring_window(
     hgc: nn.Module, # HgC
     i: int, # ring, from 1
@@ -68,6 +69,7 @@ def ring_window(
     side = hgc.slope * i + 1
     return hgc.taps.new_full((hgc.channels, 1, side, side), 1 / side**2), 1
 
+# %% ../../nbs/workshop/11_hourglass.ipynb #6cf9725e
 def zero_frames(
     hgc: nn.Module, # HgC
     T: int, # frames of the clip
@@ -80,6 +82,7 @@ def zero_frames(
                          f"frames, got T = {T}; give longer clips or use padding='same'")
     return 0
 
+# %% ../../nbs/workshop/11_hourglass.ipynb #485a4fae
 def hourglass_repr(
     hgc: nn.Module, # HgC
 ) -> str:
@@ -100,6 +103,7 @@ def hourglass_kernel(
         kernel = kernel + hgc.α(i) * w.repeat_interleave(hgc.expand, 0).unsqueeze(2)
     return kernel
 
+# %% ../../nbs/workshop/11_hourglass.ipynb #6d5204ec
 def hourglass_at_once(
     hgc: nn.Module, # HgC
     x: Tensor, # (B, C, T, H, W)
@@ -109,6 +113,7 @@ def hourglass_at_once(
     padding = hgc.zero_frames(x.shape[2]), reach, reach
     return F.conv3d(x, hgc.kernel(), padding=padding, groups=hgc.channels)
 
+# %% ../../nbs/workshop/11_hourglass.ipynb #e8b8e4e4
 def one_kernel_is_faster(
     hgc: nn.Module, # HgC
     x: Tensor, # (B, C, T, H, W)
