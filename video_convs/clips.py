@@ -120,10 +120,12 @@ def wants_gradient(
     "Will the output of `op` on `x` be differentiated? Modes and flags decide, never numbers."
     return torch.is_grad_enabled() and any(t.requires_grad for t in (x, *op.parameters()))
 
+# %% ../nbs/workshop/00_clips.ipynb #80225bc8
 def is_traced() -> bool:
     "Is the pass compiled, exported or traced? Then no choice may rest on the sizes of this clip."
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
+# %% ../nbs/workshop/00_clips.ipynb #e743c3cf
 def channels_last(
     x: Tensor, # (B, C, T, H, W) or (N, C, H, W)
 ) -> Tensor: # the same values, channels-last in memory; a view if they are already
@@ -148,6 +150,7 @@ def _second_run(block, T):
         for m, kept in zip(norms, before):
             m.momentum, m.num_batches_tracked = kept
 
+# %% ../nbs/workshop/00_clips.ipynb #1789f6e5
 def _run_twice(block, *args):
     run, T = partial(type(block).forward, block), getattr(_running, 'T', None)
     # a compiler decides by itself what to compute again
@@ -156,6 +159,7 @@ def _run_twice(block, *args):
     return checkpoint(run, *args, use_reentrant=False,
                       context_fn=lambda: (nullcontext(), _second_run(block, T)))
 
+# %% ../nbs/workshop/00_clips.ipynb #883cb65c
 def recompute(
     block: nn.Module, # part of a network; edited in place
     on: bool = True, # False: keep the activations again

@@ -29,6 +29,7 @@ def refinement_width(
         raise ValueError(f"reduction must be at least 1, or None for no reduction, got {reduction}")
     return max(8, channels // reduction)
 
+# %% ../../nbs/workshop/15_collaborative.ipynb #285d8ddb
 def _share(alpha, channels, name):
     "How many channels S_T gets."
     n = round(alpha * channels)
@@ -38,6 +39,7 @@ def _share(alpha, channels, name):
                          f"1/{channels}, or other channels")
     return n
 
+# %% ../../nbs/workshop/15_collaborative.ipynb #c5ca5091
 def channel_shares(
     op: nn.Module, # STCConv
 ) -> tuple[tuple[int, int], tuple[int, int]]: # inputs of S_T and of T_S, outputs of both
@@ -65,6 +67,7 @@ def xavier(
     "First weights of a refinement."
     return nn.Parameter(nn.init.xavier_normal_(torch.empty(shape)))
 
+# %% ../../nbs/workshop/15_collaborative.ipynb #6eb38f77
 def kaiming(
     *shape: int,
 ) -> nn.Parameter: # with the variance of the way back
@@ -72,6 +75,7 @@ def kaiming(
     weight = nn.init.kaiming_normal_(torch.empty(shape), mode='fan_out', nonlinearity='relu')
     return nn.Parameter(weight)
 
+# %% ../../nbs/workshop/15_collaborative.ipynb #aa9797b0
 def stc_from_conv2d(
     cls: type, # STCConv
     conv: nn.Conv2d, # dense 3×3; its stride, dilation, bias, device, dtype and layout are kept
@@ -97,6 +101,7 @@ def stc_kernels(
     op.bias = nn.Parameter(torch.zeros(N + M)) if bias else None
     return N, M
 
+# %% ../../nbs/workshop/15_collaborative.ipynb #9efdde9b
 def block_bias(
     op: nn.Module, # STCConv
     block: str, # 'S_T' or 'T_S'
@@ -106,6 +111,7 @@ def block_bias(
         return None
     return op.bias[:len(op.spatial)] if block == 'S_T' else op.bias[-len(op.temporal):]
 
+# %% ../../nbs/workshop/15_collaborative.ipynb #de1a81d3
 def only_block(
     op: nn.Module, # STCConv
     x: Tensor, # (B, C, T, H, W)
@@ -122,6 +128,7 @@ def shift_eighths(
     ahead, behind, still = x.split((k, k, x.shape[1] - 2 * k), 1)
     return side_by_side(shift_left(ahead), shift_right(behind), still)
 
+# %% ../../nbs/workshop/15_collaborative.ipynb #e645c341
 def stc_macs(
     op: nn.Module, # STCConv
     T: int,
@@ -133,6 +140,7 @@ def stc_macs(
     kernels = sum(w.numel() for w in (op.spatial, op.temporal) if w is not None)
     return T * H * W * kernels + sum(refinement.macs(T, H, W) for refinement in op.children())
 
+# %% ../../nbs/workshop/15_collaborative.ipynb #4b52c331
 def stc_repr(
     op: nn.Module, # STCConv
 ) -> str:

@@ -35,6 +35,7 @@ def register_strips(
     # the strip that is all pixels
     cmcb.register_buffer('frame', torch.eye(9)[4].view(9, 1, 1, 1), persistent=False)
 
+# %% ../../nbs/workshop/12b_cmcb.ipynb #f5ac4ab9
 def strip_means(
     cmcb: nn.Module, # CMCB
     maps: Tensor, # (N, C, H, W)
@@ -47,6 +48,7 @@ def strip_means(
     # (N, 3, 3, C) → (N, C, 3, 3), channels-last
     return S.unflatten(1, (len(bands), -1)).movedim(3, 1)
 
+# %% ../../nbs/workshop/12b_cmcb.ipynb #d9603fb1
 def strip_taps(
     cmcb: nn.Module, # CMCB
     H: int,
@@ -69,6 +71,7 @@ def strips_are_first(
     "May strips be taken of Y? Where measured faster on CPUs: no gradients, up to 64 channels."
     return cmcb.channels <= 64 and not (wants_gradient(cmcb, x) or cmcb.reduce_norm.training)
 
+# %% ../../nbs/workshop/12b_cmcb.ipynb #b43535b3
 def mean_of_hourglass(
     cmcb: nn.Module, # CMCB
     x: Tensor, # (B, C, T, H, W)
@@ -91,6 +94,7 @@ def check_cmcb(
         raise ValueError(f"channels and reduction must be at least 1, got {channels} and "
                          f"{reduction}")
 
+# %% ../../nbs/workshop/12b_cmcb.ipynb #ad25b7a0
 def start_cmcb(
     cmcb: nn.Module, # CMCB
 ) -> None:

@@ -20,6 +20,7 @@ def nine_places(
     "Kernels that move nine maps to their positions and add them up, for each gate and frame."
     return torch.eye(9).view(1, 9, 3, 3).repeat(2 * n, 1, 1, 1)
 
+# %% ../../nbs/workshop/14_aggregation.ipynb #2f207ca3
 def pair_convolution(
     x: Tensor, # F⁺: (B, C, T, H, W)
     weight: Tensor, # W: (n, C, 2, 3, 3)
@@ -57,6 +58,7 @@ class _Flow(torch.autograd.Function):
         dG = torch.cat([(x * moved).sum(1, keepdim=True), -(x * dy).sum(1, keepdim=True)], 1)
         return torch.addcmul(G[:, :1] * moved, 1 - G[:, 1:], dy), shift_left(dG)
 
+# %% ../../nbs/workshop/14_aggregation.ipynb #c9cb78be
 def gated_flow(
     x: Tensor, # F⁺: (B, C, T, H, W)
     G: Tensor, # G⁻: (B, 1 or 2, T, H, W)

@@ -47,6 +47,7 @@ def plain_conv3d(
     return F.conv3d(x, kernel, None, (1, stride, stride), padding, dilation,
                     x.shape[1] // kernel.shape[1])
 
+# %% ../../nbs/workshop/10c_space_time.ipynb #adb01f96
 def plain_r2plus1d(
     x: Tensor, # (B, C, T, H, W)
     spatial: Tensor, # S: (C', C, 3, 3)
@@ -184,6 +185,7 @@ def plain_tr(
         e = F.conv3d(e, reduce).relu()
     return F.conv3d(e, taps, padding=(1, 0, 0)).sigmoid() * y
 
+# %% ../../nbs/workshop/15_collaborative.ipynb #76054d88
 def plain_sr(
     y: Tensor, # (B, C, T, H, W)
     window: Tensor, # (C, h, 3, 3)
@@ -195,6 +197,7 @@ def plain_sr(
         e = F.conv3d(e, reduce.unsqueeze(2)).relu()
     return F.conv3d(e, window.unsqueeze(2), padding=(0, 1, 1)).sigmoid() * y
 
+# %% ../../nbs/workshop/15_collaborative.ipynb #f9ac99bf
 def plain_stc(
     x: Tensor, # (B, C, T, H, W)
     spatial: Tensor | None, # 1×3×3 convolution of S_T: (N, n, 3, 3); None without S_T
