@@ -64,14 +64,14 @@ def contact_sheet(
     videos: VideoDataset, # unseen videos with pairs of classes
     spec: InputSpec,
 ) -> 'Figure':
-    "Videos and their reversals, with each network's answer: green if right, red if wrong."
+    "Videos and their reversals, with each network's answer: ✓ if right, ✗ if wrong."
     import matplotlib.pyplot as plt
     rows = clips_both_ways(videos, spec)
     batch = torch.stack([clip for clip, _ in rows])
     with torch.no_grad():
         answers = {name: [videos.classes[k] for k in model.eval()(batch).argmax(1)]
                    for name, model in models.items()}
-    letters = max(map(len, videos.classes)) + max(map(len, answers)) + 2
+    letters = max(map(len, videos.classes)) + max(map(len, answers)) + 4
     frames, height = spec.frames * 0.85, max(0.9, 0.25 * (1 + len(answers)))  # inches
     width, total = frames + 0.075 * letters + 0.4, height * len(rows) + 0.2
     fig, axes = plt.subplots(len(rows), spec.frames, figsize=(width, total), squeeze=False)
@@ -87,8 +87,9 @@ def contact_sheet(
         pitch = 1 / (1 + len(answers))
         row[-1].text(1.15, 1 - pitch / 2, truth, weight='bold', **where)
         for k, (name, guess) in enumerate(answers.items()):
-            colour = 'green' if guess[r] == truth else 'firebrick'
-            row[-1].text(1.15, 1 - pitch * (k + 1.5), f'{name}: {guess[r]}', color=colour, **where)
+            colour, mark = ('#00785A', '✓') if guess[r] == truth else ('#B34700', '✗')
+            row[-1].text(1.15, 1 - pitch * (k + 1.5), f'{mark} {name}: {guess[r]}',
+                         color=colour, **where)
     return fig
 
 # %% ../nbs/50_demo.ipynb #ad9aede1
