@@ -28,8 +28,9 @@ from video_convs.testing import randomised
 C = 16
 EXACT = [
     lambda: TemporalConv(C), lambda: TemporalConv(C, 5, 2), lambda: TemporalShift(C),
-    lambda: ShiftedConv(C, 8, stride=2), lambda: HgC(C, slope=4), lambda: HgC(C, 5, aggregate='avg'),
-    lambda: MixedHgC(C), lambda: R2Plus1D(C, 8), lambda: R2Plus1D(C, 8, arrangement='parallel'),
+    lambda: ShiftedConv(C, 8, stride=2), lambda: HgC(C, slope=4),
+    lambda: HgC(C, 5, aggregate='avg'), lambda: MixedHgC(C), lambda: R2Plus1D(C, 8),
+    lambda: R2Plus1D(C, 8, arrangement='parallel'),
     lambda: P3D(C, 8, 'B'), lambda: C3D(C, 8, stride=2), lambda: STHConv(C, 8),
     lambda: STHConv(C, 8, dilation=2), lambda: STHConv(C, 8, arrangement='merge'),
     lambda: GSTConv(C, 8), lambda: HFModule(C), lambda: HFModule(C, conservative=False),
