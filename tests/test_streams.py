@@ -18,7 +18,7 @@ from video_convs.ops.mta import MultipleTemporalAggregation
 from video_convs.ops.shift import TemporalShift
 from video_convs.ops.shifted_conv import ShiftedConv
 from video_convs.ops.space_time import C3D, P3D, R2Plus1D
-from video_convs.ops.streams import SIGHTS, OperatorStream
+from video_convs.ops.streams import FORMS, SIGHTS, OperatorStream
 from video_convs.ops.tam import TAM
 from video_convs.ops.tea import MotionExcitation
 from video_convs.ops.temporal import TemporalConv
@@ -96,6 +96,16 @@ def test_a_stream_of_means_is_the_clip_of_its_window_and_then_follows_it(make):
     wanted = [*windows[0].unbind(2)[:W - r], *(w[:, :, W - 1 - r] for w in windows[1:]),
               *windows[-1].unbind(2)[W - r:]]
     assert (found - torch.stack(wanted, 2)).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize('make', [lambda: HgC(C, 5, slope=4), lambda: HgC(C, slope=0),
+                                  lambda: HgC(C, 5, aggregate='avg'), lambda: TemporalShift(C),
+                                  lambda: ShiftedConv(C, 8, stride=2, bias=True)])
+def test_a_fast_form_is_the_literal_one(make, monkeypatch):
+    op, clip = made(make), noise(6, size=7)
+    fast = streamed(op, clip, window=3)
+    monkeypatch.delitem(FORMS, type(op))
+    assert (streamed(op, clip, window=3) - fast).abs().max() < 1e-12
 
 
 def test_one_operator_serves_two_videos():

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Stream']
 
-# %% ../../nbs/nets/26l_streams.ipynb #36e32a7d
+# %% ../../nbs/nets/26l_streams.ipynb #3aeb63eb
 from collections import deque
 from collections.abc import Iterable
 
@@ -15,14 +15,14 @@ from torch import Tensor, fx, nn
 from ..clips import Clipwise, fold
 from ..ops.streams import OperatorStream
 
-# %% ../../nbs/nets/26l_streams.ipynb #2d595ff0
+# %% ../../nbs/nets/26l_streams.ipynb #1f5cab8f
 class _Parts(fx.Tracer):
     "The graph down to the operators over time; a block without one stays whole."
     def is_leaf_module(self, module, name):
         inside = any(isinstance(m, Clipwise) for m in module.modules())
         return isinstance(module, Clipwise) or not inside
 
-# %% ../../nbs/nets/26l_streams.ipynb #7d52c5b7
+# %% ../../nbs/nets/26l_streams.ipynb #7aaa0924
 class _Junctions:
     "Run a trunk frame by frame: each part runs as soon as all of its inputs have a frame."
     def __init__(self, trunk, window):
@@ -70,7 +70,7 @@ class _Junctions:
                 made.append(self.runner.run_node(node))
         return made
 
-# %% ../../nbs/nets/26l_streams.ipynb #5d6e2abe
+# %% ../../nbs/nets/26l_streams.ipynb #81f8179f
 class Stream:
     "A network that is given its video frame by frame."
     def __init__(
