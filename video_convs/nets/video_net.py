@@ -26,6 +26,7 @@ from .heads import FrameHead, NoHead, VerbNounHead
 from .model_card import model_card
 from .registry import find_model, variants
 from .spec import InputSpec
+from .streams import Stream
 from ..utils import suggest
 
 # %% ../../nbs/nets/26i_video_net.ipynb #e162781d
@@ -102,6 +103,13 @@ class _Scores(_Frames):
               != (T := clip.shape[2] // self.input_spec.per_segment)):
             raise ValueError(f"{self.name} has {S} scores for {T} frames: there are none per frame")
         return tasks if isinstance(scores, dict) else tasks[None]
+
+    def stream(
+        self,
+        window: int | None = None, # frames that are scored together; None: those of a clip
+    ) -> Stream:
+        "The network for a live video: one frame in, scores out."
+        return Stream(self, window)
 
     def forward_head(
         self,
