@@ -46,7 +46,7 @@ batch, lr = 16, 1e-2
 window, last = 50, 50  # steps
 patience, most = 12, 60  # windows
 tuned_on = (4., 3, 1), (2., 3, 0)  # (d, s, L)
-pictured = ('conv1d', 'hgc_conv2', 'hgc_conv4', 'hgc_conv8'), 3, 1  # in README: operators, s, L
+pictured = ('conv1d', 'hgc_conv2', 'hgc_conv4', 'hgc_conv8'), 3, 0  # in README: operators, s, L
 
 def visible(operator, d, side, after):
     "Can training help?"
@@ -137,7 +137,7 @@ def grid():
 def control():
     "Training where the theorem says that it cannot help: at the reach, and beyond it at 8 pixels."
     at_reach = [(o, max(float(reach(o, 3, 0)), 2.), 0, seed) for seed in range(2)
-                for o in ('none', 'conv1d', 'shift', 'hgc_conv2', 'hgc_conv8')]
+                for o in ('none', 'conv1d', 'shift', 'hgc_conv2', 'hgc_conv4', 'hgc_conv8')]
     beyond = [(o, 8., 1, seed) for seed in range(3) for o in ('conv1d', 'shift', 'hgc_conv2')]
     return [dict(part='control', operator=o, d=d, side=3, after=L, seed=seed, multiple=3.)
             for o, d, L, seed in at_reach + beyond]
