@@ -58,7 +58,7 @@ def test_every_variant_can_be_made_and_each_run_is_asked_for_once(monkeypatch):
     monkeypatch.setattr(ablations, 'best_multiple', lambda operator: 1.)
     jobs = ablations.tests(list(ablations.papers), 3)
     assert len(jobs) == len({json.dumps(job, sort_keys=True) for job in jobs})
-    assert len(jobs) == 3 * (24 * 5 + (10 + 4 + 12) * 2)
+    assert len(jobs) == 3 * (24 * 5 + (10 + 4 + 12) * 3)
     variants = {json.dumps([job['operator'], job['variant']]) for job in jobs}
     for operator, variant in map(json.loads, sorted(variants)):
         for member in ablations.members(variant):

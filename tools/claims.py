@@ -121,8 +121,9 @@ shares = (
      network('stc', tr=False, sr=False, shift=False)))
 real = 'micro', 'macro', 'gestures'
 claims = [Claim(paper, *row, tasks=tasks) for paper, tasks, rows in (
-    ('Hourglass', (*real, *drifts, *alone.values()), hourglass), ('STH', real, hybrid),
-    ('HF-Net', real, gates), ('STC', real, shares)) for row in rows]
+    ('Hourglass', (*real, *drifts, *alone.values()), hourglass),
+    ('STH', (*real, drifts[-1]), hybrid), ('HF-Net', (*real, drifts[-1]), gates),
+    ('STC', (*real, drifts[-1]), shares)) for row in rows]
 
 def results_of(name):
     "The lines of a log, none where there is no log yet."
