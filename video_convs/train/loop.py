@@ -33,81 +33,6 @@ from .run_folder import (State, about_code, append_line, check_writable,
 
 logger = logging.getLogger(__name__)
 
-# %% ../../nbs/train/41h_loop.ipynb #faf4aa5e
-@dataclass
-class _Run:
-    "A run, and what it writes into its folder."
-    out: Path # its folder
-    state: State
-    recipe: Recipe
-    about: dict # identity of the run, see `_identity`
-    page: dict # stored with each checkpoint
-    learned: bytes # hashes of the videos' names, from `learned_page`
-    log: list[dict] # one entry per epoch
-    keep: int # number of newest checkpoints
-    save_every: int # steps from one state to the next
-    log_every: int # steps from line to line
-    board: object = None # writer of TensorBoard, in the first process
-
-    def write_start(self) -> None:
-        "Write a line for this start of the run."
-        now = time.strftime('%Y-%m-%d %H:%M:%S')
-        entry = dict(time=now, epoch=self.state.epoch, step=self.state.step) | self.page
-        with writing(self.out):
-            append_line(self.out/'starts.jsonl', entry | {'recipe': self.recipe.to_dict()})
-
-    def write_step(self, entry: dict, steps: int) -> None:
-        "Write the line of a step, and the state, when due; `steps` is the length of an epoch."
-        if rank() == 0 and self.state.step % self.log_every == 0:
-            with writing(self.out):
-                append_line(self.out/'steps.jsonl', entry)
-            self.show('steps', entry, self.state.epoch * steps + self.state.step)
-        if self.save_every and self.state.step % self.save_every == 0:
-            self.write_state()
-
-    def write_epoch(self) -> None:
-        "Write the checkpoints and the epoch's line."
-        if rank() > 0:
-            return
-        page = self.page | {key: self.about[key] for key in ('recipe', 'data')}
-        page['epoch'] = self.state.epoch
-        with writing(self.out):
-            keep_checkpoint(self.out, self.state, self.log, self.keep, page, self.learned)
-        self.show('epochs', self.log[-1], self.state.epoch)
-
-    def write_state(self) -> None:
-        "Write the state, from which the run can continue."
-        keep_state(self.out, self.state, self.about)
-
-    def show(self, group: str, entry: dict, at: int) -> None:
-        "Write numbers for TensorBoard."
-        if not self.board:
-            return
-        for key, value in entry.items():
-            if isinstance(value, (int, float)) and key not in ('epoch', 'step'):
-                self.board.add_scalar(f'{group}/{key}', value, at)
-
-# %% ../../nbs/train/41h_loop.ipynb #22cdc8f0
-def _tensorboard(out):
-    "A writer for TensorBoard."
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise ValueError("tensorboard is not installed: install it, or leave it off;"
-                         " log.jsonl is written in any case") from None
-    return SummaryWriter(out/'tensorboard')
-
-# %% ../../nbs/train/41h_loop.ipynb #783a5136
-def _epoch_entry(state, recipe, device):
-    "The epoch's line in the log."
-    sums, done = state.sums, (state.epoch + 1) * state.step  # steps
-    return dict(epoch=state.epoch + 1, loss=sums['loss'] / sums['seen'],
-                top1=sums['right'] / sums['seen'],
-                lr=learning_rate(recipe, done - 1, recipe.epochs * state.step),
-                clips_per_s=sums['seen'] / sums['seconds'],
-                wait_share=sums['waited'] / sums['seconds'], seconds=sums['seconds'],
-                memory_gb=memory_gb(device), skipped=sums['skipped'])
-
 # %% ../../nbs/train/41h_loop.ipynb #574a708d
 def train(
     model: VideoNet, # trained in place
@@ -246,6 +171,81 @@ def _end_epoch(state, recipe, device, test):
         entry |= {f'test_{key}': value for key, value in test(state.best).items()}
     state.epoch, state.step, state.sums = state.epoch + 1, 0, empty_sums()
     return entry
+
+# %% ../../nbs/train/41h_loop.ipynb #783a5136
+def _epoch_entry(state, recipe, device):
+    "The epoch's line in the log."
+    sums, done = state.sums, (state.epoch + 1) * state.step  # steps
+    return dict(epoch=state.epoch + 1, loss=sums['loss'] / sums['seen'],
+                top1=sums['right'] / sums['seen'],
+                lr=learning_rate(recipe, done - 1, recipe.epochs * state.step),
+                clips_per_s=sums['seen'] / sums['seconds'],
+                wait_share=sums['waited'] / sums['seconds'], seconds=sums['seconds'],
+                memory_gb=memory_gb(device), skipped=sums['skipped'])
+
+# %% ../../nbs/train/41h_loop.ipynb #faf4aa5e
+@dataclass
+class _Run:
+    "A run, and what it writes into its folder."
+    out: Path # its folder
+    state: State
+    recipe: Recipe
+    about: dict # identity of the run, see `_identity`
+    page: dict # stored with each checkpoint
+    learned: bytes # hashes of the videos' names, from `learned_page`
+    log: list[dict] # one entry per epoch
+    keep: int # number of newest checkpoints
+    save_every: int # steps from one state to the next
+    log_every: int # steps from line to line
+    board: object = None # writer of TensorBoard, in the first process
+
+    def write_start(self) -> None:
+        "Write a line for this start of the run."
+        now = time.strftime('%Y-%m-%d %H:%M:%S')
+        entry = dict(time=now, epoch=self.state.epoch, step=self.state.step) | self.page
+        with writing(self.out):
+            append_line(self.out/'starts.jsonl', entry | {'recipe': self.recipe.to_dict()})
+
+    def write_step(self, entry: dict, steps: int) -> None:
+        "Write the line of a step, and the state, when due; `steps` is the length of an epoch."
+        if rank() == 0 and self.state.step % self.log_every == 0:
+            with writing(self.out):
+                append_line(self.out/'steps.jsonl', entry)
+            self.show('steps', entry, self.state.epoch * steps + self.state.step)
+        if self.save_every and self.state.step % self.save_every == 0:
+            self.write_state()
+
+    def write_epoch(self) -> None:
+        "Write the checkpoints and the epoch's line."
+        if rank() > 0:
+            return
+        page = self.page | {key: self.about[key] for key in ('recipe', 'data')}
+        page['epoch'] = self.state.epoch
+        with writing(self.out):
+            keep_checkpoint(self.out, self.state, self.log, self.keep, page, self.learned)
+        self.show('epochs', self.log[-1], self.state.epoch)
+
+    def write_state(self) -> None:
+        "Write the state, from which the run can continue."
+        keep_state(self.out, self.state, self.about)
+
+    def show(self, group: str, entry: dict, at: int) -> None:
+        "Write numbers for TensorBoard."
+        if not self.board:
+            return
+        for key, value in entry.items():
+            if isinstance(value, (int, float)) and key not in ('epoch', 'step'):
+                self.board.add_scalar(f'{group}/{key}', value, at)
+
+# %% ../../nbs/train/41h_loop.ipynb #22cdc8f0
+def _tensorboard(out):
+    "A writer for TensorBoard."
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ValueError("tensorboard is not installed: install it, or leave it off;"
+                         " log.jsonl is written in any case") from None
+    return SummaryWriter(out/'tensorboard')
 
 # %% ../../nbs/train/41h_loop.ipynb #6e7db28a
 def _stopped_message(run):
