@@ -27,7 +27,7 @@ from video_convs.nets.video_net import load
 from video_convs.nets.registry import list_models
 from video_convs.nets.spec import InputSpec
 from video_convs.weights.create import create_model
-from video_convs.train import checks, epoch, loop, run_folder
+from video_convs.train import checks, epoch, loop, run_folder, run_log
 from video_convs.train.scores import score
 from video_convs.train.checks import check_task
 from video_convs.train.device import autocast_type, find_device
@@ -115,13 +115,13 @@ def stop_after(epochs):
 
 def test_killed_between_the_checkpoint_and_its_state(videos, undisturbed, tmp_path, monkeypatch):
     "In each epoch, the first one too."
-    real = loop.keep_checkpoint
+    real = run_log.keep_checkpoint
     for stopped in (1, 2):
         def keep(out, state, *args):
             real(out, state, *args)
             if state.epoch == stopped:
                 raise Stop
-        monkeypatch.setattr(loop, 'keep_checkpoint', keep)
+        monkeypatch.setattr(run_log, 'keep_checkpoint', keep)
         with pytest.raises(Stop):
             run(videos, tmp_path)
     monkeypatch.undo()
@@ -130,12 +130,12 @@ def test_killed_between_the_checkpoint_and_its_state(videos, undisturbed, tmp_pa
 
 def test_stopped_in_the_first_epoch_with_lines_of_steps(videos, undisturbed, tmp_path, monkeypatch):
     "They are no lines of epochs."
-    real = loop.keep_state
+    real = run_log.keep_state
     def keep(out, state, *args):
         real(out, state, *args)
         if state.step == 2:
             raise Stop
-    monkeypatch.setattr(loop, 'keep_state', keep)
+    monkeypatch.setattr(run_log, 'keep_state', keep)
     with pytest.raises(Stop):
         run(videos, tmp_path, save_every=1, log_every=1)
     monkeypatch.undo()
