@@ -7,19 +7,28 @@ __all__ = ['DamageLog', 'FrameStream']
 
 # %% ../../nbs/data/31f_damage.ipynb #ba60f2b5
 from collections import deque
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import av
 
 # %% ../../nbs/data/31f_damage.ipynb #a3e18743
 class DamageLog:
     "The packets that were sent to a decoder, in decoding order, and which of them are damaged."
-    def __init__(self, codec, stamped, jumps):
+    def __init__(
+        self,
+        codec: 'av.CodecContext',
+        stamped: bool, # do its frames have true time stamps?
+        jumps: bool, # does decoding start anew at a key frame?
+    ) -> None:
         self.codec, self.stamped, self.jumps = codec, stamped, jumps
         self.sent, self.hurt = {}, []
         self.place, self.front, self.shown = 0, -np.inf, -np.inf
         self.key = self.before = 0, -np.inf
 
-    def note(self, packet):
+    def note(self, packet: 'av.Packet') -> int:
         "Note the reach of a packet; return its key frame's place if that is shown later, else 0."
         self.place += 1
         pts, leads = packet.pts, 0
@@ -32,18 +41,18 @@ class DamageLog:
             self.front = max(self.front, pts)
         return leads
 
-    def mark_missing(self, shown):
+    def mark_missing(self, shown: float) -> None:
         "Note as damaged what was sent and never shown."
         for pts in [pts for pts in self.sent if pts < shown]:
             _, place, _, leads = self.sent.pop(pts)
             if self.codec.name in _ALL_SHOWN:
                 self.hurt.append((place, leads))
 
-    def settled(self, reach):
+    def settled(self, reach: tuple | None) -> bool:
         "Has everything been shown that was decoded before a frame?"
         return reach is None or self.shown >= reach[2]
 
-    def sound(self, reach):
+    def sound(self, reach: tuple | None) -> bool:
         "Is nothing damaged from a frame's key frame up to the frame itself, in decoding order?"
         if reach is None:
             return False
@@ -60,11 +69,17 @@ _LATE = 16  # frames: the most that a decoder may hold back
 # %% ../../nbs/data/31f_damage.ipynb #ca42fff4
 class FrameStream(DamageLog):
     "Frames in the order in which they are shown, from the present place of a container."
-    def __init__(self, container, stream, stamped, jumps):
+    def __init__(
+        self,
+        container: 'av.container.InputContainer',
+        stream: 'av.VideoStream',
+        stamped: bool, # see `DamageLog`
+        jumps: bool,
+    ) -> None:
         super().__init__(stream.codec_context, stamped, jumps)
         self.packets, self.ready, self.count = container.demux(stream), deque(), -1
 
-    def next(self):
+    def next(self) -> tuple | None:
         "The next frame, with its reach; None at the end."
         while not self.ready:
             packet = next(self.packets, None)
@@ -98,7 +113,7 @@ class FrameStream(DamageLog):
                 self.hurt.append((reach[1], reach[3]) if timed else (self.count, 0))
             self.ready.append((frame, reach))
 
-    def drain(self):
+    def drain(self) -> None:
         "Take the last frames out of the decoder; nothing more is sent to it before a jump."
         import av
         try:
