@@ -26,6 +26,7 @@ from video_convs.checkpoint import read_config, save
 from video_convs.weight_files import file_sha256
 from video_convs.weights.convert import from_official, key_list, read_checkpoint, to_official
 from video_convs.weights.create import pretrained_model
+from video_convs.weights.families import backwards, network_of, plain_spelling, recognise, rename
 from video_convs.weights.public import list_pretrained
 from video_convs.nets.registry import list_models
 from video_convs.nets.spec import InputSpec
@@ -168,11 +169,50 @@ def test_their_names_and_shapes(kind):
         assert (twin(clip) - want).abs().max() <= 1e-9
 
 def test_only_what_has_their_names_is_written():
-    with pytest.raises(ValueError, match='not tsn_resnet18'):
-        to_official(create_model('tsn_resnet18', num_classes=2))
+    for name in ('tsn_resnet18', 'tsn_tiny'):
+        with pytest.raises(ValueError, match=f'not {name}'):
+            to_official(create_model(name, num_classes=2))
     with pytest.raises(ValueError, match='do not belong together: .*conv2'):
         net = create_model('tsm_resnet18', num_classes=2)
         to_official(net, like=[key for key in to_official(net) if 'layer1.0.conv2' not in key])
+
+# --- names
+
+def test_a_key_goes_there_and_back():
+    rules = ('layer*_bak.**', 'layer*.**'), ('layer*.*.conv1.net.*', 'layer*.*.conv1.host.*')
+    ours = rename('layer3_bak.5.conv1.net.weight', rules)
+    assert ours == 'layer3.5.conv1.host.weight'
+    assert rename('layer3_bak.5.bn2.bias', rules) == 'layer3.5.bn2.bias'
+    assert rename(ours, backwards(rules)) == 'layer3_bak.5.conv1.net.weight'
+
+@pytest.mark.parametrize('theirs, plain', [
+    ('module.base_model.layer1.0.conv1.net.weight', 'layer1.0.conv1.net.weight'),
+    ('backbone.layer1.0.conv1.conv.net.weight', 'layer1.0.conv1.net.weight'),
+    *((key, 'new_fc.bias') for key in ('module.new_fc.bias', 'base_model.fc.bias', 'fc.bias'))])
+def test_spellings(theirs, plain):
+    assert plain_spelling([theirs])[theirs] == plain
+
+BLOCKS = [f'backbone.layer{stage + 1}.{i}.conv3.conv.weight'
+          for stage, n in enumerate((3, 4, 23, 3)) for i in range(n)]
+
+def test_networks_are_recognised():
+    def of(*keys):
+        family, trunk = recognise(plain_spelling(keys).values())
+        return family.operator, trunk
+    assert of(*BLOCKS) == ('tsn', 'resnet101')
+    assert of(*BLOCKS, 'backbone.layer1.0.conv1.conv.net.weight') == ('tsm', 'resnet101')
+    with pytest.raises(ValueError, match='none of the networks known here'):
+        of('backbone.patch_embed.proj.weight')
+    with pytest.raises(ValueError, match='none of the networks known here'):
+        of(*(key for key in BLOCKS if 'layer4' not in key))
+
+def test_ten_channels_are_flow():
+    w = dict.fromkeys(plain_spelling(BLOCKS).values(), torch.empty(0))
+    w['conv1.weight'] = torch.empty(64, 10, 7, 7)
+    for asked, name in ((None, 'tsn_resnet101'), ('c2d_resnet101', 'c2d_resnet101')):
+        found, _, trunk, told = network_of(w, asked)
+        assert (found, trunk) == (name, 'resnet101')
+        assert told == {'input_spec': {'modality': 'flow'}}
 
 # --- files
 
@@ -207,6 +247,11 @@ def test_files_that_are_none(tmp_path, content, message):
     with pytest.raises(ValueError, match=message):
         from_official(tmp_path/'x.pth')
 
+def test_a_list_is_no_state_dict(tmp_path):
+    torch.save([1, 2], tmp_path/'x.pth')
+    with pytest.raises(ValueError, match='holds a list, not a state dict'):
+        read_checkpoint(tmp_path/'x.pth')
+
 def test_a_file_that_is_cut(tmp_path):
     torch.save({'state_dict': {'a': torch.ones(1000)}}, tmp_path/'x.pth')
     whole = (tmp_path/'x.pth').read_bytes()
@@ -225,6 +270,8 @@ def without(w, part):
     (lambda w: without(w, '.bn2.bias'), r'it lacks trunk.layer\*.\*.bn2.bias \(8\)'),
     (lambda w: w | {'module.base_model.layer2.0.nl.g.weight': torch.ones(1)},
      'no trunk.layer2.0.nl.g.weight'),
+    (lambda w: w | {f'module.base_model.layer3.{i}.nl.g.weight': torch.ones(1) for i in (0, 1)},
+     r'no trunk.layer\*.\*.nl.g.weight \(2\)'),
     (lambda w: w | {'module.base_model.conv1.weight': torch.ones(64, 6, 7, 7)},
      r'trunk.conv1.weight \(64, 6, 7, 7\) for \(64, 3, 7, 7\)'),
     (lambda w: without(w, 'layer4'), 'belong to none of the networks known here'),
@@ -233,6 +280,7 @@ def without(w, part):
      'look like weights of gst, but not all are there'),
     (lambda w: {}, "or holds one as 'state_dict', .*; this one has nothing"),
     (lambda w: {'state_dict': {'a': 3}}, "or holds one as 'state_dict'"),
+    (lambda w: {'epoch': 3}, "or holds one as 'state_dict', .*; this one has epoch"),
 ])
 def test_what_does_not_fit(change, message):
     with pytest.raises(ValueError, match=message):

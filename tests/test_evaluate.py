@@ -161,6 +161,10 @@ def test_fewer_videos_are_refused(data, net, tmp_path):
     with pytest.raises(ValueError, match='none of the 1 videos'):
         score(net, clips(broken.subset([0])))
 
+def test_clips_for_training_are_refused(data, net):
+    with pytest.raises(ValueError, match=r'evaluate needs Clips\(…, train=False\)'):
+        score(net, Clips(data, SPEC, train=True))
+
 # numbers
 
 def made_up(N=20, n=6, seed=0, **fields):
@@ -284,7 +288,10 @@ def test_a_damaged_file_of_scores(tmp_path):
         else:
             assert not cut and len(s.ids) == len(s.logits) == len(s.labels)
     check()
-    with pytest.raises(ValueError, match='no file'):
+    path.write_bytes(data[:-9])
+    with pytest.raises(ValueError, match='a.safetensors is not a file of scores, or is damaged'):
+        load_scores(path)
+    with pytest.raises(ValueError, match='there is no file'):
         load_scores(tmp_path/'none.safetensors')
 
 def test_ensembles():
@@ -300,8 +307,9 @@ def test_ensembles():
         assert torch.equal(ensemble(a, other).labels, a.labels)
     secret = torch.full((20,), -1)
     assert (ensemble(replace(a, labels=secret), replace(turned, labels=secret)).labels == -1).all()
-    for bad, message in [((a,), 'two or more'), ((a, made_up(19)), "such as 'v19'"),
-                         ((a, replace(b, labels=b.labels.roll(1))), 'labels'),
+    for bad, message in [((a,), 'two or more scores'), ((a, made_up(19)), "such as 'v19'"),
+                         ((a, replace(b, ids=('x', *b.ids[1:]))), '2 are in one of them only'),
+                         ((a, replace(b, labels=b.labels.roll(1))), 'disagree about the labels'),
                          ((a, replace(b, classes=tuple('abcdeg'))), 'unknown')]:
         with pytest.raises(ValueError, match=message):
             ensemble(*bad)
@@ -323,6 +331,15 @@ def test_submissions(tmp_path):
     with pytest.raises(ValueError, match='1 of 21'):
         write_submission(replace(s, missing={'x': 'x is empty'}), tmp_path/'b.csv', 'jester')
     assert not (tmp_path/'b.csv').exists()
+
+@pytest.mark.parametrize('file, server, message', [
+    ('x.csv', 'kinetics', "no server 'kinetics'"), ('x.txt', 'jester', 'takes a .csv file'),
+    ('x.zip', 'epic55', 'score both test splits')])
+def test_what_no_server_takes(tmp_path, file, server, message):
+    scores = {'s1': {}} if server == 'epic55' else made_up()
+    with pytest.raises(ValueError, match=message):
+        write_submission(scores, tmp_path/file, server)
+    assert not any(tmp_path.iterdir())
 
 @pytest.mark.parametrize('average', AVERAGES)
 def test_epic(tmp_path, average):

@@ -20,13 +20,14 @@ from video_convs.data.clip_dataset import Clips
 from video_convs.data.custom import open_data
 from video_convs.data.motion import MotionConfig
 from video_convs.data.motion_files import render_task
+from video_convs.data.paths import name_hash
 from video_convs.checkpoint import read_config
 from video_convs.messages import show_messages
 from video_convs.nets.video_net import load
 from video_convs.nets.registry import list_models
 from video_convs.nets.spec import InputSpec
 from video_convs.weights.create import create_model
-from video_convs.train import checks, epoch, loop, run_folder
+from video_convs.train import checks, epoch, loop, run_folder, run_log
 from video_convs.train.scores import score
 from video_convs.train.checks import check_task
 from video_convs.train.device import autocast_type, find_device
@@ -34,7 +35,7 @@ from video_convs.train.epoch import epoch_batches
 from video_convs.train.groups import make_optimizer, parameter_groups
 from video_convs.train.loop import train
 from video_convs.train.plots import plot_runs
-from video_convs.train.run_folder import read_log, skipped_videos
+from video_convs.train.run_folder import read_log, skipped_videos, trained_on
 from video_convs.train.step import clip_loss, step
 from video_convs.train.recipes import Recipe
 
@@ -114,13 +115,13 @@ def stop_after(epochs):
 
 def test_killed_between_the_checkpoint_and_its_state(videos, undisturbed, tmp_path, monkeypatch):
     "In each epoch, the first one too."
-    real = loop.keep_checkpoint
+    real = run_log.keep_checkpoint
     for stopped in (1, 2):
         def keep(out, state, *args):
             real(out, state, *args)
             if state.epoch == stopped:
                 raise Stop
-        monkeypatch.setattr(loop, 'keep_checkpoint', keep)
+        monkeypatch.setattr(run_log, 'keep_checkpoint', keep)
         with pytest.raises(Stop):
             run(videos, tmp_path)
     monkeypatch.undo()
@@ -129,12 +130,12 @@ def test_killed_between_the_checkpoint_and_its_state(videos, undisturbed, tmp_pa
 
 def test_stopped_in_the_first_epoch_with_lines_of_steps(videos, undisturbed, tmp_path, monkeypatch):
     "They are no lines of epochs."
-    real = loop.keep_state
+    real = run_log.keep_state
     def keep(out, state, *args):
         real(out, state, *args)
         if state.step == 2:
             raise Stop
-    monkeypatch.setattr(loop, 'keep_state', keep)
+    monkeypatch.setattr(run_log, 'keep_state', keep)
     with pytest.raises(Stop):
         run(videos, tmp_path, save_every=1, log_every=1)
     monkeypatch.undo()
@@ -207,6 +208,74 @@ def test_gradients_that_explode(videos):
     with pytest.raises(ValueError, match='the gradients became'):
         step(model, make_optimizer(model, SHORT), torch.randn(2, 3, 4, 32, 32),
              torch.zeros(2, dtype=torch.long), SHORT)
+
+def test_what_a_folder_holds(videos, undisturbed):
+    names = {'config.json', 'log.jsonl', 'model.safetensors', 'resume.pt', 'starts.jsonl',
+             'trained_on.txt'}
+    assert {path.name for path in undisturbed[1].iterdir()} == names
+    assert trained_on(undisturbed[1]) == set(map(name_hash, videos.names()))
+
+def test_another_seed_gives_other_weights(videos, undisturbed, tmp_path):
+    assert not same(run(videos, tmp_path, replace(SHORT, seed=1)), undisturbed[0])
+
+class Fragile(Clips):
+    "Every 17th clip that is read presses Ctrl-C."
+    read = 0
+
+    def __getitem__(self, index):
+        Fragile.read += 1
+        if Fragile.read % 17 == 0:
+            raise KeyboardInterrupt
+        return super().__getitem__(index)
+
+def test_stopped_again_and_again_within_epochs(videos, tmp_path):
+    "With dropout, accumulation and a step schedule; a start is noted as (epoch, step)."
+    recipe = replace(SHORT, dropout=.5, schedule='step', milestones=(2,), accumulate=2)
+    ask = dict(dropout=.5)
+    whole = run(videos, tmp_path/'whole', recipe, fresh(videos, **ask))
+    for _ in range(20):
+        again = fresh(videos, **ask)
+        clips = Fragile(videos, SPEC, train=True, augment=recipe.augment)
+        try:
+            log = train(again, clips, recipe, tmp_path/'fragile', progress=False, save_every=1)
+            break
+        except KeyboardInterrupt:
+            pass
+    starts = [json.loads(line) for line in open(tmp_path/'fragile/starts.jsonl')]
+    assert len(starts) > 3 and any(start['step'] for start in starts)
+    assert same(again, whole) and [e['epoch'] for e in log] == [1, 2, 3]
+
+def test_half_a_line_of_the_log_is_dropped(videos, undisturbed, tmp_path):
+    "As if the process had been killed while it wrote."
+    with pytest.raises(Stop):
+        run(videos, tmp_path, test=stop_after(2))
+    with open(tmp_path/'log.jsonl', 'a') as file:
+        file.write('{"epoch": 2, "lo')
+    assert same(run(videos, tmp_path), undisturbed[0])
+    assert [e['epoch'] for e in read_log(tmp_path)] == [1, 2, 3]
+
+def test_which_checkpoints_are_kept(videos, tmp_path):
+    "The newest two, the best, and lines for every second step."
+    top1 = iter([.2, .9, .5])
+    run(videos, tmp_path, test=lambda model: {'top1': next(top1)}, keep=2, log_every=2)
+    kept = {path.parent.name: read_config(path.parent)['epoch']
+            for path in tmp_path.rglob('config.json')}
+    assert kept == {tmp_path.name: 3, 'best': 2, 'epoch_0002': 2, 'epoch_0003': 3}
+    steps = [json.loads(line) for line in open(tmp_path/'steps.jsonl')]
+    assert [(e['epoch'], e['step']) for e in steps] == [(1, 2), (2, 2), (3, 2)]
+    assert {'versions', 'hardware', 'data'} <= set(read_config(tmp_path))
+
+def test_broken_videos_are_named(videos, tmp_path):
+    shutil.copytree(Path(videos.paths[0]).parents[2], tmp_path/'data')
+    here = open_data(tmp_path/'data', 'train')
+    Path(here.paths[3]).write_text('not a video')
+    whole = Path(here.paths[10]).read_bytes()
+    Path(here.paths[10]).write_bytes(whole[:len(whole)//3])
+    run(here, tmp_path/'run', replace(SHORT, epochs=1), max_skipped=.2)
+    said = skipped_videos(read_log(tmp_path/'run'))
+    assert set(said) == {here.paths[3], here.paths[10]}
+    assert 'is no video that FFmpeg can open' in said[here.paths[3]]
+    assert 'cut before its index' in said[here.paths[10]]
 
 def test_files_that_vanish(videos, undisturbed, tmp_path):
     "During a run: it stops with a sentence; when they are back, it goes on as if nothing had been."

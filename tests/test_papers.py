@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections import Counter
+from functools import cache
 from math import prod
 from pathlib import Path
 
@@ -80,15 +81,21 @@ def test_numbers_of_a_row_stand_on_one_line(paper):
             numbers = {f"{float(row['params_M']) * 1e6:.0f}"}
         assert any(numbers <= line for line in lines), name(row)
 
-def count(row):
+@cache
+def costs(model, frames):
+    "What our network costs on one clip."
+    with torch.device('meta'):
+        net = create_model(num_classes=174, **json.loads(model))
+    spec = net.input_spec
+    return complexity(net, (spec.channels, frames * spec.per_segment, spec.size, spec.size))
+
+def count(row, **change):
     "What the row's counter says: parameters in millions, operations in billions."
+    row = row | change
     convention, _, window = row['convention'].partition(', ')
     params, flops = 0, 0
     for T in map(int, row['frames'].split('+')):
-        with torch.device('meta'):
-            net = create_model(num_classes=174, **json.loads(row['model']))
-        spec = net.input_spec
-        cost = complexity(net, (spec.channels, T * spec.per_segment, spec.size, spec.size))
+        cost = costs(row['model'], T)
         P, F = cost.printed(convention)
         last = next((x for x in cost.layers if x.path == 'trunk.avgpool'), None)
         params = params + P
@@ -105,3 +112,44 @@ def test_one_row_of_each_table(row):
         digits = len(row[column].partition('.')[2])
         if row[column]:
             assert (f'{ours[key]:.{digits}f}' == row[column]) == (f'{key}:' not in row['verdict'])
+
+def rows_of(paper, table, start=''):
+    "The rows of a table, each once."
+    found = {}
+    for row in ROWS:
+        if (row['paper'], row['table']) == (paper, table) and row['row'].startswith(start):
+            found.setdefault(row['row'], row)
+    return list(found.values())
+
+def test_hf_net_has_two_counters():
+    "Rows 1 and 4 count the statistics of norms, the others what is learned."
+    learned = [f"{count(row, convention='ptflops')['params']:.2f}" == row['params_M']
+               for row in rows_of('HF-Net', 'Table I')]
+    assert learned == [False, True, True, False, True]
+
+def test_the_second_decimal_tells_how_stc_pools():
+    "At r = 4 a window of 7×7 gives what is printed, a mean of the whole map does not."
+    rows = rows_of('STC', 'Table II', 'STC-Light')
+    assert [row['flops_G'] for row in rows] == ['26.80', '26.76', '26.75', '26.75']
+    for convention, fits in (('thop_old, 7×7 pool', [True] * 4),
+                             ('thop_old', [True, False, True, True])):
+        found = [f"{count(row, convention=convention)['flops']:.2f}" == row['flops_G']
+                 for row in rows]
+        assert found == fits
+
+def test_no_counter_gives_both_rows_of_gst():
+    "With the statistics of norms one row would agree, and then the other would not."
+    found = {row['row']: [f"{count(row, convention=way)['params']:.1f}" == row['params_M']
+                          for way in ('ptflops', 'ptflops_state')]
+             for row in rows_of('STC', 'Table II', 'GST')}
+    assert found == {'GST': [True, False], 'GST-Large': [False, True]}
+
+@pytest.mark.parametrize('frames, ours', [('8', '30.50'), ('16', '60.99')])
+def test_the_operations_of_sth_with_attention(frames, ours):
+    "The paper prints 30.5 in Tables 7 and 8, and 30.6 and 61.3 in Table 9."
+    row = rows_of('STH', 'Table 8')[0]
+    assert row['flops_G'] == '30.5'
+    assert f"{count(row, frames=frames)['flops']:.2f}" == ours
+    printed = {'8': '30.6', '16': '61.3'}[frames]
+    assert any(row['frames'] == frames and row['flops_G'] == printed
+               for row in rows_of('STH', 'Table 9'))

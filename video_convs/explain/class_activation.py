@@ -46,6 +46,7 @@ def class_activation(
         gradient = gradient.mean((2, 3), keepdim=True)  # (T, C, 1, 1)
     return _to_pixels((gradient * maps).sum(1).relu(), clip)
 
+# %% ../../nbs/explain/47_class_activation.ipynb #e0841627
 def _check_question(model, clip, label):
     "Refuse what is not one class of one clip."
     if not isinstance(clip, Tensor) or clip.ndim != 4:
@@ -67,6 +68,7 @@ def _check_question(model, clip, label):
         raise ValueError(f"{model.name} was made inside torch.inference_mode(), where no gradient "
                          "is possible: make it outside")
 
+# %% ../../nbs/explain/47_class_activation.ipynb #e3695c04
 def _by_time(maps):
     "Maps of one clip as (T, C, h, w)."
     return maps[0].transpose(0, 1) if maps.ndim == 5 else maps

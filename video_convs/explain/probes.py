@@ -33,6 +33,7 @@ CHANGES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = { # of clips (
     'one frame': lambda clips, draw: clips[:, :, [clips.shape[2] // 2]].expand_as(clips),
 }
 
+# %% ../../nbs/explain/46_probes.ipynb #2426783b
 def shuffled(
     clips: Tensor, # (B, C, T, H, W)
     draw: torch.Generator,
@@ -87,6 +88,7 @@ class TimeProbe:
     def accuracy(self) -> float:
         return self.right / self.videos
 
+# %% ../../nbs/explain/46_probes.ipynb #a908fd3b
 def time_probes(
     scores: dict[str, Scores], # of `probe`
     average: str = 'logits', # over the views: 'logits' or 'probabilities'

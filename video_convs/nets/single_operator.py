@@ -43,6 +43,8 @@ SINGLE_OPERATORS = {
     'sth': SingleOperator(lambda C: STHConv(C, C), here=1),
     'stc': SingleOperator(lambda C: STCConv(C, C, temporal_refinement=False), here=1, near=1),
     'hf': SingleOperator(HFModule, here=1, near=1)}
+
+# %% ../../nbs/nets/23c_single_operator.ipynb #f96400af
 for f in 'conv', 'avg':
     for p in 2, 4, 6, 8:
         SINGLE_OPERATORS[f'hgc_{f}{p}'] = SingleOperator(
@@ -76,6 +78,7 @@ def around(
     "Maps extended on each side by pixels from the opposite edge."
     return _Around.apply(x, r) if r else x
 
+# %% ../../nbs/nets/23c_single_operator.ipynb #7d46e5b1
 class _TorusConv(nn.Conv2d):
     def forward(self, x):
         return super().forward(around(x, self.kernel_size[0] // 2))

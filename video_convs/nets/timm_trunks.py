@@ -22,6 +22,7 @@ def _spatial(net):
     return [path for path, m in net.named_modules() if isinstance(m, nn.Conv2d)
             and max(m.kernel_size) > 1]
 
+# %% ../../nbs/nets/23b_timm_trunks.ipynb #92be7ac3
 def operator_places(
     net: nn.Module, # of timm
 ) -> list[str]: # paths of convolutions
@@ -67,6 +68,7 @@ def _pooled(trunk, maps):
     frames = maps.transpose(1, 2).flatten(0, 1)
     return trunk.net.forward_head(frames, pre_logits=True).unflatten(0, (len(maps), -1))
 
+# %% ../../nbs/nets/23b_timm_trunks.ipynb #f5a7a373
 @cache
 def timm_card(
     name: str, # of an image network in `timm.list_models()`; a tag after a dot chooses the weights

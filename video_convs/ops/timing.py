@@ -28,6 +28,7 @@ def turn_times(
             times[name].append(1e3 * (time.perf_counter() - start))
     return {name: t[1:] or t for name, t in times.items()}
 
+# %% ../../nbs/ops/09d_timing.ipynb #45461562
 def milliseconds(
     *, rounds: int = 15, # counted turns of each function; the environment's BENCH_ROUNDS wins
     **forms: Callable[[], object], # name=function without arguments
@@ -35,6 +36,7 @@ def milliseconds(
     "The median time of functions that take turns."
     return {name: statistics.median(t) for name, t in turn_times(rounds=rounds, **forms).items()}
 
+# %% ../../nbs/ops/09d_timing.ipynb #7835fe0e
 def forward_backward(
     form: Callable[[Tensor], Tensor], # operator
     x: Tensor, # clip; made to require a gradient

@@ -8,9 +8,8 @@ __all__ = ['logger', 'train']
 # %% ../../nbs/train/41h_loop.ipynb #dccc691c
 import copy
 import logging
-import time
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -22,91 +21,16 @@ from ..data.clip_dataset import Clips
 from ..guards import check_number, check_path
 from ..nets.video_net import VideoNet
 from .checks import check_norms, check_task
-from .device import autocast_type, find_device, hardware_name, memory_gb
+from .device import autocast_type, find_device, hardware_name
 from .distributed import grouped, rank, world
 from .epoch import clip_reader, train_epoch
 from .groups import frozen_parts, make_optimizer
-from .recipes import Recipe, learning_rate
-from .run_folder import (State, about_code, append_line, check_writable,
-                                          empty_sums, keep_checkpoint, keep_state, learned_page,
-                                          locked, resume, videos_checksum, writing)
+from .recipes import Recipe
+from .run_folder import (State, about_code, check_writable, empty_sums,
+                                          learned_page, locked, resume, videos_checksum)
+from .run_log import Run, epoch_entry, tensorboard_writer
 
 logger = logging.getLogger(__name__)
-
-# %% ../../nbs/train/41h_loop.ipynb #faf4aa5e
-@dataclass
-class _Run:
-    "A run, and what it writes into its folder."
-    out: Path # its folder
-    state: State
-    recipe: Recipe
-    about: dict # identity of the run, see `_identity`
-    page: dict # stored with each checkpoint
-    learned: bytes # hashes of the videos' names, from `learned_page`
-    log: list[dict] # one entry per epoch
-    keep: int # number of newest checkpoints
-    save_every: int # steps from one state to the next
-    log_every: int # steps from line to line
-    board: object = None # writer of TensorBoard, in the first process
-
-    def write_start(self) -> None:
-        "Write a line for this start of the run."
-        now = time.strftime('%Y-%m-%d %H:%M:%S')
-        entry = dict(time=now, epoch=self.state.epoch, step=self.state.step) | self.page
-        with writing(self.out):
-            append_line(self.out/'starts.jsonl', entry | {'recipe': self.recipe.to_dict()})
-
-    def write_step(self, entry: dict, steps: int) -> None:
-        "Write the line of a step, and the state, when due; `steps` is the length of an epoch."
-        if rank() == 0 and self.state.step % self.log_every == 0:
-            with writing(self.out):
-                append_line(self.out/'steps.jsonl', entry)
-            self.show('steps', entry, self.state.epoch * steps + self.state.step)
-        if self.save_every and self.state.step % self.save_every == 0:
-            self.write_state()
-
-    def write_epoch(self) -> None:
-        "Write the checkpoints and the epoch's line."
-        if rank() > 0:
-            return
-        page = self.page | {key: self.about[key] for key in ('recipe', 'data')}
-        page['epoch'] = self.state.epoch
-        with writing(self.out):
-            keep_checkpoint(self.out, self.state, self.log, self.keep, page, self.learned)
-        self.show('epochs', self.log[-1], self.state.epoch)
-
-    def write_state(self) -> None:
-        "Write the state, from which the run can continue."
-        keep_state(self.out, self.state, self.about)
-
-    def show(self, group: str, entry: dict, at: int) -> None:
-        "Write numbers for TensorBoard."
-        if not self.board:
-            return
-        for key, value in entry.items():
-            if isinstance(value, (int, float)) and key not in ('epoch', 'step'):
-                self.board.add_scalar(f'{group}/{key}', value, at)
-
-# %% ../../nbs/train/41h_loop.ipynb #22cdc8f0
-def _tensorboard(out):
-    "A writer for TensorBoard."
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise ValueError("tensorboard is not installed: install it, or leave it off;"
-                         " log.jsonl is written in any case") from None
-    return SummaryWriter(out/'tensorboard')
-
-# %% ../../nbs/train/41h_loop.ipynb #783a5136
-def _epoch_entry(state, recipe, device):
-    "The epoch's line in the log."
-    sums, done = state.sums, (state.epoch + 1) * state.step  # steps
-    return dict(epoch=state.epoch + 1, loss=sums['loss'] / sums['seen'],
-                top1=sums['right'] / sums['seen'],
-                lr=learning_rate(recipe, done - 1, recipe.epochs * state.step),
-                clips_per_s=sums['seen'] / sums['seconds'],
-                wait_share=sums['waited'] / sums['seconds'], seconds=sums['seconds'],
-                memory_gb=memory_gb(device), skipped=sums['skipped'])
 
 # %% ../../nbs/train/41h_loop.ipynb #574a708d
 def train(
@@ -141,11 +65,11 @@ def train(
             check_writable(out)
         state = _first_state(model, recipe, device)
         log = resume(out, state, recipe, about)
-        run = _Run(out, state, recipe, about, page, learned_page(train_clips.dataset, learned), log,
+        run = Run(out, state, recipe, about, page, learned_page(train_clips.dataset, learned), log,
                    keep, save_every, log_every)
         forward = _forward(model, recipe, device)
         if tensorboard and rank() == 0:
-            run.board = _tensorboard(out)
+            run.board = tensorboard_writer(out)
         reader = _reader(run, train_clips, still, workers, device, progress)
         try:
             _train_epochs(run, train_clips, forward, still, reader, test, on_epoch,
@@ -238,7 +162,7 @@ def _train_epochs(run, clips, forward, still, reader, test, on_epoch, **reading)
 # %% ../../nbs/train/41h_loop.ipynb #703b1bc4
 def _end_epoch(state, recipe, device, test):
     "Test the network after an epoch; return the epoch's line for the log."
-    entry = _epoch_entry(state, recipe, device)
+    entry = epoch_entry(state, recipe, device)
     if grouped():
         for statistic in state.best.buffers():
             dist.broadcast(statistic, 0)

@@ -18,6 +18,7 @@ from ..utils import write_atomic
 # %% ../../nbs/train/42c_submission.ipynb #0b455044
 SERVERS = 'something-v1', 'something-v2', 'jester', 'epic55'
 
+# %% ../../nbs/train/42c_submission.ipynb #c452f73c
 def write_submission(
     scores: Scores | dict[str, dict[str, Scores]], # epic55: 's1' and 's2' → task → scores
     path: str | Path, # file to write: .csv, or .zip for epic55
