@@ -185,7 +185,7 @@ def _cost_row(own, sets, costs, more, count):
 
 # %% ../nbs/79_papers.ipynb #622a3495
 def _distinct(paper):
-    "Each network, frames, column and printed text of a paper once → the reason or None."
+    "Each printed cost of a network that we build, once → why it differs, or None."
     return {(line['model'], line['frames'], key, line[key]): _reasons(line).get(key.partition('_')[0])
             for line in paper_lines('papers.csv', paper)
             if line['model'] and line['convention']
