@@ -190,8 +190,8 @@ def _cost_row(own, sets, costs, more, count):
 # %% ../nbs/79_papers.ipynb #622a3495
 def _distinct(paper):
     "Each printed cost of a network that we build, once → why it differs, or None."
-    return {(line['model'], line['frames'], key, line[key]): _reasons(line).get(key.partition('_')[0])
-            for line in paper_lines('papers.csv', paper)
+    return {(line['model'], line['frames'], key, line[key]):
+            _reasons(line).get(key.partition('_')[0]) for line in paper_lines('papers.csv', paper)
             if line['model'] and line['convention']
             for key in ('params_M', 'flops_G') if line[key]}
 
