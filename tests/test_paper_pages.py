@@ -96,6 +96,12 @@ def test_hours_of_a_network_made_for_a_number_of_frames():
     assert row[0] == '`hf_trn.something-v1`' and float(row[-2]) > 0
 
 
+def test_hours_are_for_the_list_that_a_recipe_trains_on():
+    videos = {row[0]: row[2] for name in ('hf_tsn.epic55', 'stc.epic55')
+              for row in papers.effort(name).rows}
+    assert videos == {'`hf_tsn.epic55`': '28,472', '`stc.epic55`': '23,191'}
+
+
 def test_every_reason_has_a_meaning():
     told = papers.REASONS | papers.UNEXPLAINED
     used = {reason for row in ROWS for reason in papers._reasons(row).values()}

@@ -286,8 +286,9 @@ def effort(
     for name in list_recipes(pattern):
         recipe = find_recipe(name)
         setup, counts = recipe.setup, DATASETS[recipe.data].counts
-        videos = next((n for split, n in counts.items()
-                       if split in ('train', ('train', 1), ('train', 'stc'))), None)
+        lists = setup.get('data_options', {}).get('protocol', 'official')
+        videos = next((counts[key] for key in ('train', ('train', 1), ('train', lists))
+                       if key in counts), None)
         model = {'name': setup['model'], 'frames': setup['frames']}
         macs = _cost(json.dumps(model), setup['frames']).macs
         seconds = 6 * macs * (videos or 10_000) * recipe.recipe.epochs / (gpus * rate * 1e12)
