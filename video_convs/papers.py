@@ -187,7 +187,7 @@ def _cost_row(own, sets, costs, more, count):
 
 # %% ../nbs/79_papers.ipynb #622a3495
 def _distinct(paper):
-    "Each network, number of frames, column and printed text of a paper once → the reason or None."
+    "Each printed cost of a network that we build, once → why it differs, or None."
     return {(line['model'], line['frames'], key, line[key]): _reasons(line).get(key.partition('_')[0])
             for line in paper_lines('papers.csv', paper)
             if line['model'] and line['convention']
@@ -293,7 +293,7 @@ def effort(
         macs = _cost(json.dumps(model), setup['frames']).macs
         seconds = 6 * macs * (videos or 10_000) * recipe.recipe.epochs / (gpus * rate * 1e12)
         rows.append((f'`{name}`', DATASETS[recipe.data].title,
-                     f'{videos:,}' if videos else 'each 10,000', str(recipe.recipe.epochs),
+                     f'{videos:,}' if videos else '10,000 of them', str(recipe.recipe.epochs),
                      f'{macs / 1e9:.1f}', f'{seconds / 3600:.1f}', setup.get('after', '')))
     if not rows:  # raises, and lists the names
         find_recipe(pattern)
