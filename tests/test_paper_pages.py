@@ -1,7 +1,6 @@
 "The pages on single papers: every line of the tables stands on its page, and every link leads on."
 import csv
 import json
-import os
 import re
 import sys
 from collections import Counter
@@ -70,13 +69,11 @@ def test_a_table_with_costs_has_each_row_once(paper, table):
         assert not line['top1'] or any(line['top1'] in cell.split(' / ') for cell in row)
 
 
-@pytest.mark.parametrize('row', TABLES.values(), ids=name)
-def test_the_recount_is_that_of_the_other_test(row, monkeypatch):
-    monkeypatch.setattr(papers, '_cost', papers._cost.__wrapped__)
-    asked = [row] if len(row['frames']) < 3 else []
-    for line in asked:
-        ours, theirs = papers.recount(line), count(line)
-        assert ours == dict(params_M=theirs['params'], flops_G=theirs['flops'])
+@pytest.mark.parametrize('table', [('STH', 'Table 8'), ('STC', 'Table II')])
+def test_the_recount_is_that_of_the_other_test(table):
+    theirs = count(TABLES[table])
+    ours = papers.recount(TABLES[table])
+    assert ours == dict(params_M=theirs['params'], flops_G=theirs['flops'])
 
 
 def test_a_verdict_follows_from_the_count_and_its_words_from_the_file():
@@ -135,3 +132,144 @@ def test_the_finding_counts_the_files(paper):
 def test_what_there_is_not(call, said):
     with pytest.raises(ValueError, match=re.escape(said)):
         call()
+
+
+# the pages
+
+PAGES = {'H2CN': '80a_h2cn', 'STH': '80b_sth', 'HF-Net': '80c_hf_net', 'STC': '80d_stc'}
+FOLDER = root/'nbs/papers'
+WRITTEN = [paper for paper, page in PAGES.items() if (FOLDER/f'{page}.ipynb').is_file()]
+
+
+def cells(path):
+    return json.loads(path.read_text('utf-8'))['cells']
+
+
+def shown(paper):
+    "The rows of the tables that a page's cells have shown, each as its cells without links."
+    texts = [''.join(output.get('data', {}).get('text/markdown', ''))
+             for cell in cells(FOLDER/f'{PAGES[paper]}.ipynb')
+             for output in cell.get('outputs', ())]
+    lines = [line for text in texts for line in text.splitlines() if line.startswith('| ')]
+    return [[re.sub(r'\[(.*)\]\([^)]*\)', r'\1', cell) for cell in line[2:-2].split(' | ')]
+            for line in lines]
+
+
+def of(pages, paper):
+    return pages.setdefault(paper, shown(paper))
+
+
+@pytest.fixture(scope='module')
+def pages():
+    return {}
+
+
+def test_there_are_pages():
+    assert {'H2CN', 'STH'} <= set(WRITTEN)
+
+
+@pytest.mark.parametrize('row', [row for row in ROWS if row['paper'] in WRITTEN], ids=name)
+def test_every_row_with_costs_is_on_its_page(pages, row):
+    printed = {row[key] for key in ('params_M', 'flops_G', 'shape') if row[key]}
+    printed |= {papers._pair(row)} - {''}
+    found = [line for line in of(pages, row['paper'])
+             if line[0] == row['row'] and printed <= set(line)]
+    assert found, printed
+    for key in ('params_M', 'flops_G', 'shape'):
+        word = papers.WORDS[key].partition(',')[0]
+        for line in found if row['model'] and row[key] else ():
+            ours = line[line.index(row[key]) + 1]
+            value = ours if key == 'shape' else float(ours)
+            said = [cell for cell in line if cell == 'exact' or ': ' in cell][0]
+            assert papers.agrees(value, row[key]) == (word not in said), (key, line)
+
+
+@pytest.mark.parametrize('row', [row for row in MEASURED if row['paper'] in WRITTEN],
+                         ids=measured_name)
+def test_every_measured_number_is_on_its_page(pages, row):
+    values = {row[key] for key in ('value', 'frames', 'backbone') if row[key]}
+    assert any(line[0] == row['row'] and values <= set(line) for line in of(pages, row['paper']))
+
+
+@pytest.mark.parametrize('paper', WRITTEN)
+def test_every_claim_is_on_its_page_as_it_stands_in_the_file(pages, paper):
+    for row in paper_lines('claims.csv', paper):
+        wanted = {row['claim'], row['verdict']} | {row['printed']} - {''}
+        ours = f"{row['ours']} ({row['better']} against {row['worse']} %)" if row['ours'] else '–'
+        assert any(wanted | {ours} <= set(line) for line in of(pages, paper)), (
+            f"{row['claim']}: execute nbs/papers/{PAGES[paper]}.ipynb again")
+
+
+@pytest.mark.parametrize('paper', WRITTEN)
+def test_the_finding_on_a_page_is_that_of_the_files(paper):
+    texts = [''.join(output.get('data', {}).get('text/markdown', ''))
+             for cell in cells(FOLDER/f'{PAGES[paper]}.ipynb')
+             for output in cell.get('outputs', ())]
+    assert finding(paper) in texts, f'execute nbs/papers/{PAGES[paper]}.ipynb again'
+
+
+def anchor(heading):
+    "A heading's name in an address, as GitHub makes it."
+    kept = re.sub(r'[^\w\- ]', '', re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', heading).lower())
+    return kept.strip().replace(' ', '-')
+
+
+def headings(path):
+    text = '\n'.join(''.join(cell['source']) for cell in cells(path)
+                     if cell['cell_type'] == 'markdown')
+    return {anchor(found) for found in re.findall(r'^#+ +(.*)$', text, re.M)}
+
+
+def page_links(path):
+    "(address, anchor) of each link to a page or a file of the repository, from text and outputs."
+    for cell in cells(path):
+        texts = [''.join(cell['source'])] if cell['cell_type'] == 'markdown' else []
+        texts += [''.join(output.get('data', {}).get('text/markdown', ''))
+                  for output in cell.get('outputs', ())]
+        for text in texts:
+            for address in re.findall(r'\]\((?!https?:)([^)\s]+)\)', text):
+                yield address.partition('#')[::2]
+
+
+LATER = {f'{PAGES[paper]}.ipynb' for paper in NAMES if paper not in WRITTEN}
+
+
+@pytest.mark.parametrize('path', [root/'nbs/79_papers.ipynb',
+                                  *(FOLDER/f'{PAGES[paper]}.ipynb' for paper in WRITTEN)],
+                         ids=lambda path: path.stem)
+def test_links_lead_on(path):
+    links = list(page_links(path))
+    assert len(links) > 5
+    for address, where in links:
+        if Path(address).name in LATER:
+            continue
+        target = (path.parent/address).resolve() if address else path
+        assert target.is_file(), address
+        assert not where or where in headings(target), f'{address}#{where}'
+
+
+@pytest.mark.parametrize('paper', WRITTEN)
+def test_an_entry_to_copy(paper):
+    text = '\n'.join(''.join(cell['source']) for cell in cells(FOLDER/f'{PAGES[paper]}.ipynb'))
+    (entry,) = re.findall(r'```bibtex\n(.*?)```', text, re.S)
+    fields = dict(re.findall(r'(\w+) +?= +\{(.*?)\},?\n', entry, re.S))
+    assert {'title', 'author', 'year'} <= fields.keys()
+    names = [' '.join(reversed(part.split(', '))) for part in
+             re.sub(r'\s+', ' ', fields['author']).split(' and ')]
+    if PAPERS.exists():
+        (file,) = PAPERS.glob(FILES[paper])
+        head = file.read_text('utf-8')[:6000]
+        at = [head.index(name) for name in names]
+        assert at == sorted(at)
+        assert re.sub(r'[{}]', '', fields['title']).lower() in head.lower()
+
+
+@pytest.mark.parametrize('paper', WRITTEN)
+def test_the_commands_of_a_page_can_be_read(paper, capsys):
+    from video_convs.cli import main
+    text = '\n'.join(''.join(cell['source']) for cell in cells(FOLDER/f'{PAGES[paper]}.ipynb'))
+    trains = re.findall(r'-m video_convs (train .*)', text)
+    assert trains
+    for line in trains:
+        assert main([*line.split(), '--print-config']) == 0
+        assert 'recipe: ' in capsys.readouterr().out

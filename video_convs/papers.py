@@ -118,8 +118,11 @@ def agrees(
     "Is our value, rounded to the printed digits, the printed one?"
     return (value if isinstance(value, str) else _rounded(value, text)) == text
 
-def _rounded(value, text, more=0):
-    return f"{value:.{len(text.partition('.')[2]) + more}f}"
+def _rounded(value, text):
+    return f"{value:.{_digits(text)}f}"
+
+def _digits(text):
+    return len(text.partition('.')[2])
 
 def verdict(
     line: dict[str, str], # of papers.csv
@@ -180,7 +183,8 @@ def _cost_row(own, sets, costs, more, count):
     for key in costs:
         known = line[key] and key in ours
         value = ours[key] if known else ''
-        row += [line[key], value if isinstance(value, str) else _rounded(value, line[key], 2)]
+        digits = max(3, _digits(line[key]) + 2)
+        row += [line[key], value if isinstance(value, str) else f'{value:.{digits}f}']
     notes = dict.fromkeys(one['note'] for one in own)
     return [*row, verdict(line, ours), *('; '.join(filter(None, notes)) if key == 'note'
                                          else line[key] for key in more)]
