@@ -84,6 +84,19 @@ def test_a_verdict_follows_from_the_count_and_its_words_from_the_file():
     exact = next(row for row in COUNTED if row['verdict'] == 'exact')
     assert verdict(exact, dict(flops_G=1.)) == 'operations: differs'
     assert verdict(dict(line, model=''), {}) == 'not built'
+    score = next(row for row in ROWS if row['table'] == 'Table II' and row['row'] == 'HF-TRN')
+    assert verdict(score, {}) == 'not run' and verdict(dict(score, model=''), {}) == ''
+
+
+def test_hours_of_a_network_made_for_a_number_of_frames():
+    (row,) = papers.effort('hf_trn.something-v1').rows
+    assert row[0] == '`hf_trn.something-v1`' and float(row[-2]) > 0
+
+
+def test_hours_are_for_the_list_that_a_recipe_trains_on():
+    videos = {row[0]: row[2] for name in ('hf_tsn.epic55', 'stc.epic55')
+              for row in papers.effort(name).rows}
+    assert videos == {'`hf_tsn.epic55`': '28,472', '`stc.epic55`': '23,191'}
 
 
 def test_every_reason_has_a_meaning():

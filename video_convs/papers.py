@@ -127,10 +127,12 @@ def _digits(text):
 def verdict(
     line: dict[str, str], # of papers.csv
     ours: dict[str, float | str], # as `recount` gives it
-) -> str: # 'exact', 'not built' or the reasons
+) -> str: # 'exact', the reasons, 'not built', or 'not run' for accuracies alone
     "How a row's costs compare, from our count; the file only says why."
+    if not any(line[key] for key in WORDS):
+        return 'not run' if line['model'] else ''
     if not line['model']:
-        return 'not built' if any(line[key] for key in WORDS) else ''
+        return 'not built'
     wrong = [key for key in ours if line[key] and not agrees(ours[key], line[key])]
     why = _reasons(line)
     said = (f"{WORDS[key].partition(',')[0]}: {why.get(key.partition('_')[0], 'differs')}"
@@ -288,9 +290,11 @@ def effort(
     for name in list_recipes(pattern):
         recipe = find_recipe(name)
         setup, counts = recipe.setup, DATASETS[recipe.data].counts
-        videos = next((n for split, n in counts.items()
-                       if split in ('train', ('train', 1), ('train', 'stc'))), None)
-        macs = _cost(json.dumps({'name': setup['model']}), setup['frames']).macs
+        lists = setup.get('data_options', {}).get('protocol', 'official')
+        videos = next((counts[key] for key in ('train', ('train', 1), ('train', lists))
+                       if key in counts), None)
+        model = {'name': setup['model'], 'frames': setup['frames']}
+        macs = _cost(json.dumps(model), setup['frames']).macs
         seconds = 6 * macs * (videos or 10_000) * recipe.recipe.epochs / (gpus * rate * 1e12)
         rows.append((f'`{name}`', DATASETS[recipe.data].title,
                      f'{videos:,}' if videos else '10,000 of them', str(recipe.recipe.epochs),
