@@ -10,7 +10,7 @@ LAYERS = [  # from the ground up: rooms, and modules that stand in none
     {'stimuli', 'animate'},
     {'hub', 'checkpoint', 'weight_files'},
     {'ops'}, {'testing', 'explorable'}, {'nets'}, {'weights'}, {'data'}, {'train'}, {'explain'},
-    {'use', 'demo'},
+    {'use', 'demo', 'papers'},
     {'cli'}, {'__main__'},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
