@@ -7,7 +7,7 @@ nbs = root/'nbs'
 rooms = {'story': 'The story', '': 'Start here', 'ops': 'Operators', 'workshop': 'Workshop',
          'nets': 'Networks', 'weights': 'Weights', 'data': 'Data', 'train': 'Training',
          'explain': 'Explaining', 'use': 'Using a network', 'cli': 'Commands',
-         'results': 'Results'}
+         'results': 'Results', 'papers': 'One page per paper'}
 
 def number(path):
     "The number in front of a notebook's name; a page without one (the index) comes last."
@@ -25,7 +25,7 @@ def page(path):
     return re.sub(r'(^|/)\d+[a-zA-Z]?_', r'\1', path.relative_to(nbs).with_suffix('').as_posix())
 
 # pages of modules that stand in no room
-AT_THE_TOP = {19: 'weights', 27: 'weights', 45: 'use', 50: 'use', 71: 'cli'}
+AT_THE_TOP = {19: 'weights', 27: 'weights', 45: 'use', 50: 'use', 71: 'cli', 79: 'papers'}
 
 def room(path):
     "The room in which a page is listed."
