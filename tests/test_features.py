@@ -13,6 +13,7 @@ from video_convs.data.motion import MotionConfig
 from video_convs.data.motion_files import render_task
 from video_convs.data.views import Views
 from video_convs.explain.features import Features, embed, features, neighbours, plot_embedding
+from video_convs.explain.probes import changed
 from video_convs.weights.create import create_model
 
 matplotlib.use('agg')
@@ -124,3 +125,16 @@ def test_without_scikit_learn(monkeypatch):
     monkeypatch.setitem(__import__('sys').modules, 'sklearn.manifold', None)
     with pytest.raises(ValueError, match='pip install scikit-learn'):
         embed(NOISE, 5)
+
+
+@pytest.mark.parametrize('name, kw', [('tsm_tiny', {}), ('h2cn_tiny', {}), ('tam_tiny', {}),
+                                      ('trn_bninception', dict(frames=3))])
+def test_kinds_of_networks(unseen, name, kw):
+    "Several heads; a change in front of the network is seen, and no hook remains."
+    net = create_model(name, num_classes=3, input_spec=dict(size=32, frames=4) | kw)
+    clips = Clips(unseen.subset([0, 1]), net.input_spec, train=False)
+    there = features(net, clips, progress=False).values
+    with changed(net, lambda clips: clips.roll(1, 2) * 2):
+        after = features(net, clips, progress=False).values
+    assert there.shape == (2, net.num_features) and there.isfinite().all()
+    assert not torch.allclose(there, after) and not net.head._forward_pre_hooks

@@ -24,7 +24,7 @@ from ..utils import suggest
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# %% ../../nbs/explain/46c_features.ipynb #5964b23e
+# %% ../../nbs/explain/46c_features.ipynb #08627cac
 @dataclass(frozen=True, eq=False)
 class Features:
     "What a network passes to its classifier, one row per video."
@@ -52,14 +52,17 @@ def features(
     names, device, was_training = data.names(), next(model.parameters()).device, model.training
     found, read, missing = [], [], {}
     batches = loader(clips, max(batch_size // views, 1), workers=workers, progress=progress)
+    hook = model.head.register_forward_pre_hook(
+        lambda head, given: found.append(given[0].mean(1).float().cpu()))  # (B, T, D) → (B, D)
     model.eval()
     try:
         for batch in progress_bar(batches, progress, desc=f'{model.name} features', unit='batch'):
             missing |= batch.failed
             read += batch.indices.tolist()
             for part in batch.clips.split(batch_size) if len(batch.indices) else ():
-                found.append(model.frame_features(part.to(device)).mean(1).float().cpu())
+                model(part.to(device))
     finally:
+        hook.remove()
         model.train(was_training)
     if not read:
         raise ValueError(f"none of the {len(clips)} videos could be read; the first: "

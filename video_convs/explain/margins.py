@@ -6,7 +6,7 @@
 __all__ = ['Margins', 'margins', 'plot_margins', 'shuffled', 'halves', 'correlation', 'mcnemar', 'paired_interval', 'Gain',
            'Comparison', 'compare', 'plot_comparison']
 
-# %% ../../nbs/explain/46b_margins.ipynb #3e49ba61
+# %% ../../nbs/explain/46b_margins.ipynb #822e5a58
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..animate import network_colour
 from ..train.evaluation import holm
 from ..train.scores import Scores, ensemble
 
