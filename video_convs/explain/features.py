@@ -100,7 +100,7 @@ def _finite(values):
                          " the network is broken, look at its training")
     return values.double()
 
-# %% ../../nbs/explain/46c_features.ipynb #2e991643
+# %% ../../nbs/explain/46c_features.ipynb #dbab81cc
 def plot_embedding(
     points: dict[str, np.ndarray], # title → points (N, 2) of `embed`
     found: Features, # labels and classes of the points
@@ -113,22 +113,26 @@ def plot_embedding(
     halo = [withStroke(linewidth=3, foreground='white')]
     paired = {name for pair in pairs for name in pair}
     groups = [*pairs, *((name,) for name in found.classes if name not in paired)]
-    wide = 4.2 * len(points)
-    fig, axes = plt.subplots(1, len(points), figsize=(wide, 4.2), layout='constrained',
-                             squeeze=False)
+    side = 3.8 if len(points) < 3 else 2.9
+    fig, axes = plt.subplots(1, len(points), figsize=(side * len(points), side + .3),
+                             layout='constrained', squeeze=False)
     hues = plt.get_cmap('tab10' if len(groups) <= 10 else 'tab20').colors
     for ax, (title, xy) in zip(axes[0], points.items()):
         for g, group in enumerate(groups):
-            colour = hues[g % len(hues)]
+            colour, named = hues[g % len(hues)], {}
             for second, name in enumerate(group):
                 mine = xy[(found.labels == found.classes.index(name)).numpy()]
-                if not len(mine):
-                    continue
-                ax.scatter(*mine.T, s=14, lw=.8, edgecolors=[colour],
-                           facecolors='white' if second else [colour])
-                ax.text(*np.median(mine, 0), name, fontsize=8, ha='center', clip_on=True,
-                        va='bottom' if second else 'top', path_effects=halo)
-        ax.set(title=title, xticks=[], yticks=[])
+                if len(mine):
+                    ax.scatter(*mine.T, s=14, lw=.8, edgecolors=[colour],
+                               facecolors='white' if second else [colour])
+                    named[name] = np.median(mine, 0)
+            if len(named) == 2 and np.ptp(list(named.values()), 0).max() < .1 * np.ptp(xy):
+                named = {'\n'.join(named): np.mean(list(named.values()), 0)}
+            for name, where in named.items():
+                ax.text(*where, name, fontsize=9, ha='center', va='center', path_effects=halo)
+        ax.set(xticks=[], yticks=[])
+        ax.margins(.15)
+        ax.set_title(title, fontsize=10)
         ax.set_box_aspect(1)
     return fig
 
