@@ -24,26 +24,7 @@ from ..train.scores import Scores, ensemble
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# %% ../../nbs/explain/46b_margins.ipynb #383da2a3
-def _aligned(scores, average):
-    "Answers, labels and the first scores, of networks that were asked about the same videos."
-    if len(scores) < 2:
-        raise ValueError(f"a margin needs the scores of two networks or more, got {len(scores)}")
-    for name, s in scores.items():
-        if isinstance(s, dict):
-            raise ValueError(f"{name} has several tasks ({', '.join(s)}): compare one of them, "
-                             f"such as scores[{next(iter(s))!r}]")
-    first, *others = scores.values()
-    if not len(first.labels):
-        raise ValueError("a margin needs one video or more, got none")
-    if secret := int((first.labels < 0).sum()):
-        raise ValueError(f"{secret} of {len(first.labels)} labels are secret: take a split whose "
-                         "labels are known")
-    # with weights 0 and 1 an ensemble is its second network, in the order of the first
-    parts = [first, *(ensemble(first, s, weights=(0, 1)) for s in others)]
-    return torch.stack([s.by(average).argmax(1) for s in parts]), first.labels, first
-
-# %% ../../nbs/explain/46b_margins.ipynb #ebf5ea1b
+# %% ../../nbs/explain/46b_margins.ipynb #82f58750
 @dataclass(frozen=True, eq=False)
 class Margins:
     "The answers of n networks to the same N videos of K classes."
@@ -74,6 +55,24 @@ def margins(
     occur, number = labels.unique(return_inverse=True)
     return Margins(tuple(scores), tuple(first.classes[k] for k in occur.tolist()), number,
                    (answers == labels).double())
+
+def _aligned(scores, average):
+    "Answers, labels and the first scores, of networks that were asked about the same videos."
+    if len(scores) < 2:
+        raise ValueError(f"a margin needs the scores of two networks or more, got {len(scores)}")
+    for name, s in scores.items():
+        if isinstance(s, dict):
+            raise ValueError(f"{name} has several tasks ({', '.join(s)}): compare one of them, "
+                             f"such as scores[{next(iter(s))!r}]")
+    first, *others = scores.values()
+    if not len(first.labels):
+        raise ValueError("a margin needs one video or more, got none")
+    if secret := int((first.labels < 0).sum()):
+        raise ValueError(f"{secret} of {len(first.labels)} labels are secret: take a split whose "
+                         "labels are known")
+    # with weights 0 and 1 an ensemble is its second network, in the order of the first
+    parts = [first, *(ensemble(first, s, weights=(0, 1)) for s in others)]
+    return torch.stack([s.by(average).argmax(1) for s in parts]), first.labels, first
 
 # %% ../../nbs/explain/46b_margins.ipynb #8419e690
 def plot_margins(
