@@ -21,7 +21,8 @@ setup(
                   'video_convs.tables': ['*.csv', 'model_card.md', 'explorable/*']},
     python_requires=f">={cfg['min_python']}",
     install_requires=lines('requirements'), extras_require=dict(
-        export=lines('export_requirements'), space=lines('space_requirements'),
+        explain=lines('explain_requirements'), export=lines('export_requirements'),
+        space=lines('space_requirements'),
         tensorboard=lines('tensorboard_requirements'), timm=lines('timm_requirements'),
         dev=lines('dev_requirements') + lines('export_requirements')),
     entry_points={'console_scripts': lines('console_scripts'),
