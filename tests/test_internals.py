@@ -239,7 +239,7 @@ class Loudest(Louder):
 
 
 def test_a_new_operator_is_one_line(monkeypatch):
-    monkeypatch.setattr('video_convs.explain.internals.READERS', dict(READERS))
+    monkeypatch.delitem(READERS, Louder, raising=False)
     net = nn.Sequential(Loudest())
     with pytest.raises(ValueError, match='Sequential has nothing to show: gates'):
         internals(net, clip())
@@ -247,6 +247,8 @@ def test_a_new_operator_is_one_line(monkeypatch):
     x = clip()
     found, = internals(net, x).values()  # also of a class derived from it
     torch.testing.assert_close(found.values, x.mean((2, 3)))
+    shows(Louder, 'gate', 'channel time', 'again', lambda op, x: x.mean((3, 4))[0])
+    assert [one.source for one in internals(net, x).values()] == ['again']  # a cell runs twice
     with pytest.raises(ValueError, match="no kind is called 'gat'; near matches: gate"):
         shows(Louder, 'gat', 'channel time', 'none', lambda op, x: None)
 
@@ -305,6 +307,13 @@ def test_a_sheet_shows_the_numbers():
     drawn = ax.images[0].get_array().filled(-1)
     assert drawn.tolist() == [[0, 1, -1, 4, 5, -1, 8, 9], [2, 3, -1, 6, 7, -1, 10, 11]]
     assert [t.get_text() for t in ax.get_xticklabels()] == ['1→0', '2→1', '3→2']
+
+
+def test_numbers_with_names_become_a_table():
+    one = Internal(torch.tensor([.25, .75]), ('slope',), 'slope', 'H2CN Eq. 2', ('p 0', 'p 2'))
+    ax = plot_internals({'a: slope': one, 'b: slope': one})['slope'].axes[0]
+    assert [t.get_text() for t in ax.texts] == ['0.25', '0.75'] * 2
+    assert [t.get_text() for t in ax.get_xticklabels()] == ['p 0', 'p 2']
 
 
 def test_dots_show_the_numbers():
