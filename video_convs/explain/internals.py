@@ -234,9 +234,11 @@ def _panels(part, kind):
     import matplotlib.pyplot as plt
     columns, alike = min(3, len(part)), kind in ('gate', 'map')
     rows = -(-len(part) // columns)
-    fig, axes = plt.subplots(rows, columns, figsize=(3 * columns + .6, 1.7 * rows + .5),
-                             squeeze=False, layout='constrained')
     sheets = {name: _sheet(one) for name, one in part.items()}
+    tall = max(len(x) / x.shape[1] if 'row' in part[name].axes else 0  # of maps, else 0
+               for name, (x, _) in sheets.items())
+    fig, axes = plt.subplots(rows, columns, squeeze=False, layout='constrained', figsize=(
+        3 * columns + .6, rows * (.7 + (2.7 * min(tall, .5) or 1)) + .4))
     ends = [(np.nanmin(x), np.nanmax(x)) for x, _ in sheets.values()]
     for ax, (name, (x, at)), (low, high) in zip(axes.flat, sheets.items(), ends):
         if alike:
