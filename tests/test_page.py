@@ -1,4 +1,6 @@
 "One page for one video: every kind of network, bad input, and what the page holds."
+import base64
+import io
 import re
 import runpy
 from contextlib import nullcontext
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 import setuptools
 import torch
+from PIL import Image
 
 from video_convs import create_model
 from video_convs.checkpoint import save
@@ -17,8 +20,9 @@ from video_convs.data.clip_dataset import Clips
 from video_convs.data.dataset import VideoDataset
 from video_convs.data.decoder import Decoder
 from video_convs.data.video import write_video
-from video_convs.explain.page import (METHODS, Explanation, explain_video, explanation_page,
-                                      spans)
+from video_convs.explain.internals import Internal, internals
+from video_convs.explain.page import METHODS, Explanation, explain_video, gates_of, spans
+from video_convs.explain.page_drawing import explanation_page
 from video_convs.explain.probes import CHANGES, probe
 from video_convs.nets.registry import find_model, list_models
 from video_convs.nets.spec import InputSpec
@@ -211,7 +215,7 @@ def test_a_map_with_fewer_points_in_time_says_so():
 
 
 def test_a_map_of_zeros_is_drawn():
-    assert '0% of the map' in explanation_page(made(heat=torch.zeros(8, 8, 8)))
+    assert '0 % of the map' in explanation_page(made(heat=torch.zeros(8, 8, 8)))
 
 
 def test_names_on_the_right_do_not_overlap():
@@ -257,3 +261,44 @@ def test_the_template_is_installed(monkeypatch):
     runpy.run_path('setup.py')
     assert (root/'data/explain/page.html').is_file()
     assert 'explain/*' in given['package_data']['video_convs.tables']
+
+
+def with_gates(**values):
+    "An explanation with gates of these values."
+    return made(gates={name: Internal(torch.tensor(rows), ('channel', 'time'), 'gate', 'Eq. 1')
+                       for name, rows in values.items()})
+
+
+def test_gates_are_drawn_on_one_scale():
+    page = explanation_page(with_gates(one=[[0., 1.]], two=[[.5, .25], [0., 0.]]))
+    assert 'Full blue is 1.00, and 0.00 has no colour' in page and page.count('(Eq. 1)') == 1
+    strips = re.findall(r'base64,([^"]*)" alt="gates of (\w+)', page)
+    found = {name: np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))[..., 3].tolist()
+             for png, name in strips}
+    assert found == {'one': [[0, 255]], 'two': [[128, 64], [0, 0]]}
+
+
+def test_rows_stand_in_the_order_of_their_strongest_moments():
+    page = explanation_page(with_gates(one=[[0., 0., 1.], [1., 0., 0.], [0., 1., 0.]]))
+    png, = re.findall(r'base64,([^"]*)" alt="gates', page)
+    alpha = np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))[..., 3]
+    assert (alpha == 255 * np.eye(3)).all()
+
+
+def test_many_layers_are_folded_away():
+    page = explanation_page(with_gates(**{f'layer{k}': [[0., 1.]] for k in range(6)}))
+    assert page.count('class="plot strip"') == 6 and '<summary>2 more layers</summary>' in page
+
+
+@pytest.mark.parametrize('name, axes', [('h2cn_tiny', ('channel', 'time')), ('tsn_tiny', None),
+                                        ('hf_tsn_tiny', ('gate', 'time')), ('hgc_tiny', None)])
+def test_gates_over_time(name, axes):
+    model = tiny(name).eval()
+    clip = torch.randn(3, 4 * model.input_spec.per_segment, 24, 24)
+    found = gates_of(model, clip)
+    assert {one.axes for one in found.values()} == ({axes} if axes else set())
+    every = internals(model, clip) if found else {}
+    for key, one in found.items():
+        values = every[key].values
+        expected = values.mean((2, 3)) if values.ndim == 4 else values
+        torch.testing.assert_close(one.values, expected)

@@ -17,7 +17,8 @@ from ..checkpoint import read_config
 from .values import check_place
 from ..command import python_line
 from ..data.views import parse_views
-from ..explain.page import explain_video, explanation_page
+from ..explain.page import explain_video
+from ..explain.page_drawing import explanation_page
 from ..guards import printable
 from ..hub import checkpoint_folder
 from ..nets.video_net import load
