@@ -897,7 +897,7 @@ def test_the_space(hub, api, run, videos, monkeypatch):
     exec(compile((space/'app.py').read_text(), 'app.py', 'exec'), app)
     page = unescape(re.search('srcdoc="(.*?)"', app['classify'](str(videos[0])), re.S)[1])
     best = [(escape(name), f'{100 * p:.1f} %') for name, p in predict(videos[0], run)]
-    shown = re.findall('class="name.*?>(.*?)<.*?class="number">(.*?)<', page, re.S)
+    shown = re.findall('class="name.*?</i>(.*?)<.*?class="number">(.*?)<', page, re.S)
     assert shown == best and page.count('<figure ') == load(run).input_spec.frames
     for video, message in [(None, 'Upload or record'), ('none.mp4', 'does not exist')]:
         with pytest.raises(gradio.Error, match=message):

@@ -122,7 +122,7 @@ def test_bad_input_is_one_sentence(folder, run, capsys, monkeypatch, typed, says
     monkeypatch.chdir(folder)
     (folder/'dir.html').mkdir(exist_ok=True)
     try:
-        code = main(['explain', run, *typed])
+        code = main(['explain', run, str(folder/typed[0]), *typed[1:]])
     except SystemExit as stop:  # argparse: a word that is none of a few
         code = stop.code
     said = capsys.readouterr()
@@ -205,7 +205,7 @@ def test_a_page_of_many_large_frames_stays_small():
 def test_the_explained_class_is_listed_and_drawn_even_if_it_is_no_answer():
     page = explanation_page(made())
     assert page.count('class="number"') == 6 and page.count('class="line"') == 6
-    assert re.search('<span class="name explained">stop</span>', page)
+    assert re.findall('<span class="name explained">.*?</i>(.*?)</span>', page) == ['stop']
     assert 'the most probable of 7 classes' in page.lower()
 
 

@@ -106,10 +106,7 @@ def _score_arguments(c) -> None:
                    help='continue even if some videos could not be read')
 
 # %% ../../nbs/cli/70b_arguments.ipynb #1201f1f1
-def _labelled_arguments(
-    c,
-    **each, # nargs='+' if there may be a split for each of several checkpoints
-) -> None:
+def _labelled_arguments(c, **each) -> None: # nargs='+': a split for each of several checkpoints
     "The labelled videos of a folder, a CSV or a public data set."
     more = ', or one for each checkpoint' if each else ''
     add_field(c, _config('data'), required=True)
@@ -241,8 +238,7 @@ def _probe_arguments(c) -> None:
     add_number(c, '--seed', 'seed', 'seed of the shuffled frames', default=0)
     c.add_argument('--out', help='picture to write: .png, .svg or .pdf; left out: none')
     c.add_argument('--json', action='store_true',
-                   help='print JSON for another program; what is said besides goes to the standard'
-                        ' error')
+                   help='print JSON, and everything else to the standard error')
     c.add_argument('--allow-missing', action='store_true',
                    help='count even if some videos cannot be read')
     for name in ('device', 'workers'):
@@ -281,15 +277,14 @@ def _predict_arguments(c) -> None:
 # %% ../../nbs/cli/70b_arguments.ipynb #e2556d2c
 def _explain_arguments(c) -> None:
     "The arguments of `video_convs explain`."
-    c.add_argument('checkpoint',
-                   help='folder of a checkpoint, or user/name (user/name@revision) on the Hub')
+    c.add_argument('checkpoint', help='folder of a checkpoint, or user/name on the Hub')
     c.add_argument('video', help='video file')
     c.add_argument('--method', default='hirescam', choices=['hirescam', 'gradcam', 'occlusion'],
-                   help='how the map is made: from gradients, or by covering parts of the clip')
+                   help='make the map from gradients, or by covering parts of the clip')
     add_number(c, '--stage', 'stage', 'stage of the network for a map from gradients, counted from'
                ' 0; left out: the last one whose maps have 7x7 pixels or more', metavar='N')
     c.add_argument('--class', dest='label', metavar='NAME',
-                   help='class that the map is about; left out: the most probable one')
+                   help='class that the map is about; left out: the answer')
     c.add_argument('--out', default='explain.html', help='page to write: .html')
     _rule_argument(c)
     add_number(c, '--timeout', 'timeout', 'seconds that decoding a clip may take', default=60.)

@@ -36,15 +36,15 @@ def _picture(pixels, kind='PNG', **options):
     Image.fromarray(pixels).save(file, kind, **options)
     return f'data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}'
 
-# %% ../../nbs/explain/49b_page_drawing.ipynb #b6e95320
+# %% ../../nbs/explain/49b_page_drawing.ipynb #44407a23
 def _answer(e, shown):
     "The most probable classes as bars."
-    def row(k):
-        p = f'{100 * e.probabilities[k]:.1f}'
-        mark = ' explained' * (k == e.label)
-        return (f'<span class="name{mark}">{_text(e.classes[k])}</span><span class="track"><span '
-                f'class="bar" style="width:{p}%"></span></span><span class="number">{p} %</span>')
-    return f'<div class="answer">{"".join(map(row, shown))}</div>'
+    def row(k, colour):
+        p, mark = f'{100 * e.probabilities[k]:.1f}', ' explained' * (k == e.label)
+        name = f'<i style="background:{colour}"></i>{_text(e.classes[k])}'
+        return (f'<span class="name{mark}">{name}</span><span class="track"><span class="bar" '
+                f'style="width:{p}%"></span></span><span class="number">{p} %</span>')
+    return f'<div class="answer">{"".join(map(row, shown, COLOURS))}</div>'
 
 # %% ../../nbs/explain/49b_page_drawing.ipynb #605d7292
 def _layers(e):
