@@ -129,6 +129,7 @@ def _fine_stage(model, clip):
     maps = model.maps(clip[None], find_model(model.name).card.stages)
     return max((k for k, m in enumerate(maps) if min(m.shape[-2:]) >= 7), default=0)
 
+# %% ../../nbs/explain/49_page.ipynb #87a4054a
 def _heat(model, clip, label, method, stage):
     "(T', H, W)"
     if method == 'occlusion':
