@@ -18,7 +18,7 @@ setup(
     packages=[*find_packages(include=['video_convs', 'video_convs.*']), 'video_convs.tables'],
     package_dir={'video_convs.tables': 'data'},  # data/*.csv, installed too
     package_data={'video_convs': ['py.typed'],
-                  'video_convs.tables': ['*.csv', 'model_card.md', 'explorable/*']},
+                  'video_convs.tables': ['*.csv', 'model_card.md', 'explorable/*', 'explain/*']},
     python_requires=f">={cfg['min_python']}",
     install_requires=lines('requirements'), extras_require=dict(
         explain=lines('explain_requirements'), export=lines('export_requirements'),

@@ -1,13 +1,20 @@
 "Time probes: the words of the verdict, and the command from a checkpoint to a picture."
+import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from figures import check_texts
 
+from video_convs import create_model
+from video_convs.checkpoint import save
+from video_convs.cli import parser
 from video_convs.cli.entry import main
+from video_convs.data.custom import open_data
 from video_convs.data.motion import MotionConfig
 from video_convs.data.motion_files import render_task
+from video_convs.data.video import write_video
 from video_convs.explain.probes import CHANGES, changed, plot_probes, time_probes, verdict
 from video_convs.train.scores import Scores
 from video_convs.utils import project_file
@@ -106,3 +113,82 @@ def test_few_videos_do_not_show_that_the_order_is_not_used(n, words):
 def test_a_frame_that_may_tell_more_is_not_called_useless():
     data = told(one_frame=13)[1]
     assert data.startswith('Whether a single frame tells more') and '32 % against 25 %' in data
+
+
+@pytest.fixture(scope='module')
+def official(tmp_path_factory):
+    "A checkpoint, and eight videos of it as UCF-101: one of them in the second fold only."
+    root, size = tmp_path_factory.mktemp('ucf'), dict(frames=4, size=24)
+    classes = ['Archery', 'YoYo']
+    lists = root/'ucfTrainTestlist'
+    lists.mkdir()
+    names = [f'{classes[k % 2]}/v_X_g{k:02d}_c01.avi' for k in range(8)]
+    for k, name in enumerate(names):
+        (root/'UCF-101'/name).parent.mkdir(parents=True, exist_ok=True)
+        film = np.full((6, 24, 32, 3), 20 * k, np.uint8)
+        write_video(root/'film.mp4', film).rename(root/'UCF-101'/name)
+    (lists/'classInd.txt').write_text('1 Archery\n2 YoYo\n')
+    (lists/'testlist01.txt').write_text('\n'.join(names[:7]))
+    (lists/'testlist02.txt').write_text('\n'.join(names[7:]))
+    (root/'videos.csv').write_text('path,label,split\n' + ''.join(
+        f'UCF-101/{name},{name.partition("/")[0]},test\n' for name in names))
+    torch.manual_seed(0)
+    model = create_model('tsn_tiny', num_classes=2, classes=classes, input_spec=size)
+    return root, str(save(model, root/'run'))
+
+
+def json_of(capsys, *typed):
+    assert main(['probe', *map(str, typed), '--json']) == 0
+    said = capsys.readouterr()
+    assert 'does not record what it has learned from' in said.err
+    return json.loads(said.out)['']
+
+
+def test_an_official_data_set_and_its_folds(official, capsys):
+    root, run = official
+    typed = [run, '--data', root, '--dataset', 'ucf101', '--option', 'partial=true']
+    found = json_of(capsys, *typed)
+    assert [p['change'] for p in found['probes']] == list(CHANGES)
+    assert {p['videos'] for p in found['probes']} == {7} and found['missing'] == 0
+    shuffled = found['probes'][2]
+    assert shuffled['kept'] == 1 and shuffled['loss'] == 0  # a network of single frames
+    assert shuffled['accuracy'] == shuffled['right'] / 7 and len(found['verdict']) == 2
+    assert json_of(capsys, *typed, '--fold', 2)['probes'][0]['videos'] == 1
+
+
+def test_a_table_of_videos(official, capsys):
+    root, run = official
+    for typed in (['--data', root/'videos.csv'], ['--data', root/'videos.csv', '--dataset', 'csv'],
+                  ['--data', root/'videos.csv', '--root', root]):
+        assert json_of(capsys, run, *typed)['probes'][0]['videos'] == 8
+
+
+@pytest.mark.parametrize('typed, says', [
+    (['--fold', '1'], '--fold chooses a split of --dataset'),
+    (['--dataset', 'ucf101', '--fold', '1', '--option', 'fold=1'], '--fold and --option fold='),
+    (['--dataset', 'ucf102'], "no data set 'ucf102', did you mean 'ucf101'"),
+    (['--dataset', 'ucf101', '--split', 'val'], "ucf101 has no split 'val'"),
+    (['--dataset', 'ucf101', '--option', 'x=1'], "ucf101 has no option 'x'")])
+def test_probe_refuses_what_evaluate_refuses(official, capsys, typed, says):
+    root, run = official
+    for command in ('probe', 'evaluate'):
+        assert main([command, run, '--data', str(root), *typed]) == 2
+        said = capsys.readouterr()
+        assert says in said.err and len(said.err.strip().splitlines()) == 1, said.err
+
+
+def test_secret_labels_are_refused_before_anything_is_scored(official, capsys, monkeypatch):
+    root, run = official
+    videos = open_data(root/'videos.csv', 'test')
+    secret = replace(videos, labels=(-1,) * len(videos.labels))
+    monkeypatch.setattr('video_convs.cli.scoring.open_data', lambda *args: secret)
+    monkeypatch.setattr('video_convs.cli.scoring.probe_scores', None)
+    assert main(['probe', run, '--data', str(root)]) == 2
+    assert "the labels of 'test' are secret" in capsys.readouterr().err
+
+
+def test_probe_takes_the_arguments_of_evaluate_that_choose_videos():
+    flags = [{flag for action in parser(name).parse_args([name, 'a', '--data', 'b']).flags._actions
+              for flag in action.option_strings} for name in ('probe', 'evaluate')]
+    chosen = {'--data', '--root', '--dataset', '--option', '--split', '--fold'}
+    assert chosen <= flags[0] & flags[1]

@@ -90,7 +90,8 @@ LIMITS = {  # setting → its range, wherever it comes from
     'save_every': Limit(0, 1_000_000_000, whole=True), 'max_skipped': Limit(0, 1),
     'fold': Limit(1, 10_000, whole=True),
     # answers
-    'topk': _COUNT, 'timeout': _SECONDS, 'weights': Limit(0, 1_000_000),
+    'topk': _COUNT, 'stage': Limit(0, 1000, whole=True),
+    'timeout': _SECONDS, 'weights': Limit(0, 1_000_000),
     # videos
     'videos': Limit(1, 10_000_000, whole=True), 'limit': _SECONDS,
     'short': Limit(16, 16_384, whole=True),

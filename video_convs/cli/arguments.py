@@ -105,6 +105,22 @@ def _score_arguments(c) -> None:
     c.add_argument('--allow-missing', action='store_true',
                    help='continue even if some videos could not be read')
 
+# %% ../../nbs/cli/70b_arguments.ipynb #1201f1f1
+def _labelled_arguments(c, **each) -> None: # nargs='+': a split for each of several checkpoints
+    "The labelled videos of a folder, a CSV or a public data set."
+    more = ', or one for each checkpoint' if each else ''
+    add_field(c, _config('data'), required=True)
+    add_field(c, _config('root'), metavar='DIR')
+    c.add_argument('--dataset', help="name of a public data set whose official files are in --data,"
+                                     " such as 'ucf101'")
+    c.add_argument('--option', action=Pairs, metavar='NAME=VALUE',
+                   taken=('split', 'allow_missing', 'root'),
+                   help='set options of --dataset, such as order=file')
+    c.add_argument('--split', default=['test'] if each else 'test', **each,
+                   help=f'split to score{more}')
+    c.add_argument('--fold', default=[] if each else None, dest='folds', metavar='K', **each,
+                   help=f'number of the official fold of --dataset{more}')
+
 # %% ../../nbs/cli/70b_arguments.ipynb #fb7822e5
 def _demo_arguments(c) -> None:
     "The arguments of `video_convs demo`."
@@ -197,17 +213,7 @@ def _evaluate_arguments(c) -> None:
                    help='folder of a checkpoint, or user/name (user/name@revision) on the Hub;'
                         ' several, with a fold or split for each, give the mean')
     views = fields_of('data.views', 'Views')
-    add_field(c, _config('data'), required=True)
-    add_field(c, _config('root'), metavar='DIR')
-    c.add_argument('--dataset', help="name of a public data set whose official files are in --data,"
-                                     " such as 'ucf101'")
-    c.add_argument('--option', action=Pairs, metavar='NAME=VALUE',
-                   taken=('split', 'allow_missing', 'root'),
-                   help='set options of --dataset, such as order=file')
-    c.add_argument('--split', nargs='+', default=['test'],
-                   help='split to score, or one for each checkpoint')
-    c.add_argument('--fold', nargs='+', default=[], dest='folds', metavar='K',
-                   help='number of the official fold of --dataset, one for each checkpoint')
+    _labelled_arguments(c, nargs='+')
     _view_arguments(c)
     add_field(c, views['random'], action='store_true')
     add_field(c, views['official'], action='store_true')
@@ -228,11 +234,11 @@ def _probe_arguments(c) -> None:
     "The arguments of `video_convs probe`."
     c.add_argument('checkpoint',
                    help='folder of a checkpoint, or user/name (user/name@revision) on the Hub')
-    add_field(c, _config('data'), required=True, help='folder of classes, or a CSV')
-    add_field(c, _config('root'), metavar='DIR')
-    c.add_argument('--split', default='test', help='split to score')
+    _labelled_arguments(c)
     add_number(c, '--seed', 'seed', 'seed of the shuffled frames', default=0)
     c.add_argument('--out', help='picture to write: .png, .svg or .pdf; left out: none')
+    c.add_argument('--json', action='store_true',
+                   help='print JSON, and everything else to the standard error')
     c.add_argument('--allow-missing', action='store_true',
                    help='count even if some videos cannot be read')
     for name in ('device', 'workers'):
@@ -267,6 +273,22 @@ def _predict_arguments(c) -> None:
     _view_arguments(c)
     add_number(c, '--timeout', 'timeout', 'seconds that decoding a video may take', default=60.)
     _batch_argument(c)
+
+# %% ../../nbs/cli/70b_arguments.ipynb #e2556d2c
+def _explain_arguments(c) -> None:
+    "The arguments of `video_convs explain`."
+    c.add_argument('checkpoint', help='folder of a checkpoint, or user/name on the Hub')
+    c.add_argument('video', help='video file')
+    c.add_argument('--method', default='hirescam', choices=['hirescam', 'gradcam', 'occlusion'],
+                   help='make the map from gradients, or by covering parts of the clip')
+    add_number(c, '--stage', 'stage', 'stage of the network for a map from gradients, counted from'
+               ' 0; left out: the last one whose maps have 7x7 pixels or more', metavar='N')
+    c.add_argument('--class', dest='label', metavar='NAME',
+                   help='class that the map is about; left out: the answer')
+    c.add_argument('--out', default='explain.html', help='page to write: .html')
+    _rule_argument(c)
+    add_number(c, '--timeout', 'timeout', 'seconds that decoding a clip may take', default=60.)
+    add_field(c, _config('device'))
 
 # %% ../../nbs/cli/70b_arguments.ipynb #a2a37525
 def _publish_arguments(c) -> None:
@@ -365,6 +387,8 @@ ARGUMENTS = { # command → what it does, and the function that adds its argumen
     'submit': ('Write the file that the server of a test split asks for, from files of scores.',
                _submit_arguments),
     'predict': ('Print the most probable classes of one video or of many.', _predict_arguments),
+    'explain': ('Write a page about one video: the answer, the pixels that speak for it, and how'
+                ' it changes over time.', _explain_arguments),
     'publish': ('Put a checkpoint on the Hugging Face Hub, with a card made from its run, and write'
                 ' an app for a Space.', _publish_arguments),
     'pull': ('Fetch a checkpoint from the Hugging Face Hub, so that later uses need no network.',

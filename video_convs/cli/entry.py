@@ -42,7 +42,7 @@ def check_paths(args: argparse.Namespace) -> None:
 COMMANDS = { # command → its module, which is loaded on use, because torch takes seconds
     **dict.fromkeys(['demo', 'train', 'recipes', 'plot'], 'learning'),
     **dict.fromkeys(['evaluate', 'probe', 'ensemble', 'submit'], 'scoring'),
-    **dict.fromkeys(['predict', 'publish', 'pull'], 'using'),
+    **dict.fromkeys(['predict', 'explain', 'publish', 'pull'], 'using'),
     **dict.fromkeys(['check', 'prepare', 'models', 'bench'], 'looking_after'),
 }
 

@@ -14,7 +14,7 @@ from pathlib import Path
 # %% ../../nbs/cli/70c_learning.ipynb #83c6e184
 from ..checkpoint import read_config
 from .run_file import run_text
-from .values import NULL
+from .values import NULL, PICTURES, check_place
 from ..command import command_line
 from ..data.transforms import Augment
 from ..demo import DEMO_RECIPE, demo_table, run_demo
@@ -138,6 +138,7 @@ def recipes(args: argparse.Namespace) -> None:
 # %% ../../nbs/cli/70c_learning.ipynb #eecc6bb1
 def plot(args: argparse.Namespace) -> None:
     "Plot the curves of runs in one figure."
+    check_place(args.out, PICTURES, 'a picture')
     names = [Path(run).name for run in args.run]
     logs = {name if names.count(name) == 1 else run.rstrip('/'): read_log(run)
             for name, run in zip(names, args.run)}

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 # %% ../../nbs/cli/70f_looking_after.ipynb #60e1fb13
+from .values import check_place
 from ..data.check import check_dataset, check_table
 from ..data.prepare import prepare_dataset
 from ..nets import bench as of_nets
@@ -24,6 +25,7 @@ from ..utils import write_atomic
 def check(args: argparse.Namespace) -> int:
     "Find the videos of a data set that are missing or broken."
     report = args.out or f'runs/check_{args.name}.jsonl'
+    check_place(report)
     counts = check_dataset(args.name, args.root, report, args.deep, args.workers, args.limit,
                            **args.option)
     print(check_table(counts, report))
@@ -51,6 +53,8 @@ def models(args: argparse.Namespace) -> None:
 # %% ../../nbs/cli/70f_looking_after.ipynb #fe36a7a4
 def bench(args: argparse.Namespace) -> None:
     "Time operators or networks on this machine."
+    if args.out:
+        check_place(args.out)
     home, run = ((of_nets, of_nets.bench_networks) if args.what == 'nets'
                  else (of_places, of_places.bench_operators))
     result = run(args.only, device=args.device, dtype=getattr(torch, args.dtype),

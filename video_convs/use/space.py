@@ -17,24 +17,29 @@ from ..train.run_folder import about_code
 from ..utils import write_atomic
 
 # %% ../../nbs/use/45f_space.ipynb #de73c9d3
-_APP = '''"Upload or record a clip: the five most probable classes of {repo_id}."
+_APP = '''"Upload or record a clip: the answer of {repo_id}, and what it rests on."
+from html import escape
+
 import gradio as gr
 
-from video_convs.use.classifier import Classifier, look
+from video_convs.explain.page import explain_video
+from video_convs.explain.page_drawing import explanation_page
+from video_convs.nets.video_net import VideoNet
+from video_convs.train.device import find_device
 
-classify_video = Classifier({repo_id!r})
+model = VideoNet.from_pretrained({repo_id!r}, map_location=find_device(None))
 
 
 def classify(video):
-    "Path of a video → class names with probabilities, and frames with captions."
+    "Path of a video → a page about it, inside a frame."
     if video is None:
         raise gr.Error("Upload or record a clip first.")
     try:
-        answer, pictures, share = look(video, classify_video)
+        page = explanation_page(explain_video(model, video))
     except ValueError as error:
         raise gr.Error(str(error)) from None
-    captions = [f"frame {{t + 1}}: {{s:.0%}}" for t, s in enumerate(share.tolist())]
-    return dict(answer), list(zip(pictures.numpy(), captions))
+    return (f'<iframe srcdoc="{{escape(page)}}" title="The answer, and what it rests on" '
+            'style="width: 100%; height: 1500px; border: 0"></iframe>')
 
 
 with gr.Blocks(title={repo_id!r}) as demo:
@@ -42,15 +47,10 @@ with gr.Blocks(title={repo_id!r}) as demo:
 A video classifier of [{repo_id}](https://huggingface.co/{repo_id}), made with \
 [video_convs](https://github.com/video-convs/video_convs).
 It always answers with one of {n} classes, even if the video shows none of them.""")
-    with gr.Row():
-        video = gr.Video(label="A clip", sources=["upload", "webcam"])
-        answer = gr.Label(label="Most probable classes", num_top_classes=5)
+    video = gr.Video(label="A clip", sources=["upload", "webcam"])
     button = gr.Button("Classify", variant="primary")
-    gr.Markdown("These are the frames that the network sees. They are bright where the score of "
-                "the first class depends on the pixels (gradient × input); a percentage is a "
-                "frame's share of the total. This shows what the score is sensitive to, not why.")
-    frames = gr.Gallery(show_label=False, columns=4)
-    button.click(classify, video, [answer, frames])
+    answer = gr.HTML()
+    button.click(classify, video, answer)
 
 if __name__ == "__main__":
     demo.launch()
@@ -65,8 +65,8 @@ models:
 ---
 
 Upload or record a clip. The page shows its five most probable classes according to \
-[{repo_id}](https://huggingface.co/{repo_id}), and its frames, bright where the score depends on \
-them.
+[{repo_id}](https://huggingface.co/{repo_id}), the pixels that speak for the first one, and how \
+the answer changes over time.
 If the model is private, give this Space a secret `HF_TOKEN` with permission to read it.
 '''
 
