@@ -14,8 +14,9 @@ import pytest
 
 import video_convs.cli.fields as source
 from video_convs.cli import parser
-from video_convs.cli.arguments import ARGUMENTS, add_field
+from video_convs.cli.arguments import ARGUMENTS
 from video_convs.cli.fields import Field, constant_of, fields_of
+from video_convs.cli.flags import add_field
 from video_convs.data.transforms import CROPS, Augment
 from video_convs.train.recipes import CHOICES, Recipe
 from video_convs.train.scale_out import TrainConfig

@@ -47,7 +47,7 @@ def number_flags():
 
 NEEDED = {'train': ['--data', 'a', '--out', 'b'], 'evaluate': ['a', '--data', 'b'],
           'probe': ['a', '--data', 'b'], 'ensemble': ['a'], 'predict': ['a', 'b'],
-          'explain': ['a', 'b'],
+          'explain': ['a', 'b'], 'timeline': ['a', 'b'],
           'data check': ['folder', 'a'],
           'data prepare': ['folder', 'a', 'b'], 'bench': ['ops'], 'demo': []}
 

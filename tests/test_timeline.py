@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from video_convs import create_model
+from video_convs.cli import main
 from video_convs.data.decoder import Decoder
 from video_convs.data.transforms import eval_transform
 from video_convs.data.video import write_video
@@ -128,3 +129,42 @@ def test_several_tasks_are_chosen_among(video):
     with pytest.raises(ValueError, match='noun'):
         timeline(video, several, span=2., task='noun', progress=False)
     assert len(timeline(video, several, span=6., task='action', progress=False).classes) == 3
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    return network().save_pretrained(tmp_path_factory.mktemp('run'))
+
+
+def test_the_command(checkpoint, video, tmp_path, capsys):
+    out = tmp_path/'parts.csv'
+    command = ['timeline', str(checkpoint), str(video), '--span', '2', '--threshold', '0']
+    assert main([*command, '--out', str(out)]) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    parts = list(csv.DictReader(out.open()))
+    assert len(lines) == len(parts) > 0 and last == f'Written to {out}'
+    assert all(part['label'] in line for part, line in zip(parts, lines))
+    assert main([*command[:-1], '1']) == 0
+    assert 'no class is more probable than 1 at any time' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('extra, words', [
+    (['--out', 'x.txt'], 'a timeline'), (['--span', '0'], 'span'),
+    (['--threshold', '2'], 'from 0 to 1'), (['--smooth', '-1'], 'smooth'),
+    (['--task', 'verb'], 'single task'),
+    (['--out', 'nowhere/x/y.csv'], '')])
+def test_the_command_refuses_in_one_line(extra, words, checkpoint, video, capsys, tmp_path,
+                                         monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = main(['timeline', str(checkpoint), str(video), *extra])
+    said = capsys.readouterr().err.strip().splitlines()
+    if extra[-1].startswith('nowhere'):  # a missing folder is made
+        assert code == 0 and (tmp_path/extra[-1]).exists()
+    else:
+        assert code == 2 and words in said[-1]
+
+
+def test_a_file_that_is_no_video(checkpoint, tmp_path, capsys):
+    (tmp_path/'x.mp4').write_text('no video')
+    assert main(['timeline', str(checkpoint), str(tmp_path/'x.mp4')]) == 2
+    assert 'x.mp4' in capsys.readouterr().err.splitlines()[-1]

@@ -13,8 +13,9 @@ import warnings
 from importlib import import_module
 
 # %% ../../nbs/cli/70g_entry.ipynb #5646545f
-from .arguments import ARGUMENTS, add_command
+from .arguments import ARGUMENTS
 from .fields import AUGMENT, fields_of
+from .flags import add_command
 from .run_file import read_run_file
 from .values import OutOfRange
 from ..command import command_line
@@ -42,7 +43,7 @@ def check_paths(args: argparse.Namespace) -> None:
 COMMANDS = { # command → its module, which is loaded on use, because torch takes seconds
     **dict.fromkeys(['demo', 'train', 'recipes', 'plot'], 'learning'),
     **dict.fromkeys(['evaluate', 'probe', 'ensemble', 'submit'], 'scoring'),
-    **dict.fromkeys(['predict', 'explain', 'publish', 'pull'], 'using'),
+    **dict.fromkeys(['predict', 'explain', 'timeline', 'publish', 'pull'], 'using'),
     **dict.fromkeys(['check', 'prepare', 'models', 'bench'], 'looking_after'),
 }
 
