@@ -115,6 +115,8 @@ def _check_fold(args: argparse.Namespace) -> None:
     "Refuse a fold that means nothing."
     if args.folds and 'fold' in args.option:
         raise ValueError("--fold and --option fold= are the same: give one of them")
+    if args.option and not args.dataset:
+        raise ValueError("--option sets options of --dataset: name it, or leave the option out")
     if args.folds and not args.dataset:
         raise ValueError("--fold chooses a split of --dataset: name it, or use --split")
 

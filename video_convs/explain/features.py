@@ -43,6 +43,9 @@ def features(
     progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
 ) -> Features: # of the videos that can be read, in the order of the data set
     "The features in front of the classifier."
+    if not isinstance(model, VideoNet) or not isinstance(clips, Clips):
+        raise ValueError("features need a VideoNet and Clips(videos, model.input_spec, "
+                         f"train=False), got {type(model).__name__} and {type(clips).__name__}")
     if clips.train:
         raise ValueError("these clips are drawn at random for training; features need"
                          " Clips(…, train=False)")

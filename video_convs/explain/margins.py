@@ -60,7 +60,12 @@ def _aligned(scores, average):
     "Answers, labels and the first scores, of networks that were asked about the same videos."
     if len(scores) < 2:
         raise ValueError(f"a margin needs the scores of two networks or more, got {len(scores)}")
+    if not isinstance(scores, Mapping):
+        raise ValueError("scores are {name of a network: its scores}, got a "
+                         f"{type(scores).__name__}")
     for name, s in scores.items():
+        if not isinstance(s, (Scores, dict)):
+            raise ValueError(f"{name} has no scores, but a {type(s).__name__}: see `score`")
         if isinstance(s, dict):
             raise ValueError(f"{name} has several tasks ({', '.join(s)}): compare one of them, "
                              f"such as scores[{next(iter(s))!r}]")
@@ -143,11 +148,17 @@ def correlation(
     return torch.corrcoef(pair)[0, 1].item()
 
 # %% ../../nbs/explain/46b_margins.ipynb #efb54933
+def _check_counts(only_first, only_second, videos):
+    if min(only_first, only_second) < 0 or only_first + only_second > videos:
+        raise ValueError(f"{only_first} and {only_second} of {videos} videos are named by one "
+                         "network only: counts are 0 or more, and not more than there are videos")
+
 def mcnemar(
     only_first: int, # videos that only the first network names
     only_second: int, # videos that only the second names
 ) -> float: # p: two-sided, exact
     "How often a coin that is thrown for each of these videos is as one-sided."
+    _check_counts(only_first, only_second, only_first + only_second)
     n, term, tail = only_first + only_second, 1, 0
     for k in range(min(only_first, only_second) + 1):
         tail += term
@@ -161,6 +172,7 @@ def paired_interval(
     z: float = 1.959964, # 95 % two-sided
 ) -> tuple[float, float]: # of the second accuracy minus the first
     "The 95 % interval of a difference on the same videos (Agresti and Min 2005)."
+    _check_counts(only_first, only_second, videos)
     n, one, other = videos + 2, only_first + .5, only_second + .5
     centre = (other - one) / n
     half = z * math.sqrt(one + other - (other - one)**2 / n) / n

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, fx, nn
 
-from ..clips import Clipwise, fold
+from ..clips import Clipwise, check_clip, fold
 from ..ops.streams import OperatorStream
 
 # %% ../../nbs/nets/26l_streams.ipynb #1f5cab8f
@@ -78,8 +78,7 @@ class Stream:
         model: nn.Module, # VideoNet in evaluation mode; its weights are shared, not copied
         window: int | None = None, # W: frames that are scored together; None: those of a clip
     ) -> None:
-        if model.training:
-            raise ValueError(f"{model.name} is in training mode: call .eval() before .stream()")
+        _check_mode(model)
         self.model, self.window = model, _window(model, window)
         try:
             self._trunk = _Junctions(model.trunk, self.window)
@@ -99,16 +98,24 @@ class Stream:
         frame: Tensor, # (B, 3, H, W), normalised; (B, 3, F, H, W) if `per_segment` is F > 1
     ) -> list[Tensor]: # scores (B, num_classes), one for each point in time that becomes known
         "Take one frame in."
-        F = self.model.input_spec.per_segment
-        if frame.ndim != 4 + (F > 1) or F > 1 and frame.shape[2] != F:
-            wanted = f"{F} frames (B, 3, {F}, H, W)" if F > 1 else "a frame (B, 3, H, W)"
-            raise ValueError(f"{self.model.name} takes {wanted} at a time, got shape "
-                             f"{tuple(frame.shape)}")
+        _check_mode(self.model)
+        point = self._point(frame)
         if self._shape not in (None, frame.shape):
             raise ValueError(f"the frames of a stream have one shape: {tuple(self._shape)} at "
                              f"first, now {tuple(frame.shape)}; call reset() for another video")
         self._shape = frame.shape
-        return self._scores(self._trunk.pass_on([fold(frame) if F > 1 else frame]))
+        return self._scores(self._trunk.pass_on([fold(point)]))
+
+    def _point(self, frame):
+        "A point in time as a clip (B, 3, F, H, W) of the weights' type, or a `ValueError`."
+        F, weight = self.model.input_spec.per_segment, next(self.model.parameters())
+        shape = tuple(frame.shape) if isinstance(frame, Tensor) else type(frame).__name__
+        if not isinstance(frame, Tensor) or len(shape) != 4 + (F > 1) or F > 1 and shape[2] != F:
+            wanted = f"{F} frames (B, 3, {F}, H, W)" if F > 1 else "a frame (B, 3, H, W)"
+            raise ValueError(f"{self.model.name} takes {wanted} at a time, a tensor; got {shape}")
+        point = frame if F > 1 else frame.unsqueeze(2)
+        check_clip(point, self.model.input_spec.channels, self.model.head)
+        return point.to(weight.dtype)
 
     @torch.inference_mode()
     def finish(self) -> list[Tensor]: # as `step`: those that only waited for the end
@@ -126,6 +133,11 @@ class Stream:
                 made.append({task: s.mean(1) for task, s in scores.items()}
                             if isinstance(scores, dict) else scores.mean(1))
         return made
+
+def _check_mode(model):
+    if model.training:
+        raise ValueError(f"{model.name} is in training mode, where its norms look at the whole "
+                         "batch: call .eval() first")
 
 def _window(model, window):
     "W, if the network can score so many frames together."

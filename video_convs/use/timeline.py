@@ -47,11 +47,16 @@ def moments(
 _PART = 32 # points in time that are decoded together
 
 def _points(video, model, apart, timeout, progress):
-    "The points in time of a video file, one by one: (C, F, size, size) each; their seconds first."
+    "Seconds of the points in time, and the duration; then each point (C, F, size, size)."
     spec, decoder = model.input_spec, Decoder(timeout)
     info = decoder.probe(video)
+    duration = info.times[-1] + 1 / (info.fps or 25)
+    if duration / apart > 4 * info.frames:
+        raise ValueError(f"a clip would have {spec.frames} points in time within "
+                         f"{apart * spec.frames:g} seconds, and {video} has {info.frames} frames "
+                         f"in {duration:.1f}: choose a longer span")
     numbers = moments(info.times, apart, spec.per_segment)
-    yield info.times[numbers[:, spec.per_segment // 2]]
+    yield info.times[numbers[:, spec.per_segment // 2]], duration
     prepare = eval_transform(spec)
     with decoder:
         for start in progress_bar(range(0, len(numbers), _PART), progress, desc='timeline'):
@@ -101,6 +106,7 @@ class Timeline:
         seconds: float = 1., # width of the mean
     ) -> 'Timeline':
         "Each row becomes the mean of the rows around it."
+        check_number('smooth', seconds)
         near = np.abs(self.times[:, None] - self.times) <= seconds / 2
         means = near / near.sum(1, keepdims=True) @ self.probabilities
         return Timeline(self.times, means, self.classes, self.duration)
@@ -110,6 +116,7 @@ class Timeline:
         threshold: float = .5, # probability that an answer needs
     ) -> list[Segment]:
         "The parts in which one class is the answer."
+        check_number('threshold', threshold)
         answer = self.probabilities.argmax(1)
         answer[self.probabilities.max(1) < threshold] = -1
         edges = [0., *(self.times[1:] + self.times[:-1]) / 2, self.duration]
@@ -132,19 +139,23 @@ class Timeline:
     ) -> Path: # the file
         "Store the timeline in the form that the name of the file asks for."
         path, parts = Path(path), [asdict(s) for s in self.segments(threshold)]
-        if path.suffix == '.csv':
+        kind = path.suffix.lower()
+        if kind not in FORMATS:
+            raise ValueError(f"a timeline is written as {', '.join(FORMATS)}, not as {path.name!r}")
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder: name a file in it")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if kind == '.csv':
             table = io.StringIO()
             rows = csv.DictWriter(table, ('start', 'end', 'label', 'score'), lineterminator='\n')
             rows.writeheader()
             rows.writerows(parts)
             return write_atomic(path, table.getvalue().encode())
-        if path.suffix == '.json':
+        if kind == '.json':
             page = dict(duration=self.duration, classes=self.classes, segments=parts,
                         times=self.times.round(3).tolist(),
                         probabilities=self.probabilities.round(5).tolist())
             return write_atomic(path, json.dumps(page).encode())
-        if path.suffix not in FORMATS:
-            raise ValueError(f"a timeline is written as {', '.join(FORMATS)}, not as {path.name!r}")
         self.plot(threshold).savefig(path, dpi=120)
         return path
 
@@ -198,22 +209,24 @@ def timeline(
     if method not in METHODS:
         raise ValueError(f"method is {', '.join(METHODS)}, not {method!r}")
     model = (checkpoint if isinstance(checkpoint, VideoNet) else
-             VideoNet.from_pretrained(checkpoint, map_location=find_device(device))).eval()
-    names = _names(model, task)
+             VideoNet.from_pretrained(checkpoint, map_location=find_device(device)))
+    names, was_training = _names(model, task), model.training
     where = next(model.parameters()).device
     reading = _points(video, model, span / model.input_spec.frames, timeout, progress)
-    seconds = next(reading)
+    seconds, duration = next(reading)
     W, N = model.input_spec.frames, len(seconds)
     if model.input_spec.fixed and N < W:
         raise ValueError(f"{video} lasts {seconds[-1]:.1f} seconds, and {model.name} needs clips "
                          f"of {span:g}: choose a smaller span")
-    score = _scorer(model, method)
-    rows = [(z[task] if task else z).float().softmax(1)[0].cpu()
-            for z in score(model, (point.to(where) for point in reading))]
+    try:
+        score = _scorer(model.eval(), method)
+        rows = [(z[task] if task else z).float().softmax(1)[0].cpu()
+                for z in score(model, (point.to(where) for point in reading))]
+    finally:
+        model.train(was_training)
     last = np.arange(N - len(rows), N)
     middle = (seconds[last] + seconds[(last - W + 1).clip(0)]) / 2
-    end = float(seconds[-1] + span / W / 2)
-    found = Timeline(middle, torch.stack(rows).numpy(), tuple(names), end)
+    found = Timeline(middle, torch.stack(rows).numpy(), tuple(names), float(duration))
     return found.smoothed(smooth) if smooth else found
 
 def _scorer(model, method):
