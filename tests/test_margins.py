@@ -151,3 +151,17 @@ def test_pictures(K):
                    list(map(str, range(K * 4)))) for right in found.right[:2]]
     check_texts(plot_comparison(compare(*both), ('TSN', 'H2CN')))
     matplotlib.pyplot.close('all')
+
+
+@pytest.mark.parametrize('call', [lambda: mcnemar(-1, 2), lambda: paired_interval(30, 4, 5),
+                                  lambda: paired_interval(3, 4, 0)])
+def test_counts_that_cannot_be_are_named(call):
+    with pytest.raises(ValueError, match='not more than there are videos'):
+        call()
+
+
+def test_scores_have_names():
+    with pytest.raises(ValueError, match='got a list'):
+        margins([None, None])
+    with pytest.raises(ValueError, match='b has no scores, but a NoneType'):
+        margins({'b': None, 'c': None})

@@ -15,7 +15,8 @@ from video_convs.data.custom import open_data
 from video_convs.data.motion import MotionConfig
 from video_convs.data.motion_files import render_task
 from video_convs.data.video import write_video
-from video_convs.explain.probes import CHANGES, changed, plot_probes, time_probes, verdict
+from video_convs.explain.probes import (CHANGES, TimeProbe, changed, plot_probes, time_probes,
+                                        verdict)
 from video_convs.train.scores import Scores
 from video_convs.utils import project_file
 
@@ -192,3 +193,12 @@ def test_probe_takes_the_arguments_of_evaluate_that_choose_videos():
               for flag in action.option_strings} for name in ('probe', 'evaluate')]
     chosen = {'--data', '--root', '--dataset', '--option', '--split', '--fold'}
     assert chosen <= flags[0] & flags[1]
+
+
+@pytest.mark.parametrize('videos, says', [
+    (1, 'cannot be told from 1'), (5, 'cannot be told from 5'), (6, 'uses the order of frames')])
+def test_a_few_videos_are_no_verdict(videos, says):
+    lost = dict(right=0, videos=videos, interval=(0., .5), kept=0., loss=1., loss_interval=(1., 1.))
+    whole = TimeProbe('in order', videos, videos, (.5, 1.), 1., 0., (0., 0.))
+    probes = [whole, *(TimeProbe(change, **lost) for change in list(CHANGES)[1:])]
+    assert says in verdict(probes, torch.arange(videos))

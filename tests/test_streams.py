@@ -196,9 +196,16 @@ def test_wrong_use_of_a_network_says_what_to_do():
     stream, (_, frames) = net.stream(), points(net, 2)
     stream.step(frames[0])
     for wrong, words in ((frames[1][:, :, :20], 'one shape'), (frames[1][0], r'a frame \(B, 3'),
-                         (frames[1][:1], 'one shape')):
+                         (frames[1][:1], 'one shape'), (frames[1][:, :1], 'expected 3 channels'),
+                         (frames[1].byte(), 'x.float'), (frames[1][:0], 'empty'),
+                         (frames[1].numpy(), 'a tensor; got ndarray'), (None, 'got NoneType')):
         with pytest.raises(ValueError, match=words):
             stream.step(wrong)
+    stream.step(frames[1].float())  # it becomes what the weights are
+    with pytest.raises(ValueError, match='call .eval'):
+        net.train()
+        stream.step(frames[1])
+    net.eval()
     with pytest.raises(ValueError, match='choose a number of frames'):
         net.stream(window=0)
     with pytest.raises(ValueError, match='call .eval'):

@@ -106,7 +106,28 @@ def test_files(tmp_path):
     assert found.write(tmp_path/'t.png').stat().st_size > 1000
 
 
+def test_the_network_keeps_its_mode_and_the_file_its_duration(video):
+    net = network().train()
+    found = timeline(video, net, span=2., progress=False)
+    assert net.training and found.duration == pytest.approx(6.)
+    assert found.segments(0)[-1].end == pytest.approx(6.)
+
+
+def test_files_have_a_place(tmp_path):
+    found = made([[.9, .1]])
+    assert found.write(tmp_path/'new/folder/T.CSV').exists()
+    (tmp_path/'x.json').mkdir()
+    with pytest.raises(ValueError, match='is a folder'):
+        found.write(tmp_path/'x.json')
+    for call in (lambda: found.smoothed(-1), lambda: found.segments(2),
+                 lambda: found.segments('x')):
+        with pytest.raises(ValueError):
+            call()
+
+
 @pytest.mark.parametrize('options, words', [
+    (dict(span=.01), 'choose a longer span'), (dict(smooth=-1), 'smooth'),
+    (dict(smooth=float('nan')), 'smooth'),
     (dict(span=0), 'span'), (dict(method='x'), "not 'x'"), (dict(task='verb'), 'single task'),
     (dict(timeout=-1), 'timeout')])
 def test_wrong_options_are_named(options, words, video):
