@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class VideoError(ValueError):
     "A video that cannot be used as asked; the message names the file and says what to do."
 
+# %% ../../nbs/data/31b_video_info.ipynb #85cbc97a
 def file_address(
     path: str | Path, # of a file
 ) -> str: # without 'file:' FFmpeg would take 'http:' or 'a:' for a protocol
