@@ -68,6 +68,7 @@ def test_every_plot_of_the_package_is_here():
     found = set()
     for path in Path(demo.__file__).parent.rglob('*.py'):
         for part in path.read_text(encoding='utf-8').split(") -> 'Figure':")[:-1]:
-            found.add(re.findall(r'^def (\w+)', part, re.M)[-1])
+            found.add(re.findall(r'^ *def (\w+)', part, re.M)[-1])
     assert found == {'plot_confusion', 'plot_runs', 'contact_sheet', 'plot_probes',
-                     'plot_margins', 'plot_comparison', 'plot_embedding'}
+                     'plot_margins', 'plot_comparison', 'plot_embedding', 'plot_timeline',
+                     'plot'}  # of a Timeline

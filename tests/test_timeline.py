@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from figures import check_texts
 from video_convs import create_model
 from video_convs.cli import main
 from video_convs.data.decoder import Decoder
@@ -93,6 +94,11 @@ def test_smoothing_is_a_mean_over_seconds():
     rows = [[1., 0.], [0., 1.], [1., 0.], [1., 0.]]
     assert np.allclose(made(rows).smoothed(2.).probabilities[:, 0], [.5, 2/3, 2/3, 1.])
     assert np.array_equal(made(rows).smoothed(.5).probabilities, np.array(rows))
+
+
+def test_the_texts_of_the_picture_stand_apart():
+    rows = [[.9, .1], [.8, .2], [.1, .9], [.2, .8], [.9, .1]]
+    check_texts(made(rows).plot(), axes_side=.4)  # the bar of parts is low
 
 
 def test_files(tmp_path):

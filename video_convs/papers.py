@@ -31,10 +31,10 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{len(self.rows)} rows: {', '.join(self.head)}"
 
-    def _repr_markdown_(self):
+    def _repr_markdown_(self) -> str:
         lines = [self.head, ['---'] * len(self.head), *self.rows]
         return '\n'.join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -140,15 +140,19 @@ def verdict(
     return '; '.join(said) if wrong else 'exact'
 
 # %% ../nbs/79_papers.ipynb #11ef2615
-PAGES = dict(baselines='26c_baselines', rivals='26d_rivals', h2cn='26e_h2cn', sth='26f_sth',
-             hf_net='26g_hf_net', stc='26h_stc')  # modules of networks → their notebooks
+PAGES = { # function that builds a network → the notebook that it stands in
+    **dict.fromkeys(('tsn', 'tsm', 'r2plus1d', 'c2d', 'c3d', 'p3d'), '26c_baselines'),
+    **dict.fromkeys(('gst', 'gst_large', 'tin', 'tea', 'tam', 'trn', 'eco_lite', 'gru'),
+                    '26d_rivals'),
+    'hgc': '26e_h2cn', 'h2cn': '26e_h2cn', 'sth': '26f_sth', 'hf_tsn': '26g_hf_net',
+    **dict.fromkeys(('stc', 'stc_light', 'stc_equal'), '26h_stc')}
 
 def _named(line):
     "A row's name, with a link to its network."
     if not line['model']:
         return line['row']
-    module = find_model(json.loads(line['model'])['name']).build.__module__
-    return f"[{line['row']}](../nets/{PAGES[module.rpartition('.')[2]]}.ipynb)"
+    build = find_model(json.loads(line['model'])['name']).build
+    return f"[{line['row']}](../nets/{PAGES[build.__name__]}.ipynb)"
 
 def _pair(line):
     return ' / '.join(text for text in (line['top1'], line['top5']) if text)

@@ -72,18 +72,18 @@ def run_field(name: str) -> Field:
 
 SIZE = 'before the crop, in pixels: the short side, or HEIGHTxWIDTH'
 
-def rule_argument(c) -> None:
+def rule_argument(c: argparse.ArgumentParser) -> None:
     "Where the frames of a clip lie."
     add_field(c, run_field('rule'), choices=['segments', 'dense'])
 
 # %% ../../nbs/cli/69b_flags.ipynb #6ac3aeb7
-def average_argument(c) -> None:
+def average_argument(c: argparse.ArgumentParser) -> None:
     "What is averaged over views."
     c.add_argument('--average', choices=['logits', 'probabilities'], default='logits',
                    help='scores that are averaged over the views')
 
 # %% ../../nbs/cli/69b_flags.ipynb #bdd1104a
-def view_arguments(c) -> None:
+def view_arguments(c: argparse.ArgumentParser) -> None:
     "Which clips and crops of a video are scored."
     c.add_argument('--views', default='1x1', metavar='CLIPSxCROPS',
                    help='clips of a video, and crops of each clip, such as 2x1 or 10x3')
@@ -93,12 +93,12 @@ def view_arguments(c) -> None:
     average_argument(c)
 
 # %% ../../nbs/cli/69b_flags.ipynb #10d2a5c2
-def batch_argument(c) -> None:
+def batch_argument(c: argparse.ArgumentParser) -> None:
     "How many clips go through a network together."
     add_field(c, fields_of('train.scores', 'score')['batch_size'])
 
 # %% ../../nbs/cli/69b_flags.ipynb #aa2b0b8f
-def score_arguments(c) -> None:
+def score_arguments(c: argparse.ArgumentParser) -> None:
     "Files of scores."
     c.add_argument('scores', nargs='+', help='.safetensors files that evaluate has written')
     average_argument(c)
@@ -106,7 +106,10 @@ def score_arguments(c) -> None:
                    help='continue even if some videos could not be read')
 
 # %% ../../nbs/cli/69b_flags.ipynb #1201f1f1
-def labelled_arguments(c, **each) -> None: # nargs='+': a split for each of several checkpoints
+def labelled_arguments(
+    c: argparse.ArgumentParser,
+    **each: str, # nargs='+': a split for each of several checkpoints
+) -> None:
     "The labelled videos of a folder, a CSV or a public data set."
     more = ', or one for each checkpoint' if each else ''
     add_field(c, run_field('data'), required=True)
