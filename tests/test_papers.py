@@ -4,16 +4,13 @@ import json
 import os
 import re
 from collections import Counter
-from functools import cache
-from math import prod
 from pathlib import Path
 
 import pytest
-import torch
 
-from video_convs.nets.complexity import CONVENTIONS, complexity
+from video_convs.nets.complexity import CONVENTIONS
 from video_convs.nets.registry import list_models, variants
-from video_convs.weights.create import create_model
+from video_convs.papers import recount
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -81,26 +78,10 @@ def test_numbers_of_a_row_stand_on_one_line(paper):
             numbers = {f"{float(row['params_M']) * 1e6:.0f}"}
         assert any(numbers <= line for line in lines), name(row)
 
-@cache
-def costs(model, frames):
-    "What our network costs on one clip."
-    with torch.device('meta'):
-        net = create_model(num_classes=174, **json.loads(model))
-    spec = net.input_spec
-    return complexity(net, (spec.channels, frames * spec.per_segment, spec.size, spec.size))
-
 def count(row, **change):
     "What the row's counter says: parameters in millions, operations in billions."
-    row = row | change
-    convention, _, window = row['convention'].partition(', ')
-    params, flops = 0, 0
-    for T in map(int, row['frames'].split('+')):
-        cost = costs(row['model'], T)
-        P, F = cost.printed(convention)
-        last = next((x for x in cost.layers if x.path == 'trunk.avgpool'), None)
-        params = params + P
-        flops = flops + F - (last.counts['means'] - prod(last.out) if window else 0)
-    return dict(params=params / 1e6, flops=flops / 1e9)
+    found = recount(row | change)
+    return dict(params=found['params_M'], flops=found['flops_G'])
 
 COUNTED = [row for row in ROWS if row['flops_G'] and row['model'] and row['convention']]
 TABLES = {(row['paper'], row['table']): row for row in COUNTED}  # the last row of each

