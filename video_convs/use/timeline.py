@@ -186,12 +186,17 @@ def plot_timeline(
         ax.plot(found.times, 100 * p, color=colours.get(name, 'lightgrey'),
                 zorder=2 if name in colours else 1)
     ax.axhline(100 * threshold, color='k', ls='--', lw=.8)
-    ax.set(ylim=(0, 103), ylabel='probability (%)')
+    ax.set(ylim=(0, 110), ylabel='probability (%)')
     for part in parts:
         bar.broken_barh([(part.start, part.end - part.start)], (0, 1), color=colours[part.label])
         if part.end - part.start > len(part.label) * found.duration / 100:  # it fits
             bar.annotate(part.label, ((part.start + part.end) / 2, .5), ha='center', va='center',
                          fontsize=8, color='white')
+            shown = [label for label in shown if label != part.label]
+    for label in shown:  # those that fit nowhere below
+        p = found.probabilities[:, found.classes.index(label)]
+        ax.annotate(label, (found.times[p.argmax()], 100 * p.max()), xytext=(0, 3), ha='center',
+                    textcoords='offset points', fontsize=8, color=colours[label])
     bar.set(xlim=(0, found.duration), ylim=(0, 1), yticks=[], xlabel='seconds')
     for axes in (ax, bar):
         axes.spines[['top', 'right']].set_visible(False)
