@@ -11,13 +11,13 @@ are those that tools/ablations.py found for the two-sided networks. A two-sided 
 learn `drift` from the eight frames in the middle of clips of twenty (`long`), where no border is
 near.
 
-Each is scored on 512 new videos: as a clip of eight frames with zeros around it (`clip`); as the
+Each is scored on 256 new videos: as a clip of eight frames with zeros around it (`clip`); as the
 same eight frames of a stream, where another video comes before and behind (`cut`) or, for drift,
 the motion goes on (`on`); and live. There a stream changes from one video to the next, and k frames
 later the scores of the newest 1 or 8 frames that are known answer. A two-sided network knows the
 scores of a frame only 6 frames later; causal ones know them at once. `again` is the third way: the
 two-sided network runs on the last eight frames as on a clip, again for each new frame (on the
-first 128 videos).
+first 64 videos).
 
 `borders` scores the networks of data/checkpoints/ in the first three ways.
 
@@ -173,7 +173,7 @@ def live(net, clips, labels, again):
                           for end in range(before + 1, before + frames + behind + 1)]
     return found
 
-def run(job, videos=512):
+def run(job, videos=256):
     "One training, one line."
     start = time.process_time()
     torch.manual_seed(job['seed'])
@@ -182,13 +182,13 @@ def run(job, videos=512):
     net.eval()
     trained = time.process_time() - start
     streams = tasks[job['task']].streams(job['seed'], videos, before, behind)
-    again = 128 if job['borders'] == 'zeros' and not job['causal'] else 0
+    again = 64 if job['borders'] == 'zeros' and not job['causal'] else 0
     write_line(results, job | dict(
         right=as_streams(net, streams, before), live=live(net, *streams['live'], again),
         delay=net.stream().delay, videos=videos, again=again, ended=ended, windows=windows,
         trained=round(trained, 1), seconds=round(time.process_time() - start, 1)))
 
-def score_checkpoint(job, videos=512):
+def score_checkpoint(job, videos=256):
     "A network of data/checkpoints/, one line."
     net, start = load(shelf/job['checkpoint']).eval(), time.process_time()
     spec = net.input_spec
