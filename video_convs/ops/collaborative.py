@@ -132,8 +132,7 @@ class STCConv(nn.Module):
 
     def S_T(self, x: Tensor) -> Tensor: # (B, αC, T, H, W) → (B, αC', T, H', W')
         "Shift, 1×3×3, TR: Eq. 1."
-        frames = fold(shift_eighths(x, self.causal) if self.shift else x)
-        d = self.dilation
+        frames, d = fold(shift_eighths(x, self.causal) if self.shift else x), self.dilation
         y = F.conv2d(frames, self.spatial, block_bias(self, 'S_T'), self.stride, d, d)
         y = unfold(y, x.shape[2])
         return y if self.tr is None else self.tr(y)
