@@ -6,6 +6,7 @@ import torch
 
 from video_convs import create_model
 from video_convs.clips import Clipwise
+from video_convs.explain.internals import internals, plot_internals
 from video_convs.nets.complexity import complexity
 from video_convs.nets.registry import variants
 from video_convs.ops.aggregation import HFModule
@@ -302,3 +303,15 @@ def test_old_weights_go_into_a_network_that_looks_both_ways():
     assert 'causal' in net.variant and not net.variant['causal']
     keys = set(net.state_dict())
     assert keys == set(network('hgc_tiny', causal=True).state_dict())
+
+
+def test_what_a_causal_network_shows_has_the_frame_itself_in_the_middle():
+    net = network('hgc_tiny', causal=True, kernel_size=5).float()
+    found = internals(net, torch.randn(3, 4, 32, 32), layers='layer1.**')
+    kernel = next(one.values for one in found.values() if one.kind == 'kernel')
+    assert kernel.shape[1] == 5 and kernel[:, 2].any() and not kernel[:, 3:].any()
+    assert plot_internals(found, 'kernel')
+    net = network('hgc_tiny', causal=True, slope=[0, 2]).float()
+    slopes = [one.values for one in internals(net, torch.randn(3, 4, 32, 32)).values()
+              if one.kind == 'slope']
+    assert slopes and not any(s.any() for s in slopes)  # nothing is learned yet

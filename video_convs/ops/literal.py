@@ -35,8 +35,7 @@ def literal_shift(
     "The temporal shift as a rule for each voxel: which frame does this channel take?"
     (C, T), n, y = x.shape[1:3], x.shape[1] // fold_div, torch.zeros(x.shape, dtype=torch.float64)
     for b, c, t, h, w in product(*map(range, x.shape)):
-        first, second = (t - 1, t) if causal else (t + 1, t - 1)
-        source = first if c < n else second if c < 2 * n else t
+        source = t + ({0: -1} if causal else {0: 1, 1: -1}).get(c // n, 0)  # part → offset
         if 0 <= source < T:
             y[b, c, t, h, w] = x[b, c, source, h, w]
     return y
@@ -261,10 +260,9 @@ def literal_hf(
 
     y = torch.empty(x.shape, dtype=torch.float64)
     for b, t, h, w in product(range(B), range(T), range(H), range(W)):
-        giver, pair = (t - 1, t - 1) if causal else (t + 1, t)
-        G, G_before = gate(0, b, pair, h, w), gate(-1, b, t - 1, h, w)
+        G, G_before = gate(0, b, t - 1 if causal else t, h, w), gate(-1, b, t - 1, h, w)
         for c in range(C):
-            here, given = voxel(b, c, t, h, w), voxel(b, c, giver, h, w)
+            here, given = voxel(b, c, t, h, w), voxel(b, c, t - 1 if causal else t + 1, h, w)
             y[b, c, t, h, w] = here + G * given - G_before * here
     return y
 
@@ -327,8 +325,7 @@ def literal_stc(
     def voxel(b, c, t, h, w):
         return X[b][c][t][h][w] if 0 <= t < T and 0 <= h < H and 0 <= w < W else 0.
     def source(c):
-        first, second = (-1, 0) if causal else (1, -1)
-        return 0 if not shift or c >= 2 * k else first if c < k else second
+        return ({0: -1} if causal else {0: 1, 1: -1}).get(c // k, 0) if shift else 0
     def S(b, o, t, h, w):
         return sum(window[o][c][u + 1][v + 1] * voxel(b, c, t + source(c), h*s + u*d, w*s + v*d)
                    for c in range(n) for u in (-1, 0, 1) for v in (-1, 0, 1))
