@@ -253,9 +253,8 @@ def literal_hf(
     def gate(i, b, t, h, w):  # G_t of convolution i, Eq. 2
         if t < 0:
             return 0.
-        window = product(range(C), range(2), range(3), range(3))
         s = sum(K[i][c][k][u][v] * voxel(b, c, t + k, h + u - 1, w + v - 1)
-                for c, k, u, v in window)
+                for c, k, u, v in product(range(C), range(2), range(3), range(3)))
         return torch.tensor(s + bias[i].item(), dtype=torch.float64).tanh().item()
 
     y = torch.empty(x.shape, dtype=torch.float64)
