@@ -38,7 +38,6 @@ Predictions, written before the first run, with nothing known but the results of
    much."""
 import sys
 import time
-from functools import partial
 
 import torch
 from ablations import Rendered
@@ -98,15 +97,16 @@ class Drifting:
 class Orders:
     "Videos of three events, one video after another."
     def __init__(self, size=32, spec=InputSpec(mean=(.5,), std=(.25,))):
-        self.config = MotionConfig(size=size, frames=96, displacement=0.)
-        self.rendered, self.spec = Rendered('order', self.config), spec
+        config = MotionConfig(size=size, frames=96, displacement=0.)
+        self.rendered, self.spec = Rendered('order', config), spec
         self.classes = self.rendered.classes
 
     def batches(self, split, seed, length=frames):
-        return self.rendered.batches(split, seed, 1)
+        for clips, labels in self.rendered.batches(split, seed, 1):
+            yield normalise(clips * .25 + .5, self.spec), labels
 
     def streams(self, seed, n, before, behind):
-        parts = self.rendered.batches('test', seed, 1)
+        parts = self.batches('test', seed)
         clips, labels = (torch.cat(x) for x in zip(*(next(parts) for _ in range(-(-n // batch)))))
         clips, labels = clips[:n], labels[:n]
         order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
@@ -192,20 +192,11 @@ def score_checkpoint(job, videos=256):
     "A network of data/checkpoints/, one line."
     net, start = load(shelf/job['checkpoint']).eval(), time.process_time()
     spec = net.input_spec
-    if job['task'] == 'drift':
-        task = Drifting(spec.size, 6, 10.)
-    else:
-        task = Orders(spec.size)
-        task.rendered.batches = partial(of_checkpoint, task, spec)
+    task = Drifting(spec.size, 6, 10.) if job['task'] == 'drift' else Orders(spec.size, spec)
     around = max(1, net.stream().delay)
     right = as_streams(net, task.streams(0, videos, around, around), around)
     write_line(results, job | dict(right=right, delay=net.stream().delay, videos=videos,
                                    seconds=round(time.process_time() - start, 1)))
-
-def of_checkpoint(task, spec, split, seed, each):
-    "Clips as the network of a checkpoint wants them."
-    for clips, labels in Rendered.batches(task.rendered, split, seed, each):
-        yield normalise(clips * .25 + .5, spec), labels
 
 def trainings(asked, seeds):
     "All runs: the first seed first, and the borders last."
