@@ -19,6 +19,7 @@ from ..nets.model_card import class_names
 from ..nets.video_net import VideoNet
 from .export_formats import (AXES, ENDINGS, NEEDED, WRITERS, Free, Recorded,
                                             check_format, example_clip, halve, open_file, quiet)
+from .export_forms import runtime_forms
 from .int8 import Quantised, measure, quantise, read_clips
 from ..utils import write_atomic
 from ..weight_files import file_sha256
@@ -162,12 +163,12 @@ def write_page(
         python=python_lines(network, out.name, page.name, format))
     return write_atomic(page, json.dumps(content, indent=1).encode())
 
-# %% ../../nbs/use/45h_export.ipynb #0e74979f
-def _write_int8(network, path, measured, held_out):
+# %% ../../nbs/use/45h_export.ipynb #b48562a5
+def _write_int8(network, written, path, measured, held_out):
     "Write the float32 file beside, quantise it, and compare both."
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder)/'whole.onnx'
-        free = WRITERS['onnx'](network, whole)
+        free = WRITERS['onnx'](written, whole)
         far = _compared(network, whole, 'onnx', free, 'float32')
         quantise(whole, path, measured.clips)
         found = measure(open_file(whole, threads=1), open_file(path, threads=1),
@@ -199,6 +200,9 @@ def export(
     "Write a network as a file that runs without this package, compared before it is kept."
     check_format(format, half, int8)
     out, network, found = check_out(out, format), Recorded(model), {}
+    written = Recorded(model)  # in the form that the runtime is good at
+    if format == 'onnx':
+        runtime_forms(written.model)
     if int8 and calibrate is None:
         raise ValueError("int8 needs videos to measure the ranges of the maps: give a folder of "
                          "them as calibrate")
@@ -206,9 +210,9 @@ def export(
     kind = 'int8' if int8 else 'float16' if half else 'float32'
     def write(path):
         if int8:
-            found['all'] = _write_int8(network, path, *clips)
+            found['all'] = _write_int8(network, written, path, *clips)
             return
-        free = WRITERS[format](network, path)
+        free = WRITERS[format](written, path)
         if half:
             halve(path)
         found['all'] = free, _compared(network, path, format, free, kind), None
