@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from test_live import Lockstep, watched
 from video_convs import create_model
 from video_convs.checkpoint import read_config
 from video_convs.cli import main
@@ -162,10 +163,11 @@ def test_timelines_and_live_videos_have_sets(run, net, data, tmp_path, capsys):
                  '--out', str(out)]) == 0
     assert 'sets' not in json.loads(out.read_text())
     frames = [(k / 4, np.zeros((24, 24, 3), np.uint8)) for k in range(4)]
-    session = LiveSession(frames, net, span=.5, calibration=replace(at, least=0.))
-    assert sorted(list(session)[-1].names) == CLASSES
-    session = LiveSession(frames, net, span=.5, calibration=replace(at, least=1.))
-    assert list(session)[-1].text == NONE
+    for least in (0., 1.):
+        clock = Lockstep()
+        session = LiveSession(frames, net, span=.5, pace=clock, calibration=replace(at, least=least))
+        *_, last = watched(session, clock)
+        assert last.text == NONE if least else sorted(last.names) == CLASSES
 
 
 @pytest.mark.parametrize('extra, words', [
