@@ -55,7 +55,8 @@ def test_a_threshold_by_hand():
     assert calibrate(scores(p), .9).least == pytest.approx(.4)
     assert calibrate(scores(p), .8).least == pytest.approx(.6)  # ⌈10 · 0.8⌉ = 8
     assert calibrate(scores(p), .5).least == pytest.approx(.85)
-    about = calibrate(scores(p, data='d', split='s', views={'clips': 2, 'crops': 3}), .8, sha256='x')
+    known = dict(data='d', split='s', views={'clips': 2, 'crops': 3})
+    about = calibrate(scores(p, **known), .8, sha256='x')
     assert about == Calibration(about.least, .8, 9, 'logits', '2x3', 'd', 's', 'x')
     assert calibrate(scores(p), .8, 'probabilities').least == pytest.approx(.6)
 
@@ -141,7 +142,8 @@ def test_the_commands(run, data, capsys):
         rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
         assert len(rows) == 3 and {row['in_set'] for row in rows} == {'0' if least else '1'}
     assert main(['predict', str(run), video, '--views', '2x1']) == 0
-    assert 'about --views 1x1 --average logits: its coverage may not hold' in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert 'about --views 1x1 --average logits: its coverage may not hold' in said
 
 
 def test_timelines_and_live_videos_have_sets(run, net, data, tmp_path, capsys):
@@ -163,9 +165,10 @@ def test_timelines_and_live_videos_have_sets(run, net, data, tmp_path, capsys):
                  '--out', str(out)]) == 0
     assert 'sets' not in json.loads(out.read_text())
     frames = [(k / 4, np.zeros((24, 24, 3), np.uint8)) for k in range(4)]
-    for least in (0., 1.):
+    for least in (0., 1.1):
         clock = Lockstep()
-        session = LiveSession(frames, net, span=.5, pace=clock, calibration=replace(at, least=least))
+        session = LiveSession(frames, net, span=.5, pace=clock,
+                              calibration=replace(at, least=least))
         *_, last = watched(session, clock)
         assert last.text == NONE if least else sorted(last.names) == CLASSES
 

@@ -123,7 +123,7 @@ def test_answers_wait_for_a_whole_clip_and_are_averaged():
     assert [m.names is None for m in found[:5]] == [True] * 3 + [False] * 2
     rows = np.concatenate([m.scored for m in found])
     assert found[7].score == pytest.approx(rows[5:8].mean(0).max())  # at most a second old
-    assert session.introduction().startswith('hgc_tiny watches the frames on the last 4 points')
+    assert session.introduction().startswith('hgc_tiny watches pictures on the last 4 points')
 
 
 def test_a_network_that_is_no_stream_says_why(monkeypatch):
@@ -158,7 +158,7 @@ def test_a_camera_that_stops_ends_the_session():
     clock = Lockstep()
     session = LiveSession(broken(3), network(), pace=clock)
     assert len(list(watched(session, clock))) == 3
-    assert session.stopped == 'the frames: camera 7 has stopped'
+    assert session.stopped == 'pictures: camera 7 has stopped'
     with pytest.raises(VideoError, match='camera 7 has stopped'):
         list(LiveSession(broken(0), network()))
 
@@ -171,7 +171,7 @@ def test_a_camera_that_hangs_ends_the_session():
     session = LiveSession(hanging(), network(), timeout=.2)
     assert len(list(session)) == 1
     held.set()
-    assert session.stopped == 'the frames: no frame has come for 0.2 seconds'
+    assert session.stopped == 'pictures: no frame has come for 0.2 seconds'
 
 
 def test_the_reader_ends_with_its_session(video):
@@ -335,14 +335,50 @@ def test_a_checkpoint_without_classes(tmp_path, capsys):
 
 def test_cameras_by_system(monkeypatch):
     import av
-    asked = []
+    asked, device = [], types.ModuleType('av.device')
+    device.enumerate_input_devices = lambda kind: [
+        types.SimpleNamespace(name=f'{k}{n}', media_types=[k]) for n in range(5)
+        for k in ('audio', 'video')]
+    monkeypatch.setitem(sys.modules, 'av.device', device)
     def refuse(**options):
         asked.append(options)
         raise ValueError('no such format')
     monkeypatch.setattr(av, 'open', refuse)
-    for system, kind, place in (('linux', 'v4l2', '/dev/video3'), ('win32', 'dshow', 'video=3'),
+    for system, kind, place in (('linux', 'v4l2', '/dev/video3'),
+                                ('win32', 'dshow', 'video=video3'),
                                 ('darwin', 'avfoundation', '3:none')):
         monkeypatch.setattr(cameras.sys, 'platform', system)
         with pytest.raises(VideoError, match='camera 3 does not open .*choose another number'):
             next(frames_of(3))
         assert (asked[-1]['format'], asked[-1]['file']) == (kind, place)
+
+
+def test_a_camera_of_test_pictures(monkeypatch):
+    "PyAV's own pictures are read as a camera is: by their kind, at the time at which they come."
+    import av
+    if 'lavfi' not in av.formats_available:
+        pytest.skip('this PyAV draws no test pictures')
+    monkeypatch.setitem(cameras._CAMERAS, sys.platform,
+                        ('lavfi', 'testsrc=size=32x24:rate=25:duration=0.4'))
+    clock = Lockstep()
+    session = LiveSession(0, network(), span=1., pace=clock)
+    seen = list(watched(session, clock))
+    assert len(seen) == 10 and seen[0].frame.shape == (24, 32, 3) and seen[0].frame.std() > 50
+    assert session.stopped == 'camera 0 has stopped after 10 frames'
+    assert [m.seconds for m in seen] == sorted(m.seconds for m in seen)
+
+
+def test_an_address(video):
+    from functools import partial
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+    handler = type('Quiet', (SimpleHTTPRequestHandler,), dict(log_message=lambda *a: None))
+    with ThreadingHTTPServer(('127.0.0.1', 0), partial(handler, directory=video.parent)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f'http://127.0.0.1:{server.server_port}/v.mp4'
+        clock = Lockstep()
+        session = LiveSession(address, network(), span=2., pace=clock)
+        assert len(list(watched(session, clock))) == 60
+        assert session.stopped == f'{address} has stopped after 60 frames'
+        with pytest.raises(VideoError, match='nothing.mp4 does not open'):
+            next(frames_of(address.replace('v.mp4', 'nothing.mp4')))
+        server.shutdown()

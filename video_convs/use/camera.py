@@ -66,9 +66,9 @@ class Sampler:
         first = self._count - len(self._frames)
         return [self._frames[min(max(n, 0), self._count - 1) - first] for n in numbers]
 
-# %% ../../nbs/use/45h_camera.ipynb #6e7c1f2e
-class Newest:
-    "What a thread has read last: the newest frame and the newest points, and nothing older."
+# %% ../../nbs/use/45h_camera.ipynb #0a3e1c6c
+class _Place:
+    "Room for the newest frame and the newest points, as its reader sees it."
     def __init__(
         self,
         sampler: Sampler,
@@ -106,6 +106,9 @@ class Newest:
             self._error, self._ended = error, True
             self._ready.notify_all()
 
+# %% ../../nbs/use/45h_camera.ipynb #f98611ff
+class Newest(_Place):
+    "What a thread has read last: the newest frame and the newest points, and nothing older."
     def take(
         self,
         timeout: float, # seconds
@@ -132,10 +135,7 @@ class Newest:
             self.closed = True
             self._ready.notify_all()
 
-# %% ../../nbs/use/45h_camera.ipynb #7c93bb3c
-_CAMERAS = { # system → PyAV's name for its cameras, and for camera N
-    'linux': ('v4l2', '/dev/video{}'), 'darwin': ('avfoundation', '{}:none'),
-    'win32': ('dshow', 'video={}')}
+# %% ../../nbs/use/45h_camera.ipynb #cb2991f9
 _LIVE = 'rtsp', 'rtsps', 'http', 'https', 'udp', 'rtmp'
 
 def source_name(
@@ -150,13 +150,27 @@ def source_name(
             return str(source)
         host = address.netloc.rpartition('@')[2]
         return f'{address.scheme}://{host}{address.path}'
-    return 'the frames'
+    return 'pictures'
 
 def is_file(
     source: int | str | Path | Iterable, # as for `frames_of`
 ) -> bool:
     "Is it the path of a file, rather than an address, a camera or frames?"
     return isinstance(source, (str, Path)) and urlsplit(str(source)).scheme not in _LIVE
+
+# %% ../../nbs/use/45h_camera.ipynb #3d11bdcc
+_CAMERAS = { # system → PyAV's name for its cameras, and for camera N
+    'linux': ('v4l2', '/dev/video{}'), 'darwin': ('avfoundation', '{}:none'),
+    'win32': ('dshow', 'video={}')}
+
+def _camera(number):
+    "PyAV's arguments for a camera of this system."
+    kind, place = _CAMERAS.get(sys.platform, _CAMERAS['linux'])
+    if kind == 'dshow':  # its cameras have names
+        from av.device import enumerate_input_devices
+        names = [d.name for d in enumerate_input_devices(kind) if 'video' in d.media_types]
+        number = names[number] if number < len(names) else number
+    return dict(file=place.format(number), format=kind)
 
 def _open(source, timeout):
     "The container of a file, an address or a camera."
@@ -166,11 +180,10 @@ def _open(source, timeout):
     name, help = source_name(source), "check the address, and whether a player shows it"
     options = {'file': str(source)}
     if isinstance(source, int):
-        kind, place = _CAMERAS.get(sys.platform, _CAMERAS['linux'])
         there = ', '.join(sorted(map(str, Path('/dev').glob('video*')))) or 'none'
-        help = f"choose another number (cameras here: {there})" if kind == 'v4l2' else (
+        help = f"choose another number (cameras here: {there})" if sys.platform == 'linux' else (
             "choose another number, and allow this program to use the camera")
-        options = {'file': place.format(source), 'format': kind}
+        options = _camera(source)
     elif str(source).startswith('rtsp'):
         options['options'] = {'rtsp_transport': 'tcp'}
     try:
@@ -179,6 +192,7 @@ def _open(source, timeout):
         why = getattr(error, 'strerror', None) or 'PyAV does not know this kind'
         raise VideoError(f"{name} does not open ({why}): {help}") from None
 
+# %% ../../nbs/use/45h_camera.ipynb #65789350
 def frames_of(
     source: int | str | Path, # as for `LiveSession`
     timeout: float = 10., # seconds that opening and each frame may take
@@ -192,7 +206,7 @@ def frames_of(
             raise VideoError(f"{name} has no picture, only sound or subtitles: choose another one")
         pixel = float(stream.sample_aspect_ratio or 1)
         try:
-            for n, frame in enumerate(container.decode(stream)):
+            for n, frame in enumerate(container.decode(stream), 1):
                 now = time.monotonic()
                 if is_file(source):
                     now = n / 25 if frame.time is None else frame.time
@@ -201,9 +215,9 @@ def frames_of(
         except (av.FFmpegError, OSError) as error:
             raise VideoError(f"{name} has stopped after {n} frames ({error.strerror})") from None
     if not is_file(source):
-        raise VideoError(f"{name} has stopped after {n + 1} frames")
+        raise VideoError(f"{name} has stopped after {n} frames")
 
-# %% ../../nbs/use/45h_camera.ipynb #70122ac9
+# %% ../../nbs/use/45h_camera.ipynb #30dfcfb6
 class Pace:
     "Wait until the moment at which a frame of a file is shown."
     def __init__(self) -> None:

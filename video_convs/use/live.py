@@ -57,9 +57,9 @@ def _named_classes(model, task):
                          "network for RGB")
     return task_classes(model, task)
 
-# %% ../../nbs/use/45i_live.ipynb #567d0743
-class LiveSession:
-    "A network that watches a camera, an address or a file, and answers while it runs."
+# %% ../../nbs/use/45i_live.ipynb #7a22ee75
+class _Setup:
+    "The parts of a session."
     def __init__(
         self,
         source: int | str | Path | Iterable[Frame], # camera's number, rtsp://…, file, or frames
@@ -99,35 +99,9 @@ class LiveSession:
         "End the session; may be called from a signal or from another thread."
         self.newest.closed = True # the lock may be held by the thread that the signal interrupts
 
-    def __iter__(self) -> Iterator[Moment]:
-        self._warm_up()
-        reader = threading.Thread(target=read, args=(self._frames, self.newest, self._pace),
-                                  daemon=True)
-        self._began = time.perf_counter()
-        reader.start()
-        try:
-            frame = None
-            while taken := self._take():
-                frame = taken[0] or frame
-                scores = [z for point in taken[1] for z in self.scorer.step(self._clip(point))]
-                yield self._moment(frame, scores, taken[2] if taken[1] else None)
-            if frame and not self.newest.closed:
-                for scores in self.scorer.finish():
-                    yield self._moment(frame, [scores], None)
-        finally:
-            self.newest.close()
-            reader.join(1)
-
-    def _take(self):
-        "What has come; None: the end."
-        try:
-            return self.newest.take(self.timeout)
-        except VideoError as error:
-            why = str(error) if self.name in str(error) else f'{self.name}: {error}'
-            if not self.newest.taken:
-                raise VideoError(why) from None
-            self.stopped = why
-
+# %% ../../nbs/use/45i_live.ipynb #8c7e2678
+class _Answering(_Setup):
+    "Points in time become answers."
     def _warm_up(self):
         "The first pass takes longer than those that follow."
         spec = self.model.input_spec
@@ -165,6 +139,38 @@ class LiveSession:
             return self.calibration.names(p, self.classes), float(p[best])
         return (self.classes[best],) if p[best] >= self.threshold else (), float(p[best])
 
+# %% ../../nbs/use/45i_live.ipynb #b1a820ab
+class LiveSession(_Answering):
+    "A network that watches a camera, an address or a file, and answers while it runs."
+    def __iter__(self) -> Iterator[Moment]:
+        self._warm_up()
+        reader = threading.Thread(target=read, args=(self._frames, self.newest, self._pace),
+                                  daemon=True)
+        self._began = time.perf_counter()
+        reader.start()
+        try:
+            frame = None
+            while taken := self._take():
+                frame = taken[0] or frame
+                scores = [z for point in taken[1] for z in self.scorer.step(self._clip(point))]
+                yield self._moment(frame, scores, taken[2] if taken[1] else None)
+            if frame and not self.newest.closed:
+                for scores in self.scorer.finish():
+                    yield self._moment(frame, [scores], None)
+        finally:
+            self.newest.close()
+            reader.join(1)
+
+    def _take(self):
+        "What has come; None: the end."
+        try:
+            return self.newest.take(self.timeout)
+        except VideoError as error:
+            why = str(error) if self.name in str(error) else f'{self.name}: {error}'
+            if not self.newest.taken:
+                raise VideoError(why) from None
+            self.stopped = why
+
     def introduction(self) -> str:
         "How this session works and by how much its answers are late, in a sentence."
         W = self.model.input_spec.frames
@@ -183,7 +189,7 @@ class LiveSession:
                 f"{n.read - n.taken} not shown ({(n.read - n.taken) / lasted:.1f}); {n.sampled}"
                 f" points, {n.dropped} dropped{late}")
 
-# %% ../../nbs/use/45i_live.ipynb #262421a5
+# %% ../../nbs/use/45i_live.ipynb #689ffd1e
 def draw_moment(
     moment: Moment,
     least: int = 240, # a lower picture is enlarged by a whole number to this height
@@ -208,7 +214,7 @@ def draw_moment(
         sheet = sheet.resize(like[1::-1])
     return np.asarray(sheet)
 
-# %% ../../nbs/use/45i_live.ipynb #40019db8
+# %% ../../nbs/use/45i_live.ipynb #bd88714c
 def no_window() -> str: # '': there can be one
     "Why no window can be opened here."
     import os
