@@ -124,6 +124,9 @@ def test_answers_wait_for_a_whole_clip_and_are_averaged():
     rows = np.concatenate([m.scored for m in found])
     assert found[7].score == pytest.approx(rows[5:8].mean(0).max())  # at most a second old
     assert session.introduction().startswith('hgc_tiny watches pictures on the last 4 points')
+    assert 'too slow' not in session.summary()
+    session.newest.dropped = session.newest.sampled
+    assert 'too slow for a point every 0.5 s' in session.summary()
 
 
 def test_a_network_that_is_no_stream_says_why(monkeypatch):
@@ -244,7 +247,7 @@ def test_the_command(checkpoint, video, tmp_path, capsys, fast):
                  '--out', str(out)]) == 0
     said = capsys.readouterr()
     first, *answers, written, last = said.out.splitlines()
-    assert 'frame by frame: a point every 0.5 s' in first and 'comes 3 s later' in first
+    assert 'frame by frame: a point every 0.5 s' in first and 'comes 3 s late' in first
     assert answers and all(line.split()[-1] in 'abc' for line in answers)
     assert written == f'Written to {out}' and '60 frames read' in last and '0 dropped' in last
     if sys.platform == 'linux':

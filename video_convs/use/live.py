@@ -177,7 +177,7 @@ class LiveSession(_Answering):
         way = 'frame by frame' if self.scorer.stream else f'on the last {W} points again and again'
         why = f', because {self.scorer.why}' if self.scorer.why else ''
         return (f"{self.model.name} watches {self.name} {way}{why}: a point every {self.apart:g} s;"
-                f" an answer is about {self.span:g} s and comes {self.delay:g} s later"
+                f" an answer is about {self.span:g} s of video and comes {self.delay:g} s late"
                 f" ({self.scorer.delay} points that its operators look ahead)")
 
     def summary(self) -> str:
@@ -185,6 +185,9 @@ class LiveSession(_Answering):
         n, lasted = self.newest, time.perf_counter() - self._began
         late = (f'; {1000 * median(self._lasted):.0f} ms from a frame to its answer (median)'
                 if self._lasted else '')
+        if n.dropped > n.sampled / 10:
+            late += (f'; too slow for a point every {self.apart:g} s, so the video seemed faster '
+                     'than it is: choose a longer span, or a GPU')
         return (f"{self._seconds:.1f} s: {n.read} frames read ({n.read / lasted:.1f} per second), "
                 f"{n.read - n.taken} not shown ({(n.read - n.taken) / lasted:.1f}); {n.sampled}"
                 f" points, {n.dropped} dropped{late}")
