@@ -366,7 +366,8 @@ def test_a_camera_of_test_pictures(monkeypatch):
     clock = Lockstep()
     session = LiveSession(0, network(), span=1., pace=clock)
     seen = list(watched(session, clock))
-    assert len({m.seconds for m in seen}) == 10 and seen[0].frame.shape == (24, 32, 3) and seen[0].frame.std() > 50
+    assert len({m.seconds for m in seen}) == 10
+    assert seen[0].frame.shape == (24, 32, 3) and seen[0].frame.std() > 50
     assert session.stopped == 'camera 0 has stopped after 10 frames'
     assert [m.seconds for m in seen] == sorted(m.seconds for m in seen)
 
