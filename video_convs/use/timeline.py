@@ -135,11 +135,9 @@ class Segment:
     score: float # mean probability
 
 # %% ../../nbs/use/45g_timeline.ipynb #6800c481
-FORMATS = '.csv', '.json', '.png', '.pdf', '.svg'
-
 @dataclass(frozen=True)
-class Timeline:
-    "Probabilities of the classes over the time of a video."
+class _Answers:
+    "Probabilities over time, and what is answered."
     times: np.ndarray # (N,) seconds, the middle of what each row is about
     probabilities: np.ndarray # (N, n)
     classes: tuple[str, ...]
@@ -149,7 +147,7 @@ class Timeline:
     def smoothed(
         self,
         seconds: float = 1., # width of the mean
-    ) -> 'Timeline':
+    ) -> '_Answers':
         "Each row becomes the mean of the rows around it."
         check_number('smooth', seconds)
         near = np.abs(self.times[:, None] - self.times) <= seconds / 2
@@ -188,6 +186,12 @@ class Timeline:
                         float(self.probabilities[a:b].max(1).mean()))
                 for a, b in zip(starts, starts[1:]) if answer[a]]
 
+# %% ../../nbs/use/45g_timeline.ipynb #e2c90f64
+FORMATS = '.csv', '.json', '.png', '.pdf', '.svg'
+
+@dataclass(frozen=True)
+class Timeline(_Answers):
+    "Probabilities of the classes over the time of a video."
     def plot(
         self,
         threshold: float | None = None, # as for `segments`
