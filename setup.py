@@ -22,7 +22,7 @@ setup(
     python_requires=f">={cfg['min_python']}",
     install_requires=lines('requirements'), extras_require=dict(
         explain=lines('explain_requirements'), export=lines('export_requirements'),
-        space=lines('space_requirements'),
+        space=lines('space_requirements'), live=lines('live_requirements'),
         tensorboard=lines('tensorboard_requirements'), timm=lines('timm_requirements'),
         dev=lines('dev_requirements') + lines('export_requirements')),
     entry_points={'console_scripts': lines('console_scripts'),

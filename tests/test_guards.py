@@ -46,8 +46,9 @@ def number_flags():
     return list(walk(PARSER, []))
 
 NEEDED = {'train': ['--data', 'a', '--out', 'b'], 'evaluate': ['a', '--data', 'b'],
-          'probe': ['a', '--data', 'b'], 'ensemble': ['a'], 'predict': ['a', 'b'],
-          'explain': ['a', 'b'], 'timeline': ['a', 'b'],
+          'probe': ['a', '--data', 'b'], 'calibrate': ['a', '--data', 'b'],
+          'ensemble': ['a'], 'predict': ['a', 'b'],
+          'explain': ['a', 'b'], 'timeline': ['a', 'b'], 'live': ['a'],
           'data check': ['folder', 'a'],
           'data prepare': ['folder', 'a', 'b'], 'bench': ['ops'], 'demo': []}
 

@@ -265,9 +265,9 @@ def test_a_film_that_changes_its_size_is_refused(tmp_path):
         read_frames(tmp_path/'both.mpg', every)
 
 def test_each_frame_is_decoded_once(video, monkeypatch):
-    seen, upright = [], decoding._upright
-    monkeypatch.setattr(decoding, '_upright',
-                        lambda frame, *a: (seen.append(frame.pts), upright(frame, *a))[1])
+    seen, turned = [], decoding.upright
+    monkeypatch.setattr(decoding, 'upright',
+                        lambda frame, *a: (seen.append(frame.pts), turned(frame, *a))[1])
     frames = read_frames(video, [7, 7, 3, 30, 7, 3], reader='pyav')
     assert len(seen) == len(set(seen)) == 3 and torch.equal(frames[:, 0], frames[:, 4])
 

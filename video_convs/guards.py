@@ -96,6 +96,7 @@ LIMITS = {  # setting → its range, wherever it comes from
     'topk': _COUNT, 'stage': Limit(0, 1000, whole=True),
     'timeout': _SECONDS, 'weights': Limit(0, 1_000_000),
     'smooth': Limit(0, 86_400), 'threshold': Limit(0, 1),
+    'coverage': Limit(0, 1, above=True, below=True), 'camera': Limit(0, 1000, whole=True),
     # videos
     'videos': Limit(1, 10_000_000, whole=True), 'limit': _SECONDS,
     'short': Limit(16, 16_384, whole=True),

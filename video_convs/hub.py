@@ -106,7 +106,7 @@ def _client(api, token=None):
 # %% ../nbs/45a_hub.ipynb #ca6d757d
 # names of all files that are pushed or pulled; `evaluate` can make score files again
 FILES = ('config.json', 'model.safetensors', 'trained_on.txt', 'README.md', 'report.json',
-         'evaluate_*.json', 'log.jsonl', 'curves.png')
+         'evaluate_*.json', 'calibration.json', 'log.jsonl', 'curves.png')
 _BRANCH = re.compile(r'(?!.*(\.\.|//|/\.|\.lock(/|$)))[A-Za-z0-9_][A-Za-z0-9_./+-]{0,249}(?<![/.])')
 _PICKLES = '.bin', '.ckpt', '.dill', '.joblib', '.pickle', '.pkl', '.pt', '.pth'
 # keys by which other libraries name code in a repository

@@ -137,6 +137,21 @@ def _probe_arguments(c) -> None:
         add_field(c, run_field(name))
     batch_argument(c)
 
+# %% ../../nbs/cli/70b_arguments.ipynb #e05b7712
+def _calibrate_arguments(c) -> None:
+    "The arguments of `video_convs calibrate`."
+    c.add_argument('checkpoint', help='folder of a checkpoint')
+    labelled_arguments(c)
+    add_field(c, fields_of('use.conformal', 'calibrate')['coverage'])
+    view_arguments(c)
+    c.add_argument('--allow-missing', action='store_true',
+                   help='calibrate even if some videos cannot be read')
+    c.add_argument('--allow-overlap', action='store_true',
+                   help='calibrate even if the network has learned from some of the videos')
+    for name in ('device', 'workers'):
+        add_field(c, run_field(name))
+    batch_argument(c)
+
 # %% ../../nbs/cli/70b_arguments.ipynb #4748b291
 def _ensemble_arguments(c) -> None:
     "The arguments of `video_convs ensemble`."
@@ -190,12 +205,35 @@ def _timeline_arguments(c) -> None:
     options = fields_of('use.timeline', 'timeline')
     add_field(c, options['span'], limit='seconds')
     add_field(c, options['smooth'], limit='smooth')
-    add_number(c, '--threshold', 'threshold', 'probability that an answer needs', default=.5)
+    add_number(c, '--threshold', 'threshold', "probability that an answer needs; left out: the"
+               " calibration's, or 0.5")
     add_field(c, options['method'], choices=['auto', 'stream', 'clips'])
     add_field(c, options['task'])
     c.add_argument('--out', metavar='FILE',
                    help='file to write: .csv (the parts), .json (everything), .png, .pdf or .svg')
     add_field(c, options['timeout'])
+    add_field(c, run_field('device'))
+
+# %% ../../nbs/cli/70b_arguments.ipynb #b7d1c05e
+def _live_arguments(c) -> None:
+    "The arguments of `video_convs live`."
+    c.add_argument('checkpoint', help='folder of a checkpoint, or user/name on the Hub')
+    source = c.add_mutually_exclusive_group()
+    add_number(source, '--camera', 'camera', 'number of the camera; left out: 0', metavar='N')
+    source.add_argument('--video', metavar='FILE|URL',
+                        help='video file, played at its own speed, or the address of a camera in'
+                             ' the network, such as rtsp://…')
+    options = fields_of('use.timeline', 'timeline')
+    add_field(c, options['span'], limit='seconds')
+    add_field(c, options['smooth'], limit='smooth')
+    add_number(c, '--threshold', 'threshold', "probability that an answer needs; left out: the"
+               " calibration's, or 0.5")
+    add_field(c, options['method'], choices=['auto', 'stream', 'clips'])
+    add_field(c, options['task'])
+    c.add_argument('--out', metavar='FILE',
+                   help='video to write, with the answers below the picture: .mp4, .mov or .mkv')
+    c.add_argument('--no-window', action='store_true', help='print the answers and show no window')
+    add_number(c, '--timeout', 'timeout', 'seconds that a frame may take to come', default=10.)
     add_field(c, run_field('device'))
 
 # %% ../../nbs/cli/70b_arguments.ipynb #5124d6d6
@@ -301,6 +339,9 @@ ARGUMENTS = { # command → what it does, and the function that adds its argumen
                  ' and the scores as files.', _evaluate_arguments),
     'probe': ('Test whether a network uses time: accuracy with the frames shuffled, reversed,'
               ' thinned out, and with one frame.', _probe_arguments),
+    'calibrate': ('Measure how probable a class must be to be answered, so that a stated share of'
+                  ' new videos gets its true class, and keep it beside the checkpoint.',
+                  _calibrate_arguments),
     'ensemble': ('Measure the accuracy of several networks together, from their files of scores.',
                  _ensemble_arguments),
     'submit': ('Write the file that the server of a test split asks for, from files of scores.',
@@ -312,6 +353,8 @@ ARGUMENTS = { # command → what it does, and the function that adds its argumen
                  _timeline_arguments),
     'export': ('Write a network as one file that runs without this package, and compare both.',
                _export_arguments),
+    'live': ('Print what a camera or a running video shows, while it runs, and draw it.',
+             _live_arguments),
     'publish': ('Put a checkpoint on the Hugging Face Hub, with a card made from its run, and write'
                 ' an app for a Space.', _publish_arguments),
     'pull': ('Fetch a checkpoint from the Hugging Face Hub, so that later uses need no network.',

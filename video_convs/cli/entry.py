@@ -42,8 +42,9 @@ def check_paths(args: argparse.Namespace) -> None:
 # %% ../../nbs/cli/70g_entry.ipynb #d288683a
 COMMANDS = { # command → its module, which is loaded on use, because torch takes seconds
     **dict.fromkeys(['demo', 'train', 'recipes', 'plot'], 'learning'),
-    **dict.fromkeys(['evaluate', 'probe', 'ensemble', 'submit'], 'scoring'),
-    **dict.fromkeys(['predict', 'explain', 'timeline', 'export', 'publish', 'pull'], 'using'),
+    **dict.fromkeys(['evaluate', 'probe', 'calibrate', 'ensemble', 'submit'], 'scoring'),
+    **dict.fromkeys(['predict', 'explain', 'timeline', 'live', 'export', 'publish', 'pull'],
+                    'using'),
     **dict.fromkeys(['check', 'prepare', 'models', 'bench'], 'looking_after'),
 }
 
