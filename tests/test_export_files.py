@@ -282,3 +282,16 @@ def test_every_network_in_every_format(name, format, tmp_path):
     net = awake(name, input_spec=dict(size=size))
     found = export(net, tmp_path/f'n{ENDINGS[format]}', format)
     assert found.difference < home.TOLERANCE['float32']
+
+
+def test_a_file_that_does_not_run_is_not_kept(net, tmp_path, monkeypatch):
+    monkeypatch.setattr(home, 'open_file', lambda path, format: lambda clip: 1 / 0)
+    with pytest.raises(ValueError, match=r'does not run \(division by zero\): it is not kept'):
+        export(net, tmp_path/'n.pt', 'torchscript')
+    assert not [*tmp_path.iterdir()]
+
+
+def test_the_length_of_a_recurrent_head_is_fixed_in_a_trace(tmp_path):
+    net = network('gru_bninception')
+    assert 2 in free_axes(net)
+    assert 'frames' not in export(net, tmp_path/'n.pt', 'torchscript').free

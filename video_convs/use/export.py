@@ -181,7 +181,12 @@ def _write_int8(network, written, path, measured, held_out):
 
 def _compared(network, path, format, free, kind):
     "The difference between a file and the network, or a `ValueError` if it is too large."
-    far = difference(open_file(path, format), network, free)
+    try:
+        far = difference(open_file(path, format), network, free)
+    except Exception as error:  # of any kind: the runtime's own
+        why = str(error).strip().partition('\n')[0][:200]
+        raise ValueError(f"the file of {network.model.name} does not run ({why}): it is not kept; "
+                         f"try another format ({', '.join(ENDINGS)})") from None
     if not far <= TOLERANCE[kind]:
         raise ValueError(f"the file of {network.model.name} gives other scores than the network, by"
                          f" {far:.1e} of the largest, and {TOLERANCE[kind]:g} is allowed: it is not"

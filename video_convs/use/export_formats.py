@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from ..nets.heads import GRUHead
 from ..nets.registry import find_model
 from ..nets.video_net import VideoNet
 
@@ -154,7 +155,7 @@ def _write_onnx(network, path):
 def _write_torchscript(network, path):
     "A trace; one of a recurrent head repeats the steps of its example."
     free = free_axes(network.model)
-    if any(isinstance(m, nn.RNNBase) for m in network.modules()):
+    if any(isinstance(m, GRUHead) for m in network.modules()):
         free.pop(2, None)
     try:
         traced = torch.jit.trace(network, example_clip(network.model), check_trace=False)

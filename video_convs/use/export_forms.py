@@ -79,13 +79,9 @@ def shift_form(op: TemporalShift, x: Tensor, T: int) -> Tensor:
     return _shifted(x, T, op.channels // op.fold_div)
 
 def shifted_conv_form(op: ShiftedConv, x: Tensor, T: int) -> Tensor:
-    "The channels that stay through one convolution, those that move through another."
-    n, W = op.shift.channels // op.shift.fold_div, op.weight
-    still = F.pad(W[:, 2 * n:], (0, 0, 0, 0, 2 * n, 0))  # no slice of a large map
-    ahead, behind = x[:, :2 * n].split(n, 1)
-    moving = torch.cat([moved(ahead, T, 1), moved(behind, T, -1)], 1)
-    return (F.conv2d(x, still, op.bias, op.stride)
-            + F.conv2d(moving, W[:, :2 * n], stride=op.stride))
+    "The shift, and its convolution."
+    n = op.shift.channels // op.shift.fold_div
+    return F.conv2d(_shifted(x, T, n), op.weight, op.bias, op.stride)
 
 # %% ../../nbs/use/45k_export_forms.ipynb #c77bc30e
 def hybrid_form(op: STHConv, x: Tensor, T: int) -> Tensor | None:
