@@ -10,7 +10,7 @@ import torch
 
 from video_convs.nets.complexity import complexity
 from video_convs.nets.video_net import VideoNet
-from video_convs.use.export_forms import runtime_forms
+from video_convs.use.export_forms import Form, runtime_forms
 from video_convs.use.export_formats import WRITERS, Recorded, open_file, quiet
 
 OPERATORS = 'tsn', 'tsm', 'hgc', 'sth', 'stc'
@@ -30,6 +30,8 @@ def forms(name, size, folder):
         network = Recorded(net)
         if form == 'rewritten':
             runtime_forms(network.model)
+            if not any(isinstance(m, Form) for m in network.modules()):
+                continue
         path = Path(folder)/f'{name}_{form}.onnx'
         with quiet():
             WRITERS['onnx'](network, path)
