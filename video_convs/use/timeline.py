@@ -125,6 +125,12 @@ class Timeline:
                         float(self.probabilities[a:b, answer[a]].mean()))
                 for a, b in zip(starts, starts[1:]) if answer[a] >= 0]
 
+    def peak(self) -> tuple[float, float, str]: # seconds, probability, class
+        "The highest probability of all."
+        row, column = np.unravel_index(self.probabilities.argmax(), self.probabilities.shape)
+        return (float(self.times[row]), float(self.probabilities[row, column]),
+                self.classes[column])
+
     def plot(
         self,
         threshold: float = .5, # as for `segments`
@@ -178,7 +184,7 @@ def plot_timeline(
     "Probabilities over time, and the parts below."
     import matplotlib.pyplot as plt
     parts = found.segments(threshold)
-    shown = list(dict.fromkeys(part.label for part in parts))
+    shown = list(dict.fromkeys(part.label for part in parts)) or [found.peak()[-1]]
     colours = {label: PALETTE[k % len(PALETTE)] for k, label in enumerate(shown)}
     fig, (ax, bar) = plt.subplots(2, 1, figsize=(8, 3.2), layout='constrained', sharex=True,
                                   height_ratios=(4, 1))
