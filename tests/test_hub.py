@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -35,6 +36,7 @@ from video_convs.data.dataset import VideoDataset
 from video_convs.data.drift import Drift
 from video_convs.data.motion import MotionConfig
 from video_convs.data.motion_files import render_drift, render_task
+from video_convs.data.paths import name_hash
 from video_convs.data.views import Views, parse_views
 from video_convs.data.video import write_video
 from video_convs.explain.saliency import pixels, saliency
@@ -718,10 +720,22 @@ def test_a_collection_lists_what_is_there(run, tmp_path):
             and '| 2 × 16² | 1.6 MB |' in full)
     assert collection(run) == f'No checkpoints in {run}.'
 
-OURS = Path(__file__).parent.parent/'data/checkpoints'
+def test_the_card_tells_what_its_owner_knows_of_the_data(run):
+    page = json.loads((run/'config.json').read_bytes())
+    note = dict(license='cc-by-4.0', data='Filmed by a friend.', limits=['It has seen one cat.'])
+    (run/'config.json').write_text(json.dumps(page | dict(data='cats', note=note)))
+    text = card(run, 'user/name')
+    data = ModelCard(text).data
+    assert data.license == 'cc-by-4.0' and 'license_name' not in data.to_dict()
+    assert 'Trained on **cats**. Filmed by a friend.\n' in text
+    assert '\n- It has seen one cat.\n' in text and 'not recorded here' not in text
 
-@pytest.mark.parametrize('folder', sorted(page.parent for page in OURS.glob('*/config.json')),
-                         ids=lambda f: f.name)
+ROOT = Path(__file__).parent.parent
+OURS = ROOT/'data/checkpoints'
+FOLDERS = sorted(page.parent for page in OURS.glob('*/config.json'))
+FILMED = [folder for folder in FOLDERS if 'rendered' not in read_config(folder)]
+
+@pytest.mark.parametrize('folder', FOLDERS, ids=lambda f: f.name)
 def test_our_checkpoints(folder):
     "Each lies in its folder as it would lie on the Hub. With no folders there is nothing to test."
     model, config = VideoNet.from_pretrained(folder), read_config(folder)
@@ -753,8 +767,7 @@ def rendered(tmp_path_factory):
 
 @pytest.mark.parametrize('videos', [12, pytest.param(None, marks=pytest.mark.slow)],
                          ids=['some', 'all'])
-@pytest.mark.parametrize('folder', sorted(page.parent for page in OURS.glob('*/config.json')),
-                         ids=lambda f: f.name)
+@pytest.mark.parametrize('folder', [f for f in FOLDERS if f not in FILMED], ids=lambda f: f.name)
 def test_our_checkpoints_answer_as_they_say(folder, videos, rendered):
     "The test videos, rendered again; another codec may turn a close answer, one of ten at most."
     about = read_config(folder)['rendered']
@@ -767,6 +780,37 @@ def test_our_checkpoints_answer_as_they_say(folder, videos, rendered):
     then = dict(zip(said['ids'], said['answers']))
     same = sum(then[name] == answer for name, answer in zip(found['ids'], found['answers']))
     assert len(found['ids']) == (videos or about['test']) and same >= .9 * len(found['ids'])
+
+@pytest.mark.parametrize('folder', FILMED, ids=lambda f: f.name)
+def test_what_was_learned_from_people_names_them_and_its_licence(folder):
+    note, text = read_config(folder)['note'], (folder/'README.md').read_text('utf-8')
+    assert ModelCard(text).data.license == note['license'] and note['data'] in text
+    assert all(f'\n- {limit}\n' in text for limit in note['limits'])
+    said = json.loads((folder/'evaluate_test.json').read_bytes())
+    learned = set((folder/'trained_on.txt').read_text().split())
+    names = [re.fullmatch(r'(\w+)\.mp4, frames (\d+) to (\d+)', name) for name in said['ids']]
+    tested = {name_hash('clips/{}, {} to {}'.format(*name.groups())) for name in names}
+    assert len(tested) == said['top1']['videos'] and not tested & learned
+    assert name_hash('clips/bbaf4p, 29 to 42') in learned  # so names are hashed as in training
+
+def examples(page):
+    "[(command, what it prints)] of the fenced cells of a page."
+    cells = re.findall(r'```\n((?:\$ video_convs .*\n)(?:(?!\$ |```).*\n)*)```', page)
+    return [cell.split('\n', 1) for cell in cells]
+
+@pytest.mark.parametrize('page', ['data/clips/README.md', 'README.md'])
+def test_the_first_example_prints_what_its_page_says(page, capsys, monkeypatch):
+    "A clone runs the command at its top; the clip is one that the network has not learned from."
+    found = examples((ROOT/page).read_text('utf-8'))
+    assert found or page == 'README.md'
+    monkeypatch.chdir(ROOT)
+    for command, printed in found:
+        main(shlex.split(command)[2:])
+        said, wanted = (re.findall(r'^ *([\d.]+)%  (.+)$', text, re.M)
+                        for text in (capsys.readouterr().out, printed))
+        assert [name for _, name in said] == [name for _, name in wanted]
+        assert [float(p) for p, _ in said] == pytest.approx([float(p) for p, _ in wanted], abs=.11)
+        assert Path(shlex.split(command)[3]) in {f.relative_to(ROOT) for f in FILMED}
 
 # --- predict, look, a Space
 

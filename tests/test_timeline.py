@@ -1,6 +1,7 @@
 "A long video, classified moment by moment."
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -158,6 +159,14 @@ def test_several_tasks_are_chosen_among(video):
     assert len(timeline(video, several, span=6., task='action', progress=False).classes) == 3
 
 
+def test_where_nothing_is_likely_the_nearest_class_has_its_name():
+    times, rows = np.arange(3.), np.array([[.3, .2, .5], [.4, .5, .1], [.2, .6, .2]])
+    found = Timeline(times, rows, ('a', 'b', 'c'), 3.)
+    assert found.peak() == (2., .6, 'b')
+    ax = found.plot(threshold=.9).axes[0]
+    assert [text.get_text() for text in ax.texts] == ['b']
+
+
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory):
     return network().save_pretrained(tmp_path_factory.mktemp('run'))
@@ -172,7 +181,9 @@ def test_the_command(checkpoint, video, tmp_path, capsys):
     assert len(lines) == len(parts) > 0 and last == f'Written to {out}'
     assert all(part['label'] in line for part, line in zip(parts, lines))
     assert main([*command[:-1], '1']) == 0
-    assert 'no class is more probable than 1 at any time' in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert re.fullmatch(r'no class is more probable than 1 at any time; the nearest is \S+, '
+                        r'\d+% at \d\.\d s\n', out)
 
 
 @pytest.mark.parametrize('extra, words', [

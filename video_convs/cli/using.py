@@ -124,7 +124,9 @@ def timeline(args: argparse.Namespace) -> None:
         print(f'{part.start:8.1f} to {part.end:7.1f} s  {part.score:6.1%}  '
               f'{printable(part.label)}')
     if not parts:
-        print(f'no class is more probable than {least:g} at any time')
+        at, probability, name = found.peak()
+        print(f'no class is more probable than {least:g} at any time; the nearest is '
+              f'{printable(name)}, {probability:.0%} at {at:.1f} s')
     if args.out:
         print(f'Written to {found.write(args.out, least)}')
 

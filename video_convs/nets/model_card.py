@@ -149,7 +149,7 @@ def _time(folder):
     return f"Training took {took} for {len(seconds)} epochs."
 
 # %% ../../nbs/nets/45b_model_card.ipynb #5056c4e5
-def _limits(model, reports, rule):
+def _limits(model, reports, rule, known=()):
     spec, T = model.input_spec, model.input_spec.frames
     yield (f"It knows {count_classes(model.num_classes)} classes and always answers with one of "
            "them, even if the video shows none of them.")
@@ -164,9 +164,10 @@ def _limits(model, reports, rule):
     yield (f"It was tested on {videos} of the data set on which it was trained. With other "
            "cameras, places and people it may be worse; this was not measured." if videos
            else "Its accuracy is not recorded.")
+    yield from known
 
 # %% ../../nbs/nets/45b_model_card.ipynb #ff6c4cf8
-def _metadata(model, data, reports, name):
+def _metadata(model, data, reports, name, license):
     "The card's head; its `eval_results` become the model-index."
     results = [EvalResult(task_type='video-classification', task_name='Video classification',
                           dataset_type=slug(data), dataset_name=data, dataset_split=split,
@@ -174,7 +175,9 @@ def _metadata(model, data, reports, name):
                           metric_value=round(report[f'top{k}']['accuracy'], 4))
                for split, report in reports.items() for k in (1, 5) if f'top{k}' in report]
     if _terms(data) is _TERMS['motion']:
-        rights = dict(license='apache-2.0')
+        license = 'apache-2.0'
+    if license:
+        rights = dict(license=license)
     else:
         rights = dict(license='other', license_name='terms-of-the-training-data')
     return ModelCardData(**rights, library_name='video_convs', pipeline_tag='video-classification',
@@ -229,7 +232,7 @@ def model_card(
     "The model card of a checkpoint."
     folder, config = Path(folder), without_folders(read_config(folder))
     spec, reports, name = model.input_spec, reports_of(folder), repo_id.split('/')[-1]
-    data = str(config.get('data', 'not recorded'))
+    data, note = str(config.get('data', 'not recorded')), config.get('note') or {}
     shape = spec.channels, spec.frames * spec.per_segment, spec.size, spec.size
     cost, classes = complexity(model, (1, *shape)), class_names(model)
     results = _results(model, data, reports, config.get('metrics') or {})
@@ -238,20 +241,20 @@ def model_card(
     origin, recorded = ({key: config[key] for key in keys if key in config} for keys in kinds)
     key, title, authors, where, year = _PAPERS.get(model.name.split('_')[0], _PAPERS['tsn'])
     card = ModelCard.from_template(
-        _metadata(model, data, reports, name),
+        _metadata(model, data, reports, name, note.get('license')),
         template_str=project_file('data/model_card.md').read_text('utf-8'),
         name=name, repo_id=repo_id,
         use=(_USE if '' in classes else _USE_TASKS).format(repo_id=repo_id),
         network=model.name, variant=json.dumps(model.variant), T=spec.frames,
         params=human(cost.params), macs=human(cost.macs), shape=', '.join(map(str, shape)),
-        data=data, terms=_terms(data),
+        data=data, terms=note.get('data') or _terms(data),
         spec=markdown_table(['input', 'value'],
                             pairs({k: v for k, v in asdict(spec).items() if v is not None})),
         recipe=markdown_table(['setting', 'value'], pairs(origin | (config.get('recipe') or {}))),
         results=markdown_table(['split', 'metric', 'value', '95 % interval (Wilson)', 'videos',
                                 'clips x crops', 'in the papers'], results),
-        limits='\n'.join(f'- {line}'
-                         for line in _limits(model, reports, config.get('tested', {}).get('rule'))),
+        limits='\n'.join(f'- {line}' for line in _limits(
+            model, reports, config.get('tested', {}).get('rule'), note.get('limits', ()))),
         time=_time(folder),
         recorded=markdown_table(['recorded', 'value'], pairs(recorded), 'Hardware: not recorded.'),
         classes='\n\n'.join(_list_classes(*item) for item in classes.items()),

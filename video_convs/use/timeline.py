@@ -172,6 +172,12 @@ class _Answers:
         found = [at.names(row, self.classes) for row in self.probabilities]
         return found if self.calibration else [names[:1] for names in found]
 
+    def peak(self) -> tuple[float, float, str]: # seconds, probability, class
+        "The highest probability of all."
+        row, column = np.unravel_index(self.probabilities.argmax(), self.probabilities.shape)
+        return (float(self.times[row]), float(self.probabilities[row, column]),
+                self.classes[column])
+
     def segments(
         self,
         threshold: float | None = None, # probability that an answer needs; None: see `least`
@@ -247,7 +253,7 @@ def plot_timeline(
     "Probabilities over time, and the parts below."
     import matplotlib.pyplot as plt
     parts, threshold = found.segments(threshold), found.least(threshold)
-    shown = list(dict.fromkeys(part.label for part in parts))
+    shown = list(dict.fromkeys(part.label for part in parts)) or [found.peak()[-1]]
     colours = {label: PALETTE[k % len(PALETTE)] for k, label in enumerate(shown)}
     fig, (ax, bar) = plt.subplots(2, 1, figsize=(8, 3.2), layout='constrained', sharex=True,
                                   height_ratios=(4, 1))
