@@ -252,7 +252,7 @@ def write_step(
     except ImportError as error:
         raise ValueError("a stream as a file needs onnx and onnxscript: "
                          "pip install onnx onnxscript") from error
-    step = copy.deepcopy(step).float()
+    step = copy.deepcopy(step).float().eval()
     step.example = step.example.float()
     page = _pages(step, names)
     inputs = ['frame', *(s['name'] for s in page['states'])]
