@@ -1,4 +1,4 @@
-"""The page on which two networks watch a square: in Chromium the networks give the numbers of PyTorch.
+"""The page on which two networks watch a square: the browser gives the numbers of PyTorch.
 
 A server of the test gives the page to the browser, and the page sends what it has found."""
 import json
@@ -186,7 +186,8 @@ def test_the_whole_page(tmp_path, folder):
     assert site_play.write(folder/'_static/play') == ''
     files = {file.name: file.stat().st_size for file in (folder/'_static/play').iterdir()}
     assert max(size for name, size in files.items() if name.endswith('.onnx')) < 2_000_000
-    assert 'Copyright (c) Microsoft' in (folder/'_static/play/onnxruntime-web.LICENSE.txt').read_text()
+    license = folder/'_static/play/onnxruntime-web.LICENSE.txt'
+    assert 'Copyright (c) Microsoft' in license.read_text('utf-8')
     lay_out(folder, ONE[:4] + SIX)
     compare(ONE[:4] + SIX, browse(folder, tmp_path/'profile'))
 
@@ -242,6 +243,7 @@ def test_the_notebook_shows_this_script():
     page = json.loads((ROOT/'nbs/story/00e_play.ipynb').read_text('utf-8'))
     shown = [''.join(output['data']['text/html']) for cell in page['cells']
              for output in cell.get('outputs', []) if 'text/html' in output.get('data', {})]
-    assert len(shown) == 1 and project_file('data/explorable/play.js').read_text('utf-8') in shown[0]
-    style = json.dumps(project_file('data/explorable/play.css').read_text('utf-8'))[1:-1]
-    assert style in shown[0], 'run the notebook'
+    assert len(shown) == 1
+    script, style = (project_file(f'data/explorable/play.{kind}').read_text('utf-8')
+                     for kind in ('js', 'css'))
+    assert script in shown[0] and json.dumps(style)[1:-1] in shown[0], 'run the notebook'

@@ -253,7 +253,8 @@ def _play_still():
         picture[14:18, 14 + 3 * i:18 + 3 * i] = 1
         for x in (14, 16, 18) if i else (16,):
             for y in (14, 16, 18) if i else (16,):
-                picture[y, x] = torch.tensor((.84, .37, 0.) if picture[y, x, 0] else (.55, .79, .94))
+                colour = (.84, .37, 0.) if picture[y, x, 0] else (.55, .79, .94)
+                picture[y, x] = torch.tensor(colour)
         ax.imshow(picture)
         ax.set(xticks=[], yticks=[])
         ax.set_title(name, fontsize=9)

@@ -124,7 +124,6 @@ class _Frames(_Operators):
                 made[n] = torch.where(count >= self.late[n], made[n], 0.)
         return made
 
-# %% ../../nbs/use/45k_stream_export.ipynb #5e66685d
 class _Scores(_Frames):
     def _scores(self, features, count, past):
         "[scores (1, n)] of each task, zero while they are unknown."
@@ -221,7 +220,6 @@ def step(frame):  # float32 of the shape page['frame']['shape'], normalised
     return scores[0] if t > page['first'] else None  # of the frame t - 1 - page['delay']
 """
 
-# %% ../../nbs/use/45k_stream_export.ipynb #c54e24f4
 def _pages(step, names):
     "What the JSON says of inputs and outputs."
     found = step(step.example, *step.start())
@@ -234,6 +232,13 @@ def _pages(step, names):
                    classes=classes) for k, (task, classes) in enumerate(names.items())]
     return dict(frame=dict(name='frame', shape=list(step.example.shape)), scores=scores, maps=maps,
                 states=states, delay=step.delay, first=step.first, window=step.window)
+
+def _forget_origins(graph):
+    "Remove the places in our source files that the exporter notes."
+    places = [graph, *graph.node, *graph.value_info, *graph.input, *graph.output]
+    for place in (*places, *graph.initializer):
+        del place.metadata_props[:]
+        place.ClearField('doc_string')
 
 # %% ../../nbs/use/45k_stream_export.ipynb #a99f0540
 def write_step(
@@ -268,15 +273,6 @@ def write_step(
     write_atomic(path.with_suffix('.json'), json.dumps(page, indent=1).encode())
     return path
 
-# %% ../../nbs/use/45k_stream_export.ipynb #334aa0b5
-def _forget_origins(graph):
-    "Remove the places in our source files that the exporter notes."
-    places = [graph, *graph.node, *graph.value_info, *graph.input, *graph.output]
-    for place in (*places, *graph.initializer):
-        del place.metadata_props[:]
-        place.ClearField('doc_string')
-
-# %% ../../nbs/use/45k_stream_export.ipynb #b83ce18f
 def export_stream(
     model: VideoNet | str | Path, # network, checkpoint's folder, or 'user/name' on the Hub
     path: str | Path, # *.onnx; *.json is written beside it
