@@ -215,6 +215,18 @@ def test_without_npm_the_page_says_so(tmp_path, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ['play.json']
 
 
+def test_another_package_is_refused(tmp_path, monkeypatch):
+    "npm here is a function that leaves a file."
+    def pack(command, cwd, **how):
+        assert site_play.RUNTIME in command
+        (cwd/'x.tgz').write_bytes(b'x')
+        return subprocess.CompletedProcess(command, 0, stdout='x.tgz\n')
+    monkeypatch.setattr(site_play.shutil, 'which', lambda name: name)
+    monkeypatch.setattr(site_play.subprocess, 'run', pack)
+    assert site_play.write(tmp_path).endswith('is not the package that was tested')
+    assert [file.name for file in tmp_path.iterdir()] == ['play.json']
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason='chromium is not installed: nobody uses the page')
 def test_what_is_missing_is_read_on_the_page(tmp_path):
     (tmp_path/'_static/play').mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 The networks are written by `video_convs.use.stream_export`; the program that runs them in a browser
 comes from npm in the version below. Where one of the two is absent the page says so."""
+import hashlib
 import json
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from video_convs.use.stream_export import StreamStep, export_stream, write_step
 from video_convs.utils import project_file
 
 RUNTIME = 'onnxruntime-web@1.30.0'
+SHA256 = 'd2228df7e4616bc3348bf504ee888f3bec43789a273f0a63f3e68d203ce3bf71'  # of its package
 SCRIPT, PROGRAM = 'ort.wasm.bundle.min.mjs', 'ort-wasm-simd-threaded.wasm'
 WEIGHTS = 'data/explorable/one_operator.safetensors'
 WIDTH, SIZE, SIDE, WINDOW = 8, 32, 4, 5  # of the networks with one operator
@@ -108,12 +110,14 @@ def runtime(folder):
     npm = shutil.which('npm')
     if npm is None:
         raise OSError('npm is not installed')
-    done = subprocess.run([npm, 'pack', RUNTIME, '--silent'], cwd=folder, capture_output=True,
-                          text=True, timeout=600)
+    done = subprocess.run([npm, 'pack', RUNTIME, '--silent', '--prefer-offline'], cwd=folder,
+                          capture_output=True, text=True, timeout=600)
     packed = folder/done.stdout.strip()
     if done.returncode or not packed.is_file():
         raise OSError(f'npm does not find {RUNTIME}')
     try:
+        if hashlib.sha256(packed.read_bytes()).hexdigest() != SHA256:
+            raise OSError(f'{RUNTIME} is not the package that was tested')
         with tarfile.open(packed) as archive:
             for name in SCRIPT, PROGRAM:
                 member = archive.extractfile(f'package/dist/{name}')
