@@ -149,11 +149,8 @@ function controls(sets, on) {
   const pause = button('Pause or play', 'Pause', () => on.pause());
   const headings = ['→', '↓', '←', '↑'].map((sign, k) =>
     button(`move ${CLASSES[k]}`, sign, () => on.head(k)));
-  const turn = (knob, value) => {
-    const input = knob.element.querySelector('input');
-    input.value = value;
-    input.dispatchEvent(new Event('input'));
-  };
+  const turn = (knob, value) => Object.assign(knob.element.querySelector('input'), {value})
+    .dispatchEvent(new Event('input'));
   return {speed, slope, pause, headings, choice,
     setSpeed: value => turn(speed, value),
     setSlope: value => turn(slope, value),
@@ -223,7 +220,7 @@ function classOf([dx, dy]) {
 function play(card, words, sets, load) {
   const scene = new Scene();
   const video = Object.assign(document.createElement('video'), {muted: true, playsInline: true});
-  let [set, players, past, busy, running] = [sets[0], null, [], false, false];
+  let [set, players, past, busy, running, timer] = [sets[0], null, [], false, false, null];
   const slopeOf = ({hgc}) => hgc[ui.slope.value] ? ui.slope.value : Number(Object.keys(hgc)[0]);
 
   // The networks of the set and the slope; a network that is new to the video begins anew.
@@ -358,7 +355,6 @@ function play(card, words, sets, load) {
     return {scores: found.map(({scores}) => scores), move};
   }
 
-  let timer = null;
   function run(on) {
     running = on;
     ui.pause.textContent = on ? 'Pause' : 'Play';
@@ -374,11 +370,10 @@ function play(card, words, sets, load) {
 
 function build(card, settings, host) {
   card.classList.add('play');
-  card.append(element('style', {}, settings.style));
   const words = element('div', {class: 'verdict', role: 'status'}, 'The networks are loading …');
-  card.append(words);
-  const root = document.documentElement.dataset.content_root;
-  start(card, words, `${root ?? './'}_static/play/`, host).catch(problem => {
+  card.append(element('style', {}, settings.style), words);
+  const root = document.documentElement.dataset.content_root ?? './';
+  start(card, words, `${root}_static/play/`, host).catch(problem => {
     words.className = 'verdict bad';
     words.textContent = location.protocol === 'file:'
       ? 'From a file a browser loads no networks. Run "python -m http.server" in the folder of the '
@@ -396,5 +391,10 @@ async function start(card, words, base, host) {
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmPaths = {wasm: new URL(`${base}${program}`, location.href).href};
   const loaded = {};
-  host.play = play(card, words, sets, name => (loaded[name] ??= Player.load(ort, base, name)));
+  const load = name => (loaded[name] ??= Player.load(ort, base, name));
+  host.play = play(card, words, sets, load);
+  await host.play.ready;
+  for (const name of sets.flatMap(({tsn, hgc}) => [tsn, ...Object.values(hgc)])) {
+    await load(name).catch(() => delete loaded[name]);
+  }
 }

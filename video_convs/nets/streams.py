@@ -18,7 +18,8 @@ from ..ops.streams import OperatorStream
 # %% ../../nbs/nets/26l_streams.ipynb #1f5cab8f
 class Parts(fx.Tracer):
     "The graph down to the operators over time; a block without one stays whole."
-    def is_leaf_module(self, module, name):
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        "Does this module stay whole?"
         inside = any(isinstance(m, Clipwise) for m in module.modules())
         return isinstance(module, Clipwise) or not inside
 
