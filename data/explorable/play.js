@@ -161,7 +161,7 @@ function controls(sets, on) {
       element('label', {class: 'control'}, element('span', {class: 'name'}, 'networks'), choice),
       speed.element, slope.element),
     row: element('div', {class: 'row'}, ...headings, pause,
-      button('One frame', 'One frame', () => on.step()))};
+      button('Step: one frame', 'Step', () => on.step()))};
 }
 
 // Bars of one network.
