@@ -286,7 +286,7 @@ def test_the_scripts_are_installed(monkeypatch):
     runpy.run_path('setup.py')
     patterns = given['package_data']['video_convs.tables']
     files = [file.relative_to(ROOT/'data') for file in (ROOT/'data/explorable').iterdir()]
-    assert len(files) == 6
+    assert len(files) == 9
     assert all(any(PurePath(file).match(p) for p in patterns if '/' in p) for file in files)
 
 

@@ -87,7 +87,8 @@ def test_no_module_needs_the_checkout():
 def test_the_reading_notebooks_are_known():
     assert 'data/results/motion.jsonl' in reads(nbs/'results/62_motion.ipynb')
     assert 'data/results/gestures_first.jsonl' in reads(nbs/'results/60_gestures.ipynb')
-    weights = {path.relative_to(root).as_posix() for path in root.glob('data/**/*.safetensors')}
+    weights = {path.relative_to(root).as_posix()
+               for path in root.glob('data/checkpoints/*/*.safetensors')}
     assert {'tests/hub_server.py', *weights} <= reads(nbs/'use/45c_publish.ipynb')
     assert sum(bool(reads(path)) for path in NOTEBOOKS) >= 6
 

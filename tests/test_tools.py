@@ -160,7 +160,8 @@ def test_make_docs_fails_and_lists_the_defects(tmp_path, monkeypatch):
         (folder/'a.html').write_text('<a href="gone.html">x</a>')
         return 0
     replaced = {'built': tmp_path/'b', 'source': tmp_path/'b/source', 'html': tmp_path/'b/html',
-                'render': render, 'reading_order': list, 'mathjax': list}
+                'render': render, 'reading_order': list, 'mathjax': list,
+                'playground': list}
     for name, value in replaced.items():
         monkeypatch.setattr(site_pages, name, value)
     with pytest.raises(SystemExit, match='(?s)1 defect.*a.html: dead link gone.html'):

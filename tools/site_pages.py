@@ -196,6 +196,12 @@ def mathjax():
     (built/'static').mkdir(parents=True, exist_ok=True)
     shutil.copy(found.locate(), built/'static'/found.name)
 
+def playground():
+    "What the page `play` loads; it says itself what is missing."
+    import site_play
+    if missing := site_play.write(built/'static/play'):
+        print(f'No networks on the page story/play: {missing}')
+
 def render(pages, folder):
     "The exit status of Sphinx, which turns prepared pages into HTML."
     return subprocess.run([sys.executable, '-m', 'sphinx', '-b', 'html', '-q', '-j', 'auto',
@@ -216,6 +222,7 @@ def main():
         nbformat.write(nb, target)
     (source/'reference.md').write_text(reference(exported), encoding='utf-8')
     mathjax()
+    playground()
     if code := render(source, html):
         sys.exit(code)
     if found := defects(html):
