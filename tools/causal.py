@@ -103,7 +103,8 @@ class Orders:
 
     def batches(self, split, seed, length=frames):
         for clips, labels in self.rendered.batches(split, seed, 1):
-            yield normalise(clips * .25 + .5, self.spec), labels
+            pixels = (255 * (clips * .25 + .5)).round().byte()
+            yield normalise(pixels, self.spec), labels
 
     def streams(self, seed, n, before, behind):
         parts = self.batches('test', seed)
