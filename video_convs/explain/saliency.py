@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from ..clips import check_finite
 from ..nets.spec import InputSpec
 from ..nets.video_net import VideoNet
 
@@ -20,11 +21,14 @@ def saliency(
     label: int, # index of the class
 ) -> Tensor: # (T, H, W): contribution of each pixel to the score, to first order
     "Gradient × input, summed over the channels."
+    check_finite(clip, model)
     was_training = model.training
-    with torch.inference_mode(False), torch.enable_grad():
-        x = clip.clone().requires_grad_()
-        gradient, = torch.autograd.grad(model.eval()(x[None])[0, label], x)
-    model.train(was_training)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            x = clip.clone().requires_grad_()
+            gradient, = torch.autograd.grad(model.eval()(x[None])[0, label], x)
+    finally:
+        model.train(was_training)
     return (gradient * x).detach().sum(0)
 
 def pixels(

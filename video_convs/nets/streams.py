@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, fx, nn
 
-from ..clips import Clipwise, check_clip, fold
+from ..clips import Clipwise, check_clip, check_finite, fold
 from ..ops.streams import OperatorStream
 
 # %% ../../nbs/nets/26l_streams.ipynb #1f5cab8f
@@ -96,6 +96,7 @@ def _point(model, frame):
         raise ValueError(f"{model.name} takes {wanted} at a time, a tensor; got {shape}")
     point = frame if F > 1 else frame.unsqueeze(2)
     check_clip(point, model.input_spec.channels, model.head)
+    check_finite(point)
     return point.to(weight.dtype)
 
 # %% ../../nbs/nets/26l_streams.ipynb #81f8179f
@@ -107,6 +108,7 @@ class Stream:
         window: int | None = None, # W: frames that are scored together; None: those of a clip
     ) -> None:
         _check_mode(model)
+        check_finite(model=model)
         self.model, self.window = model, _window(model, window)
         try:
             self._trunk = _Junctions(model.trunk, self.window)
