@@ -38,6 +38,7 @@ from video_convs.train.plots import plot_runs
 from video_convs.train.run_folder import read_log, skipped_videos, trained_on
 from video_convs.train.step import clip_loss, step
 from video_convs.train.recipes import Recipe
+from video_convs.train.targets import class_weights, make_targets, one_hot
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 SPEC = InputSpec(frames=4, size=32)
@@ -320,7 +321,9 @@ def test_compiled(videos, tmp_path, monkeypatch):
         torch.testing.assert_close(a, b)
     assert same(load(tmp_path/'traced'), traced)
 
-@pytest.mark.parametrize('changes', [dict(precision='float16'), dict(bn='partial', accumulate=2)])
+@pytest.mark.parametrize('changes', [
+    dict(precision='float16'), dict(bn='partial', accumulate=2),
+    dict(mixup=.4, cutmix=1., balance='loss', accumulate=2)])
 def test_options_resume_exactly(videos, tmp_path, changes):
     recipe = replace(SHORT, epochs=2, **changes)
     whole = run(videos, tmp_path/'whole', recipe)
@@ -353,11 +356,16 @@ def test_several_tasks(videos, tmp_path):
     assert (0 <= read_log(tmp_path)[-1]['top1'] <= 1
             and load(tmp_path).num_classes == model.num_classes)
     scores = {'a': torch.eye(3), 'b': torch.eye(3)}
-    loss, right = clip_loss(scores, torch.tensor([[0, 0], [1, 2], [2, 2]]), Recipe())
+    labels = torch.tensor([[0, 0], [1, 2], [2, 2]])
+    loss, right = clip_loss(scores, labels, Recipe())
+    torch.testing.assert_close(clip_loss(scores, one_hot(labels, (3, 3)), Recipe()), (loss, right))
     assert (right == 2
             and loss.item() == pytest.approx(2 * -torch.eye(3)[0].log_softmax(0)[0].item() + 1/3))
     with pytest.raises(ValueError, match="learns 'verb', for which"):
         run(videos, tmp_path/'b', SHORT, model)
+    run(data, tmp_path/'c', replace(SHORT, epochs=1, mixup=.4, balance='loss'), model)
+    with pytest.raises(ValueError, match="for videos with one label: .* use balance='loss'"):
+        run(data, tmp_path/'d', replace(SHORT, balance='sampling'), model)
 
 def test_memory_is_explained(videos, tmp_path):
     class Small(type(fresh(videos))):
@@ -386,6 +394,52 @@ def test_shares():
         parts = [epoch_batches(n, B, 1, 2, r, W) for r in range(W)]
         assert [sum(step, []) for step in zip(*parts)] == whole
         assert all(max(map(len, step)) - min(map(len, step)) <= 1 for step in zip(*parts))
+
+def test_sampling_shows_all_classes_alike(videos, tmp_path):
+    labels = [0] * 190 + [1] * 10
+    weights = class_weights(labels, 2)[labels]
+    drawn = torch.tensor(sum(epoch_batches(200, 8, 0, 0, weights=weights), []))
+    assert len(drawn) == 200 and 75 < (drawn >= 190).sum() < 125
+    few = replace(videos, labels=(0,) * 20 + (1,) * 4)
+    whole = [epoch._shares(Clips(few, SPEC, train=True), replace(SHORT, balance=b), 0)
+             for b in ('none', 'sampling')]
+    rare = [sum(i >= 20 for step in steps for i in step) for steps in whole]
+    assert rare[0] == 4 < rare[1]
+
+def test_weights_of_classes_have_a_mean_of_one():
+    labels = torch.tensor([0] * 6 + [2] * 2)
+    weights = class_weights(labels, 4)
+    assert weights[labels].mean() == 1 and weights[0] * 6 == weights[2] * 2 and weights[3] == 1
+
+def test_mixtures_keep_their_share(videos):
+    "The target of a mixture says how much of each clip is in it."
+    clip = torch.stack([torch.zeros(3, 2, 16, 16), torch.ones(3, 2, 16, 16)])
+    for recipe in (Recipe(mixup=1.), Recipe(cutmix=1.), Recipe(mixup=.2, cutmix=1.)):
+        targets = make_targets(2, videos, recipe)
+        for seed in range(5):
+            torch.manual_seed(seed)
+            mixed, target = targets(clip, torch.tensor([0, 1]))
+            assert (mixed[:, :, :1] == mixed).all()  # the same in all frames
+            torch.testing.assert_close(target[:, 1], mixed.mean((1, 2, 3, 4)))
+            torch.testing.assert_close(target.sum(1), torch.ones(2))
+    one, target = targets(clip[:1], torch.tensor([1]))
+    assert torch.equal(one, clip[:1]) and target.tolist() == [[0, 1]]
+    label = torch.tensor([0, 1])
+    assert make_targets(2, videos, Recipe())(clip, label) == (clip, label)
+
+def test_patience(videos, tmp_path, capsys):
+    "The best test is the second; two epochs later training ends, and another start adds nothing."
+    scores = iter([.2, .5, .5, .4, .9])
+    recipe = replace(SHORT, epochs=9, patience=2)
+    with show_messages():
+        run(videos, tmp_path, recipe, test=lambda model: dict(top1=next(scores)))
+    assert [e['test_top1'] for e in read_log(tmp_path)] == [.2, .5, .5, .4]
+    said = capsys.readouterr().out
+    assert 'no test was better for 2 epochs: the training ends after epoch 4' in said
+    run(videos, tmp_path, recipe, test=lambda model: dict(top1=next(scores)))
+    assert len(read_log(tmp_path)) == 4
+    with pytest.raises(ValueError, match='patience waits for a better test, but there is none'):
+        run(videos, tmp_path/'b', recipe)
 
 def test_groups_of_tsn(videos):
     model = fresh(videos)

@@ -295,7 +295,7 @@ def test_first_conv_for_flow():
         assert net(torch.randn(4, 10, 32, 32)).shape == (4, 96)
     with pytest.raises(ValueError, match='groups=4; only one that reads all'):
         adapt_first_conv(nn.Conv2d(4, 4, 3, groups=4), 10)
-    with pytest.raises(ValueError, match='Linear has no Conv2d'):
+    with pytest.raises(ValueError, match='Linear has no convolution'):
         adapt_first_conv(nn.Linear(4, 4), 10)
     with pytest.raises(ValueError, match='channels must be at least 1'):
         adapt_first_conv(trunk('tiny'), 0)

@@ -60,7 +60,7 @@ def streamed(op, clip, window):
         y, state = stream.step(frame, state)
         results += y
         if not stream.sight.whole:
-            assert len(results) == max(0, t + 1 - stream.sight.frames)
+            assert len(results) == max(0, t + 1 - stream.sight.ahead)
     return torch.stack(results + stream.finish(state), 2)
 
 
@@ -75,7 +75,9 @@ def test_an_exact_stream_is_the_clip(make, frames):
 @pytest.mark.parametrize('make', EXACT)
 def test_an_operator_looks_no_farther_and_no_less_far_than_it_says(make):
     op = made(make)
-    r = SIGHTS[type(op)](op).frames
+    sight = SIGHTS[type(op)](op)
+    r = sight.ahead
+    assert sight.before == r
     clip = noise(2 * r + 3)
     far, near = clip.clone(), clip.clone()
     far[:, :, [0, -1]] += 1  # r + 1 frames from the one in the middle
@@ -88,7 +90,7 @@ def test_an_operator_looks_no_farther_and_no_less_far_than_it_says(make):
 @pytest.mark.parametrize('make', WINDOWED)
 def test_a_stream_of_means_is_the_clip_of_its_window_and_then_follows_it(make):
     op, clip, W = made(make), noise(7), 4
-    r = SIGHTS[type(op)](op).frames
+    r = SIGHTS[type(op)](op).ahead
     found = streamed(op, clip, W)
     with torch.no_grad():
         assert (streamed(op, clip[:, :, :W], W) - op(clip[:, :, :W])).abs().max() < 1e-10

@@ -173,6 +173,19 @@ def test_one_draw_for_all_frames(augment):
         out, _ = transform(still, np.random.default_rng(seed), 0)
         assert out.shape == (3, 20, 24, 24) and (out == out[:, :1]).all()
 
+def test_changes_of_torchvision_are_drawn_once_and_again_from_a_seed():
+    still = frames(1).expand(-1, 8, -1, -1)
+    plain = train_transform(Spec(), Augment.none())
+    for change in (dict(randaugment=2, magnitude=15), dict(erasing=1.)):
+        transform = train_transform(Spec(), replace(Augment.none(), **change))
+        before = torch.get_rng_state()
+        outs = [transform(still, np.random.default_rng(seed), 0)[0] for seed in (0, 0, 1, 2)]
+        assert torch.equal(torch.get_rng_state(), before)
+        assert all((out == out[:, :1]).all() for out in outs)
+        assert torch.equal(outs[0], outs[1]) and not torch.equal(outs[0], outs[2])
+    grey = outs[3] != plain(still, np.random.default_rng(2), 0)[0]
+    assert .01 < grey.float().mean() < .4 and (outs[3][grey] == 0).all()  # the mean colour
+
 @pytest.mark.parametrize('augment', ALL)
 @pytest.mark.parametrize('spec', [Spec(), CAFFE])
 def test_a_batch_is_its_clips(augment, spec):
@@ -264,6 +277,10 @@ def test_flow_has_no_colours():
     (lambda: Augment(ratio=.5), 'ratio must be a number from 1 to 100, got 0.5'),
     (lambda: Augment(jitter=1), 'jitter must be a number from 0 to below 1, got 1'),
     (lambda: Augment(crop='five'), "not 'five'"),
+    (lambda: Augment(randaugment=1.5), 'randaugment must be a whole number from 0 to 14, got 1.5'),
+    (lambda: Augment(magnitude=31), 'magnitude must be a whole number from 0 to 30, got 31'),
+    (lambda: Augment(erasing=2), 'erasing must be a number from 0 to 1, got 2'),
+    (lambda: train_transform(FLOW, Augment(randaugment=1)), 'needs RGB, not 10 channels of flow'),
     (lambda: check_flips(['reverse'], FLOW, {'reverse'}), 'cannot be reversed'),
     (lambda: check_flips(['hflip'], Spec(), flip_map={'hflip': {1: 2, 2: 3, 3: 1}}),
      'list both ways'),

@@ -22,6 +22,7 @@ from video_convs.nets.spec import InputSpec
 from video_convs.nets.video_net import VideoNet
 from video_convs.weights.create import create_model
 from video_convs.ops.tin import TIN
+from video_convs.use.export_forms import runtime_forms
 
 # 32 pixels leave one at the end of a ResNet: the smallest map, where layouts are easily mistaken
 SIZE, T = 32, 4
@@ -562,3 +563,8 @@ def test_heads_of_their_own_are_saved_and_loaded(tmp_path, name, classes):
     save(net, tmp_path)
     for key, value in load(tmp_path).state_dict().items():
         assert torch.equal(value, net.state_dict()[key])
+
+def test_runtime_forms(net):
+    x, other = clip_for(net), runtime_forms(copy.deepcopy(net))
+    with torch.no_grad():
+        same(other(x), net(x), 1e-4)

@@ -73,9 +73,12 @@ LIMITS = {  # setting → its range, wherever it comes from
     'lr_scale': _FACTOR,
     'clip_norm': Limit(0, 1_000_000_000_000, above=True), 'weight_decay': Limit(0, 1000),
     'warmup': _SHARE, 'label_smoothing': _SHARE, 'dropout': _SHARE, 'momentum': _SHARE,
-    'ema': _SHARE,
+    'ema': _SHARE, 'mixup': Limit(0, 1000), 'cutmix': Limit(0, 1000),
+    'patience': Limit(0, 1_000_000, whole=True),
     'seed': Limit(0, 2**32 - 1, whole=True),
     'scale': Limit(0, 1, above=True), 'ratio': Limit(1, 100), 'jitter': _SHARE,
+    'randaugment': Limit(0, 14, whole=True), 'magnitude': Limit(0, 30, whole=True),
+    'erasing': Limit(0, 1),
     # a network and its clips
     'frames': Limit(1, 4096, whole=True), 'per_segment': Limit(1, 64, whole=True),
     'size': Limit(1, 4096, whole=True),

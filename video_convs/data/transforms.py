@@ -9,6 +9,7 @@ __all__ = ['PLACES', 'FLIPS', 'GREY', 'CROPS', 'random_box', 'corner_box', 'area
 # %% ../../nbs/data/33b_transforms.ipynb #f8527909
 import math
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -183,7 +184,7 @@ def _refuse_augment(augment):
                              f"{augment.scale}")
     elif len(augment.scale) != 2 or not 0 < augment.scale[0] <= augment.scale[1] <= 1:
         raise ValueError(f"augment: scale needs 0 < smallest ≤ largest ≤ 1, got {augment.scale}")
-    for name in ('ratio', 'jitter'):
+    for name in ('ratio', 'jitter', 'randaugment', 'magnitude', 'erasing'):
         check_number(name, getattr(augment, name), f'augment: {name}')
     for name in FLIPS:
         if not isinstance(getattr(augment, name), bool):
@@ -201,6 +202,9 @@ class Augment:
     vflip: bool = False # turn half of the clips upside down, if declared
     reverse: bool = False # play half of the clips backwards, if declared
     crop: str = 'sides' # how the box is drawn: 'sides', 'corners' or 'area'
+    randaugment: int = 0 # changes of colour or shape that are drawn for a clip; 0: none; RGB only
+    magnitude: int = 9 # how strong those of randaugment are, up to 30
+    erasing: float = 0. # share of the clips that lose a rectangle
     resize: int | tuple[int, int] | None = None # before the crop: short side, or (height, width)
 
     def __post_init__(self):
@@ -268,6 +272,22 @@ def eval_transform(
         return normalise(views.cut(frames, spec), spec)
     return transform
 
+# %% ../../nbs/data/33b_transforms.ipynb #ce7ab3f1
+@contextmanager
+def _torch_draws(rng):
+    "Let torch draw its random numbers from a numpy generator."
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**63)))
+        yield
+
+def _by_torchvision(clip, rng, name, *settings):
+    "One of torchvision's random changes of a clip (C, T, H, W), the same in all frames."
+    from torchvision import tv_tensors
+    from torchvision.transforms import v2
+    with _torch_draws(rng):
+        video = getattr(v2, name)(*settings)(tv_tensors.Video(clip.transpose(0, 1)))
+    return video.as_subclass(Tensor).transpose(0, 1)
+
 # %% ../../nbs/data/33b_transforms.ipynb #c5557c6a
 def _transform_one(clip, rng, label, spec, augment, flip_map):
     "One clip, cropped, flipped, jittered and normalised, and its label."
@@ -277,9 +297,14 @@ def _transform_one(clip, rng, label, spec, augment, flip_map):
     flips = [f for f in augment.flips if rng.random() < .5]
     for f in flips:
         clip = flip(clip, f, spec.modality)
+    if augment.randaugment:
+        clip = _by_torchvision(clip, rng, 'RandAugment', augment.randaugment, augment.magnitude)
     jitters = augment.jitter > 0 and (spec.modality, spec.channels) == ('rgb', 3)
     jitter = rng.uniform(1 - augment.jitter, 1 + augment.jitter, 3) if jitters else None
-    return normalise(clip, spec, jitter), relabel(label, flips, flip_map)
+    clip = normalise(clip, spec, jitter)
+    if augment.erasing:
+        clip = _by_torchvision(clip, rng, 'RandomErasing', augment.erasing)
+    return clip, relabel(label, flips, flip_map)
 
 # %% ../../nbs/data/33b_transforms.ipynb #89b196c5
 def _transform(clip, rng, label, spec, augment, flip_map):
@@ -307,4 +332,7 @@ def train_transform(
 ) -> Callable: # (clip (C, F, H, W) uint8, rng, label) → clip float32, label; or batches
     "The random transform of training; a flip that the data set does not declare is a `ValueError`."
     check_flips(augment.flips, spec, label_preserving, flip_map, name)
+    if augment.randaugment and (spec.modality, spec.channels) != ('rgb', 3):
+        raise ValueError("randaugment changes colours: it needs RGB, not "
+                         f"{spec.channels} channels of {spec.modality}; set it to 0")
     return partial(_transform, spec=spec, augment=augment, flip_map=flip_map)

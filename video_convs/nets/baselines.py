@@ -47,12 +47,14 @@ def c2d(net: nn.Module, card: Backbone) -> nn.Module:
 def tsm(
     net: nn.Module, card: Backbone,
     fold_div: int = 8, # one part in fold_div of the channels moves each way
+    causal: bool = False, # True: only back, so that no frame waits for the next
 ) -> nn.Module:
     "A temporal shift before the first convolution of each residual block."
     first = net.get_submodule(match(net, card.block_input)[0])
     if getattr(first, 'kernel_size', None) == (1, 1):
-        return replace(net, card.block_input, lambda conv: ShiftedConv.from_conv2d(conv, fold_div))
-    return insert_before(net, card.block_input, lambda C: TemporalShift(C, fold_div))
+        return replace(net, card.block_input,
+                       lambda conv: ShiftedConv.from_conv2d(conv, fold_div, causal))
+    return insert_before(net, card.block_input, lambda C: TemporalShift(C, fold_div, causal))
 
 # %% ../../nbs/nets/26c_baselines.ipynb #fc0bf0df
 @register('tiny', *RESNETS, 'mobilenet_v2')
@@ -60,10 +62,14 @@ def r2plus1d(
     net: nn.Module, card: Backbone,
     arrangement: str = 'depthwise', # or 'sequential', 'parallel', which have dense taps
     kernel_size: int = 3, # frames that an output frame reads, odd
+    causal: bool = False, # True: only back, for 'depthwise'
 ) -> nn.Module:
     "A convolution over time at each block's first 3×3: depthwise before it, or dense."
     if arrangement == 'depthwise':
-        return insert_before(net, card.conv3x3, lambda C: TemporalConv(C, kernel_size))
+        return insert_before(net, card.conv3x3,
+                             lambda C: TemporalConv(C, kernel_size, causal=causal))
+    if causal:
+        raise ValueError("causal=True is for arrangement='depthwise': dense taps look both ways")
     if kernel_size != 3:
         raise ValueError(f"kernel_size = {kernel_size} is for 'depthwise'; dense ones have "
                          "three taps")

@@ -33,10 +33,12 @@ def hgc(
     slope: int | Sequence[int] = 2, # p: a window grows by p pixels per frame of distance, even;
     # several: each has a share of the channels
     aggregate: str = 'conv', # f: 'conv' learns the windows, 'avg' takes means
+    causal: bool = False, # True: only back, so that no frame waits for the next
 ) -> nn.Module:
     "Hourglass convolution before the first 3×3 of each residual block."
     op = MixedHgC if isinstance(slope, Sequence) else HgC
-    return insert_before(net, card.conv3x3, lambda C: op(C, kernel_size, slope, aggregate))
+    return insert_before(net, card.conv3x3,
+                         lambda C: op(C, kernel_size, slope, aggregate, causal=causal))
 
 # %% ../../nbs/nets/26e_h2cn.ipynb #bd603a32
 class H2CNStem(nn.Module):
@@ -74,12 +76,14 @@ def h2cn(
     cmcb: str | None = 'hgc', # before each first 3×3: 'hgc', 'conv1d' (Table 3) or None
     fmcb_slope: int = 4, # p in FMCB (Table 1)
     cmcb_slope: int = 2, # p in CMCB (Table 2)
+    causal: bool = False, # True: only back; FMCB reads the neighbours of a key frame as before
 ) -> nn.Module:
     "TSM with CMCB before the first 3×3 of each block, and FMCB parallel to the stem."
     if cmcb:
-        insert_before(net, card.conv3x3, lambda C: CMCB(C, slope=cmcb_slope, temporal=cmcb))
+        insert_before(net, card.conv3x3,
+                      lambda C: CMCB(C, slope=cmcb_slope, temporal=cmcb, causal=causal))
     if shift:
-        tsm(net, card)
+        tsm(net, card, causal=causal)
     if fmcb:
         stem = nn.Sequential()
         for name in ('conv1', 'bn1', 'relu', 'maxpool'):

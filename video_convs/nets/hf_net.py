@@ -22,6 +22,7 @@ def hf_tsn(
     net: nn.Module, card: Backbone,
     modules: int | None = None, # number of gates, in the last places; None: one in each place
     conservative: bool = True, # False: outflow and inflow of a frame have gates of their own
+    causal: bool = False, # True: only back; needs conservative=False
 ) -> nn.Module:
     "History-future gates after the blocks of BN-Inception or the stages of a ResNet."
     ends = match(net, card.block_output)
@@ -29,4 +30,4 @@ def hf_tsn(
         raise ValueError(f"modules must be from 0 to {len(ends)}, the places that {card.name} has, "
                          f"got {modules!r}")
     ends = ends[len(ends) - (len(ends) if modules is None else modules):]
-    return insert_after(net, ends, lambda C: HFModule(C, conservative)) if ends else net
+    return insert_after(net, ends, lambda C: HFModule(C, conservative, causal)) if ends else net

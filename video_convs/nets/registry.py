@@ -97,12 +97,13 @@ def variants(
 
 # %% ../../nbs/nets/26b_registry.ipynb #f09c9352
 def find_model(
-    name: str, # one of `list_models()`, or an operator in a trunk of timm: 'hgc_timm:convnext_atto'
+    name: str, # one of `list_models()`; or 'hgc_timm:convnext_atto', 'torchvision:s3d' and the like
 ) -> Entry:
     "The entry of a network; an unknown name is a ValueError with near matches."
     for library in OTHERS:
-        if isinstance(name, str) and f'_{library}:' in name:
-            return _elsewhere(*name.split(f'_{library}:', 1), library)
+        operator, there, trunk = str(name).partition(f'{library}:')
+        if there and (not operator or operator.endswith('_')):
+            return _elsewhere(operator[:-1] or 'tsn', trunk, library)
     if name not in ENTRIES:
         raise ValueError(f"no network is called {name!r}; {suggest(str(name), list_models())}")
     return ENTRIES[name]
@@ -121,4 +122,8 @@ def _elsewhere(operator, trunk, library):
     builds = {entry.build.__name__: entry for entry in ENTRIES.values()}
     if operator not in builds:
         raise ValueError(f"no network begins with {operator!r}; {suggest(operator, builds)}")
-    return replace(builds[operator], card=find_backbone(f'{library}:{trunk}'))
+    card = find_backbone(f'{library}:{trunk}')
+    if operator != 'tsn' and not card.conv3x3:
+        raise ValueError(f"no operator has a place in {card.name!r}, a network for clips: leave "
+                         f"{operator}_ out")
+    return replace(builds[operator], card=card)

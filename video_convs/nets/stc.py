@@ -23,10 +23,11 @@ def stc(
     sr: bool = True, # spatial refinement in T_S
     reduction: int | None = None, # r: refinements have one part in r of the channels; None: all
     equal: bool = False, # True: each block reads half of the channels
+    causal: bool = False, # True: only back, so that no frame waits for the next
 ) -> nn.Module:
     "Collaborative blocks S_T and T_S in place of the first 3×3 of each block."
     options = dict(alpha=alpha, reduction=reduction, shift=shift, temporal_refinement=tr,
-                   spatial_refinement=sr, equal=equal)
+                   spatial_refinement=sr, equal=equal, causal=causal)
     return replace(net, card.conv3x3, lambda conv: STCConv.from_conv2d(conv, **options))
 
 # %% ../../nbs/nets/26h_stc.ipynb #64498d39
@@ -35,15 +36,17 @@ def stc_light(
     net: nn.Module, card: Backbone,
     alpha: float = 3/4, # α: share of the channels in S_T
     reduction: int = 4, # r: refinements have one part in r of the channels
+    causal: bool = False, # True: only back, so that no frame waits for the next
 ) -> nn.Module:
     "STC whose refinements have 1/r of the channels."
-    return stc(net, card, alpha, reduction=reduction)
+    return stc(net, card, alpha, reduction=reduction, causal=causal)
 
 # %% ../../nbs/nets/26h_stc.ipynb #4f14674e
 @register('tiny', 'resnet50')
 def stc_equal(
     net: nn.Module, card: Backbone,
     alpha: float = 3/4, # α: share of the output channels in S_T
+    causal: bool = False, # True: only back, so that no frame waits for the next
 ) -> nn.Module:
     "STC whose two blocks read half of the channels each."
-    return stc(net, card, alpha, equal=True)
+    return stc(net, card, alpha, equal=True, causal=causal)

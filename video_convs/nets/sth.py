@@ -23,8 +23,10 @@ def sth(
     arrangement: str = 'hybrid', # or 'merge'
     attention: str | None = None, # or 'softmax', 'sigmoid': weights of time and space (Eq. 3)
     dilated: bool = False, # distance of taps in frames: 1, 2, 3, 1, … from block to block
+    causal: bool = False, # True: only back, so that no frame waits for the next
 ) -> nn.Module:
     "Hybrid 3×1×1 and 1×3×3 kernels in place of each block's first 3×3; VGG keeps its first one."
     reach = cycle((1, 2, 3)) if dilated else cycle((None,))
     return replace(net, card.conv3x3,
-                   lambda conv: STHConv.from_conv2d(conv, p, arrangement, attention, next(reach)))
+                   lambda conv: STHConv.from_conv2d(conv, p, arrangement, attention, next(reach),
+                                                    causal))

@@ -44,7 +44,7 @@ class _Junctions:
         "By how many frames the last part is late."
         late = {}
         for n in self.nodes:
-            own = self.streams[n].sight.frames if n in self.streams else 0
+            own = self.streams[n].sight.ahead if n in self.streams else 0
             late[n] = own + max((late[k] for k in self.inputs[n]), default=0)
         return late[n]
 

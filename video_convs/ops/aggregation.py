@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ..clips import check_clip
-from .common import check_sizes
-from .gated_flow import gated_flow, nine_places, pair_convolution
+from .common import check_sizes, frames_beside, said_causal
+from .gated_flow import (gated_flow, nine_places, pair_convolution,
+                                        past_flow)
 
 # %% ../../nbs/ops/14_aggregation.ipynb #67256fbf
 class HFModule(nn.Module):
@@ -20,10 +21,15 @@ class HFModule(nn.Module):
         self,
         channels: int, # C
         conservative: bool = True, # one gate for what comes and goes; False: independent ones
+        causal: bool = False, # frames take from the one before; not with conservative=True
     ) -> None:
         super().__init__()
         check_sizes(channels=channels)
+        if causal and conservative:
+            raise ValueError("what a conservative module gives to the next frame, a causal one "
+                             "cannot know yet: give conservative=False with causal=True")
         self.channels, self.conservative = channels, conservative
+        self.causal, self.beside = causal, frames_beside(3, causal)
         n = 1 if conservative else 2
         self.weight = nn.Parameter(torch.zeros(n, channels, 2, 3, 3))  # W
         self.bias = nn.Parameter(torch.zeros(n))  # B
@@ -34,7 +40,8 @@ class HFModule(nn.Module):
         x: Tensor, # F⁺: (B, C, T, H, W)
     ) -> Tensor: # F: (B, C, T, H, W); the sum over T is that of F⁺ if conservative
         check_clip(x, self.channels, self)
-        return gated_flow(x, self.gates(x))
+        flow = past_flow if self.causal else gated_flow
+        return flow(x, self.gates(x))
 
     def gates(
         self,
@@ -49,4 +56,4 @@ class HFModule(nn.Module):
         return self.weight.numel() * T * H * W
 
     def extra_repr(self) -> str:
-        return f'{self.channels}, conservative={self.conservative}'
+        return f'{self.channels}, conservative={self.conservative}{said_causal(self)}'

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ..clips import side_by_side
-from .common import (check_sizes, conv_arguments, shift_left, shift_right,
-                                    take_over)
+from .common import (check_sizes, conv_arguments, said_causal, shift_left,
+                                    shift_right, take_over)
 
 # %% ../../nbs/workshop/15_collaborative.ipynb #e4a943f3
 def refinement_width(
@@ -97,7 +97,7 @@ def stc_kernels(
     op.parts, (N, M) = channel_shares(op)
     n, m = op.parts
     op.spatial = kaiming(N, n, 3, 3) if N else None
-    op.temporal = kaiming(M, m, 3, 1, 1) if M else None
+    op.temporal = kaiming(M, m, 1 + sum(op.beside), 1, 1) if M else None
     op.bias = nn.Parameter(torch.zeros(N + M)) if bias else None
     return N, M
 
@@ -122,9 +122,13 @@ def only_block(
 # %% ../../nbs/workshop/15_collaborative.ipynb #a0cb7e31
 def shift_eighths(
     x: Tensor, # (B, C, T, H, W)
+    causal: bool = False, # only one eighth moves, and comes from the frame before
 ) -> Tensor: # the same shape
     "One eighth of the channels from the next frame, one eighth from the frame before."
     k = max(1, x.shape[1] // 8)
+    if causal:
+        behind, still = x.split((k, x.shape[1] - k), 1)
+        return side_by_side(shift_right(behind), still)
     ahead, behind, still = x.split((k, k, x.shape[1] - 2 * k), 1)
     return side_by_side(shift_left(ahead), shift_right(behind), still)
 
@@ -147,4 +151,4 @@ def stc_repr(
     "The arguments of an STC, as PyTorch prints them."
     return (f'{op.in_channels}, {op.out_channels}, alpha={op.alpha:g}, stride={op.stride}, '
             f'shift={op.shift}, equal={op.equal}, bias={op.bias is not None}, '
-            f'dilation={op.dilation}')
+            f'dilation={op.dilation}{said_causal(op)}')

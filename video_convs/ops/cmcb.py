@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..clips import check_clip, fold, unfold
 from .cmcb_strips import (check_cmcb, cmcb_macs, mean_of_hourglass, register_strips,
                                          start_cmcb, strip_means, strip_taps, strips_are_first)
+from .common import said_causal
 from .hourglass import HgC
 from .hourglass_kernel import window_slope
 
@@ -24,17 +25,18 @@ class CMCB(nn.Module):
         reduction: int = 16, # r_c: the hourglass sees max(4, round(C / r_c)) channels
         slope: int = 2, # p
         temporal: str = 'hgc', # 'hgc', or 'conv1d' for windows of one pixel (Table 3)
+        causal: bool = False, # half an hourglass: the offsets i ≤ 0
     ) -> None:
         super().__init__()
         p = window_slope(slope, temporal)
         check_cmcb(channels, reduction)
         self.channels, self.reduction, self.slope = channels, reduction, slope
-        self.temporal = temporal
+        self.temporal, self.causal = temporal, causal
         hidden = max(4, round(channels / reduction))
         self.reduce = nn.Conv2d(channels, hidden, 1, bias=False)
         self.expand = nn.Conv2d(hidden, channels, 1, bias=False)
         self.reduce_norm, self.expand_norm = nn.BatchNorm2d(hidden), nn.BatchNorm2d(channels)
-        self.hgc = HgC(hidden, slope=p)
+        self.hgc = HgC(hidden, slope=p, causal=causal)
         register_strips(self)
         start_cmcb(self)
 
@@ -60,4 +62,4 @@ class CMCB(nn.Module):
 
     def extra_repr(self) -> str:
         return (f'{self.channels}, reduction={self.reduction}, slope={self.slope}, '
-                f'temporal={self.temporal!r}')
+                f'temporal={self.temporal!r}{said_causal(self)}')

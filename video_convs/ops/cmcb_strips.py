@@ -82,7 +82,7 @@ def mean_of_hourglass(
     # (B·T, h, 3, 3)
     S = reduced(cmcb.strips(Y)) if cmcb.strips_first(x) else cmcb.strips(reduced(Y))
     S = unfold(S.flatten(1)[..., None, None], T)  # (B, 9·h, T, 1, 1)
-    return over_time(S, cmcb.strip_taps(H, W), 1)
+    return over_time(S, cmcb.strip_taps(H, W), cmcb.hgc.beside)
 
 # %% ../../nbs/workshop/12b_cmcb.ipynb #71f10178
 def check_cmcb(

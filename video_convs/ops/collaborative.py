@@ -13,7 +13,7 @@ from ..clips import check_clip, fold, side_by_side, unfold
 from .channel_shares import (block_bias, only_block, refinement_width,
                                             shift_eighths, stc_from_conv2d, stc_kernels,
                                             stc_macs, stc_repr, xavier)
-from .common import over_time, subsample
+from .common import frames_beside, over_time, said_causal, subsample
 
 # %% ../../nbs/ops/15_collaborative.ipynb #c93f528e
 class TemporalRefinement(nn.Module):
@@ -22,12 +22,14 @@ class TemporalRefinement(nn.Module):
         self,
         channels: int, # C
         reduction: int | None = None, # r: the light version has max(8, C/r) channels before
+        causal: bool = False, # no taps ahead
     ) -> None:
         super().__init__()
         h = refinement_width(channels, reduction)
         self.channels, self.reduction = channels, reduction
+        self.causal, self.beside = causal, frames_beside(3, causal)
         self.reduce = None if reduction is None else xavier(h, channels, 1, 1, 1)
-        self.taps = xavier(channels, h, 3, 1, 1)
+        self.taps = xavier(channels, h, 1 + sum(self.beside), 1, 1)
 
     def forward(
         self,
@@ -45,14 +47,14 @@ class TemporalRefinement(nn.Module):
         e = y.movedim(1, 4).flatten(2, 3).mean(2).movedim(2, 1)[..., None, None]
         if self.reduce is not None:
             e = over_time(e, self.reduce, padding=0).relu()
-        return over_time(e, self.taps, padding=1).sigmoid()
+        return over_time(e, self.taps, self.beside).sigmoid()
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates for one clip of T frames: of the convolutions over frame means."
         return T * (self.taps.numel() + (0 if self.reduce is None else self.reduce.numel()))
 
     def extra_repr(self) -> str:
-        return f'{self.channels}, reduction={self.reduction}'
+        return f'{self.channels}, reduction={self.reduction}{said_causal(self)}'
 
 # %% ../../nbs/ops/15_collaborative.ipynb #9da268b9
 class SpatialRefinement(nn.Module):
@@ -108,12 +110,14 @@ class STCConv(nn.Module):
         equal: bool = False, # STC-Equal: both blocks read half of the channels
         bias: bool = False, # of both convolutions; the paper has none
         dilation: int = 1, # of the 1×3×3 convolution
+        causal: bool = False, # no taps ahead, in TR and T_S, and a shift from frame t−1 only
     ) -> None:
         super().__init__()
         self.in_channels, self.out_channels, self.alpha = in_channels, out_channels, alpha
         self.stride, self.dilation, self.shift, self.equal = stride, dilation, shift, equal
+        self.causal, self.beside = causal, frames_beside(3, causal)
         N, M = stc_kernels(self, bias)  # outputs of S_T and of T_S
-        self.tr = TemporalRefinement(N, reduction) if N and temporal_refinement else None
+        self.tr = TemporalRefinement(N, reduction, causal) if N and temporal_refinement else None
         self.sr = SpatialRefinement(M, reduction) if M and spatial_refinement else None
 
     def forward(
@@ -128,7 +132,7 @@ class STCConv(nn.Module):
 
     def S_T(self, x: Tensor) -> Tensor: # (B, αC, T, H, W) → (B, αC', T, H', W')
         "Shift, 1×3×3, TR: Eq. 1."
-        frames, d = fold(shift_eighths(x) if self.shift else x), self.dilation
+        frames, d = fold(shift_eighths(x, self.causal) if self.shift else x), self.dilation
         y = F.conv2d(frames, self.spatial, block_bias(self, 'S_T'), self.stride, d, d)
         y = unfold(y, x.shape[2])
         return y if self.tr is None else self.tr(y)
@@ -136,7 +140,7 @@ class STCConv(nn.Module):
     def T_S(self, x: Tensor) -> Tensor: # (B, (1 − α)C, T, H, W) → (B, (1 − α)C', T, H', W')
         "3×1×1, SR: Eq. 2."
         x = subsample(x, self.stride)
-        y = over_time(x, self.temporal, padding=1, bias=block_bias(self, 'T_S'))
+        y = over_time(x, self.temporal, self.beside, bias=block_bias(self, 'T_S'))
         return y if self.sr is None else self.sr(y)
 
     from_conv2d, macs, extra_repr = classmethod(stc_from_conv2d), stc_macs, stc_repr

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip, fold, unfold
-from .common import identity_taps, over_time
+from .common import frames_beside, identity_taps, over_time
 from .hourglass_kernel import (check_hourglass, hourglass_at_once, hourglass_kernel,
                                               hourglass_macs, hourglass_repr, one_kernel_is_faster,
                                               ring_window, start_rings, zero_frames)
@@ -27,12 +27,14 @@ class HgC(nn.Module):
         aggregate: str = 'conv', # f: 'conv' (3×3 depthwise, dilation p·|i|/2) or 'avg' (mean)
         padding: str = 'same', # in time: 'same' (zero frames outside) or 'valid' (T − K + 1 frames)
         expand: int = 1, # E: outputs per channel
+        causal: bool = False, # half an hourglass: the offsets i ≤ 0
     ) -> None:
         super().__init__()
         check_hourglass(slope, aggregate, padding, expand)
         self.channels, self.kernel_size, self.slope = channels, kernel_size, slope
         self.aggregate, self.padding, self.expand = aggregate, padding, expand
-        self.taps = identity_taps(channels * expand, kernel_size)  # α
+        self.causal, self.beside = causal, frames_beside(kernel_size, causal)
+        self.taps = identity_taps(channels * expand, kernel_size, causal)  # α
         start_rings(self)  # W and the number of rings
 
     def forward(

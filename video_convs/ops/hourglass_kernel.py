@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import wants_gradient
-from .common import dilate
+from .common import dilate, said_causal
 
 # %% ../../nbs/workshop/11_hourglass.ipynb #5d0985e8
 def hourglass_kernel(
@@ -36,8 +36,10 @@ def hourglass_at_once(
 ) -> Tensor: # (B, C·E, T or T − K + 1, H, W)
     "One depthwise 3D convolution with the whole kernel."
     reach = hgc.slope * hgc.rings // 2
-    padding = hgc.zero_frames(x.shape[2]), reach, reach
-    return F.conv3d(x, hgc.kernel(), padding=padding, groups=hgc.channels)
+    before, behind = hgc.zero_frames(x.shape[2])
+    if before != behind:  # the library pads both ends alike
+        x = F.pad(x, (0, 0, 0, 0, before - behind, 0))
+    return F.conv3d(x, hgc.kernel(), padding=(behind, reach, reach), groups=hgc.channels)
 
 # %% ../../nbs/workshop/11_hourglass.ipynb #e8b8e4e4
 def one_kernel_is_faster(
@@ -90,7 +92,8 @@ def start_rings(
     if hgc.rings and hgc.aggregate == 'conv':
         windows = torch.empty(r, hgc.channels, 1, 3, 3)
         hgc.spatial = nn.Parameter(windows.uniform_(-1/3, 1/3))
-    ring = torch.arange(-r, r + 1).abs().clamp(max=hgc.rings).view(-1, 1, 1)
+    before, ahead = hgc.beside
+    ring = torch.arange(-before, ahead + 1).abs().clamp(max=hgc.rings).view(-1, 1, 1)
     hgc.register_buffer('ring', ring, persistent=False)  # |i| of each tap
 
 # %% ../../nbs/workshop/11_hourglass.ipynb #bf39e062
@@ -108,14 +111,14 @@ def ring_window(
 def zero_frames(
     hgc: nn.Module, # HgC
     T: int, # frames of the clip
-) -> int:
+) -> tuple[int, int]:
     "How many frames of zeros stand before and behind a clip of T frames."
     if hgc.padding == 'same':
-        return hgc.kernel_size // 2
-    if T < hgc.kernel_size:
+        return hgc.beside
+    if T < hgc.taps.shape[2]:
         raise ValueError(f"padding='valid' needs at least kernel_size = {hgc.kernel_size} "
                          f"frames, got T = {T}; give longer clips or use padding='same'")
-    return 0
+    return 0, 0
 
 # %% ../../nbs/workshop/11_hourglass.ipynb #485a4fae
 def hourglass_repr(
@@ -123,7 +126,8 @@ def hourglass_repr(
 ) -> str:
     "Its arguments."
     return (f'{hgc.channels}, kernel_size={hgc.kernel_size}, slope={hgc.slope}, '
-            f'aggregate={hgc.aggregate!r}, padding={hgc.padding!r}, expand={hgc.expand}')
+            f'aggregate={hgc.aggregate!r}, padding={hgc.padding!r}, expand={hgc.expand}'
+            + said_causal(hgc))
 
 # %% ../../nbs/workshop/11_hourglass.ipynb #ed592f91
 def hourglass_macs(
@@ -133,6 +137,7 @@ def hourglass_macs(
     W: int,
 ) -> int:
     "Multiply-accumulates for one clip of T frames: taps, and 'conv' windows (pools are free)."
-    frames = T if hgc.padding == 'same' else T - hgc.kernel_size + 1
+    taps = hgc.taps.shape[2]
+    frames = T if hgc.padding == 'same' else T - taps + 1
     spatial = 9 * hgc.rings * T if hgc.aggregate == 'conv' else 0
-    return hgc.channels * H * W * (spatial + hgc.expand * hgc.kernel_size * frames)
+    return hgc.channels * H * W * (spatial + hgc.expand * taps * frames)

@@ -54,9 +54,10 @@ class STHConv(HybridTable):
         attention: str | None = None, # Eq. 3: None (sum), 'softmax' or 'sigmoid' (g_S = 1 − g_T)
         groups: int = 1, # or in_channels = out_channels: the first p·C_i see time, others space
         bias: bool = False,
+        causal: bool = False, # no taps ahead: temporal kernels of frames t−d and t
     ) -> None:
         super().__init__(in_channels, out_channels, p, stride, dilation, arrangement, attention,
-                         groups, bias)
+                         groups, bias, causal)
         if attention:
             start_gates(self)
 
@@ -80,7 +81,7 @@ class STHConv(HybridTable):
     def in_time(self, x: Tensor) -> Tensor: # O^(T)
         "Each type reads its own block of n inputs."
         blocks = x if self.types > 1 else self.parts(x)[0]
-        d = self.dilation
-        return over_time(subsample(blocks, self.stride), self.temporal, padding=d, dilation=d)
+        return over_time(subsample(blocks, self.stride), self.temporal, self.beside,
+                         self.dilation)
 
     coefficients = gates

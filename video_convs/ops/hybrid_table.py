@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import fold, side_by_side, unfold
-from .common import conv_arguments, over_time, subsample, take_over
+from .common import (conv_arguments, frames_beside, over_time, said_causal,
+                                    subsample, take_over)
 
 # %% ../../nbs/workshop/13_hybrid.ipynb #b7f0b4fa
 def check_hybrid(
@@ -77,11 +78,12 @@ def draw_kernels(
     n, C_o, rest = op.n, op.out_channels, op.in_channels - op.n
     temporal = (n, 1) if op.groups > 1 else (C_o, n)
     spatial = (rest, 1) if op.groups > 1 else (C_o, rest)
-    op.temporal = nn.Parameter(torch.empty(*temporal, 3, 1, 1)) if n else None  # W^(T)
+    taps = 1 + sum(op.beside) // op.dilation
+    op.temporal = nn.Parameter(torch.empty(*temporal, taps, 1, 1)) if n else None  # W^(T)
     last = torch.empty(*spatial, 3, 3, memory_format=torch.channels_last)
     op.spatial = nn.Parameter(last) if rest else None  # W^(S)
     op.bias = nn.Parameter(torch.zeros(C_o)) if bias else None
-    for weight, taps in ((op.temporal, 3), (op.spatial, 9)):
+    for weight, taps in ((op.temporal, taps), (op.spatial, 9)):
         if weight is not None:
             nn.init.normal_(weight, std=(2 * op.groups / (taps * C_o))**.5)
 
@@ -92,12 +94,14 @@ def hybrid_from_conv2d(
     arrangement: str = 'hybrid', # 'hybrid' or 'merge'
     attention: str | None = None, # None, 'softmax' or 'sigmoid'
     dilation: int | None = None, # d; None: that of `conv`
+    causal: bool = False, # no taps ahead
 ) -> nn.Module: # with its stride, bias, device, dtype and memory format
     "Take over the 3×3 kernels that stay spatial; the temporal ones are new (Sec. 4.2)."
     a = conv_arguments(conv, 3, groups=None)
     if dilation is not None:
         a['dilation'] = dilation
-    op = cls(**a, p=p, arrangement=arrangement, attention=attention, groups=conv.groups)
+    op = cls(**a, p=p, arrangement=arrangement, attention=attention, groups=conv.groups,
+             causal=causal)
     if op.spatial is None:
         return take_over(op, conv)
     if conv.groups > 1:
@@ -112,13 +116,14 @@ def hybrid_from_conv2d(
 # %% ../../nbs/workshop/13_hybrid.ipynb #2f6252ab
 def hybrid_kernel(
     op: nn.Module, # HybridTable
-) -> Tensor: # (C_o, C_i/groups, 3, 3, 3)
+) -> Tensor: # (C_o, C_i/groups, 3, 3, 3), causal (C_o, C_i/groups, 2, 3, 3)
     "STH Eq. 2 as one 3D kernel: a cross without the rest of its cube."
     if op.temporal is not None:  # 3×1×1 → 3×3×3
         along = F.pad(op.temporal, (1, 1, 1, 1))
     if op.spatial is None:
         return along
-    across = F.pad(op.spatial.unsqueeze(2), (0, 0, 0, 0, 1, 1))  # 1×3×3 → 3×3×3
+    # 1×3×3 → 3×3×3
+    across = F.pad(op.spatial.unsqueeze(2), (0, 0, 0, 0, 1, 0 if op.causal else 1))
     if op.temporal is None:
         return across
     return op.interleave(along, across) if op.groups == 1 else torch.cat([along, across])
@@ -141,7 +146,8 @@ def hybrid_repr(
     "Its arguments."
     return (f'{op.in_channels}, {op.out_channels}, p={op.p:.4g}, stride={op.stride}, '
             f'dilation={op.dilation}, arrangement={op.arrangement!r}, '
-            f'attention={op.attention!r}, groups={op.groups}, bias={op.bias is not None}')
+            f'attention={op.attention!r}, groups={op.groups}, bias={op.bias is not None}'
+            + said_causal(op))
 
 # %% ../../nbs/workshop/13_hybrid.ipynb #ba1822bc
 def spatial_component(
@@ -175,17 +181,18 @@ def short_form(
     if op.temporal is None:
         return unfold(op.conv(fold(x), op.spatial, op.groups, op.bias), T)
     if op.spatial is None:
-        y = over_time(subsample(x, op.stride), op.temporal, d, d)
+        y = over_time(subsample(x, op.stride), op.temporal, op.beside, d)
     elif op.groups > 1:
         moving, rest = op.parts(x)
         S = unfold(op.conv(fold(rest), op.spatial, op.groups - op.n), T)
-        y = side_by_side(over_time(subsample(moving, op.stride), op.temporal, d, d), S)
+        y = side_by_side(over_time(subsample(moving, op.stride), op.temporal, op.beside, d), S)
     else:
         # the tap at t as a kernel: (C_o, n, 3, 3)
         centre = F.pad(op.temporal[:, :, 1], (1, 1, 1, 1))
         y = op.conv(fold(x), op.interleave(centre, op.spatial))
-        # the taps at t ± d
-        around = over_time(subsample(x, op.stride), op.temporal[:, :, ::2], d, 2 * d)
+        # the taps at t ± d, or the one at t − d
+        x = subsample(x, op.stride)
+        around = over_time(x, op.temporal[:, :, ::2], op.beside, 2 * d)[:, :, :T]
         y = unfold(y.add_(fold(around)), T)  # in place: one map less to allocate
     return op.with_bias(y)
 
@@ -203,6 +210,7 @@ class HybridTable(nn.Module):
         attention: str | None, # None, 'softmax' or 'sigmoid'
         groups: int, # 1, or C_i = C_o for a depthwise convolution
         bias: bool,
+        causal: bool = False, # no taps ahead
     ) -> None:
         super().__init__()
         self.n, self.types = check_hybrid(in_channels, out_channels, p, stride, dilation,
@@ -210,6 +218,7 @@ class HybridTable(nn.Module):
         self.in_channels, self.out_channels, self.p = in_channels, out_channels, p
         self.stride, self.dilation, self.groups = stride, dilation, groups
         self.arrangement, self.attention = arrangement, attention
+        self.causal, self.beside = causal, frames_beside(3, causal, dilation)
         draw_kernels(self, bias)
 
     def parts(

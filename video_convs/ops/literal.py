@@ -30,11 +30,12 @@ def literal_temporal(
 def literal_shift(
     x: Tensor, # (B, C, T, H, W)
     fold_div: int = 8, # one part in fold_div moves each way
+    causal: bool = False, # only one part moves, and comes from the frame before
 ) -> Tensor: # (B, C, T, H, W), float64
     "The temporal shift as a rule for each voxel: which frame does this channel take?"
     (C, T), n, y = x.shape[1:3], x.shape[1] // fold_div, torch.zeros(x.shape, dtype=torch.float64)
     for b, c, t, h, w in product(*map(range, x.shape)):
-        source = t + 1 if c < n else t - 1 if c < 2 * n else t
+        source = t + ({0: -1} if causal else {0: 1, 1: -1}).get(c // n, 0)  # part → offset
         if 0 <= source < T:
             y[b, c, t, h, w] = x[b, c, source, h, w]
     return y
@@ -243,25 +244,25 @@ def literal_hf(
     x: Tensor, # F': (B, C, T, H, W)
     weight: Tensor, # W: (n, C, 2, 3, 3); n = 1: one gate; n = 2: both gates of Eq. 1, in order
     bias: Tensor, # B: (n,)
+    causal: bool = False, # a frame takes from the one before
 ) -> Tensor: # (B, C, T, H, W), float64
     "Eq. 1 and 2 as printed: for each pixel its gates, for each voxel three terms; float64."
     (B, C, T, H, W), X, K = x.shape, x.double().tolist(), weight.double().tolist()
     def voxel(b, c, t, h, w):
-        return X[b][c][t][h][w] if t < T and 0 <= h < H and 0 <= w < W else 0.
+        return X[b][c][t][h][w] if 0 <= t < T and 0 <= h < H and 0 <= w < W else 0.
     def gate(i, b, t, h, w):  # G_t of convolution i, Eq. 2
         if t < 0:
             return 0.
-        window = product(range(C), range(2), range(3), range(3))
         s = sum(K[i][c][k][u][v] * voxel(b, c, t + k, h + u - 1, w + v - 1)
-                for c, k, u, v in window)
+                for c, k, u, v in product(range(C), range(2), range(3), range(3)))
         return torch.tensor(s + bias[i].item(), dtype=torch.float64).tanh().item()
 
     y = torch.empty(x.shape, dtype=torch.float64)
     for b, t, h, w in product(range(B), range(T), range(H), range(W)):
-        G, G_before = gate(0, b, t, h, w), gate(-1, b, t - 1, h, w)
+        G, G_before = gate(0, b, t - 1 if causal else t, h, w), gate(-1, b, t - 1, h, w)
         for c in range(C):
-            here, after = voxel(b, c, t, h, w), voxel(b, c, t + 1, h, w)
-            y[b, c, t, h, w] = here + G * after - G_before * here
+            here, given = voxel(b, c, t, h, w), voxel(b, c, t - 1 if causal else t + 1, h, w)
+            y[b, c, t, h, w] = here + G * given - G_before * here
     return y
 
 # %% ../../nbs/ops/15_collaborative.ipynb #fd5c4671
@@ -313,6 +314,7 @@ def literal_stc(
     stride: int = 1, # s
     dilation: int = 1, # of the 1×3×3 convolution
     shift: bool = True, # temporal shift in front of the 1×3×3 convolution
+    causal: bool = False, # the first eighth takes frame t−1, nothing takes frame t+1
 ) -> Tensor: # (B, N + M, T, H', W'), float64
     "Eq. 3: the blocks S_T and T_S, voxel after voxel, in float64."
     (B, C, T, H, W), X, s, d, Z = x.shape, x.double().tolist(), stride, dilation, []
@@ -322,7 +324,7 @@ def literal_stc(
     def voxel(b, c, t, h, w):
         return X[b][c][t][h][w] if 0 <= t < T and 0 <= h < H and 0 <= w < W else 0.
     def source(c):
-        return 0 if not shift or c >= 2 * k else 1 if c < k else -1
+        return ({0: -1} if causal else {0: 1, 1: -1}).get(c // k, 0) if shift else 0
     def S(b, o, t, h, w):
         return sum(window[o][c][u + 1][v + 1] * voxel(b, c, t + source(c), h*s + u*d, w*s + v*d)
                    for c in range(n) for u in (-1, 0, 1) for v in (-1, 0, 1))

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn, cat
 
 from ..clips import check_clip, side_by_side
+from .common import frames_beside, said_causal
 from .hourglass import HgC
 
 # %% ../../nbs/ops/11b_mixed_hourglass.ipynb #5be20430
@@ -32,6 +33,7 @@ class MixedHgC(nn.Module):
         kernel_size: int = 3, # K: frames that an output frame reads, odd
         slopes: Sequence[int] = (0, 2, 4, 8), # p of each share, even
         aggregate: str = 'conv', # f: 'conv' (3×3 depthwise, dilated) or 'avg' (mean)
+        causal: bool = False, # half hourglasses: the offsets i ≤ 0
     ) -> None:
         super().__init__()
         if not isinstance(slopes, Sequence):
@@ -41,7 +43,8 @@ class MixedHgC(nn.Module):
                              f"{channels} slopes")
         self.channels, self.kernel_size, self.slopes = channels, kernel_size, tuple(slopes)
         self.sizes = slope_sizes(channels, slopes)
-        self.parts = nn.ModuleList(HgC(size, kernel_size, slope, aggregate)
+        self.causal, self.beside = causal, frames_beside(kernel_size, causal)
+        self.parts = nn.ModuleList(HgC(size, kernel_size, slope, aggregate, causal=causal)
                                    for size, slope in zip(self.sizes, slopes))
 
     def forward(
@@ -62,4 +65,5 @@ class MixedHgC(nn.Module):
         return sum(op.macs(T, H, W) for op in self.parts)
 
     def extra_repr(self) -> str:
-        return f'{self.channels}, kernel_size={self.kernel_size}, slopes={self.slopes}'
+        return (f'{self.channels}, kernel_size={self.kernel_size}, slopes={self.slopes}'
+                + said_causal(self))

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip
-from .common import over_time
+from .common import frames_beside, over_time, said_causal
 
 # %% ../../nbs/ops/10b_shift.ipynb #dec09207
 class TemporalShift(nn.Module):
@@ -20,6 +20,7 @@ class TemporalShift(nn.Module):
         self,
         channels: int, # C
         fold_div: int = 8, # one part in fold_div moves each way; from 2 (all move) to C (one each)
+        causal: bool = False, # the first part takes frame t−1 instead, and the rest stay
     ) -> None:
         super().__init__()
         if not 2 <= fold_div <= channels:
@@ -27,21 +28,26 @@ class TemporalShift(nn.Module):
                              f"fold_div = {fold_div} TemporalShift cannot move channels // "
                              "fold_div channels, at least one, each way")
         self.channels, self.fold_div, n = channels, fold_div, channels // fold_div
-        # of the frames t−1, t, t+1
-        source = torch.tensor([2] * n + [0] * n + [1] * (channels - 2 * n))
-        self.register_buffer('taps', F.one_hot(source, 3).float().view(channels, 1, 3, 1, 1),
-                             persistent=False)
+        self.causal, self.beside = causal, frames_beside(3, causal)
+        offsets = (-1, 0) if causal else (1, -1, 0)
+        ends = [k * n for k in range(len(offsets))] + [channels]
+        # offset → the channels that frame t takes from frame t + offset
+        self.moves = {i: slice(*ends[k:k + 2]) for k, i in enumerate(offsets)}
+        source = torch.cat([torch.full((n,), 1 + i) for i in offsets[:-1]]
+                           + [torch.ones(channels - ends[-2], dtype=torch.long)])
+        taps = F.one_hot(source, 1 + sum(self.beside)).float()
+        self.register_buffer('taps', taps.view(channels, 1, -1, 1, 1), persistent=False)
 
     def forward(
         self,
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C, T, H, W); frames from outside of the clip are zero
         check_clip(x, self.channels, self)
-        return over_time(x, self.taps.to(x.dtype), padding=1)
+        return over_time(x, self.taps.to(x.dtype), self.beside)
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Zero: a shift moves numbers and multiplies none, however it is carried out."
         return 0
 
     def extra_repr(self) -> str:
-        return f'{self.channels}, fold_div={self.fold_div}'
+        return f'{self.channels}, fold_div={self.fold_div}{said_causal(self)}'

@@ -25,20 +25,20 @@ def _clip(rows, size):  # (B, T·H·W, C) → (B, C, T, H, W)
 class ShiftedProduct(torch.autograd.Function):
     "Temporal shift and 1×1 convolution as three matrix products on pieces; no piece is copied."
     @staticmethod
-    def pieces(shape: torch.Size, n: int) -> tuple[tuple[slice, slice, slice], ...]:
+    def pieces(shape: torch.Size, moves: dict[int, slice]) -> list[tuple[slice, slice, slice]]:
         "Which channels; the rows of the output that they feed; their rows of the input."
-        (C, T, H, W), frame = shape[1:], shape[3] * shape[4]
+        (T, H, W), frame = shape[2:], shape[3] * shape[4]
         early, late, whole = slice(0, (T - 1) * frame), slice(frame, T * frame), slice(0, T * frame)
-        return ((slice(2 * n, C), whole, whole), (slice(0, n), early, late),
-                (slice(n, 2 * n), late, early))
+        rows = {1: (early, late), -1: (late, early), 0: (whole, whole)}
+        return [(moving, *rows[i]) for i, moving in reversed(moves.items())]
 
     @staticmethod
     def forward(
         x: Tensor, # (B, C, T, H, W)
         weight: Tensor, # (C', C)
-        n: int, # channels that move each way
+        moves: dict[int, slice], # of `TemporalShift`: frame t + i feeds these channels
     ) -> Tensor: # (B, C', T, H, W)
-        X, pieces = _pixels(x), ShiftedProduct.pieces(x.shape, n)
+        X, pieces = _pixels(x), ShiftedProduct.pieces(x.shape, moves)
         Y = X.new_empty(*X.shape[:2], weight.shape[0])  # (B, T·H·W, C')
         for X_b, Y_b in zip(X, Y):
             for k, (c, here, there) in enumerate(pieces):
@@ -47,25 +47,28 @@ class ShiftedProduct(torch.autograd.Function):
         return _clip(Y, x.shape[2:])
 
     @staticmethod
-    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
-        x, weight, ctx.n = inputs
+    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, Tensor, dict],
+                      output: Tensor) -> None:
+        x, weight, ctx.moves = inputs
         ctx.save_for_backward(x, weight)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
-        X, G, n, frame = _pixels(x), _pixels(gradient), ctx.n, x.shape[3] * x.shape[4]
+        X, G, frame = _pixels(x), _pixels(gradient), x.shape[3] * x.shape[4]
         dX = torch.empty_like(X) if ctx.needs_input_grad[0] else None
         dW = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         for b in range(len(X)):
-            for c, here, there in ShiftedProduct.pieces(x.shape, n):
+            for c, here, there in ShiftedProduct.pieces(x.shape, ctx.moves):
                 if dX is not None:
                     torch.mm(G[b, here], weight[:, c], out=dX[b, there, c])
                 if dW is not None:
                     dW[:, c].addmm_(G[b, here].t(), X[b, there, c])
         if dX is not None:  # what the shift drops at the ends
-            dX[:, :frame, :n], dX[:, -frame:, n:2 * n] = 0, 0
+            ends = {1: slice(0, frame), -1: slice(-frame, None), 0: slice(0, 0)}
+            for i, moving in ctx.moves.items():
+                dX[:, ends[i], moving] = 0
         return None if dX is None else _clip(dX, x.shape[2:]), dW, None
 
 # %% ../../nbs/workshop/10b_shift.ipynb #8298bd18
@@ -80,11 +83,12 @@ class ShiftedConv(ClipConv):
         fold_div: int = 8, # one part in fold_div of the channels moves each way, see TemporalShift
         stride: int = 1, # s, of the pixels
         bias: bool = False,
+        causal: bool = False, # see TemporalShift
     ) -> None:
         super().__init__()
         check_sizes(in_channels=in_channels, out_channels=out_channels, stride=stride)
         self.in_channels, self.out_channels, self.stride = in_channels, out_channels, stride
-        self.shift = TemporalShift(in_channels, fold_div)
+        self.shift = TemporalShift(in_channels, fold_div, causal)
         start = nn.Conv2d(in_channels, out_channels, 1, bias=bias)
         self.weight, self.bias = start.weight, start.bias  # (C', C, 1, 1), (C',)
 
@@ -96,7 +100,7 @@ class ShiftedConv(ClipConv):
         x = subsample(x, self.stride)
         if not self.by_products(x):
             return unfold(F.conv2d(fold(self.shift(x)), self.weight, self.bias), x.shape[2])
-        y = ShiftedProduct.apply(x, self.weight.flatten(1), self.in_channels // self.shift.fold_div)
+        y = ShiftedProduct.apply(x, self.weight.flatten(1), self.shift.moves)
         return y if self.bias is None else y + self.bias.view(-1, 1, 1, 1)
 
     def by_products(self, x: Tensor) -> bool:
@@ -108,8 +112,9 @@ class ShiftedConv(ClipConv):
         cls,
         conv: nn.Conv2d, # 1×1
         fold_div: int = 8, # see TemporalShift
+        causal: bool = False, # see TemporalShift
     ) -> 'ShiftedConv': # with the weights of `conv`
         "The shift put in front of a 1×1 convolution that is there."
         a = conv_arguments(conv, 1)
         del a['dilation']  # says nothing about a kernel of one pixel
-        return take_over(cls(**a, fold_div=fold_div), conv, weight=conv.weight)
+        return take_over(cls(**a, fold_div=fold_div, causal=causal), conv, weight=conv.weight)

@@ -33,24 +33,29 @@ from .tin import TIN
 @dataclass(frozen=True)
 class Sight:
     "What the result for a frame depends on."
-    frames: int # r: so many frames before it and behind it
+    before: int # so many frames before it
+    ahead: int # and so many ahead, by which the result is late
     whole: bool = False # and on means over the whole clip
 
 def _beside(op):
-    return Sight(op.kernel_size // 2)
+    return Sight(*op.beside)
+
+def _links(op, n, **whole):
+    "n operators in a row."
+    return Sight(*(n * frames for frames in op.beside), **whole)
 
 SIGHTS: dict[type, Callable[[nn.Module], Sight]] = {
-    TemporalConv: lambda op: Sight(op.dilation * (op.kernel_size // 2)),
-    HgC: _beside,
-    MixedHgC: _beside,
-    TAM: lambda op: Sight(op.kernel_size // 2, whole=True),
-    TIN: lambda op: Sight(2, whole=True),
-    STHConv: lambda op: Sight(op.dilation, whole=bool(op.attention)),
-    STCConv: lambda op: Sight(1 + bool(op.tr and op.shift), whole=bool(op.sr)),
-    SpatialRefinement: lambda op: Sight(0, whole=True),
-    MultipleTemporalAggregation: lambda op: Sight(op.scale - 1 if op.cascade else 1),
-    **dict.fromkeys((TemporalShift, ShiftedConv, R2Plus1D, P3D, C3D, GSTConv, HFModule, CMCB,
-                     TemporalRefinement, MotionExcitation), lambda op: Sight(1))}
+    **dict.fromkeys((TemporalConv, TemporalShift, HgC, MixedHgC, HFModule, TemporalRefinement),
+                    _beside),
+    ShiftedConv: lambda op: _beside(op.shift),
+    CMCB: lambda op: _beside(op.hgc),
+    STHConv: lambda op: Sight(*op.beside, whole=bool(op.attention)),
+    STCConv: lambda op: _links(op, 1 + bool(op.tr and op.shift), whole=bool(op.sr)),
+    MultipleTemporalAggregation: lambda op: _links(op.shifts[0], op.scale - 1 if op.cascade else 1),
+    SpatialRefinement: lambda op: Sight(0, 0, whole=True),
+    TAM: lambda op: Sight(op.kernel_size // 2, op.kernel_size // 2, whole=True),
+    TIN: lambda op: Sight(2, 2, whole=True),
+    **dict.fromkeys((R2Plus1D, P3D, C3D, GSTConv, MotionExcitation), lambda op: Sight(1, 1))}
 
 # %% ../../nbs/ops/18_streams.ipynb #2009cfd6
 @dataclass(frozen=True)
@@ -96,15 +101,15 @@ class OperatorStream:
         state: tuple, # of the step before, or `start`
     ) -> tuple[list[Tensor], tuple]: # results (B, C', H', W') that are known now, and the new state
         "Take one frame in."
-        (frames, done), r, whole = state, self.sight.frames, self.sight.whole
+        (frames, done), sight, whole = state, self.sight, self.sight.whole
         frames = (*frames, self.form.prepare(self.op, x))
         if whole and len(frames) > self.window:
             frames, done = frames[1:], done - 1
-        known = len(frames) - r
+        known = len(frames) - sight.ahead
         if known <= done or whole and len(frames) < self.window:
             return [], (frames, done)
         y = self.form.results(self.op, frames, range(done, known))
-        useless = 0 if whole else max(0, known - r)
+        useless = 0 if whole else max(0, known - sight.before)
         return y, (frames[useless:], known - useless)
 
     def finish(
@@ -120,12 +125,12 @@ def _windows(op, x):
     return x, *(op.f(x.unsqueeze(2), i).squeeze(2) for i in range(1, op.rings + 1))
 
 def _weighted(op, frames, k):
-    taps, r = op.taps.flatten(1)[..., None, None], op.kernel_size // 2  # (C, K, 1, 1)
-    y = frames[k][0] * taps[:, r]
-    for i in range(max(-r, -k), min(r, len(frames) - 1 - k) + 1):
+    taps, (before, ahead) = op.taps.flatten(1)[..., None, None], op.beside  # (C, K, 1, 1)
+    y = frames[k][0] * taps[:, before]
+    for i in range(max(-before, -k), min(ahead, len(frames) - 1 - k) + 1):
         if i:
             seen = frames[k + i][min(abs(i), op.rings)]
-            y = torch.addcmul(y, seen, taps[:, r + i])
+            y = torch.addcmul(y, seen, taps[:, before + i])
     return y
 
 def _each(result):
@@ -136,9 +141,8 @@ FORMS[HgC] = Form(_windows, _each(_weighted))
 # %% ../../nbs/ops/18_streams.ipynb #d8317fe0
 def _pieces(op, frames, k):
     "The parts of three frames that make a shifted one, with their channels: [(slice, frame)]."
-    n = op.channels // op.fold_div
-    parts = (slice(0, n), k + 1), (slice(n, 2 * n), k - 1), (slice(2 * n, op.channels), k)
-    return [(c, frames[t] if 0 <= t < len(frames) else None) for c, t in parts]
+    return [(c, frames[k + i] if 0 <= k + i < len(frames) else None)
+            for i, c in op.moves.items()]
 
 def _shifted(op, frames, k):
     zero = torch.zeros_like(frames[k])

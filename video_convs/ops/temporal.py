@@ -9,7 +9,8 @@ __all__ = ['TemporalConv']
 from torch import Tensor, nn
 
 from ..clips import check_clip
-from .common import check_sizes, dilate, identity_taps, over_time
+from .common import (check_sizes, dilate, frames_beside, identity_taps,
+                                    over_time, said_causal)
 
 # %% ../../nbs/ops/10a_temporal.ipynb #be2a5c1b
 class TemporalConv(nn.Module):
@@ -19,11 +20,13 @@ class TemporalConv(nn.Module):
         channels: int, # C
         kernel_size: int = 3, # K: frames that an output frame reads, odd
         dilation: int = 1, # frames from one tap to the next
+        causal: bool = False, # no taps ahead: K // 2 + 1 are left
     ) -> None:
         super().__init__()
         check_sizes(dilation=dilation)
         self.channels, self.kernel_size, self.dilation = channels, kernel_size, dilation
-        self.taps = identity_taps(channels, kernel_size)
+        self.causal, self.beside = causal, frames_beside(kernel_size, causal, dilation)
+        self.taps = identity_taps(channels, kernel_size, causal)
 
     def forward(
         self,
@@ -33,11 +36,12 @@ class TemporalConv(nn.Module):
         d, taps = self.dilation, self.taps
         if d > 1:  # (C, 1, (K−1)·d + 1, 1, 1)
             taps = dilate(taps.flatten(3), (d, 1)).unsqueeze(4)
-        return over_time(x, taps, padding=d * (self.kernel_size // 2))
+        return over_time(x, taps, self.beside)
 
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates for one clip of T frames."
-        return self.channels * self.kernel_size * T * H * W
+        return self.taps.numel() * T * H * W
 
     def extra_repr(self) -> str:
-        return f'{self.channels}, kernel_size={self.kernel_size}, dilation={self.dilation}'
+        return (f'{self.channels}, kernel_size={self.kernel_size}, dilation={self.dilation}'
+                + said_causal(self))

@@ -29,6 +29,9 @@ def check_task(model: VideoNet, clips: Clips, recipe: Recipe) -> None:
     if several and any((data.flip_map or {}).get(flip) for flip in recipe.augment.flips):
         raise ValueError(f"flips change classes of {data.name}, and for several tasks it does not"
                          " say which: turn them off")
+    if several and recipe.balance == 'sampling':
+        raise ValueError("balance='sampling' is for videos with one label: with several tasks, use"
+                         " balance='loss'")
     share = world() * recipe.accumulate
     if recipe.batch_size % share:
         fewer = recipe.batch_size // share * share

@@ -21,6 +21,7 @@ from .device import is_asynchronous, memory_gb
 from .distributed import counting_device, gathered_dict, rank, summed, world
 from .recipes import Recipe, learning_rate
 from .run_folder import State
+from .targets import class_weights, make_targets
 from .step import (check_finite, explain_memory, out_of_memory, update,
                                     update_average)
 
@@ -32,10 +33,14 @@ def epoch_batches(
     epoch: int, # 0, 1, …
     rank: int = 0, # number of this process
     world: int = 1, # number of processes
+    weights: Tensor | None = None, # (videos,) how often each is drawn, relatively; None: once
 ) -> list[list[int]]: # for each step, the indices of the videos of this process
     "The order of an epoch, cut into steps and shares; the last step may be smaller."
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    order = torch.randperm(videos, generator=generator).tolist()
+    if weights is None:
+        order = torch.randperm(videos, generator=generator).tolist()
+    else:
+        order = torch.multinomial(weights, videos, True, generator=generator).tolist()
     steps = [order[i:i + batch_size] for i in range(0, videos, batch_size)]
     return [step[len(step) * rank // world:len(step) * (rank + 1) // world] for step in steps]
 
@@ -82,8 +87,9 @@ def train_epoch(
 ) -> Iterator[dict]: # the numbers of each step
     "One pass over the training videos, step by step."
     model, sums, device = state.model, state.sums, next(state.model.parameters()).device
-    shares = epoch_batches(len(clips), recipe.batch_size, recipe.seed, state.epoch, rank(), world())
+    shares = _shares(clips, recipe, state.epoch)
     steps, tasks = len(shares), _task_labels(model, clips.dataset)
+    targets = make_targets(model.num_classes, clips.dataset, recipe)
     model.train()
     for norm in still:
         norm.eval()
@@ -105,7 +111,7 @@ def train_epoch(
             for group in state.optimizer.param_groups:
                 group['lr'] = group['scale'] * rate
             label = batch.labels if tasks is None else tasks[batch.indices]
-            numbers = _update_or_explain(state, batch.clips, label, recipe, forward, total)
+            numbers = _update_or_explain(state, batch.clips, label, targets, recipe, forward, total)
             pending.append((numbers, total))
             if state.average is not None:
                 update_average(state.average, model, recipe.ema, k)
@@ -124,6 +130,16 @@ def train_epoch(
     sums['skipped'] = gathered_dict(sums['skipped'])
     if not sums['seen']:
         raise ValueError(_too_many_skipped(sums, clips, max_skipped))
+
+# %% ../../nbs/train/41g_epoch.ipynb #04e65cbd
+def _shares(clips, recipe, epoch):
+    "The order of an epoch for this process."
+    weights = None
+    if recipe.balance == 'sampling':
+        labels = clips.dataset.labels
+        weights = class_weights(labels, len(clips.dataset.classes))[list(labels)]
+    return epoch_batches(len(clips), recipe.batch_size, recipe.seed, epoch, rank(), world(),
+                         weights)
 
 # %% ../../nbs/train/41g_epoch.ipynb #44a37a7b
 def _task_labels(model, data):
@@ -156,10 +172,11 @@ def _too_many_skipped(sums, clips, max_skipped):
             " kept: bring the files back, and the same command continues")
 
 # %% ../../nbs/train/41g_epoch.ipynb #42f04359
-def _update_or_explain(state, clip, label, recipe, forward, total):
+def _update_or_explain(state, clip, label, targets, recipe, forward, total):
     "An `update`; if the batch is too large or too small, the error says what to choose."
     model, device = state.model, next(state.model.parameters()).device
     clip, label = clip.to(device, non_blocking=True), label.to(device, non_blocking=True)
+    clip, label = targets(clip, label)
     numbers = None
     try:
         numbers = update(model, state.optimizer, clip, label, recipe, state.scaler, forward, total)
@@ -191,7 +208,7 @@ def _fetch_numbers(
     for loss, right, norm, (_, total) in zip(both, both[len(rows):], norms, pending):
         check_finite(loss, norm, recipe)
         sums['seen'] += total
-        sums['right'] += int(right)
+        sums['right'] += right
         sums['loss'] += loss
     pending.clear()
     return dict(loss=loss / total, top1=right / total)

@@ -57,6 +57,9 @@ def train(
                         max_skipped=max_skipped).items():
         check_number(name, n)
     check_task(model, train_clips, recipe)
+    if recipe.patience and test is None:
+        raise ValueError("patience waits for a better test, but there is none: name a split to test"
+                         " on, or set patience to 0")
     about = _identity(model, train_clips.dataset, recipe, extra)
     page = {**about_code(), 'hardware': hardware_name(device), **extra}
     _synchronise_norms(model.to(device), recipe, device)
@@ -121,13 +124,20 @@ def _forward(model, recipe, device):
         forward = DistributedDataParallel(model, [device] if device.type == 'cuda' else None)
     return torch.compile(forward) if recipe.compile else forward
 
+# %% ../../nbs/train/41h_loop.ipynb #8bed88f4
+def _is_over(log, recipe):
+    "Whether all epochs are done, or no test was better for so many epochs as the recipe waits."
+    scores = [entry.get('test_top1', 0) for entry in log]
+    best = scores.index(max(scores)) if scores else 0
+    return len(log) >= recipe.epochs or 0 < recipe.patience < len(log) - best
+
 # %% ../../nbs/train/41h_loop.ipynb #cfc43cd5
 def _reader(run, clips, still, workers, device, progress):
     "A reader for the remaining epochs; None if there are none."
     state, recipe = run.state, run.recipe
-    if state.epoch >= recipe.epochs:
+    if _is_over(run.log, recipe):
         if rank() == 0:
-            logger.info(f"{run.out} holds all {recipe.epochs} epochs of this run already:"
+            logger.info(f"{run.out} holds all {len(run.log)} epochs of this run already:"
                         " nothing is added")
         return None
     state.model.train()
@@ -145,7 +155,7 @@ def _train_epochs(run, clips, forward, still, reader, test, on_epoch, **reading)
     state, recipe, log = run.state, run.recipe, run.log
     device = next(state.model.parameters()).device
     steps = -(-len(clips) // recipe.batch_size)
-    while state.epoch < recipe.epochs:
+    while not _is_over(log, recipe):
         if state.step == 0:
             state.seed(recipe)
         for entry in train_epoch(state, clips, recipe, forward, still, reader=reader, **reading,
@@ -158,6 +168,9 @@ def _train_epochs(run, clips, forward, still, reader, test, on_epoch, **reading)
         run.write_state()
         if on_epoch is not None and rank() == 0:
             on_epoch(log)
+    if state.epoch < recipe.epochs and rank() == 0:
+        logger.info(f"no test was better for {recipe.patience} epochs: the training ends after"
+                    f" epoch {state.epoch}")
 
 # %% ../../nbs/train/41h_loop.ipynb #703b1bc4
 def _end_epoch(state, recipe, device, test):

@@ -27,6 +27,10 @@ class Recipe:
     lr_scale: dict[str, float] = field(default_factory=dict) # lr factors by name: {'**.op.**': 10.}
     weight_decay: float = 0.05 # weight decay, except of biases and norms
     label_smoothing: float = 0.0 # share of the target that all classes get; 0: none
+    balance: str = 'none' # more say for rare classes: 'none', in the 'loss', or by 'sampling'
+    mixup: float = 0.0 # alpha of the weighted means of two clips; 0: none
+    cutmix: float = 0.0 # alpha of the pieces of clips that are put into others; 0: none
+    patience: int = 0 # epochs without a better test after which training ends; 0: all epochs
     clip_norm: float = 5.0 # gradients of a larger norm are scaled down to it
     dropout: float = 0.5 # dropout before the classifier
     seed: int = 0 # seed of initial weights, order, sampling and augmentation
@@ -78,7 +82,7 @@ class Recipe:
 
 # %% ../../nbs/train/40_recipes.ipynb #01161c66
 CHOICES = dict(optimizer=('adamw', 'sgd'), schedule=('cosine', 'step'),
-               bn=('full', 'partial', 'frozen'),
+               bn=('full', 'partial', 'frozen'), balance=('none', 'loss', 'sampling'),
                precision=('auto', 'float32', 'bfloat16', 'float16'))
 
 # %% ../../nbs/train/40_recipes.ipynb #6d94748f

@@ -28,6 +28,7 @@ from ..data.views import Views
 from ..guards import check_number, check_path
 from ..hub import checkpoint_folder
 from ..checkpoint import checkpoint_around
+from ..nets.backbones import PUBLIC
 from ..nets.spec import InputSpec
 from ..weights.convert import from_official
 from ..weights.create import pretrained_model
@@ -87,8 +88,8 @@ def start_model(
                             dropout=dropout, input_spec=input_spec, **variant)
     if pretrained is None:
         return new(None), 'random weights'
-    if pretrained == 'imagenet':
-        return new('imagenet'), 'ImageNet weights'
+    if pretrained in PUBLIC:
+        return new(pretrained), f'{PUBLIC[pretrained]} weights'
     if checkpoint_around(pretrained).is_dir():
         pretrained = checkpoint_around(pretrained)
     title = _weights_title(pretrained)
@@ -298,7 +299,7 @@ def _channels(reader):
 # %% ../../nbs/train/43_scale_out.ipynb #c5d6748d
 def _start_network(config, setup, recipe, pretrained, videos):
     "The network for these videos, and its initial weights in words."
-    whole = pretrained not in (None, 'imagenet')
+    whole = pretrained not in (None, *PUBLIC)
     # a whole network has its own name, size and number of frames
     usual = {} if whole else dict(model='hgc_resnet18', frames=8, size=112)
     given = {key: getattr(config, key) for key in ('model', 'frames', 'size', 'fit')}
@@ -354,7 +355,7 @@ def _epoch_line(recipe, where):
 # %% ../../nbs/train/43_scale_out.ipynb #196320bf
 def _learned_before(pretrained):
     "Hashes of the initial weights' training videos; () if they are not recorded."
-    if pretrained in (None, 'imagenet'):
+    if pretrained in (None, *PUBLIC):
         return ()
     try:
         if os.path.isfile(pretrained):

@@ -19,24 +19,41 @@ from .device import autocast_type
 from .distributed import grouped, world
 from .recipes import Recipe
 
+# %% ../../nbs/train/41d_step.ipynb #c575db53
+def _cross_entropy(scores, label, smoothing):
+    if label.is_floating_point():
+        kind = torch.promote_types(scores.dtype, label.dtype)
+        scores, label = scores.to(kind), label.to(kind)
+    return F.cross_entropy(scores, label, label_smoothing=smoothing)
+
+def _right(scores, label):
+    "1 where the answer is the label; of a target, its share that lies on the answer."
+    answer = scores.argmax(1)
+    if not label.is_floating_point():
+        return (answer == label).float()
+    return label.gather(1, answer[:, None])[:, 0] / label.sum(1)
+
 # %% ../../nbs/train/41d_step.ipynb #d786f441
 def clip_loss(
     scores: Tensor | dict[str, Tensor], # (B, n), or task → (B, n)
-    label: Tensor, # (B,) class numbers, or (B, tasks)
+    label: Tensor, # (B,) class numbers, or (B, tasks); or targets (B, Σ n), see `Targets`
     recipe: Recipe, # its label smoothing
 ) -> tuple[Tensor, Tensor]: # mean loss, number of correctly classified clips
     "Cross-entropy, summed over tasks; a clip is correct if every task is."
-    one_task = torch.is_tensor(scores)
-    pairs = [(scores, label)] if one_task else list(zip(scores.values(), label.unbind(1)))
-    loss = sum(F.cross_entropy(s, y, label_smoothing=recipe.label_smoothing) for s, y in pairs)
-    return loss, torch.stack([s.argmax(1) == y for s, y in pairs]).all(0).sum()
+    each = [scores] if torch.is_tensor(scores) else list(scores.values())
+    if label.is_floating_point():
+        wanted = label.split([s.shape[1] for s in each], 1)
+    else:
+        wanted = label.view(len(label), len(each)).unbind(1)
+    loss = sum(_cross_entropy(s, y, recipe.label_smoothing) for s, y in zip(each, wanted))
+    return loss, torch.stack([_right(s, y) for s, y in zip(each, wanted)]).prod(0).sum()
 
 # %% ../../nbs/train/41d_step.ipynb #1c7a714f
 def update(
     model: VideoNet, # in training mode
     optimizer: torch.optim.Optimizer, # its gradients are replaced
     clip: Tensor, # (B, 3, T, H, W), normalised
-    label: Tensor, # (B,) class numbers, or (B, tasks)
+    label: Tensor, # (B,) class numbers, or (B, tasks), or targets (B, Σ n)
     recipe: Recipe,
     scaler: torch.amp.GradScaler | None = None, # of float16
     forward: nn.Module | None = None, # the model, compiled or distributed; None: `model`
@@ -88,11 +105,11 @@ def step(
     label: Tensor, # (B,) class numbers, or (B, tasks)
     recipe: Recipe,
     scaler: torch.amp.GradScaler | None = None, # of float16
-) -> tuple[float, int]: # mean loss, number of correctly classified clips
+) -> tuple[float, float]: # mean loss, number of correctly classified clips
     "An `update` whose numbers are fetched and checked."
     loss, right, norm = update(model, optimizer, clip, label, recipe, scaler).tolist()
     check_finite(loss, norm, recipe)
-    return loss / len(clip), int(right)
+    return loss / len(clip), right
 
 # %% ../../nbs/train/41d_step.ipynb #a4544cfa
 @torch.no_grad()

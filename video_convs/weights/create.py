@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from ..checkpoint import checkpoint_around, save
 from ..guards import looks_local
+from ..nets.backbones import PUBLIC
 from ..nets.feature_maps import FeatureMaps
 from ..nets.registry import find_model
 from ..nets.spec import InputSpec
@@ -99,7 +100,7 @@ def create_model(
     source = _source(name, tag, pretrained)
     if in_chans is not None:
         options['input_spec'] = _fields(options.get('input_spec')) | {'in_chans': in_chans}
-    if source in (None, 'imagenet') or os.path.isfile(source):
+    if source in (None, *PUBLIC) or os.path.isfile(source):
         if num_classes is None:
             raise ValueError("num_classes is missing: only a pretrained network knows its own")
         return VideoNet(name, num_classes, pretrained=source, **options)
@@ -116,7 +117,7 @@ def create_model(
 
 # %% ../../nbs/weights/28c_create.ipynb #b69287fe
 def _source(name, tag, pretrained):
-    "The source of the weights: None, 'imagenet', a file, a folder or a name."
+    "The source of the weights: None, one of `PUBLIC`, a file, a folder or a name."
     if isinstance(pretrained, bool) or tag and pretrained is None:
         rows = list_pretrained(f'{name}/*')
         tags = {row.tag: row.weights for row in rows}
@@ -136,7 +137,7 @@ def _source(name, tag, pretrained):
         raise ValueError("pretrained is True, False, 'imagenet', a file, a folder, a name of "
                          f"list_pretrained() or an id on the Hub, got {pretrained!r}"
                          + _by_name(pretrained))
-    if pretrained in (None, 'imagenet'):
+    if pretrained in (None, *PUBLIC):
         return pretrained
     return around if (around := checkpoint_around(pretrained)).is_dir() else pretrained
 
