@@ -46,6 +46,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
 # %% ../nbs/79_papers.ipynb #9728c831
 CLAIMED_AS = {'H2CN': 'Hourglass'}  # a paper's other name in claims.csv
 
+# %% ../nbs/79_papers.ipynb #38c34822
 def paper_lines(
     file: str, # 'papers.csv', 'measured.csv' or 'claims.csv'
     paper: str, # 'H2CN', 'STH', 'HF-Net' or 'STC'
@@ -95,6 +96,7 @@ def recount(
         flops += F - (_saved_by_window(cost) if window else 0)
     return dict(params_M=params / 1e6, flops_G=flops / 1e9)
 
+# %% ../nbs/79_papers.ipynb #d8c3f8ec
 def _saved_by_window(cost):
     "What a last pool with a window as large as the map costs less than a mean of the whole map."
     pool, = (x for x in cost.layers if x.path == 'trunk.avgpool')
@@ -112,6 +114,8 @@ REASONS = {
     'row α = 1': 'the number of the row α = 1',
     'no floor': 'the formula leaves out the rule that eight channels remain',
     'last 1×1×1': 'the width of the last 1×1×1, printed for the first'}
+
+# %% ../nbs/79_papers.ipynb #8ba164c2
 UNEXPLAINED = {
     'quoted': 'taken from another paper; no counter gives it',
     'off the line': 'no counter gives it, and it contradicts its neighbours in the table',
@@ -122,6 +126,7 @@ def _reasons(line):
     "The file's reason for each cost that differs: 'params', 'flops' or 'shape' → reason."
     return dict(part.split(': ') for part in line['verdict'].split('; ') if ': ' in part)
 
+# %% ../nbs/79_papers.ipynb #297cdb6d
 def agrees(
     value: float | str, # ours
     text: str, # as printed
@@ -129,12 +134,14 @@ def agrees(
     "Is our value, rounded to the printed digits, the printed one?"
     return (value if isinstance(value, str) else _rounded(value, text)) == text
 
+# %% ../nbs/79_papers.ipynb #af85d484
 def _rounded(value, text):
     return f"{value:.{_digits(text)}f}"
 
 def _digits(text):
     return len(text.partition('.')[2])
 
+# %% ../nbs/79_papers.ipynb #2ef7d9ca
 def verdict(
     line: dict[str, str], # of papers.csv
     ours: dict[str, float | str], # as `recount` gives it
@@ -158,6 +165,7 @@ PAGES = { # function that builds a network → the notebook that it stands in
     'hgc': '26e_h2cn', 'h2cn': '26e_h2cn', 'sth': '26f_sth', 'hf_tsn': '26g_hf_net',
     **dict.fromkeys(('stc', 'stc_light', 'stc_equal'), '26h_stc')}
 
+# %% ../nbs/79_papers.ipynb #8c1d1419
 def _named(line):
     "A row's name, with a link to its network."
     if not line['model']:
@@ -168,6 +176,7 @@ def _named(line):
 def _pair(line):
     return ' / '.join(text for text in (line['top1'], line['top5']) if text)
 
+# %% ../nbs/79_papers.ipynb #316e1714
 def cost_table(
     paper: str, # 'H2CN', 'STH', 'HF-Net' or 'STC'
     table: str, # 'Table 4', 'Fig. 3'
@@ -212,6 +221,7 @@ def _distinct(paper):
             if line['model'] and line['convention']
             for key in ('params_M', 'flops_G') if line[key]}
 
+# %% ../nbs/79_papers.ipynb #09269366
 def reason_table(
     paper: str, # 'H2CN', 'STH', 'HF-Net' or 'STC'
 ) -> Table:
@@ -252,6 +262,7 @@ def _study(line):
     return (f"[{line['task']}](../results/{page}.ipynb), {line['runs']} {unit}"
             + 's' * (line['runs'] != '1'))
 
+# %% ../nbs/79_papers.ipynb #db4443e6
 def claim_table(
     paper: str, # 'H2CN', 'STH', 'HF-Net' or 'STC'
     place: str | None = None, # 'Table 2', 'Sec. 1'; None: all
@@ -277,22 +288,27 @@ def finding(
     known = sum(reason in REASONS for reason in why)
     others = {(line['row'], line['frames'], key, line[key]) for line in lines if not line['model']
               for key in ('params_M', 'flops_G') if line[key]}
-    told = dict.fromkeys((line['place'], line['claim']) for line in claims)
-    verdicts = Counter(line['verdict'] for line in claims)
-    waiting = verdicts.pop('not run', 0)
     measured = sum(bool(line[key]) for line in lines for key in ('top1', 'top5'))
     measured += sum(line['paper'] == paper for line in packaged_table('measured.csv'))
-    tested = len(told) - waiting
-    studies = (f"{tested} {'is' if tested == 1 else 'are'} tested here on small tasks, in "
-               f"{verdicts.total()} comparisons "
-               f"({', '.join(f'{word} {n}×' for word, n in verdicts.most_common())})"
-               if tested else 'none is tested yet')
     return (f"Of **{len(why)}** different numbers on the cost of networks that we build, "
             f"**{why.count(None)}** are recounted to the last printed digit, {known} differ for a "
             f"known reason and {open_ones} for a reason that we have not found. {len(others)} more "
-            f"belong to networks that we do not build. Of **{len(told)}** claims about accuracy, "
-            f"{studies}, and {waiting} wait for their runs. The {measured} accuracies and speeds "
+            f"belong to networks that we do not build. {_tested(claims)} "
+            f"The {measured} accuracies and speeds "
             "that the paper prints need its videos and its GPUs: none is measured again here.")
+
+# %% ../nbs/79_papers.ipynb #9d17411d
+def _tested(claims):
+    "How many claims are tested, and with what verdicts."
+    verdicts = Counter(line['verdict'] for line in claims)
+    waiting = verdicts.pop('not run', 0)
+    told = len({(line['place'], line['claim']) for line in claims})
+    tested, said = told - waiting, 'none is tested yet'
+    if tested:
+        said = (f"{tested} {'is' if tested == 1 else 'are'} tested here on small tasks, in "
+                f"{verdicts.total()} comparisons "
+                f"({', '.join(f'{word} {n}×' for word, n in verdicts.most_common())})")
+    return f"Of **{told}** claims about accuracy, {said}, and {waiting} wait for their runs."
 
 # %% ../nbs/79_papers.ipynb #4359e096
 def effort(
@@ -304,10 +320,7 @@ def effort(
     rows = []
     for name in list_recipes(pattern):
         recipe = find_recipe(name)
-        setup, counts = recipe.setup, DATASETS[recipe.data].counts
-        lists = setup.get('data_options', {}).get('protocol', 'official')
-        videos = next((counts[key] for key in ('train', ('train', 1), ('train', lists))
-                       if key in counts), None)
+        setup, videos = recipe.setup, _videos(recipe)
         model = {'name': setup['model'], 'frames': setup['frames']}
         macs = cost_of(json.dumps(model), setup['frames']).macs
         seconds = 6 * macs * (videos or 10_000) * recipe.recipe.epochs / (gpus * rate * 1e12)
@@ -318,3 +331,11 @@ def effort(
         find_recipe(pattern)
     return _table(('recipe', 'data', 'videos', 'epochs', 'GMAC a clip', f'hours on {gpus} GPUs',
                    'starts from'), rows)
+
+# %% ../nbs/79_papers.ipynb #f85bac4b
+def _videos(recipe):
+    "How many videos a recipe trains on, or None."
+    lists = recipe.setup.get('data_options', {}).get('protocol', 'official')
+    counts = DATASETS[recipe.data].counts
+    return next((counts[key] for key in ('train', ('train', 1), ('train', lists))
+                 if key in counts), None)

@@ -31,6 +31,7 @@ def saliency(
         model.train(was_training)
     return (gradient * x).detach().sum(0)
 
+# %% ../../nbs/explain/45d_saliency.ipynb #f1235758
 def pixels(
     clip: Tensor, # (C, T, H, W), normalised
     spec: InputSpec, # by which the clip was normalised
@@ -40,6 +41,7 @@ def pixels(
     pixels = (clip.cpu() * std + mean) / spec.value_range
     return (pixels.flip(0) if spec.channel_order == 'bgr' else pixels).clamp(0, 1).movedim(0, -1)
 
+# %% ../../nbs/explain/45d_saliency.ipynb #79d6f6ed
 def highlighted(
     model: VideoNet,
     clip: Tensor, # (C, T, H, W), normalised
