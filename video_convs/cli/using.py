@@ -10,6 +10,7 @@ import argparse
 import csv
 import json
 import sys
+from collections.abc import Iterable
 
 # %% ../../nbs/cli/70e_using.ipynb #57caadbe
 from .. import hub
@@ -42,17 +43,33 @@ def predict(args: argparse.Namespace) -> None:
                for video, answer in answers.items()}
     if args.csv:
         _write_answers(answers)
-    for video, tasks in answers.items() if not args.csv else ():
-        if n > 1:
+    else:
+        _print_answers(answers, n > 1)
+    if failed:
+        raise ValueError(_about_failed(failed, n))
+
+# %% ../../nbs/cli/70e_using.ipynb #a8e38d1e
+def _about_failed(failed: dict[str, str], n: int) -> str:
+    "Why some of n videos could not be read."
+    count = f"{len(failed)} of {n} videos could not be read: " if n > 1 else ''
+    return count + '; '.join(failed.values())
+
+# %% ../../nbs/cli/70e_using.ipynb #da3a62ed
+def _print_best(best: Iterable[tuple[str, float]]) -> None:
+    "Print classes and their probabilities."
+    for name, probability in best:
+        print(f"{probability:6.1%}  {printable(name)}")
+
+# %% ../../nbs/cli/70e_using.ipynb #553a9899
+def _print_answers(answers: dict[str, dict], named: bool) -> None:
+    "Print the answers as text, below the videos' names if there are several."
+    for video, tasks in answers.items():
+        if named:
             print(video)
         for task, best in tasks.items():
             if task:
                 print(f'{printable(task)}:')
-            for name, probability in best:
-                print(f"{probability:6.1%}  {printable(name)}")
-    if failed:
-        raise ValueError(f"{len(failed)} of {n} videos could not be read: " * (n > 1)
-                         + '; '.join(failed.values()))
+            _print_best(best)
 
 # %% ../../nbs/cli/70e_using.ipynb #04a2606f
 def _write_answers(answers: dict[str, dict]) -> None:
@@ -72,10 +89,8 @@ def explain(args: argparse.Namespace) -> None:
     model = load(checkpoint_folder(args.checkpoint), find_device(args.device))
     found = explain_video(model, args.video, args.method, args.stage, args.label, args.rule,
                           args.timeout)
-    write_atomic(args.out, explanation_page(found).encode())
-    for k in found.best():
-        print(f"{found.probabilities[k]:6.1%}  {printable(found.classes[k])}")
-    print(f"Written to {args.out}")
+    _print_best((found.classes[k], found.probabilities[k].item()) for k in found.best())
+    print(f"Written to {write_atomic(args.out, explanation_page(found).encode())}")
 
 # %% ../../nbs/cli/70e_using.ipynb #a7877c3f
 def timeline(args: argparse.Namespace) -> None:
