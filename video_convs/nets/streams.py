@@ -76,6 +76,7 @@ def _check_mode(model):
         raise ValueError(f"{model.name} is in training mode, where its norms look at the whole "
                          "batch: call .eval() first")
 
+# %% ../../nbs/nets/26l_streams.ipynb #7cd7b9bc
 def _window(model, window):
     "W, if the network can score so many frames together."
     spec = model.input_spec
@@ -87,6 +88,7 @@ def _window(model, window):
                          f"be {spec.frames}, got {window}")
     return window
 
+# %% ../../nbs/nets/26l_streams.ipynb #2dfce73c
 def _point(model, frame):
     "A point in time as a clip (B, 3, F, H, W) of the weights' type, or a `ValueError`."
     F, weight = model.input_spec.per_segment, next(model.parameters())

@@ -47,6 +47,7 @@ def moments(
 # %% ../../nbs/use/45g_timeline.ipynb #d7b18d41
 _PART = 32 # points in time that are decoded together
 
+# %% ../../nbs/use/45g_timeline.ipynb #7b0b2adc
 def _points(video, model, apart, timeout, progress):
     "Seconds of the points in time, and the duration; then each point (C, F, size, size)."
     spec, decoder = model.input_spec, Decoder(timeout)
@@ -94,6 +95,7 @@ class Segment:
 # %% ../../nbs/use/45g_timeline.ipynb #6800c481
 FORMATS = '.csv', '.json', '.png', '.pdf', '.svg'
 
+# %% ../../nbs/use/45g_timeline.ipynb #ff264c7e
 @dataclass(frozen=True)
 class Timeline:
     "Probabilities of the classes over the time of a video."
@@ -172,6 +174,7 @@ def write_timeline(
 # %% ../../nbs/use/45g_timeline.ipynb #45e93048
 PALETTE = '#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00' # Okabe and Ito
 
+# %% ../../nbs/use/45g_timeline.ipynb #cf29c0b6
 def plot_timeline(
     found: Timeline,
     threshold: float = .5, # as for `segments`
