@@ -194,7 +194,8 @@ def _explain_arguments(c) -> None:
     _map_arguments(c)
     c.add_argument('--out', default='explain.html', help='page to write: .html')
     rule_argument(c)
-    add_number(c, '--timeout', 'timeout', 'seconds that decoding a clip may take', default=60.)
+    add_number(c, '--timeout', 'timeout', 'seconds that decoding each of the ten clips may take',
+               default=60.)
     add_field(c, run_field('device'))
 
 # %% ../../nbs/cli/70b_arguments.ipynb #40b34cb6
