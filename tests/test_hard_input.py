@@ -149,3 +149,11 @@ def test_gains_that_do_not_vary_have_no_correlation(labels):
                     right)
     with pytest.raises(ValueError, match='the gain of tsm is the same in all classes'):
         correlation(found)
+
+
+def test_a_traced_pass_looks_at_no_numbers():
+    def doubled(x):
+        check_finite(x)
+        return 2 * x
+    traced = torch.jit.trace(doubled, torch.full((2,), float('nan')), check_trace=False)
+    assert traced(torch.ones(2)).tolist() == [2, 2]

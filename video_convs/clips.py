@@ -124,6 +124,8 @@ def check_finite(
     model: nn.Module | None = None, # its weights and running statistics are looked at
 ) -> None:
     "Raise a `ValueError` that names the clip, or the first weight, that is NaN or infinite."
+    if is_traced():  # the numbers are not there yet
+        return
     if clip is not None and not clip.isfinite().all():
         raise ValueError(f"{_not_finite(clip)} numbers of the clip are NaN or infinite: look at "
                          "how it was read and normalised")
