@@ -89,6 +89,7 @@ def test_a_weight_that_is_not_finite_is_named(how, name, still):
 def test_finite_numbers_of_any_type_pass():
     for dtype in (torch.uint8, torch.float16, torch.bfloat16, torch.float64):
         check_finite(torch.ones(2, dtype=dtype), network().to(torch.bfloat16))
+    check_finite(torch.full((9,), 6e4, dtype=torch.float16))  # their sum is infinite
     check_finite()
 
 
