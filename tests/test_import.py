@@ -29,6 +29,13 @@ def imported():
 def test_import_loads_nothing_heavy(imported):
     assert {name: loaded for name, _, loaded in imported} == dict.fromkeys(STEPS, [])
 
+def test_networks_load_without_torchvision():
+    "It takes as long to load as torch itself, and a network needs it only when it is built."
+    code = ("import sys, video_convs.nets\nprint({'torchvision', 'torch._dynamo'} & "
+            "set(sys.modules))\nfrom video_convs.nets.registry import list_models\n"
+            "print(len(list_models()) > 60)")
+    assert python(code).splitlines() == ['set()', 'True']
+
 def test_import_adds_less_than_a_second(imported):
     assert imported[0][1] < 1 or any(first_import()[0][1] < 1 for _ in range(2))
 

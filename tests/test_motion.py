@@ -142,3 +142,9 @@ def test_bad_requests(tmp_path):
     with pytest.raises(ValueError, match='even'):
         render_task('reversal', tmp_path/'odd', train=1, test=0,
                     config=MotionConfig(size=33, frames=4), progress=False)
+
+
+def test_drift_names_the_function_that_writes_it(tmp_path):
+    with pytest.raises(ValueError, match=r'write it with render_drift\(root, Drift'):
+        render_task('drift', tmp_path/'drift')
+    assert not (tmp_path/'drift').exists()

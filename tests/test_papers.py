@@ -134,3 +134,8 @@ def test_the_operations_of_sth_with_attention(frames, ours):
     printed = {'8': '30.6', '16': '61.3'}[frames]
     assert any(row['frames'] == frames and row['flops_G'] == printed
                for row in rows_of('STH', 'Table 9'))
+
+@pytest.mark.parametrize('classes, params', [(174, '23.865'), (400, '24.328')])
+def test_the_classes_can_be_chosen(classes, params):
+    row = dict(model='{"name": "tsn_resnet50"}', frames='8', convention='thop_old')
+    assert f"{recount(row, classes)['params_M']:.3f}" == params

@@ -421,6 +421,29 @@ def test_the_other_process_gives_the_same(video, decoder, tmp_path):
     odd = write_video(tmp_path/'ein Käse, 50% #1.mp4', film(6))
     assert decoder.read(odd, every).shape == (3, 6, 48, 64)
 
+def test_relative_names_follow_the_working_folder(video, decoder, tmp_path, monkeypatch):
+    decoder.probe(video)  # the process runs, in another folder
+    for name, frames in (('a', 3), ('b', 5)):
+        (tmp_path/name).mkdir()
+        write_video(tmp_path/name/'x.mp4', film(frames))
+        monkeypatch.chdir(tmp_path/name)
+        assert decoder.probe('x.mp4').frames == frames
+        decoder.copy('x.mp4', 'y.mp4')
+        assert (tmp_path/name/'y.mp4').is_file()
+    with pytest.raises(VideoError, match='^z.mp4'):
+        decoder.probe('z.mp4')
+
+def test_what_resizes_is_loaded_before_the_time_counts(video, monkeypatch):
+    asked, real = [], Decoder._call
+    def call(self, seconds, process, question, pick=None):
+        asked.append((seconds, question.get('task')))
+        return real(self, seconds, process, question, pick)
+    monkeypatch.setattr(Decoder, '_call', call)
+    with Decoder(timeout=30) as decoder:
+        decoder.read(video, [0])
+        decoder.read(video, [0], size=24)
+    assert asked == [(120, None), (30, 'read'), (120, 'load'), (30, 'read')]
+
 def test_errors_come_across(video, decoder, tmp_path):
     process = decoder.probe(video) and decoder._process
     for kind, (path, message) in bad_files(tmp_path, video).items():

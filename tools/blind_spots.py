@@ -28,7 +28,8 @@ import time
 from functools import partial
 
 import torch
-from study import Plateau, learn_to_plateau, read_lines, root, share_of, write_line
+from study import Plateau, learn_to_plateau, read_lines, refuse_unknown, root, share_of
+from study import write_line
 from torch import nn
 from video_convs import (C3D, CMCB, TAM, TIN, GSTConv, MotionExcitation,
                          MultipleTemporalAggregation, SpatialRefinement, TemporalRefinement)
@@ -234,6 +235,7 @@ def jobs(places, seeds=1):
 if __name__ == '__main__':
     torch.set_num_threads(1)
     names, share = share_of(sys.argv[1:])
+    refuse_unknown(names, PLACES, 'place')
     keys = 'operator', 'place', 'change', 'seed'
     done = {tuple(line[k] for k in keys) for line in read_lines(results)}
     left = [job for job in jobs(names or PLACES) if tuple(job[k] for k in keys) not in done]

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 import torch
+from study import refuse_unknown
 from video_convs.data.clip_dataset import Clips
 from video_convs.data.custom import open_data
 from video_convs.data.motion import MotionConfig
@@ -102,6 +103,7 @@ if __name__ == '__main__':
     torch.set_num_threads(1)
     if sys.argv[1:2] == ['keep']:
         sys.exit(keep(*sys.argv[2:]))
+    refuse_unknown(sys.argv[1:], tasks, 'task')
     for task in sys.argv[1:] or tasks:
         data = clips(task)
         for seed, (network, variant) in product(seeds, networks):

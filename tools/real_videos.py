@@ -52,7 +52,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from study import Plateau, descend, operator_recipe, option_of, read_lines, root, share_of
+from study import Plateau, descend, operator_recipe, option_of, read_lines, refuse_unknown, root
+from study import share_of
 from study import write_line
 from video_convs import InputSpec, create_model
 from video_convs.data.custom import csv_dataset
@@ -224,9 +225,7 @@ def main(argv):
     "Run what is asked for and not yet there."
     names, share = share_of(argv)
     names, seeds = option_of(names, '--seeds', 3)
-    unknown = [name for name in names if name not in sets]
-    if unknown:
-        sys.exit(f"there is no set {unknown[0]!r}: choose among {', '.join(sets)}")
+    refuse_unknown(names, sets, 'set')
     names = names or list(sets)
     mine = set(share([(name, network) for name in names for network in networks]))
     jobs = [job for seed in range(seeds) for name in names for network in networks

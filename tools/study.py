@@ -41,6 +41,11 @@ def drop_cut_line(file):
         pass
     write_atomic(file, whole)
 
+def refuse(message):
+    "End with one line and the exit code of a command that is typed wrong."
+    print(message, file=sys.stderr)
+    sys.exit(2)
+
 def share_of(argv):
     "The arguments without `--share K/N`, and a function that keeps this share of a list."
     names, text = _option(argv, '--share')
@@ -48,7 +53,7 @@ def share_of(argv):
         return names, list
     k, _, n = text.partition('/')
     if not (k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
-        sys.exit(f'--share takes K/N with K from 1 to N, such as 1/2, got {text!r}')
+        refuse(f'--share takes K/N with K from 1 to N, such as 1/2, got {text!r}')
     return names, lambda items: items[int(k) - 1::int(n)]
 
 def option_of(names, option, default):
@@ -57,7 +62,7 @@ def option_of(names, option, default):
     if text is None:
         return names, default
     if not text.isdecimal() or int(text) < 1:
-        sys.exit(f'{option} takes a whole number from 1, got {text!r}')
+        refuse(f'{option} takes a whole number from 1, got {text!r}')
     return names, int(text)
 
 def _option(argv, option):
@@ -74,7 +79,7 @@ def refuse_unknown(names, known, what):
     "End with one line if a name is not among those that there are."
     for name in names:
         if name not in known:
-            sys.exit(f"there is no {what} {name!r}: choose among {', '.join(known)}")
+            refuse(f"there is no {what} {name!r}: choose among {', '.join(known)}")
 
 def operator_recipe(net, lr, multiple):
     "A learning rate for the operator, or for the whole network if its operator has no weights."

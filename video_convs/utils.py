@@ -61,6 +61,11 @@ def project_file(
     for file in (package.parent/name, package/name.replace('data/', 'tables/', 1)):
         if file.is_file():
             return file
+    return _fetched(name)
+
+# %% ../nbs/04_utils.ipynb #5e916457
+def _fetched(name):
+    "A file of this project's address, or its copy in the cache."
     base = os.environ.get('VIDEO_CONVS_FILES') or f'{_ADDRESS}/{_commit()}'
     caches = Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')
     file = caches/'video_convs'/re.sub(r'\W+', '-', base)/name

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+# %% ../nbs/19_weight_files.ipynb #94b6e58e
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -62,6 +63,7 @@ class _Inert:
 def _as_dict(*args):
     return OrderedDict()
 
+# %% ../nbs/19_weight_files.ipynb #a9721fa3
 def _stand_in(name):
     "What replaces a class: a dictionary if the file puts items into it, else `_Inert`."
     if name == 'collections.defaultdict':
@@ -78,6 +80,8 @@ _BOOKKEEPING = (
     'numpy.ndarray', 'numpy.dtype', 'numpy.core.multiarray._reconstruct',
     'numpy.core.multiarray.scalar',
     'numpy._core.multiarray._reconstruct', 'numpy._core.multiarray.scalar')
+
+# %% ../nbs/19_weight_files.ipynb #9948eaf4
 _CONFIGS = ('addict', 'argparse', 'collections', 'datetime', 'easydict', 'fvcore', 'lightning',
             'lightning_fabric', 'mmcv', 'mmengine', 'ml_collections', 'numpy', 'omegaconf',
             'pathlib', 'pytorch_lightning', 'types', 'typing', 'yacs')

@@ -27,13 +27,18 @@ def _demo_arguments(c) -> None:
     add_field(c, recipe['seed'])
 
 # %% ../../nbs/cli/70b_arguments.ipynb #ff4b3281
-def _spelled() -> dict[str, dict]: # field → options of `add_field`
-    "Options of the flags that differ from their fields."
+def _typed() -> dict[str, dict]: # field → options of `add_field`
+    "How the values of some flags are typed."
     return dict(
         root=dict(metavar='DIR'), freeze=dict(metavar='PATTERN'),
         save_every=dict(metavar='STEPS'), log_every=dict(metavar='STEPS'),
         milestones=dict(metavar='EPOCH', limit='epochs'), lr_scale=dict(metavar='PATTERN=FACTOR'),
-        fit=dict(choices=['crop', 'squash']), rule=dict(choices=['segments', 'dense']),
+        fit=dict(choices=['crop', 'squash']), rule=dict(choices=['segments', 'dense']))
+
+# %% ../../nbs/cli/70b_arguments.ipynb #fd959c9f
+def _spelled() -> dict[str, dict]: # field → options of `add_field`
+    "Options of the flags that differ from their fields."
+    return _typed() | dict(
         variant=dict(flag='--set', help='set variants of the network, such as slope=4'),
         options=dict(flag='--option', taken=('split',),
                      help='set options of --dataset, such as fold=1 or allow_missing=true'),
@@ -68,6 +73,11 @@ def _recipe_arguments(c, options: dict[str, dict]) -> None:
     for name, field in fields.items():
         if name != 'augment':
             add_field(recipe, field, own=True, **options.get(name, {}))
+    _change_arguments(recipe)
+
+# %% ../../nbs/cli/70b_arguments.ipynb #0206adaf
+def _change_arguments(recipe) -> None:
+    "What a flag cannot say alone: no augmentation, and a value by its name."
     recipe.add_argument('--no-augment', action='store_true',
                         help='train on clips without augmentation')
     recipe.add_argument('--with', action=Pairs, metavar='NAME=VALUE', dest='changes',
@@ -77,16 +87,21 @@ def _recipe_arguments(c, options: dict[str, dict]) -> None:
 # %% ../../nbs/cli/70b_arguments.ipynb #f70abe0d
 def _train_arguments(c) -> None:
     "The arguments of `video_convs train`."
-    c.add_argument('--config', metavar='FILE',
-                   help='read a YAML file of the flags below, without their dashes; a flag that'
-                        ' is typed wins')
-    c.add_argument('--print-config', action='store_true',
-                   help='print such a file for this command, and do not train')
+    _config_arguments(c)
     options = _spelled()
     for name, field in fields_of(*RUN).items():
         if name != 'changes':
             add_field(c, field, **options.get(name, {}))
     _recipe_arguments(c, options | _words())
+
+# %% ../../nbs/cli/70b_arguments.ipynb #546046c4
+def _config_arguments(c) -> None:
+    "All flags in a file, or from one."
+    c.add_argument('--config', metavar='FILE',
+                   help='read a YAML file of the flags below, without their dashes; a flag that'
+                        ' is typed wins')
+    c.add_argument('--print-config', action='store_true',
+                   help='print such a file for this command, and do not train')
 
 # %% ../../nbs/cli/70b_arguments.ipynb #6878762d
 def _recipes_arguments(c) -> None:
@@ -104,13 +119,8 @@ def _evaluate_arguments(c) -> None:
     c.add_argument('checkpoint', nargs='+',
                    help='folder of a checkpoint, or user/name (user/name@revision) on the Hub;'
                         ' several, with a fold or split for each, give the mean')
-    views = fields_of('data.views', 'Views')
     labelled_arguments(c, nargs='+')
-    view_arguments(c)
-    add_field(c, views['random'], action='store_true')
-    add_field(c, views['official'], action='store_true')
-    add_field(c, views['size'], '--crop-size', dest='crop_size')
-    add_number(c, '--seed', 'seed', 'seed of --random', default=0)
+    _scored_views(c)
     c.add_argument('--out', help='JSON file for the report, with the scores beside it; left out:'
                                  ' evaluate_<split>.json in the checkpoint')
     c.add_argument('--allow-missing', action='store_true',
@@ -120,6 +130,16 @@ def _evaluate_arguments(c) -> None:
     for name in ('device', 'workers'):
         add_field(c, run_field(name))
     batch_argument(c)
+
+# %% ../../nbs/cli/70b_arguments.ipynb #c65a1fbb
+def _scored_views(c) -> None:
+    "The parts of a video that `evaluate` looks at."
+    views = fields_of('data.views', 'Views')
+    view_arguments(c)
+    add_field(c, views['random'], action='store_true')
+    add_field(c, views['official'], action='store_true')
+    add_field(c, views['size'], '--crop-size', dest='crop_size')
+    add_number(c, '--seed', 'seed', 'seed of --random', default=0)
 
 # %% ../../nbs/cli/70b_arguments.ipynb #9d4ffbe6
 def _probe_arguments(c) -> None:
@@ -186,16 +206,22 @@ def _explain_arguments(c) -> None:
     "The arguments of `video_convs explain`."
     c.add_argument('checkpoint', help='folder of a checkpoint, or user/name on the Hub')
     c.add_argument('video', help='video file')
+    _map_arguments(c)
+    c.add_argument('--out', default='explain.html', help='page to write: .html')
+    rule_argument(c)
+    add_number(c, '--timeout', 'timeout', 'seconds that decoding each of the ten clips may take',
+               default=60.)
+    add_field(c, run_field('device'))
+
+# %% ../../nbs/cli/70b_arguments.ipynb #40b34cb6
+def _map_arguments(c) -> None:
+    "What the map of `explain` is about, and how it is made."
     c.add_argument('--method', default='hirescam', choices=['hirescam', 'gradcam', 'occlusion'],
                    help='make the map from gradients, or by covering parts of the clip')
     add_number(c, '--stage', 'stage', 'stage of the network for a map from gradients, counted from'
                ' 0; left out: the last one whose maps have 7x7 pixels or more', metavar='N')
     c.add_argument('--class', dest='label', metavar='NAME',
                    help='class that the map is about; left out: the answer')
-    c.add_argument('--out', default='explain.html', help='page to write: .html')
-    rule_argument(c)
-    add_number(c, '--timeout', 'timeout', 'seconds that decoding a clip may take', default=60.)
-    add_field(c, run_field('device'))
 
 # %% ../../nbs/cli/70b_arguments.ipynb #bf0a63c5
 def _timeline_arguments(c) -> None:
@@ -316,6 +342,13 @@ def _bench_arguments(c) -> None:
     c.add_argument('--only', default='*', metavar='PATTERN',
                    help="operators to time, such as 'HgC*', or networks, such as 'stc*'")
     c.add_argument('--device', default='cpu', help="device to time on: 'cpu' or 'cuda'")
+    _form_arguments(c)
+    add_field(c, fields_of('nets.places', 'bench_operators')['rounds'])
+    c.add_argument('--out', help='JSON file for the times')
+
+# %% ../../nbs/cli/70b_arguments.ipynb #eb186ba2
+def _form_arguments(c) -> None:
+    "In which form `bench` runs what it times."
     c.add_argument('--dtype', default='float32', choices=['float32', 'bfloat16', 'float16'],
                    help='type of the numbers; networks use it through autocast')
     c.add_argument('--memory-format', default='channels_last',
@@ -323,8 +356,6 @@ def _bench_arguments(c) -> None:
                    help='layout of clips and weights in memory')
     c.add_argument('--form', default='eager', choices=['eager', 'compiled', 'graph'],
                    help='run line by line, through torch.compile, or as a CUDA graph')
-    add_field(c, fields_of('nets.places', 'bench_operators')['rounds'])
-    c.add_argument('--out', help='JSON file for the times')
 
 # %% ../../nbs/cli/70b_arguments.ipynb #23339ec6
 ARGUMENTS = { # command → what it does, and the function that adds its arguments

@@ -44,13 +44,7 @@ def print_report(result: dict, per_class: bool = True) -> None:
         count = f"   {r['right']} of {r['videos']}" if 'right' in r else ''
         return (f"{name:24s} {r['accuracy']:6.1%}   95 % interval {lo:6.1%} to {hi:6.1%} "
                 f"({how}){count}")
-    if seen := result['about'].get('learned from'):
-        print(f"The network has learned from {seen} of these {result['top1']['videos']} videos: the"
-              " accuracies are not those of unseen ones.")
-    if extra := result['about'].get('not in data'):
-        n, first = len(result['classes']), ', '.join(extra[:3]) + ' …'*(len(extra) > 3)
-        print(f"The data hold {n - len(extra)} of the network's {n} classes; an answer that is one"
-              f" of the others ({first}) counts as wrong.")
+    _print_notes(result)
     print(f"{result['average']} averaged over {result['views']} views (clips x crops)")
     for name, key in (('top-1', 'top1'), ('top-5', 'top5'), ('mean over classes', 'mean_class')):
         print(line(name, result[key]))
@@ -65,6 +59,17 @@ def print_report(result: dict, per_class: bool = True) -> None:
         print(f"{len(result['missing'])} of {len(result['missing']) + len(result['ids'])} videos "
               "could not be read and are not counted; the first: "
               f"{printable(next(iter(result['missing'].values())))}")
+
+# %% ../../nbs/cli/70d_scoring.ipynb #fe35def7
+def _print_notes(result):
+    "What a reader of the accuracies has to know."
+    if seen := result['about'].get('learned from'):
+        print(f"The network has learned from {seen} of these {result['top1']['videos']} videos: the"
+              " accuracies are not those of unseen ones.")
+    if extra := result['about'].get('not in data'):
+        n, first = len(result['classes']), ', '.join(extra[:3]) + ' …'*(len(extra) > 3)
+        print(f"The data hold {n - len(extra)} of the network's {n} classes; an answer that is one"
+              f" of the others ({first}) counts as wrong.")
 
 # %% ../../nbs/cli/70d_scoring.ipynb #42924c4d
 def make_room(out: str) -> None:
@@ -158,6 +163,7 @@ def _evaluate_one(args: argparse.Namespace, k: int, where: str, views, device):
         print(f"Written to {' and '.join(map(str, written))}")
         yield task, result, written[0]
 
+# %% ../../nbs/cli/70d_scoring.ipynb #4109e248
 def _learned_from(where: str, folder: Path, videos) -> list[str]:
     "The videos that a checkpoint has learned from; a note where it does not record them."
     learned = trained_on(folder)
@@ -198,6 +204,7 @@ def probe(args: argparse.Namespace) -> None:
         found = _probe(args)
     print(json.dumps(found, indent=1))
 
+# %% ../../nbs/cli/70d_scoring.ipynb #29daa8b7
 def _probe(args: argparse.Namespace) -> dict: # task → report; without tasks: '' → report
     "Score a checkpoint after each change, and say what that shows."
     _check_fold(args)

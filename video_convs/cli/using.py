@@ -12,7 +12,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -50,27 +50,43 @@ def predict(args: argparse.Namespace) -> None:
     calibration = read_calibration(checkpoint_folder(args.checkpoint))
     if calibration:
         _compare_views(calibration, args)
-    topk = EVERY if calibration else args.topk
-    answers, failed = predict_many(args.video, args.checkpoint, topk, views=views,
+    answers, failed = predict_many(args.video, args.checkpoint,
+                                   EVERY if calibration else args.topk, views=views,
                                    average=args.average, timeout=args.timeout,
                                    batch_size=args.batch_size)
     answers = {video: answer if isinstance(answer, dict) else {'': answer}
                for video, answer in answers.items()}
     if args.csv:
         _write_answers(answers, args.topk, calibration)
-    for video, tasks in answers.items() if not args.csv else ():
-        if n > 1:
+    else:
+        _print_answers(answers, n > 1, args.topk, calibration)
+    if failed:
+        raise ValueError(_about_failed(failed, n))
+
+# %% ../../nbs/cli/70e_using.ipynb #a8e38d1e
+def _about_failed(failed: dict[str, str], n: int) -> str:
+    "Why some of n videos could not be read."
+    count = f"{len(failed)} of {n} videos could not be read: " if n > 1 else ''
+    return count + '; '.join(failed.values())
+
+# %% ../../nbs/cli/70e_using.ipynb #da3a62ed
+def _print_best(best: Iterable[tuple[str, float]]) -> None:
+    "Print classes and their probabilities."
+    for name, probability in best:
+        print(f"{probability:6.1%}  {printable(name)}")
+
+# %% ../../nbs/cli/70e_using.ipynb #553a9899
+def _print_answers(answers: dict[str, dict], named: bool, topk: int, calibration=None) -> None:
+    "Print the answers as text, below the videos' names if there are several."
+    for video, tasks in answers.items():
+        if named:
             print(video)
         for task, best in tasks.items():
             if task:
                 print(f'{printable(task)}:')
             if calibration:
                 print(f'answer: {printable(_answer(best, calibration))}')
-            for name, probability in best[:args.topk]:
-                print(f"{probability:6.1%}  {printable(name)}")
-    if failed:
-        raise ValueError(f"{len(failed)} of {n} videos could not be read: " * (n > 1)
-                         + '; '.join(failed.values()))
+            _print_best(best[:topk])
 
 # %% ../../nbs/cli/70e_using.ipynb #2d9ab3f0
 def _answer(best: list, calibration) -> str:
@@ -106,10 +122,8 @@ def explain(args: argparse.Namespace) -> None:
     model = load(checkpoint_folder(args.checkpoint), find_device(args.device))
     found = explain_video(model, args.video, args.method, args.stage, args.label, args.rule,
                           args.timeout)
-    write_atomic(args.out, explanation_page(found).encode())
-    for k in found.best():
-        print(f"{found.probabilities[k]:6.1%}  {printable(found.classes[k])}")
-    print(f"Written to {args.out}")
+    _print_best((found.classes[k], found.probabilities[k].item()) for k in found.best())
+    print(f"Written to {write_atomic(args.out, explanation_page(found).encode())}")
 
 # %% ../../nbs/cli/70e_using.ipynb #a7877c3f
 def timeline(args: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ import sys
 import threading
 import warnings
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Sequence
 
@@ -22,7 +23,7 @@ import numpy as np
 
 # %% ../../nbs/data/31e_decoder.ipynb #0bc3ab88
 from ..command import python_line
-from .decoding import chosen, read_array
+from .decoding import chosen, read_array, resize_frames
 from .video import check_video, copy_video, probe
 from .video_info import VideoError, VideoInfo
 
@@ -38,6 +39,14 @@ def _fresh_python():
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         env={**os.environ, 'PYTHONPATH': os.pathsep.join(paths), 'PYTHONSAFEPATH': '1',
              'OMP_NUM_THREADS': '1'})
+
+# %% ../../nbs/data/31e_decoder.ipynb #faaaa79a
+def _here():
+    "The working folder, which may change between two calls; None if it has been deleted."
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None
 
 # %% ../../nbs/data/31e_decoder.ipynb #aab406da
 def _frame_bytes(pipe, shape):
@@ -213,9 +222,13 @@ class Decoder(_Process):
         return self._ask('copy', path, target=str(target), **options)
 
     def _ask(self, task, path, pick=None, **options):
-        question = dict(task=task, path=str(path), limit=self.timeout, **options)
+        question = dict(task=task, path=str(path), folder=_here(), limit=self.timeout, **options)
         with self._lock:
-            answer, data = self._call(self.timeout, self._started(), question, pick)
+            process = self._started()
+            if options.get('size') is not None:  # what resizes is loaded before the time counts
+                self._call(120, process, question | dict(task='load', limit=120))
+                process = self._started()
+            answer, data = self._call(self.timeout, process, question, pick)
         return _outcome(path, self.timeout, answer, data)
 
 # %% ../../nbs/data/31e_decoder.ipynb #b9514801
@@ -236,15 +249,21 @@ def serve() -> None:
         say(count=len(times), times=times.tolist())
         return json.loads(ask.readline())
     by_time.timed = True
+    import_module('av')  # before the time of a file counts
     say(ready=True)
     for line in ask:
         question = json.loads(line)
-        task, path, pick, timed, limit = (question.pop(key)
-                                          for key in ('task', 'path', 'pick', 'timed', 'limit'))
+        task, path, folder, pick, timed, limit = (question.pop(key) for key in (
+            'task', 'path', 'folder', 'pick', 'timed', 'limit'))
         if hasattr(signal, 'alarm'):  # ends this process if the caller is gone
             signal.alarm(int(limit) + 9)
         try:
-            if task == 'read':
+            if folder:  # where the caller is now
+                os.chdir(folder)
+            if task == 'load':
+                resize_frames(np.zeros((1, 2, 2, 3), np.uint8), 1)
+                say(ready=True)
+            elif task == 'read':
                 if pick:
                     question['indices'] = by_time if timed else by_count
                 with warnings.catch_warnings(record=True) as told:

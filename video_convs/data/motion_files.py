@@ -90,6 +90,9 @@ def render_task(
     **how, # progress: True a bar, False silence; workers: threads; fps: of the files
 ) -> Path: # the folder
     "Write `root/<split>/<class>/<number>.mp4` and `root/dataset.json`; keep existing videos."
+    if task == 'drift':
+        raise ValueError("drift has settings of its own: write it with render_drift(root, "
+                         "Drift(…)), of video_convs.data.drift")
     def draw(split, i):
         clip, _ = render_batch(task, [i], split, config, seed)
         return clip[0].permute(1, 2, 3, 0).numpy()

@@ -12,9 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..clips import check_finite
 from ..guards import check_number
 from ..nets.registry import find_model
 from ..nets.video_net import VideoNet
+from ..progress import progress_bar
 
 # %% ../../nbs/explain/47_class_activation.ipynb #828cd260
 def class_activation(
@@ -67,6 +69,7 @@ def _check_question(model, clip, label):
     if any(p.is_inference() for p in model.parameters()):
         raise ValueError(f"{model.name} was made inside torch.inference_mode(), where no gradient "
                          "is possible: make it outside")
+    check_finite(clip, model)
 
 # %% ../../nbs/explain/47_class_activation.ipynb #e3695c04
 def _by_time(maps):
@@ -85,6 +88,7 @@ def occlusion(
     label: int, # number of the class whose score is looked at
     patch: int = 12, # side of the covered square, pixels
     batch_size: int = 32, # clips at a time
+    progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
 ) -> Tensor: # (T, H, W), signed; T points in time
     "How far a score falls when a square of one point in time is covered."
     check_number('batch_size', batch_size)
@@ -103,8 +107,9 @@ def occlusion(
     try:
         score = model.eval()(clip[None])[0, label]
         places = torch.cartesian_prod(*map(torch.arange, (frames // per_segment, rows, columns)))
+        parts = progress_bar(places.split(batch_size), progress, desc='occlusion', unit='batch')
         scores = [model(torch.stack([covered(place) for place in part.tolist()]))[:, label]
-                  for part in places.split(batch_size)]
+                  for part in parts]
     finally:
         model.train(was_training)
     fall = score - torch.cat(scores)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..clips import check_finite
 from ..nets.surgery import match_names
 from ..ops.cmcb import CMCB
 from ..ops.collaborative import SpatialRefinement, STCConv, TemporalRefinement
@@ -145,6 +146,7 @@ def _operators(model, clip, layers):
         raise ValueError("expected one clip (C, T, H, W), got "
                          f"{tuple(getattr(clip, 'shape', ())) or clip!r}; take one of a batch "
                          "with clips[0]")
+    check_finite(clip, model)
     name = getattr(model, 'name', type(model).__name__)
     modules = getattr(model, 'trunk', model).named_modules()
     found = {path or type(op).__name__: op for path, op in modules if _readers(op)}

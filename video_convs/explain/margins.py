@@ -145,6 +145,10 @@ def correlation(
     if len(found.networks) != 3:
         raise ValueError(f"two gains need three networks, got {len(found.networks)}")
     pair = torch.stack([found.gains[0], (other or found).gains[1]])
+    for name, gain in zip(found.networks[1:], pair):
+        if gain.min() == gain.max():
+            raise ValueError(f"the gain of {name} is the same in all classes ({len(gain)}), so it "
+                             "correlates with nothing: take videos of more classes, or more videos")
     return torch.corrcoef(pair)[0, 1].item()
 
 # %% ../../nbs/explain/46b_margins.ipynb #efb54933

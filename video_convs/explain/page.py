@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..clips import check_finite
 from ..data.decoder import Decoder
 from ..data.sampling import clip_indices, frame_rate
 from ..data.transforms import eval_transform
-from ..data.video_info import VideoError
 from ..data.views import Views
 from .class_activation import class_activation, occlusion
 from .internals import READERS, Internal, internals
@@ -26,6 +26,7 @@ from ..nets.model_card import class_names
 from ..nets.registry import find_model
 from ..nets.spec import InputSpec
 from ..nets.video_net import VideoNet
+from ..progress import progress_bar
 from ..utils import suggest
 
 # %% ../../nbs/explain/49_page.ipynb #95def938
@@ -75,29 +76,12 @@ class Explanation:
         return self.probabilities.topk(min(topk, len(self.classes))).indices.tolist()
 
 # %% ../../nbs/explain/49_page.ipynb #edf239e7
-@dataclass(eq=False)
-class _Reading:
-    "A video that is read clip by clip."
-    path: str | Path
-    spec: InputSpec
-    rule: str
-    decoder: Decoder
-    times: np.ndarray | None = None # of all frames, seconds; known after the first clip
-    seen: np.ndarray | None = None # of the frames of the last clip
-
-    def clip(self, first: int = 0, behind: int | None = None) -> Tensor: # (C, F, H, W)
-        "The clip of the frames from `first` to the one before `behind`, normalised."
-        def pick(times):
-            if len(times) < 2:
-                raise VideoError(f"{self.path} has one frame, and a network that looks at time "
-                                 "needs two or more: take another video")
-            part = times[first:behind]
-            numbers = clip_indices(part, self.spec, self.rule)[0]
-            self.times, self.seen = times, part[numbers]
-            return first + numbers
-        pick.timed = True
-        frames = self.decoder.read(self.path, pick)
-        return eval_transform(self.spec, Views(rule=self.rule))(frames)
+def _clip(decoder, video, part, times, spec, rule):
+    "The clip of a part of a video, (C, F, H, W), normalised, and the seconds of its frames."
+    first, behind = part
+    numbers = first + clip_indices(times[first:behind], spec, rule)[0]
+    frames = decoder.read(video, numbers)
+    return eval_transform(spec, Views(rule=rule))(frames), times[numbers]
 
 # %% ../../nbs/explain/49_page.ipynb #80ff52ca
 METHODS = 'hirescam', 'gradcam', 'occlusion'
@@ -120,6 +104,7 @@ def _check(model, method, stage, label):
                          "classifier")
     if label is not None and label not in names['']:
         raise ValueError(f"{model.name} has no class {label!r}; {suggest(label, names[''])}")
+    check_finite(model=model)
     return names['']
 
 # %% ../../nbs/explain/49_page.ipynb #32b8362e
@@ -130,10 +115,11 @@ def _fine_stage(model, clip):
     return max((k for k, m in enumerate(maps) if min(m.shape[-2:]) >= 7), default=0)
 
 # %% ../../nbs/explain/49_page.ipynb #87a4054a
-def _heat(model, clip, label, method, stage):
+def _heat(model, clip, label, method, stage, progress):
     "(T', H, W)"
     if method == 'occlusion':
-        return occlusion(model, clip, label, -(-clip.shape[-1] // 6))
+        return occlusion(model, clip, label, -(-clip.shape[-1] // 6),
+                         progress=progress)
     return class_activation(model, clip, label, stage, average=method == 'gradcam')
 
 # %% ../../nbs/explain/49_page.ipynb #38c7269a
@@ -151,6 +137,17 @@ def gates_of(
             found[name] = replace(one, values=rows, axes=one.axes[:2])
     return found
 
+# %% ../../nbs/explain/49_page.ipynb #e9845a36
+def _answers(model, decoder, video, parts, times, rule, progress):
+    "The first clip, the seconds of its frames, and the probabilities (parts, n) of all."
+    device, each, first = next(model.parameters()).device, [], None
+    for part in progress_bar(parts, progress, desc=Path(video).name, unit='clip'):
+        clip, seen = _clip(decoder, video, part, times, model.input_spec, rule)
+        first = first or (clip.to(device), seen)
+        with torch.inference_mode():
+            each.append(model(clip[None].to(device)).float().softmax(1).cpu())
+    return *first, torch.cat(each)
+
 # %% ../../nbs/explain/49_page.ipynb #4bc1b584
 def explain_video(
     model: VideoNet, # with one task
@@ -159,32 +156,28 @@ def explain_video(
     stage: int | None = None, # of the trunk; None: the last one whose maps have 7×7 pixels
     label: str | None = None, # name of the class that the map is about; None: the answer
     rule: str = 'segments', # where the frames of a clip lie: 'segments' or 'dense'
-    timeout: float = 60., # seconds that decoding a clip may take
+    timeout: float = 60., # seconds that decoding a clip may take; there are ten at most
+    progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
 ) -> Explanation:
     "Classify a video and its parts, and find the pixels that speak for a class."
     names, spec = _check(model, method, stage, label), model.input_spec
-    with Decoder(check_number('timeout', timeout)) as decoder:
-        reading = _Reading(video, spec, rule, decoder)
-        clip, moments = reading.clip(), reading.seen[spec.per_segment // 2::spec.per_segment]
-        times = reading.times
-        parts = spans(times, spec, rule)
-        clips = [clip, *(reading.clip(*part) for part in parts)]
-    device, was_training = next(model.parameters()).device, model.training
+    was_training = model.training
     try:
-        model.eval()
-        with torch.inference_mode():
-            each = torch.cat([model(x[None].to(device)).float().softmax(1).cpu() for x in clips])
+        with Decoder(check_number('timeout', timeout)) as decoder:
+            times = decoder.probe(video).times
+            parts = [(0, len(times)), *spans(times, spec, rule)]
+            clip, seen, each = _answers(model.eval(), decoder, video, parts, times, rule, progress)
         number = each[0].argmax().item() if label is None else names.index(label)
         if stage is None and method != 'occlusion':
-            stage = _fine_stage(model, clip.to(device))
-        heat = _heat(model, clip.to(device), number, method, stage).cpu()
-        gates = gates_of(model, clip.to(device))
+            stage = _fine_stage(model, clip)
+        heat = _heat(model, clip, number, method, stage, progress).cpu()
+        gates = gates_of(model, clip)
     finally:
         model.train(was_training)
     ends = np.append(times, times[-1] + 1 / frame_rate(times)) - times[0]
-    frames = pixels(clip[:, spec.per_segment // 2::spec.per_segment], spec)
+    keys = slice(spec.per_segment // 2, None, spec.per_segment)
     return Explanation(
         model.name, Path(video).name, float(ends[-1]), names, each[0], number, method,
         '' if stage is None else find_model(model.name).card.stages[stage],
-        (255 * frames).round().byte(), moments - times[0], heat,
-        [(float(ends[a]), float(ends[b])) for a, b in parts], each[1:], gates)
+        (255 * pixels(clip[:, keys], spec)).round().byte(), seen[keys] - times[0], heat,
+        [(float(ends[a]), float(ends[b])) for a, b in parts[1:]], each[1:], gates)

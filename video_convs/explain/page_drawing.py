@@ -199,12 +199,25 @@ def _about_spans(e):
     a, b = e.spans[0]
     T = len(e.frames)
     faster = (e.moments[-1] - e.moments[0]) / max(T - 1, 1) * T / (b - a)  # than in a stretch
-    slow = (f' From one point in time to the next, things move {100 / faster:.0f} % as far as in '
-            'the clip above, so the curves need not agree with the answer.')
+    slow = ''
+    if faster > 1.1:
+        slow = (f' From one point in time to the next, things move {100 / faster:.0f} % as far as '
+                'in the clip above, so the curves need not agree with the answer.')
     return (f'Each dot is a clip of its own, {T} points in time in {b - a:.2f} s of the video, '
             'drawn above the middle of that stretch. Nothing outside the stretch enters. A score '
             'of a single point in time could not promise that, because layers over time mix the '
-            f'points.{slow if faster > 1.1 else ""}')
+            f'points.{slow}')
+
+# %% ../../nbs/explain/49b_page_drawing.ipynb #12d138fa
+def _apart(e):
+    "A warning if the points in time are one picture, or lie far apart."
+    seconds = (e.moments[-1] - e.moments[0]) / max(len(e.moments) - 1, 1)
+    if not seconds and len(e.moments) > 1:
+        return ', which are all the same frame, so nothing moves'
+    if seconds <= 2:
+        return ''
+    return (f', {seconds:.1f} s apart; what happens between them it does not see '
+            '(<code>video_convs timeline</code> goes through a long video)')
 
 # %% ../../nbs/explain/49b_page_drawing.ipynb #aeff8a01
 def explanation_page(
@@ -219,7 +232,7 @@ def explanation_page(
     parts = dict(
         title=f'{video}: {top}', headline=f'{top}, says {_text(e.network)}',
         about=f'{video} lasts {e.duration:.2f} s, and the network sees {len(e.frames)} points in '
-              f'time. The most probable of {len(e.classes)} classes:',
+              f'time{_apart(e)}. The most probable of {len(e.classes)} classes:',
         answer=_answer(e, shown), map=_about_map(e, name), player=_player(e), shares=_shares(e),
         count=str(len(best)), windows=_about_spans(e), chart=_chart(e, shown), gates=_gates(e),
         pause=f'{pause:.0f}', still=str(still))

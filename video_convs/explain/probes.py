@@ -96,6 +96,8 @@ def time_probes(
     "Accuracy after each change, and what is lost."
     answers = {name: s.by(average).argmax(1) for name, s in scores.items()}
     labels, first = scores['in order'].labels, answers['in order']
+    if not len(labels):
+        raise ValueError("a probe needs one video or more, got none")
     if (labels < 0).any():
         raise ValueError("the labels of these videos are secret: take a split whose labels are"
                          " known")
@@ -132,7 +134,10 @@ def verdict(
                    f'{lost.videos} videos: shuffled, {loss}.')
     often = max(Counter(labels.tolist()).values()) / len(labels)
     low, high = single.interval
-    if low <= often < single.accuracy:
+    if often == 1:
+        data = ('All videos are of one class, which a single frame tells as well as no frame: '
+                'take videos of two classes or more.')
+    elif low <= often < single.accuracy:
         data = ('Whether a single frame tells more than the most frequent class cannot be told '
                 f'from {single.videos} videos ({100 * single.accuracy:.0f} % against '
                 f'{100 * often:.0f} %).')

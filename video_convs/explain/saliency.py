@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from ..clips import check_finite
 from ..nets.spec import InputSpec
 from ..nets.video_net import VideoNet
 
@@ -20,13 +21,17 @@ def saliency(
     label: int, # index of the class
 ) -> Tensor: # (T, H, W): contribution of each pixel to the score, to first order
     "Gradient × input, summed over the channels."
+    check_finite(clip, model)
     was_training = model.training
-    with torch.inference_mode(False), torch.enable_grad():
-        x = clip.clone().requires_grad_()
-        gradient, = torch.autograd.grad(model.eval()(x[None])[0, label], x)
-    model.train(was_training)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            x = clip.clone().requires_grad_()
+            gradient, = torch.autograd.grad(model.eval()(x[None])[0, label], x)
+    finally:
+        model.train(was_training)
     return (gradient * x).detach().sum(0)
 
+# %% ../../nbs/explain/45d_saliency.ipynb #f1235758
 def pixels(
     clip: Tensor, # (C, T, H, W), normalised
     spec: InputSpec, # by which the clip was normalised
@@ -36,6 +41,7 @@ def pixels(
     pixels = (clip.cpu() * std + mean) / spec.value_range
     return (pixels.flip(0) if spec.channel_order == 'bgr' else pixels).clamp(0, 1).movedim(0, -1)
 
+# %% ../../nbs/explain/45d_saliency.ipynb #79d6f6ed
 def highlighted(
     model: VideoNet,
     clip: Tensor, # (C, T, H, W), normalised

@@ -14,9 +14,7 @@ from pathlib import Path
 from textwrap import shorten
 
 import torch
-import torchvision
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
 from .bninception import BNInception, ECOLite, from_caffe
 from ..weight_files import (check_https, check_numbers, file_sha256, pin, read_checkpoint,
@@ -32,6 +30,7 @@ class Tiny(nn.Module):
         widths: tuple[int, int, int] = (24, 48, 96), # channels of the three stages
         num_classes: int = 1000, # scores per frame
     ):
+        from torchvision.models.resnet import BasicBlock  # loads as slowly as torch itself
         super().__init__()
         self.conv1 = nn.Conv2d(3, widths[0], 3, stride=2, padding=1, bias=False)
         self.bn1, self.relu = nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
@@ -94,12 +93,20 @@ class Backbone:
     scratch: str = '' # prefix of weights that image files lack: they stay random
     learned: str = 'imagenet' # what its public weights have learned from
 
+# %% ../../nbs/nets/23_backbones.ipynb #80758ae6
+def _of_torchvision(name):
+    "What builds a network of torchvision, which is loaded then."
+    def build():
+        from torchvision import models
+        return getattr(models, name)()
+    return build
+
 # %% ../../nbs/nets/23_backbones.ipynb #bb4793ec
 def _resnet(name, features, blocks, conv3x3='conv1', every=1, build=None, **more):
     "A card with torchvision's names; TSM shifts every `every`-th block of a stage."
     stages = list(enumerate(blocks, start=1))
     shifted = [f'layer{k}.{i}.conv1' for k, n in stages for i in range(0, n, every)]
-    return Backbone(name, build or getattr(torchvision.models, name), features, 'fc',
+    return Backbone(name, build or _of_torchvision(name), features, 'fc',
                     conv3x3=(f'layer?.*.{conv3x3}',), block_input=tuple(shifted),
                     block_output=tuple(f'layer{k}.{n - 1}' for k, n in stages),
                     stages=tuple(f'layer{k}' for k, _ in stages), **more)
@@ -130,13 +137,13 @@ BACKBONES = {card.name: card for card in (
     _resnet('res2net50', 2048, (3, 4, 6, 3), conv3x3='scales', build=res2net50, convert=from_timm,
             weights='https://github.com/huggingface/pytorch-image-models/releases/download/'
                     'v0.1-res2net/res2net50_26w_4s-06e79181.pth'),
-    Backbone('mobilenet_v2', torchvision.models.mobilenet_v2, 1280, 'classifier',
+    Backbone('mobilenet_v2', _of_torchvision('mobilenet_v2'), 1280, 'classifier',
              conv3x3=('features.1.conv.0.0', 'features.*.conv.1.0'),
              block_input=tuple(f'features.{i}.conv.0.0'
                                for i in (3, 5, 6, 8, 9, 10, 12, 13, 15, 16)),
              block_output=tuple(f'features.{i}' for i in (1, 3, 6, 10, 13, 16, 17)),
              stages=tuple(f'features.{i}' for i in (1, 3, 6, 13, 18))),
-    Backbone('vgg16', torchvision.models.vgg16, 4096, 'classifier.6',
+    Backbone('vgg16', _of_torchvision('vgg16'), 4096, 'classifier.6',
              conv3x3=tuple(f'features.{i}' for i in (2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)),
              block_input=(), block_output=tuple(f'features.{i}' for i in (3, 8, 15, 22, 29)),
              stages=tuple(f'features.{i}' for i in (4, 9, 16, 23, 30)), pool=_vgg_pooled),
@@ -218,6 +225,7 @@ def _load(net, card, file):
 # %% ../../nbs/nets/23_backbones.ipynb #c0d0c5cb
 def _public(card, wanted):
     "Public weights, from torch's cache or the network."
+    from torchvision.models import get_model_weights
     if card.name == 'tiny':
         raise ValueError("tiny has no ImageNet weights: it is trained from scratch, with "
                          "pretrained=None")
@@ -226,8 +234,7 @@ def _public(card, wanted):
                          f"from {wanted}: take pretrained={card.learned!r}")
     if callable(card.weights):
         return card.weights()
-    url = check_https(card.weights
-                      or torchvision.models.get_model_weights(card.name).IMAGENET1K_V1.url)
+    url = check_https(card.weights or get_model_weights(card.name).IMAGENET1K_V1.url)
     folder = os.path.join(torch.hub.get_dir(), 'checkpoints')
     load = torch.hub.load_state_dict_from_url
     try:

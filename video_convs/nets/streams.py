@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, fx, nn
 
-from ..clips import Clipwise, check_clip, fold
+from ..clips import Clipwise, check_clip, check_finite, fold
 from ..ops.streams import OperatorStream
 
 # %% ../../nbs/nets/26l_streams.ipynb #1f5cab8f
@@ -77,6 +77,7 @@ def _check_mode(model):
         raise ValueError(f"{model.name} is in training mode, where its norms look at the whole "
                          "batch: call .eval() first")
 
+# %% ../../nbs/nets/26l_streams.ipynb #7cd7b9bc
 def _window(model, window):
     "W, if the network can score so many frames together."
     spec = model.input_spec
@@ -88,6 +89,7 @@ def _window(model, window):
                          f"be {spec.frames}, got {window}")
     return window
 
+# %% ../../nbs/nets/26l_streams.ipynb #2dfce73c
 def _point(model, frame):
     "A point in time as a clip (B, 3, F, H, W) of the weights' type, or a `ValueError`."
     F, weight = model.input_spec.per_segment, next(model.parameters())
@@ -97,6 +99,7 @@ def _point(model, frame):
         raise ValueError(f"{model.name} takes {wanted} at a time, a tensor; got {shape}")
     point = frame if F > 1 else frame.unsqueeze(2)
     check_clip(point, model.input_spec.channels, model.head)
+    check_finite(point)
     return point.to(weight.dtype)
 
 # %% ../../nbs/nets/26l_streams.ipynb #81f8179f
@@ -108,6 +111,7 @@ class Stream:
         window: int | None = None, # W: frames that are scored together; None: those of a clip
     ) -> None:
         _check_mode(model)
+        check_finite(model=model)
         self.model, self.window = model, _window(model, window)
         try:
             self._trunk = _Junctions(model.trunk, self.window)

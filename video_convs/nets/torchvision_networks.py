@@ -10,7 +10,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cache
 
-import torchvision
 from torch import Tensor, nn
 
 from ..clips import Clipwise
@@ -45,9 +44,10 @@ class WholeClip(nn.Module):
         self,
         name: str, # a key of `KNOWN`
     ):
+        from torchvision.models import get_model  # loads as slowly as torch itself
         super().__init__()
         self.name, self.known = name, KNOWN[name]
-        self.net = torchvision.models.get_model(name)
+        self.net = get_model(name)
         self.net.set_submodule(self.known.classifier, nn.Identity())
         if name == 's3d':  # its pool fits one size; the mean behind it is the same and fits all
             self.net.avgpool = nn.Identity()
@@ -67,10 +67,14 @@ class WholeClip(nn.Module):
 def _build(name):
     return nn.Sequential(OrderedDict(clip=Clipwise(WholeClip(name)), flatten=nn.Flatten()))
 
+def _public(name):
+    "What torchvision knows of its weights from Kinetics-400."
+    from torchvision.models import get_model_weights
+    return get_model_weights(name).KINETICS400_V1
+
 def _kinetics(name):
     "Kinetics-400's weights under the trunk's names."
-    weights = torchvision.models.get_model_weights(name).KINETICS400_V1
-    return {f'clip.op.net.{key}': value for key, value in weights.get_state_dict().items()
+    return {f'clip.op.net.{key}': value for key, value in _public(name).get_state_dict().items()
             if not key.startswith(KNOWN[name].classifier + '.')}
 
 def _mean(trunk, maps):
@@ -86,7 +90,7 @@ def torchvision_card(
     if name not in KNOWN:
         raise ValueError(f"torchvision has no video network {name!r}; {suggest(name, KNOWN)}")
     known = KNOWN[name]
-    usual = torchvision.models.get_model_weights(name).KINETICS400_V1.transforms()
+    usual = _public(name).transforms()
     return Backbone(f'torchvision:{name}', lambda: _build(name), known.features, '', (), (), (),
                     stages=tuple(f'clip.op.net.{stage}' for stage in known.stages), pool=_mean,
                     input=dict(frames=known.frames, size=known.size, mean=tuple(usual.mean),

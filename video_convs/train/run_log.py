@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+# %% ../../nbs/train/41i_run_log.ipynb #12631c65
 from .device import memory_gb
 from .distributed import rank
 from .recipes import Recipe, learning_rate

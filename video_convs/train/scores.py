@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..clips import check_finite
 from ..data.clip_dataset import Clips
 from ..data.loader import loader
 from ..data.paths import plain_name
@@ -89,6 +90,7 @@ def score(
 ) -> Scores | dict[str, Scores]: # for a network with several tasks: task → scores
     "The scores of all videos that can be read, in the order of the data set."
     check_unseen(clips, batch_size, workers, 'evaluate needs')
+    check_finite(model=model)
     data, views = clips.dataset, clips.views.count
     tasks, ids = _task_columns(model, data), _video_names(data)
     device, was_training = next(model.parameters()).device, model.training

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..clips import check_finite
 from ..data.transforms import eval_transform
 from ..data.views import Views
 from ..data.decoder import Decoder
@@ -90,6 +91,7 @@ class Classifier:
             check_number(name, n)
         self.model = (where if isinstance(where, VideoNet) else
                       VideoNet.from_pretrained(where, map_location=find_device(device)))
+        check_finite(model=self.model)
         if self.model.input_spec.modality != 'rgb':
             raise ValueError(f"{self.model.name} wants {self.model.input_spec.modality}, which a "
                              "video file does not hold: use a network for RGB")

@@ -55,6 +55,8 @@ It always answers with one of {n} classes, even if the video shows none of them.
 if __name__ == "__main__":
     demo.launch()
 '''
+
+# %% ../../nbs/use/45f_space.ipynb #f13d3209
 _SPACE = '''---
 title: {name}
 sdk: gradio

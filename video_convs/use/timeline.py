@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..clips import check_finite
 from ..data.decoder import Decoder
 from ..data.transforms import eval_transform
 from ..guards import check_number
@@ -313,6 +314,7 @@ def timeline(
     model = (checkpoint if isinstance(checkpoint, VideoNet) else
              VideoNet.from_pretrained(checkpoint, map_location=find_device(device)))
     names, was_training = task_classes(model, task), model.training
+    check_finite(model=model)
     where = next(model.parameters()).device
     reading = _points(video, model, span / model.input_spec.frames, timeout, progress)
     seconds, duration = next(reading)
