@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import wants_gradient
-from .common import dilate
+from .common import built, dilate
 
 # %% ../../nbs/workshop/11_hourglass.ipynb #5d0985e8
 def hourglass_kernel(
@@ -37,7 +37,7 @@ def hourglass_at_once(
     "One depthwise 3D convolution with the whole kernel."
     reach = hgc.slope * hgc.rings // 2
     padding = hgc.zero_frames(x.shape[2]), reach, reach
-    return F.conv3d(x, hgc.kernel(), padding=padding, groups=hgc.channels)
+    return F.conv3d(x, built(hgc, 'kernel'), padding=padding, groups=hgc.channels)
 
 # %% ../../nbs/workshop/11_hourglass.ipynb #e8b8e4e4
 def one_kernel_is_faster(
