@@ -198,6 +198,17 @@ def _timeline_arguments(c) -> None:
     add_field(c, options['timeout'])
     add_field(c, run_field('device'))
 
+# %% ../../nbs/cli/70b_arguments.ipynb #5124d6d6
+def _export_arguments(c) -> None:
+    "The arguments of `video_convs export`."
+    c.add_argument('checkpoint', help='folder of a checkpoint, or user/name on the Hub')
+    options = fields_of('use.export', 'export')
+    for name in ('format', 'half', 'int8', 'calibrate'):
+        more = dict(action='store_true') if name in ('half', 'int8') else {}
+        add_field(c, options[name], **more)
+    c.add_argument('--out', metavar='FILE', help='file to write (.onnx, .pt2 or .pt), and beside it'
+                   ' a page about it (.json); left out: the name of the network')
+
 # %% ../../nbs/cli/70b_arguments.ipynb #a2a37525
 def _publish_arguments(c) -> None:
     "The arguments of `video_convs publish`."
@@ -299,6 +310,8 @@ ARGUMENTS = { # command → what it does, and the function that adds its argumen
                 ' it changes over time.', _explain_arguments),
     'timeline': ('Print what happens when in a video of any length, and write it to a file.',
                  _timeline_arguments),
+    'export': ('Write a network as one file that runs without this package, and compare both.',
+               _export_arguments),
     'publish': ('Put a checkpoint on the Hugging Face Hub, with a card made from its run, and write'
                 ' an app for a Space.', _publish_arguments),
     'pull': ('Fetch a checkpoint from the Hugging Face Hub, so that later uses need no network.',

@@ -29,7 +29,7 @@ class _Parser(argparse.ArgumentParser):
         more = command_line(*self.prog.split()[1:], '--help')
         self.exit(2, f"{self.prog}: {message}; see {more}\n")
 
-PATHS = 'out', 'data', 'checkpoint', 'root', 'run', 'scores', 'to', 'pretrained'
+PATHS = 'out', 'data', 'checkpoint', 'root', 'run', 'scores', 'to', 'pretrained', 'calibrate'
 
 def check_paths(args: argparse.Namespace) -> None:
     "Refuse paths that are empty or too long."
@@ -43,7 +43,7 @@ def check_paths(args: argparse.Namespace) -> None:
 COMMANDS = { # command → its module, which is loaded on use, because torch takes seconds
     **dict.fromkeys(['demo', 'train', 'recipes', 'plot'], 'learning'),
     **dict.fromkeys(['evaluate', 'probe', 'ensemble', 'submit'], 'scoring'),
-    **dict.fromkeys(['predict', 'explain', 'timeline', 'publish', 'pull'], 'using'),
+    **dict.fromkeys(['predict', 'explain', 'timeline', 'export', 'publish', 'pull'], 'using'),
     **dict.fromkeys(['check', 'prepare', 'models', 'bench'], 'looking_after'),
 }
 
