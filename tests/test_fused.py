@@ -178,6 +178,7 @@ def test_what_a_fused_network_is_and_is_not(tmp_path):
     assert not any(hook for m in fused.modules() for hook in m._forward_pre_hooks)
 
 
+@pytest.mark.slow
 def test_a_fused_network_exports():
     net = network('stc_tiny').float()
     fused, x = net.fused(), clip_for(net).float()
