@@ -142,7 +142,14 @@ class Readers(TorchFunctionMode):
                 self.made[id(output)] = path, output
         return hook
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        func: Callable, # function of PyTorch
+        types: tuple[type, ...],
+        args: tuple = (),
+        kwargs: dict | None = None,
+    ) -> object: # its result
+        "Note the function's tensors, and call it."
         result = func(*args, **(kwargs or {}))
         if any(isinstance(y, Tensor) for y in tree_leaves(result)): # no question about a shape
             for x in tree_leaves((args, kwargs)):
