@@ -115,6 +115,22 @@ def test_only_a_layer_with_one_reader_is_changed(how):
     same(net.fused(), net, clip_for(net))
 
 
+class Rows(nn.Module):
+    "A linear layer of three outputs on three rows: which of the two does the norm take?"
+    def __init__(self):
+        super().__init__()
+        self.fc, self.norm = nn.Linear(32, 3), nn.BatchNorm1d(3)
+
+    def forward(self, x):
+        return x + self.norm(self.fc(x[:, :, 0])).mean()
+
+
+def test_a_norm_over_rows_is_not_one_over_outputs():
+    net = network('tsn_tiny')
+    net.trunk.conv1 = nn.Sequential(Rows(), net.trunk.conv1).double()
+    same(stirred(net).fused(), net, clip_for(net))
+
+
 def test_a_layer_whose_output_is_a_stage_is_left_alone(monkeypatch):
     net, entry = network('tsn_tiny'), find_model('tsn_tiny')
     card = replace(entry.card, stages=('layer3.1.conv1', 'layer3'))

@@ -6,10 +6,11 @@ of data/results/speed_cpu.jsonl at once, so an interrupted run continues where i
 starts anew. Peak memory is that of a process of its own for each entry.
 `tools/speed.py eager fused` measures these ways only, `--turns 4` fewer turns, and `--out FILE`
 writes elsewhere."""
+import json
 import resource
+import subprocess
 import sys
 import time
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -117,14 +118,9 @@ def timed(run):
 
 def apart(name, way):
     "What `cost` finds, in a process of its own."
-    context = get_context('fork')
-    answer = context.SimpleQueue()
-    process = context.Process(target=lambda: answer.put(cost(name, way)))
-    process.start()
-    process.join()
-    if process.exitcode:
-        sys.exit(f'{name} {way}: its process ended with exit code {process.exitcode}')
-    return answer.get()
+    done = subprocess.run([sys.executable, __file__, '--cost', name, way], check=True,
+                          stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 def measure(file, ways, turns):
     "Add the measurements that are missing."
@@ -135,9 +131,6 @@ def measure(file, ways, turns):
     def note(name, way, turn, **found):
         write_line(file, dict(network=name, way=way, turn=turn, **found, **about))
         print(name, way, turn, found, flush=True)
-    for name, way in entries:
-        if (name, way, 'cost') not in done:
-            note(name, way, 'cost', **apart(name, way))
     missing = {entry for entry in entries for turn in range(turns) if (*entry, turn) not in done}
     torch.set_num_threads(THREADS)
     runs = {entry: prepared(*entry) for entry in entries if entry in missing}
@@ -145,8 +138,14 @@ def measure(file, ways, turns):
         for entry, run in runs.items():
             if (*entry, turn) not in done:
                 note(*entry, turn, **timed(run))
+    runs.clear()
+    for entry in entries:
+        if (*entry, 'cost') not in done:
+            note(*entry, 'cost', **apart(*entry))
 
 if __name__ == '__main__':
+    if sys.argv[1:2] == ['--cost']:
+        sys.exit(print(json.dumps(cost(*sys.argv[2:]))))
     names, turns = option_of(sys.argv[1:], '--turns', 8)
     out = names.pop(names.index('--out') + 1) if '--out' in names[:-1] else None
     file = Path(out) if out else root/'data/results/speed_cpu.jsonl'

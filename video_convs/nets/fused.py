@@ -138,7 +138,8 @@ class Readers(TorchFunctionMode):
     def _leave(self, matters):
         def hook(module, inputs, output):
             path = self.inside.pop()
-            if matters: # the tensor is kept, so that no other gets its id
+            channels_last = isinstance(module, nn.Linear) and output.ndim > 2 # norms take axis 1
+            if matters and not channels_last: # the tensor is kept, so that no other gets its id
                 self.made[id(output)] = path, output
         return hook
 

@@ -181,16 +181,16 @@ def short_form(
     if op.temporal is None:
         return unfold(op.conv(fold(x), op.spatial, op.groups, op.bias), T)
     if op.spatial is None:
-        y = over_time(subsample(x, op.stride), op.temporal, d, d)
+        return over_time(subsample(x, op.stride), op.temporal, d, d, op.bias)
     elif op.groups > 1:
         moving, rest = op.parts(x)
         S = unfold(op.conv(fold(rest), op.spatial, op.groups - op.n), T)
         y = side_by_side(over_time(subsample(moving, op.stride), op.temporal, d, d), S)
     else:
-        y = op.conv(fold(x), built(op, 'centred'))
+        y = op.conv(fold(x), built(op, 'centred'), bias=op.bias)
         # the taps at t ± d
         around = over_time(subsample(x, op.stride), op.temporal[:, :, ::2], d, 2 * d)
-        y = unfold(y.add_(fold(around)), T)  # in place: one map less to allocate
+        return unfold(y.add_(fold(around)), T)  # in place: one map less to allocate
     return op.with_bias(y)
 
 # %% ../../nbs/workshop/13_hybrid.ipynb #d7eb6520
