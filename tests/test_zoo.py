@@ -69,7 +69,7 @@ def net(request):  # built once, then through all tests that ask for `net`
 
 def check_fused(net):
     "Fused, it has the same scores and only those norms that follow no linear layer directly."
-    x, fused = clip_for(net, B=1), net.fused()
+    x, fused = clip_for(net, B=1).to(next(net.parameters()).dtype), net.fused()
     with torch.no_grad():
         wanted = net(x)
         assert (fused(x) - wanted).abs().max() < 1e-5 * wanted.abs().max()
@@ -84,7 +84,8 @@ def test_the_others_run_and_can_be_fused(name):
     check_fused(net)
 
 def test_a_fused_network_has_the_same_scores(net):
-    check_fused(stirred(copy.deepcopy(net)))
+    # in float64: the noise of `awake` amplifies the roundings of HF's many gates
+    check_fused(stirred(copy.deepcopy(net).double()))
 
 @pytest.fixture(scope='module')
 def clip():
