@@ -20,6 +20,7 @@ from video_convs.nets.feature_maps import FeatureMaps
 from video_convs.nets.registry import find_model, list_models, register, variants
 from video_convs.nets.spec import InputSpec
 from video_convs.nets.video_net import VideoNet
+from video_convs.testing import stirred
 from video_convs.weights.create import create_model
 from video_convs.ops.tin import TIN
 from video_convs.use.export_forms import runtime_forms
@@ -67,11 +68,25 @@ def each(names=QUICK):
 def net(request):  # built once, then through all tests that ask for `net`
     return awake(request.param)
 
+def check_fused(net):
+    "Fused, it has the same scores and only those norms that follow no linear layer directly."
+    x, fused = clip_for(net, B=1).to(next(net.parameters()).dtype), net.fused()
+    with torch.no_grad():
+        wanted = net(x)
+        assert (fused(x) - wanted).abs().max() < 1e-5 * wanted.abs().max()
+    left = sum(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in fused.modules())
+    assert left == (6 if 'eco' in net.name else 2 if 'h2cn' in net.name else 0)
+
 @pytest.mark.parametrize('name', sorted({*list_models()} - QUICK))
-def test_the_others_run(name):
-    net = create_model(name, num_classes=5, frames=T).eval()
+def test_the_others_run_and_can_be_fused(name):
+    net = stirred(create_model(name, num_classes=5, frames=T))
     with torch.no_grad():
         assert net(clip_for(net)).isfinite().all()
+    check_fused(net)
+
+def test_a_fused_network_has_the_same_scores(net):
+    # in float64: the noise of `awake` amplifies the roundings of HF's many gates
+    check_fused(stirred(copy.deepcopy(net).double()))
 
 @pytest.fixture(scope='module')
 def clip():

@@ -34,6 +34,10 @@ def save(
     if clash:
         raise ValueError(f"{', '.join(clash)} cannot be stored with a checkpoint: save writes "
                          "that itself")
+    if getattr(model, 'is_fused', False):
+        raise ValueError(f"this {model.name} is fused, and checkpoints hold networks with their "
+                         "norms: save the network it was made from, and call fused() after "
+                         "loading")
     arguments = {key: value for key, value in model.config().items() if key not in model.variant}
     def page(sha256):
         return json.dumps({'format': FORMAT, **arguments, 'variant': model.variant,

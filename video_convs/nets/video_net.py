@@ -22,6 +22,7 @@ from ..clips import channels_last, check_clip, clip_length, fold, recompute
 from ..guards import check_number, printable
 from ..hub import checkpoint_folder, push
 from .backbones import adapt_first_conv, trunk
+from .fused import fused
 from .heads import FrameHead, NoHead, VerbNounHead
 from .model_card import model_card
 from .registry import find_model, variants
@@ -110,6 +111,19 @@ class _Scores(_Frames):
     ) -> Stream:
         "The network for a live video: one frame in, scores out."
         return Stream(self, window)
+
+    is_fused = False
+
+    def fused(self) -> 'VideoNet': # in eval mode; the same scores, sooner; shares no weights
+        "A copy whose norms are folded into its convolutions: to use, not to train."
+        return fused(self)
+
+    def train(self, mode: bool = True) -> 'VideoNet': # self
+        "Training mode, or evaluation mode; a fused network has only the latter."
+        if mode and self.is_fused:
+            raise ValueError(f"this {self.name} is fused, its norms are part of its convolutions: "
+                             "train the network it was made from")
+        return super().train(mode)
 
     def forward_head(
         self,

@@ -54,7 +54,8 @@ class CMCB(nn.Module):
         "M: what each channel of each frame is multiplied by, H2CN Eq. 5–7."
         D = fold(self.pooled_hourglass(x))  # Eq. 5 and 6: (B·T, h, 1, 1)
         # a 1×1 convolution
-        D = F.linear(D.movedim(1, 3), self.expand.weight.flatten(1)).movedim(3, 1)
+        D = F.linear(D.movedim(1, 3), self.expand.weight.flatten(1), self.expand.bias)
+        D = D.movedim(3, 1)
         return self.expand_norm(D).sigmoid()  # Eq. 7
 
     pooled_hourglass, macs = mean_of_hourglass, cmcb_macs

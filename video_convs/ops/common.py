@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['over_time', 'dilate', 'shift_left', 'shift_right', 'check_sizes', 'frames_beside', 'identity_taps', 'zeros_ahead',
-           'said_causal', 'subsample', 'conv_arguments', 'take_over', 'ClipConv']
+           'said_causal', 'subsample', 'conv_arguments', 'take_over', 'built', 'build_once', 'ClipConv']
 
 # %% ../../nbs/ops/09e_common.ipynb #887ffb08
 import torch
@@ -143,6 +143,22 @@ def take_over(
     for name, value in weights.items():  # keeps the layout in memory
         getattr(op, name).data = value.detach().clone()
     return op
+
+# %% ../../nbs/ops/09e_common.ipynb #b7e3a914
+def built(
+    op: nn.Module,
+    name: str, # of its method without arguments that makes a kernel from weights
+) -> Tensor: # the kernel
+    "A kernel that is made at each call, or was made by `build_once`."
+    kept = getattr(op, f'built_{name}', None)
+    return getattr(op, name)() if kept is None else kept
+
+def build_once(
+    op: nn.Module, # its weights must not change any more
+    name: str, # of its method
+) -> None:
+    "Keep a kernel for all calls."
+    op.register_buffer(f'built_{name}', getattr(op, name)().detach(), persistent=False)
 
 # %% ../../nbs/ops/09e_common.ipynb #03d63c22
 class ClipConv(nn.Module):

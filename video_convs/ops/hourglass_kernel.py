@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import wants_gradient
-from .common import dilate, said_causal
+from .common import built, dilate, said_causal
 
 # %% ../../nbs/workshop/11_hourglass.ipynb #5d0985e8
 def hourglass_kernel(
@@ -39,7 +39,8 @@ def hourglass_at_once(
     before, behind = hgc.zero_frames(x.shape[2])
     if before != behind:  # the library pads both ends alike
         x = F.pad(x, (0, 0, 0, 0, before - behind, 0))
-    return F.conv3d(x, hgc.kernel(), padding=(behind, reach, reach), groups=hgc.channels)
+    return F.conv3d(x, built(hgc, 'kernel'), padding=(behind, reach, reach),
+                    groups=hgc.channels)
 
 # %% ../../nbs/workshop/11_hourglass.ipynb #e8b8e4e4
 def one_kernel_is_faster(

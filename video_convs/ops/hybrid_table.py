@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['check_hybrid', 'draw_kernels', 'hybrid_from_conv2d', 'hybrid_kernel', 'hybrid_macs', 'hybrid_repr',
-           'spatial_component', 'has_short_form', 'short_form', 'HybridTable']
+           'spatial_component', 'has_short_form', 'centred_kernel', 'short_form', 'HybridTable']
 
 # %% ../../nbs/workshop/13_hybrid.ipynb #9f2e7778
 import torch
@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import fold, side_by_side, unfold
-from .common import (conv_arguments, frames_beside, over_time, said_causal,
-                                    subsample, take_over)
+from .common import (built, conv_arguments, frames_beside, over_time,
+                                    said_causal, subsample, take_over)
 
 # %% ../../nbs/workshop/13_hybrid.ipynb #b7f0b4fa
 def check_hybrid(
@@ -172,6 +172,12 @@ def has_short_form(
         return True
     return not op.attention and not op.per_type(x)
 
+def centred_kernel(
+    op: nn.Module, # HybridTable
+) -> Tensor: # (C_o, C_i, 3, 3)
+    "The spatial kernels, and the temporal ones' taps at t in the middle of the holes."
+    return op.interleave(F.pad(op.temporal[:, :, 1], (1, 1, 1, 1)), op.spatial)
+
 def short_form(
     op: nn.Module, # HybridTable
     x: Tensor, # (B, C_i, T, H, W)
@@ -181,19 +187,17 @@ def short_form(
     if op.temporal is None:
         return unfold(op.conv(fold(x), op.spatial, op.groups, op.bias), T)
     if op.spatial is None:
-        y = over_time(subsample(x, op.stride), op.temporal, op.beside, d)
+        return over_time(subsample(x, op.stride), op.temporal, op.beside, d, op.bias)
     elif op.groups > 1:
         moving, rest = op.parts(x)
         S = unfold(op.conv(fold(rest), op.spatial, op.groups - op.n), T)
         y = side_by_side(over_time(subsample(moving, op.stride), op.temporal, op.beside, d), S)
     else:
-        # the tap at t as a kernel: (C_o, n, 3, 3)
-        centre = F.pad(op.temporal[:, :, 1], (1, 1, 1, 1))
-        y = op.conv(fold(x), op.interleave(centre, op.spatial))
+        y = op.conv(fold(x), built(op, 'centred'), bias=op.bias)
         # the taps at t ± d, or the one at t − d
         x = subsample(x, op.stride)
         around = over_time(x, op.temporal[:, :, ::2], op.beside, 2 * d)[:, :, :T]
-        y = unfold(y.add_(fold(around)), T)  # in place: one map less to allocate
+        return unfold(y.add_(fold(around)), T)  # in place: one map less to allocate
     return op.with_bias(y)
 
 # %% ../../nbs/workshop/13_hybrid.ipynb #d7eb6520
@@ -253,5 +257,6 @@ class HybridTable(nn.Module):
                 and self.out_channels // self.types >= 32 * self.stride**2)
 
     from_conv2d, kernel = classmethod(hybrid_from_conv2d), hybrid_kernel
+    centred = centred_kernel
     in_space, has_short_form, short_form = spatial_component, has_short_form, short_form
     macs, extra_repr = hybrid_macs, hybrid_repr

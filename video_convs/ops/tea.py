@@ -44,7 +44,8 @@ class MotionExcitation(nn.Module):
     ) -> Tensor: # (B, C, T, 1, 1), between ½ and 3/2
         "1 + A: what each channel of each frame is multiplied by."
         M = self.differences(x).flatten(0, 1)  # (B·T, C')
-        A = F.linear(M, self.conv3.weight.flatten(1))[..., None, None]  # (B·T, C, 1, 1)
+        A = F.linear(M, self.conv3.weight.flatten(1), self.conv3.bias)
+        A = A[..., None, None]  # (B·T, C, 1, 1)
         return unfold(torch.sigmoid(self.bn3(A)), x.shape[2]) + .5
 
     differences, macs = pooled_differences, me_macs

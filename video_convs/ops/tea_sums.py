@@ -35,7 +35,7 @@ def pooled_differences(
 ) -> Tensor: # (B, T, C')
     "M^s: the mean of conv_trans ∗ X^r(t + 1) − X^r(t) over the frame, 0 for the last one."
     T, H, W = x.shape[2:]
-    z = F.linear(x.movedim(1, 4), op.conv1.weight.flatten(1))  # (B, T, H, W, C')
+    z = F.linear(x.movedim(1, 4), op.conv1.weight.flatten(1), op.conv1.bias)  # (B, T, H, W, C')
     z = op.bn1(z.movedim(4, 2).flatten(0, 1).contiguous())  # X^r: (B·T, C', H, W)
     S = border_sums(border_sums(z).transpose(2, 3)).transpose(2, 3)  # (B·T, C', 3, 3)
     following = (S * op.conv2.weight.squeeze(1)).sum((2, 3)) / (H * W)  # (B·T, C')
