@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import torch
 from huggingface_hub import HfApi, ModelCard
+from huggingface_hub.utils import validate_repo_id
 from hub_server import READER, WRITER, Fault, Hub, sha256
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,7 +50,7 @@ from video_convs.checkpoint import load_weights, read_config, save
 from video_convs.nets.video_net import load
 from video_convs.nets.spec import InputSpec
 from video_convs.nets.video_net import VideoNet
-from video_convs.weights.create import create_model
+from video_convs.weights.create import create_model, pretrained_model
 from video_convs.train.evaluation import evaluate, report
 from video_convs.train.scores import Scores, score
 
@@ -718,6 +719,20 @@ def test_a_collection_lists_what_is_there(run, tmp_path):
             and '| 2 × 16² | 1.6 MB |' in full)
     assert collection(run) == f'No checkpoints in {run}.'
 
+@pytest.mark.parametrize('network, variant, name', [
+    ('hgc_tiny', {}, 'hgc_tiny.order_8f'),
+    ('hgc_tiny', dict(slope=2, aggregate='avg'), 'hgc_tiny.aggregate-avg.order_8f'),
+    ('hgc_tiny', dict(slope=[0, 2, 4, 8]), 'hgc_tiny.slope-0-2-4-8.order_8f'),
+    ('sth_tiny', dict(p=1/8, attention='softmax'),
+     'sth_tiny.p-0-125.attention-softmax.order_8f'),
+    ('h2cn_tiny', dict(cmcb=None, shift=False), 'h2cn_tiny.shift-false.cmcb-none.order_8f')])
+def test_a_name_says_what_differs_from_the_defaults(network, variant, name, tmp_path):
+    model = create_model(network, num_classes=2, input_spec=dict(size=16), **variant)
+    assert checkpoint_name(model, 'order') == name
+    save(model, tmp_path/name)
+    assert pretrained_model(tmp_path/name).variant == model.variant
+    validate_repo_id(f'video-convs/{name}') # raises an error
+
 OURS = Path(__file__).parent.parent/'data/checkpoints'
 
 @pytest.mark.parametrize('folder', sorted(page.parent for page in OURS.glob('*/config.json')),
@@ -753,7 +768,7 @@ def rendered(tmp_path_factory):
 
 @pytest.mark.parametrize('videos', [12, pytest.param(None, marks=pytest.mark.slow)],
                          ids=['some', 'all'])
-@pytest.mark.parametrize('folder', sorted(page.parent for page in OURS.glob('*/config.json')),
+@pytest.mark.parametrize('folder', sorted(page.parent for page in OURS.glob('*/evaluate_test.json')),
                          ids=lambda f: f.name)
 def test_our_checkpoints_answer_as_they_say(folder, videos, rendered):
     "The test videos, rendered again; another codec may turn a close answer, one of ten at most."
