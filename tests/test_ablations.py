@@ -45,6 +45,7 @@ def test_rates_are_chosen_first_and_no_run_is_repeated(tool, monkeypatch, capsys
     assert net.name == 'hf_tsn_tiny' and net.classes == ['right', 'down', 'left', 'up']
     for name, value in dict(work=tool.kept/'work', shelf=tool.kept/'shelf', videos=8).items():
         monkeypatch.setattr(checkpoints, name, value)
+    monkeypatch.setattr(tool, 'papers', {'shelf': (('tsn', {}), ('hf_tsn', {}))})
     data, rendered = checkpoints.videos_of('drift10')
     best, other = checkpoints.best_runs('drift10')
     assert best['right'] == max(line['right'] for line in lines if line['operator'] == 'tsn')
@@ -52,6 +53,7 @@ def test_rates_are_chosen_first_and_no_run_is_repeated(tool, monkeypatch, capsys
     folder, = tool.kept.glob('shelf/*')
     assert folder.name == 'tsn_tiny.motion-drift_8f'
     assert '| test | top-1 |' in (folder/'README.md').read_text()
+    assert [run['operator'] for run in checkpoints.best_runs('drift10', ['tsn'])] == ['tsn']
 
 
 def test_every_variant_can_be_made_and_each_run_is_asked_for_once(monkeypatch):
