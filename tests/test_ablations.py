@@ -61,7 +61,7 @@ def test_every_variant_can_be_made_and_each_run_is_asked_for_once(monkeypatch):
     jobs = ablations.tests(list(ablations.papers), 3)
     assert len(jobs) == len({json.dumps(job, sort_keys=True) for job in jobs})
     of_papers = 24 * 5 + (10 + 4 + 12) * 3
-    shelf = 8 * 3 - 2 * 4 - 1 # TSN, (2+1)D, slopes, H2CN and STH have their runs with the papers'
+    shelf = 8 * 3 - 2 * 4 - 1  # 4 on `macro` and `drift10`, STH on `macro` are the papers', too
     alpha = 3 * 3 - 1
     assert len(jobs) == 3 * (of_papers + shelf + alpha)
     variants = {json.dumps([job['operator'], job['variant']]) for job in jobs}

@@ -731,7 +731,7 @@ def test_a_name_says_what_differs_from_the_defaults(network, variant, name, tmp_
     assert checkpoint_name(model, 'order') == name
     save(model, tmp_path/name)
     assert pretrained_model(tmp_path/name).variant == model.variant
-    validate_repo_id(f'video-convs/{name}') # raises an error
+    validate_repo_id(f'video-convs/{name}')  # raises an error
 
 OURS = Path(__file__).parent.parent/'data/checkpoints'
 
@@ -768,7 +768,7 @@ def rendered(tmp_path_factory):
 
 @pytest.mark.parametrize('videos', [12, pytest.param(None, marks=pytest.mark.slow)],
                          ids=['some', 'all'])
-@pytest.mark.parametrize('folder', sorted(page.parent for page in OURS.glob('*/evaluate_test.json')),
+@pytest.mark.parametrize('folder', sorted(file.parent for file in OURS.glob('*/evaluate_*.json')),
                          ids=lambda f: f.name)
 def test_our_checkpoints_answer_as_they_say(folder, videos, rendered):
     "The test videos, rendered again; another codec may turn a close answer, one of ten at most."

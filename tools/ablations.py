@@ -11,7 +11,8 @@ no paper: these networks become checkpoints (tools/checkpoints.py), and they als
 motions of `micro` once per video, 3 pixels from one point in time to the next, as in
 nbs/50_demo.ipynb. `alpha` is for STH's Figures 5 to 8: shares p of temporal kernels, on `slow`, on
 `shape` (the same videos, only which of the four motions it is, which one frame tells) and on `flow`
-(`slow` from the flow between two points in time). Networks with FMCB read five neighbouring frames at each point in time, all others the one in the middle.
+(`slow` from the flow between two points in time). Networks with FMCB read five neighbouring frames
+at each point in time, all others the one in the middle.
 
 Every network is trained with the same recipe until nothing more is gained, and scored on 1,024 new
 clips. The learning rate of the operator is 1, 3 or 10 times that of the rest (that of the whole
