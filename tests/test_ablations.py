@@ -101,7 +101,8 @@ def test_clips_are_new_in_each_batch_and_the_same_for_a_seed(task):
         batches = ablations.tasks[task].batches(split, seed, each)
         return [next(batches)[0] for _ in range(2)]
     first, second = two('train', 0)
-    assert first.shape == (16, 2 if task == 'flow' else 3, 40, 48, 48) and not torch.equal(first, second)
+    channels = 2 if task == 'flow' else 3
+    assert first.shape == (16, channels, 40, 48, 48) and not torch.equal(first, second)
     assert torch.equal(two('train', 0)[1], second)
     assert not torch.equal(two('train', 1)[0], first)
     assert not torch.equal(two('test', 0)[0], first)
