@@ -746,7 +746,7 @@ def test_our_checkpoints(folder):
     assert sum(sizes.values()) <= 10e6 and all(
         any(fnmatch(file, known) for known in hub_module.FILES) for file in sizes), sizes
     results = {(r.dataset_split, r.metric_value)
-               for r in ModelCard.load(folder/'README.md').data.eval_results}
+               for r in ModelCard.load(folder/'README.md').data.eval_results or ()}
     for split, found in model_card_module.reports_of(folder).items():
         assert (split, round(found['top1']['accuracy'], 4)) in results
     for file in folder.glob('*.json*'):
