@@ -106,7 +106,9 @@ def test_clips_are_new_in_each_batch_and_the_same_for_a_seed(task):
     assert torch.equal(two('train', 0)[1], second)
     assert not torch.equal(two('train', 1)[0], first)
     assert not torch.equal(two('test', 0)[0], first)
-    assert torch.equal(two('train', 0, 1)[1], second[:, :, 2::5])  # one frame at each point in time
+    if task != 'flow':  # which goes from one frame that is read to the next
+        one_frame = two('train', 0, 1)[1]  # at each point in time
+        assert torch.equal(one_frame, second[:, :, 2::5])
 
 
 def test_an_unknown_paper_is_named():
