@@ -248,6 +248,46 @@ def test_links_lead_on(path):
         assert not where or where in headings(target), f'{address}#{where}'
 
 
+def figures(paper):
+    "{number: (what is ours, verdict)} from the table of a page; a row '3b, c' stands for both."
+    text = '\n'.join(''.join(cell['source']) for cell in cells(FOLDER/f'{PAGES[paper]}.ipynb'))
+    found = {}
+    rows = re.findall(r'^\| (\d[\da-c, ]*) \|.*\| (.*) \| (.*) \|$', text, re.M)
+    for numbers, ours, verdict_ in rows:
+        first, *others = numbers.split(', ')
+        for number in first, *(n if n[0].isdigit() else first[:-1] + n for n in others):
+            found[number] = ours, verdict_
+    return found
+
+
+def pictures_below(path, wanted):
+    "How many pictures a section of a page has among its outputs."
+    inside, count = False, 0
+    for cell in cells(path):
+        if cell['cell_type'] == 'markdown':
+            for heading in re.findall(r'^## +(.*)$', ''.join(cell['source']), re.M):
+                inside = anchor(heading) == wanted
+        elif inside:
+            count += sum('image/png' in output.get('data', {}) for output in cell['outputs'])
+    return count
+
+
+DRAWN = [('H2CN', n) for n in ('6', '7', '8')] + [('HF-Net', n) for n in ('3a', '3b', '3c')]
+DRAWN += [('STH', str(n)) for n in range(5, 11)] + [('STC', '8')]
+
+
+@pytest.mark.parametrize('paper, number', DRAWN)
+def test_a_figure_of_a_trained_network_is_drawn(paper, number):
+    ours, found = figures(paper)[number]
+    assert 'missing' not in found and 'needs' not in ours
+    links = re.findall(r'\]\(\.\./explain/(\w+\.ipynb)#([^)]+)\)', ours)
+    assert links
+    for page, where in links:
+        path = root/'nbs/explain'/page
+        assert pictures_below(path, where), f'{page}#{where}'
+        assert 'data/checkpoints/' in path.read_text('utf-8')
+
+
 @pytest.mark.parametrize('paper', WRITTEN)
 def test_an_entry_to_copy(paper):
     text = '\n'.join(''.join(cell['source']) for cell in cells(FOLDER/f'{PAGES[paper]}.ipynb'))

@@ -255,7 +255,8 @@ def _panels(part, kind):
         if alike:
             low, high = min(low for low, _ in ends), max(high for _, high in ends)
         _draw_sheet(ax, x, at, part[name], low, high)
-        ax.set_title(_short(name) + ('' if alike else f', to {max(-low, high):.3g}'), fontsize=8)
+        end = '' if alike else f', to {max(abs(low), high):.3g}'
+        ax.set_title(_short(name) + end, fontsize=8)
     for ax in list(axes.flat)[len(part):]:
         ax.set_axis_off()
     if alike:

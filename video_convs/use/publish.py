@@ -13,6 +13,7 @@ from huggingface_hub import HfApi
 from .. import hub
 from ..checkpoint import read_config
 from ..nets.model_card import count_classes, markdown_table, model_card, reports_of, slug
+from ..nets.registry import variants
 from ..nets.video_net import VideoNet, load
 
 # %% ../../nbs/use/45c_publish.ipynb #14443cde
@@ -38,8 +39,11 @@ def checkpoint_name(
     model: VideoNet,
     data: str, # name of the data set
 ) -> str:
-    "The name of a checkpoint: network, data, frames."
-    return f"{model.name}.{slug(data)}_{model.input_spec.frames}f"
+    "The name of a checkpoint: network, variants that are not its defaults, data, frames."
+    defaults = variants(model.name)
+    chosen = [slug(f'{key} {value}') for key, value in model.variant.items()
+              if value != defaults[key]]
+    return '.'.join([model.name, *chosen, f'{slug(data)}_{model.input_spec.frames}f'])
 
 def collection(
     root: str | Path, # folder of checkpoints
