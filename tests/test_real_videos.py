@@ -83,12 +83,13 @@ def test_shuffling_moves_frames_and_nothing_else(tool):
     assert not torch.equal(mixed, clips) and torch.equal(mixed.sort(2).values, clips)
     assert torch.equal(mixed, tool.shuffled(clips))
 
-def test_absent_videos_and_unknown_sets_end_in_a_sentence(tool, monkeypatch, tmp_path):
+def test_absent_videos_and_unknown_sets_end_in_a_sentence(tool, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv('TINY', str(tmp_path/'nowhere'))
     with pytest.raises(SystemExit, match='words.csv: give the folder of the videos as .TINY'):
         tool.main(['words'])
-    with pytest.raises(SystemExit, match="no set 'birds': choose among words"):
+    with pytest.raises(SystemExit) as stop:
         tool.main(['birds'])
+    assert stop.value.code == 2 and "no set 'birds': choose among words" in capsys.readouterr().err
 
 def plateau(**kw):
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.)

@@ -1,4 +1,4 @@
-"""Train the networks of nbs/results/69_live.ipynb, which look both ways in time or only back:
+"""Train the networks of nbs/results/68b_live.ipynb, which look both ways in time or only back:
 
     .venv/bin/python tools/causal.py [drift|order …] [--seeds N] [--share K/N]
     .venv/bin/python tools/causal.py borders
