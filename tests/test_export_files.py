@@ -210,6 +210,8 @@ def checkpoint(net, tmp_path_factory):
 
 
 WRONG = [
+    (['--stream', '--half'], '--stream writes an onnx file of float32: leave'),
+    (['--stream', '--format', 'pt2'], '--stream writes an onnx file of float32: leave'),
     (['--format', 'coreml'], "there is no format 'coreml': choose onnx, pt2, torchscript"),
     (['--int8'], '--int8 needs videos to measure the ranges'),
     (['--half', '--int8'], 'two ways to make a file small: choose one'),
@@ -250,6 +252,14 @@ def test_the_command(checkpoint, tmp_path, monkeypatch, capsys):
     assert main(['export', str(checkpoint), '--format', 'torchscript']) == 0
     assert capsys.readouterr().out.startswith('hgc_tiny.pt: ')
     assert {path.name for path in tmp_path.iterdir()} == {'hgc_tiny.pt', 'hgc_tiny.json'}
+
+
+def test_the_command_for_a_stream(checkpoint, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(['export', str(checkpoint), '--stream']) == 0
+    assert capsys.readouterr().out == ('Written to hgc_tiny_stream.onnx and hgc_tiny_stream.json\n')
+    assert {path.name for path in tmp_path.iterdir()} == {'hgc_tiny_stream.onnx',
+                                                          'hgc_tiny_stream.json'}
 
 
 def test_what_cannot_be_recorded_is_one_sentence(net, tmp_path, monkeypatch):

@@ -270,6 +270,8 @@ def _export_arguments(c) -> None:
     for name in ('format', 'half', 'int8', 'calibrate'):
         more = dict(action='store_true') if name in ('half', 'int8') else {}
         add_field(c, options[name], **more)
+    c.add_argument('--stream', action='store_true', help='write the network frame by frame: what it'
+                   ' remembers goes in and comes out with each frame; for onnx')
     c.add_argument('--out', metavar='FILE', help='file to write (.onnx, .pt2 or .pt), and beside it'
                    ' a page about it (.json); left out: the name of the network')
 

@@ -37,6 +37,7 @@ from ..use.camera import is_file
 from ..use.conformal import NONE, read_calibration
 from ..use.live import LiveSession, draw_moment, no_window, show_picture
 from ..use.publish import push
+from ..use.stream_export import export_stream
 from ..use.space import push_space, write_space
 from ..use.timeline import FORMATS, timeline as timeline_of
 from ..utils import write_atomic
@@ -226,11 +227,18 @@ def export(args: argparse.Namespace) -> None:
     if args.int8 and not args.calibrate:
         raise ValueError("--int8 needs videos to measure the ranges of the maps: name a folder of "
                          "them with --calibrate")
+    if args.stream and (args.format != 'onnx' or args.half or args.int8):
+        raise ValueError("--stream writes an onnx file of float32: leave --format, --half and "
+                         "--int8 out")
     folder, ending = checkpoint_folder(args.checkpoint), ENDINGS[args.format]
-    out = args.out or read_config(folder)['name'] + ending
+    out = args.out or read_config(folder)['name'] + '_stream' * args.stream + ending
     check_place(out, (ending,), f'a file of the format {args.format}')
     model = load(folder)
-    print(export_of(model, out, args.format, args.half, args.int8, args.calibrate))
+    if args.stream:
+        out = export_stream(model, out)
+        print(f"Written to {out} and {out.with_suffix('.json')}")
+    else:
+        print(export_of(model, out, args.format, args.half, args.int8, args.calibrate))
 
 # %% ../../nbs/cli/70e_using.ipynb #6ef778ca
 def publish(args: argparse.Namespace) -> None:
