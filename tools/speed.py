@@ -7,7 +7,6 @@ starts anew. Peak memory is that of a process of its own for each entry.
 `tools/speed.py eager fused` measures these ways only, `--turns 4` fewer turns, and `--out FILE`
 writes elsewhere."""
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -99,14 +98,18 @@ def macs(name):
         net(clip)
     return counter.get_total_flops() // 2
 
+def peak_mb():
+    "The largest memory that this process has had; `resource` would count that of its parent, too."
+    status = Path('/proc/self/status').read_text()
+    return int(status.split('VmHWM:')[1].split()[0]) / 1e3
+
 def cost(name, way):
     "In a process of its own: peak memory, weights, multiply-accumulates, frames of a clip."
     torch.set_num_threads(THREADS)
     with torch.inference_mode():
         prepared(name, way)()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     frames = PEERS[name][0] if name in PEERS else FRAMES
-    return dict(peak_mb=peak, weights_mb=weights_mb(name, way), macs=macs(name), frames=frames)
+    return dict(peak_mb=peak_mb(), weights_mb=weights_mb(name, way), macs=macs(name), frames=frames)
 
 @torch.inference_mode()
 def timed(run):
