@@ -223,11 +223,9 @@ def _map_arguments(c) -> None:
     c.add_argument('--class', dest='label', metavar='NAME',
                    help='class that the map is about; left out: the answer')
 
-# %% ../../nbs/cli/70b_arguments.ipynb #bf0a63c5
-def _timeline_arguments(c) -> None:
-    "The arguments of `video_convs timeline`."
-    c.add_argument('checkpoint', help='folder of a checkpoint, or user/name on the Hub')
-    c.add_argument('video', help='video file of any length')
+# %% ../../nbs/cli/70b_arguments.ipynb #6edeb69a
+def _moment_arguments(c) -> None:
+    "How a long or a live video is answered, moment by moment."
     options = fields_of('use.timeline', 'timeline')
     add_field(c, options['span'], limit='seconds')
     add_field(c, options['smooth'], limit='smooth')
@@ -235,9 +233,16 @@ def _timeline_arguments(c) -> None:
                " calibration's, or 0.5")
     add_field(c, options['method'], choices=['auto', 'stream', 'clips'])
     add_field(c, options['task'])
+
+# %% ../../nbs/cli/70b_arguments.ipynb #bf0a63c5
+def _timeline_arguments(c) -> None:
+    "The arguments of `video_convs timeline`."
+    c.add_argument('checkpoint', help='folder of a checkpoint, or user/name on the Hub')
+    c.add_argument('video', help='video file of any length')
+    _moment_arguments(c)
     c.add_argument('--out', metavar='FILE',
                    help='file to write: .csv (the parts), .json (everything), .png, .pdf or .svg')
-    add_field(c, options['timeout'])
+    add_field(c, fields_of('use.timeline', 'timeline')['timeout'])
     add_field(c, run_field('device'))
 
 # %% ../../nbs/cli/70b_arguments.ipynb #b7d1c05e
@@ -249,13 +254,7 @@ def _live_arguments(c) -> None:
     source.add_argument('--video', metavar='FILE|URL',
                         help='video file, played at its own speed, or the address of a camera in'
                              ' the network, such as rtsp://…')
-    options = fields_of('use.timeline', 'timeline')
-    add_field(c, options['span'], limit='seconds')
-    add_field(c, options['smooth'], limit='smooth')
-    add_number(c, '--threshold', 'threshold', "probability that an answer needs; left out: the"
-               " calibration's, or 0.5")
-    add_field(c, options['method'], choices=['auto', 'stream', 'clips'])
-    add_field(c, options['task'])
+    _moment_arguments(c)
     c.add_argument('--out', metavar='FILE',
                    help='video to write, with the answers below the picture: .mp4, .mov or .mkv')
     c.add_argument('--no-window', action='store_true', help='print the answers and show no window')
