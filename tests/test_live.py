@@ -6,10 +6,10 @@ import types
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from watched import network, write_six_seconds
 from video_convs import create_model
 from video_convs.cli import main
 from video_convs.data.video import probe, write_video
@@ -24,21 +24,9 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 BLACK = np.zeros((24, 24, 3), np.uint8)
 
 
-def network(name='hgc_tiny', classes=('a', 'b', 'c'), **spec):
-    torch.manual_seed(0)
-    net = create_model(name, num_classes=3, classes=classes and [*classes],
-                       input_spec=dict(frames=4, size=24) | spec)
-    torch.nn.init.normal_(net.head.fc.weight, std=2.)
-    return net.eval()
-
-
 @pytest.fixture(scope='module')
 def video(tmp_path_factory):
-    "Six seconds, ten frames each."
-    path = tmp_path_factory.mktemp('live')/'v.mp4'
-    frames = torch.randint(256, (60, 24, 24, 3), generator=torch.Generator().manual_seed(0))
-    write_video(path, frames.byte().numpy(), fps=10, qp=0)
-    return path
+    return write_six_seconds(tmp_path_factory.mktemp('live')/'v.mp4')
 
 
 def test_frames_of_a_file_are_those_of_any_reader(video):

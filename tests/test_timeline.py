@@ -8,29 +8,17 @@ import pytest
 import torch
 
 from figures import check_texts
+from watched import network, write_six_seconds
 from video_convs import create_model
 from video_convs.cli import main
 from video_convs.data.decoder import Decoder
 from video_convs.data.transforms import eval_transform
-from video_convs.data.video import write_video
 from video_convs.use.timeline import Segment, Timeline, moments, timeline
-
-
-def network(name='hgc_tiny', **kw):
-    torch.manual_seed(0)
-    net = create_model(name, num_classes=3, classes=['a', 'b', 'c'],
-                       input_spec=dict(frames=4, size=24), **kw)
-    torch.nn.init.normal_(net.head.fc.weight, std=2.)
-    return net.eval()
 
 
 @pytest.fixture(scope='module')
 def video(tmp_path_factory):
-    "Six seconds, ten frames each."
-    path = tmp_path_factory.mktemp('timeline')/'v.mp4'
-    frames = torch.randint(256, (60, 24, 24, 3), generator=torch.Generator().manual_seed(0))
-    write_video(path, frames.byte().numpy(), fps=10, qp=0)
-    return path
+    return write_six_seconds(tmp_path_factory.mktemp('timeline')/'v.mp4')
 
 
 def test_moments_are_the_frames_shown_then():
