@@ -33,10 +33,11 @@ def words(tmp_path_factory):
 def tool(words, tmp_path, monkeypatch):
     "The tool with two networks, two rates, small frames and short trainings."
     monkeypatch.setenv('TINY', str(words))
-    about = real_videos.VideoSet('tiny', ('2',), 'words.csv', window=13, most=1)
+    about = real_videos.VideoSet('tiny', ('2',), 'words.csv', window=13, most=1,
+                                 networks=('tsn', 'hgc_causal'))
     for name, value in dict(
-            sets={'words': about}, networks=('tsn', 'hgc'), multiples=(1., 3.), stored=20, fall=1,
-            batch=6, spec=replace(real_videos.spec, size=16), results=tmp_path/'r.jsonl').items():
+            sets={'words': about}, multiples=(1., 3.), stored=20, fall=1, batch=6,
+            spec=replace(real_videos.spec, size=16), results=tmp_path/'r.jsonl').items():
         monkeypatch.setattr(real_videos, name, value)
     yield real_videos
     real_videos.load.cache_clear()
@@ -48,7 +49,7 @@ def test_every_group_is_left_out_once_with_a_rate_chosen_elsewhere(tool):
     lines = study.read_lines(tool.results)
     tests = [r for r in lines if r['part'] == 'test']
     assert [(r['network'], r['held']) for r in tests] == [
-        (network, fold) for network in ('tsn', 'hgc') for fold in '01']
+        (network, fold) for network in ('tsn', 'hgc_causal') for fold in '01']
     assert len(lines) == 8 and len(set(map(tool.key, lines))) == 8
     for r in lines:
         fold = 2 if r['part'] == 'tune' else int(r['held'])
@@ -62,6 +63,15 @@ def test_every_group_is_left_out_once_with_a_rate_chosen_elsewhere(tool):
             assert all(a == b == c for _, a, b, c in r['units'].values())
     tool.main(['words', '--seeds', '1'])
     assert len(study.read_lines(tool.results)) == 8
+
+def test_only_a_network_that_says_so_is_causal(tool):
+    spec = real_videos.spec
+    assert not real_videos.make('hgc', 2, spec).variant.get('causal')
+    causal = real_videos.make('hgc_causal', 2, spec).eval()
+    clip = torch.randn(1, 3, 8, 48, 48)
+    later = torch.cat([clip[:, :, :5], torch.randn(1, 3, 3, 48, 48)], 2)
+    scores, other = (causal(x, per_frame=True)[:, :5] for x in (clip, later))
+    assert torch.allclose(scores, other, atol=1e-5)
 
 def test_clips_are_the_frames_around_each_word(tool, monkeypatch):
     data = tool.load('words')

@@ -3,9 +3,10 @@
     .venv/bin/python tools/real_videos.py [SET …] [--seeds N] [--share K/N]
 
 Seven small networks that differ in one operator, on four sets of real videos: `gestures`, words of
-`grid` (its ten digits first, all 51 words last), `miracl_words` and `hand_skeletons`. A set is
-looked for in $GESTURES, $GRID, $MIRACL_WORDS, $HAND_SKELETONS, else beside the project in
-shared/data. Clips are decoded once into memory, 8 frames of 56×56.
+`grid` (its ten digits first, all 51 words last), `miracl_words` and `hand_skeletons`; on gestures
+and digits also three that look only back in time (`hgc_causal` …). A set is looked for in
+$GESTURES, $GRID, $MIRACL_WORDS, $HAND_SKELETONS, else beside the project in shared/data. Clips are
+decoded once into memory, 8 frames of 56×56.
 
 Each run leaves one group of videos out (a session, a fold of sentences or of speakers) and is
 tested on it: on its frames in order, shuffled, and reversed. What it learns from is cropped,
@@ -39,7 +40,11 @@ that came with the sets. They are older than the runs by which the tool was size
    except on gestures, if at all: a lip does not outrun a 3×3 kernel, and a finger that moves far
    between two frames is slow again after the strides of the first stages.
 8. `hgc`, `r2plus1d` and `hf_tsn` start as the identity and choose 10; `sth` and `stc`, whose
-   operator is the convolution itself, choose 1."""
+   operator is the convolution itself, choose 1.
+9. (Added later, before any run of the tool, for nbs/results/68b_live.ipynb.) On gestures and digits
+   `r2plus1d`, `tsm` and `hgc` also learn as causal networks, which look only back. The mean over
+   the clip still holds frames that have seen all of it, so a causal network is within 4 points of
+   its two-sided one, and the intervals overlap."""
 import math
 import os
 import sys
@@ -65,6 +70,7 @@ from video_convs.train.groups import make_optimizer
 
 results = root/'data/results/real_videos.jsonl'
 networks = 'tsn', 'r2plus1d', 'tsm', 'hgc', 'sth', 'stc', 'hf_tsn'
+causal = 'r2plus1d_causal', 'tsm_causal', 'hgc_causal'
 multiples = 1., 3., 10.  # of the learning rate, for the operator
 stored, spec = 56, InputSpec(frames=8, size=48, fit='squash')
 augment = Augment(scale=(.85, 1.), ratio=1.1, jitter=.1)
@@ -83,10 +89,13 @@ class VideoSet:
     slot: str | None = None # only words of this place in the sentence
     window: int | None = None # frames around the middle of a row; None: all of the row
     most: int = 50 # epochs before the learning rate falls
+    networks: tuple[str, ...] = networks
 
 sets = {
-    'gestures': VideoSet('gestures', ('conv17', 'archie_home'), held='group'),
-    'grid_digits': VideoSet('grid', ('3',), 'words.csv', slot='digit', window=13, most=30),
+    'gestures': VideoSet('gestures', ('conv17', 'archie_home'), held='group',
+                         networks=networks + causal),
+    'grid_digits': VideoSet('grid', ('3',), 'words.csv', slot='digit', window=13, most=30,
+                            networks=networks + causal),
     'miracl_words': VideoSet('miracl_words', ('4',), most=20),
     'hand_skeletons': VideoSet('hand_skeletons', ('3',), most=30),
     'grid_words': VideoSet('grid', ('3',), 'words.csv', window=13, most=15)}
@@ -139,6 +148,13 @@ def load(name):
     mean, std = contrast(clips)
     return Loaded(clips, labels, classes, held, units, replace(spec, mean=(mean,), std=(std,)))
 
+def make(network, classes, input_spec):
+    "The network of a run; `hgc_causal` is `hgc_tiny` that looks only back."
+    operator = network.removesuffix('_causal')
+    back = dict(causal=True) if operator != network else {}
+    return create_model(f'{operator}_tiny', num_classes=classes, input_spec=input_spec, dropout=0.,
+                        **back)
+
 def learn(net, clips, labels, multiple, most, seed):
     "Train until nothing more is gained: (what ended it, [(loss, accuracy) of each epoch])."
     steps = max(len(clips) // batch, 1)
@@ -188,8 +204,7 @@ def run(job):
            else data.held == job['held'])
     multiple = job['multiple'] or best_multiple(name, job['network'])
     torch.manual_seed(job['seed'])
-    net = create_model(f"{job['network']}_tiny", num_classes=len(data.classes),
-                       input_spec=data.spec, dropout=0.)
+    net = make(job['network'], len(data.classes), data.spec)
     there = torch.from_numpy(~out)
     ended, log = learn(net, data.clips[there], data.labels[there], multiple, sets[name].most,
                        job['seed'])
@@ -227,8 +242,8 @@ def main(argv):
     names, seeds = option_of(names, '--seeds', 3)
     refuse_unknown(names, sets, 'set')
     names = names or list(sets)
-    mine = set(share([(name, network) for name in names for network in networks]))
-    jobs = [job for seed in range(seeds) for name in names for network in networks
+    mine = set(share([(name, network) for name in names for network in sets[name].networks]))
+    jobs = [job for seed in range(seeds) for name in names for network in sets[name].networks
             if (name, network) in mine for job in jobs_of(name, network, seed)]
     done = set(map(key, read_lines(results)))
     for job in progress_bar([job for job in jobs if key(job) not in done], desc='runs'):
