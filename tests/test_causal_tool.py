@@ -51,6 +51,21 @@ def test_orders_and_checkpoints_are_scored(tool, monkeypatch):
     assert checkpoint['right']['clip'] == 3  # as it was trained to
 
 
+def test_a_long_clip_of_orders_has_other_videos_around_it(tool):
+    alone, _ = next(tool.tasks['order'].batches('train', 0))
+    clips, labels = next(tool.tasks['order'].batches('train', 0, 20))
+    assert clips.shape[2] == 20 and torch.equal(clips[:, :, 6:14], alone)
+    for part, theirs in (clips[:, :, :6], alone[:, :, 2:]), (clips[:, :, 14:], alone[:, :, :6]):
+        assert all(any(torch.equal(x, y) for y in theirs) for x in part)
+    draw = torch.Generator().manual_seed(0)
+    many = torch.arange(64.).view(64, 1, 1, 1, 1).expand(-1, 1, 8, 1, 1)
+    before = tool.among_others(many, 6, draw)[:, 0, 0, 0, 0] - many[:, 0, 0, 0, 0]
+    assert len(before.unique()) > 32  # no neighbour tells the class
+    kinds = {(job['task'], job['causal']) for job in tool.trainings(list(tool.tasks), 1)
+             if job['borders'] == 'long'}
+    assert kinds == {('drift', False), ('order', False), ('order', True)}
+
+
 def test_the_live_answers_are_those_of_a_stream(tool, monkeypatch):
     monkeypatch.setattr(tool, 'frames', 2)
     for looks_back in False, True:
