@@ -268,13 +268,14 @@ def best_multiple(operator):
     return max(multiples, key=merit)
 
 def tests(papers_, seeds):
-    "All variants of a paper on a task, then the next task; the first seed of all comes first."
+    "All variants of a paper on a task, then the next one; `micro`, which few can learn, last."
     chosen = {operator: best_multiple(operator)
               for operator in {o for paper in papers_ for o, _ in papers[paper]}}
     jobs = [dict(part='test', task=task, operator=operator, variant=variant, seed=seed,
                  multiple=chosen[operator])
             for seed in range(seeds) for paper in papers_ for task in tasks_of(paper)
             for operator, variant in papers[paper]]
+    jobs.sort(key=lambda job: (job['seed'], job['task'] == 'micro'))
     return [job for i, job in enumerate(jobs) if job not in jobs[:i]]  # TSN is in all papers
 
 def main(argv):
