@@ -47,11 +47,7 @@ class Recorded(nn.Module):
         n = self.model.num_classes
         return list(n) if isinstance(n, dict) else ['scores' if n else 'features']
 
-# %% ../../nbs/use/45l_export_formats.ipynb #80ad324c
-AXES = {0: 'batch', 2: 'frames', 3: 'height', 4: 'width'} # of a clip (B, C, T, H, W)
-# steps and smallest height and width: pools that round down need a step, maps need two pixels
-_SIDES = {'bninception': (8, 40), 'eco_lite': (8, 40), 'vgg16': (1, 64)}
-
+# %% ../../nbs/use/45l_export_formats.ipynb #0597a0e8
 @dataclass(frozen=True)
 class Free:
     "The numbers that a free axis may have."
@@ -60,6 +56,11 @@ class Free:
 
     def __contains__(self, n: int) -> bool:
         return n >= self.low and n % self.step == 0
+
+# %% ../../nbs/use/45l_export_formats.ipynb #80ad324c
+AXES = {0: 'batch', 2: 'frames', 3: 'height', 4: 'width'} # of a clip (B, C, T, H, W)
+# steps and smallest height and width: pools that round down need a step, maps need two pixels
+_SIDES = {'bninception': (8, 40), 'eco_lite': (8, 40), 'vgg16': (1, 64)}
 
 def free_axes(
     model: VideoNet,
@@ -92,6 +93,7 @@ def example_clip(
     return torch.randn(batch, spec.channels, T, H, W,
                        generator=torch.Generator().manual_seed(seed))
 
+# %% ../../nbs/use/45l_export_formats.ipynb #2858f2a2
 @contextmanager
 def quiet() -> Iterator[None]:
     "No notes of the exporters about themselves, and no gradients."
@@ -110,12 +112,13 @@ def quiet() -> Iterator[None]:
         for logger, level in zip(loggers, levels):
             logger.setLevel(level)
 
-# %% ../../nbs/use/45l_export_formats.ipynb #4942ee80
+# %% ../../nbs/use/45l_export_formats.ipynb #7affbb74
 def _dim(axis, free):
     "What torch.export reads for a free axis."
     inner = Dim(AXES[axis], min=max(-(-free.low // free.step), 1))
     return free.step * inner if free.step > 1 else inner
 
+# %% ../../nbs/use/45l_export_formats.ipynb #442869f4
 def _choices(model):
     "Sets of free axes, the widest first; each fits the clip that is recorded."
     free = free_axes(model)
@@ -125,6 +128,12 @@ def _choices(model):
     yield {axis: f for axis, f in free.items() if axis < 3}
     yield {0: free[0]}
 
+# %% ../../nbs/use/45l_export_formats.ipynb #b15748b6
+def _why(error):
+    "The first line of what an exporter says."
+    return str(error).strip().partition('\n')[0][:200]
+
+# %% ../../nbs/use/45l_export_formats.ipynb #4942ee80
 def record(
     network: Recorded,
 ) -> tuple[torch.export.ExportedProgram, dict[int, Free]]: # the graph, and what is free in it
@@ -136,8 +145,7 @@ def record(
             return torch.export.export(network, (clip,), dynamic_shapes=(dims,)), free
         except Exception as error:  # of any kind: the exporter's own
             first = first or error
-    why = str(first).strip().partition('\n')[0][:200]
-    raise ValueError(f"{network.model.name} cannot be recorded by torch.export ({why}): "
+    raise ValueError(f"{network.model.name} cannot be recorded by torch.export ({_why(first)}): "
                      "try --format torchscript")
 
 # %% ../../nbs/use/45l_export_formats.ipynb #5dd5e16c
@@ -152,6 +160,7 @@ def _write_onnx(network, path):
                       output_names=network.outputs, external_data=False, verbose=False)
     return free
 
+# %% ../../nbs/use/45l_export_formats.ipynb #c3de669e
 def _write_torchscript(network, path):
     "A trace; one of a recurrent head repeats the steps of its example."
     free = free_axes(network.model)
@@ -161,12 +170,21 @@ def _write_torchscript(network, path):
         traced = torch.jit.trace(network, example_clip(network.model), check_trace=False)
         traced.save(str(path))
     except Exception as error:
-        why = str(error).strip().partition('\n')[0][:200]
-        raise ValueError(f"{network.model.name} cannot be traced ({why}): TorchScript is no longer "
-                         "developed; use --format pt2 or onnx") from None
+        raise ValueError(f"{network.model.name} cannot be traced ({_why(error)}): TorchScript is no"
+                         " longer developed; use --format pt2 or onnx") from None
     return free
 
+# %% ../../nbs/use/45l_export_formats.ipynb #60985f60
 WRITERS = {'onnx': _write_onnx, 'pt2': _write_pt2, 'torchscript': _write_torchscript}
+
+# %% ../../nbs/use/45l_export_formats.ipynb #be0497d9
+def _open_onnx(path, threads):
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    session = onnxruntime.InferenceSession(str(path), options, ['CPUExecutionProvider'])
+    return lambda clip: tuple(map(torch.from_numpy,
+                                  session.run(None, {'clip': clip.contiguous().numpy()})))
 
 # %% ../../nbs/use/45l_export_formats.ipynb #d3497c72
 def open_file(
@@ -175,20 +193,23 @@ def open_file(
     threads: int = 0, # of onnxruntime; 0: one per core
 ) -> Callable[[Tensor], tuple[Tensor, ...]]: # clip → scores of each task
     "The network in a file, run by the program that the file is for."
-    def several(scores):
+    if format == 'onnx':
+        return _open_onnx(path, threads)
+    graph = torch.export.load(path).module() if format == 'pt2' else torch.jit.load(str(path))
+    def run(clip):
+        scores = graph(clip)
         return scores if isinstance(scores, tuple) else (scores,)
-    if format == 'pt2':
-        graph = torch.export.load(path).module()
-        return lambda clip: several(graph(clip))
-    if format == 'torchscript':
-        traced = torch.jit.load(str(path))
-        return lambda clip: several(traced(clip))
-    import onnxruntime
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 3
-    session = onnxruntime.InferenceSession(str(path), options, ['CPUExecutionProvider'])
-    return lambda clip: tuple(map(torch.from_numpy,
-                                  session.run(None, {'clip': clip.contiguous().numpy()})))
+    return run
+
+# %% ../../nbs/use/45l_export_formats.ipynb #30beead7
+def _as_half(tensor):
+    "Make a weight float16; the node that casts it back when the file is loaded."
+    from onnx import TensorProto, helper, numpy_helper
+    name, values = tensor.name, numpy_helper.to_array(tensor)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of what is too large; the comparison finds it
+        tensor.CopyFrom(numpy_helper.from_array(values.astype('float16'), f'{name}.half'))
+    return helper.make_node('Cast', [tensor.name], [name], to=TensorProto.FLOAT)
 
 # %% ../../nbs/use/45l_export_formats.ipynb #6bb6786d
 def halve(
@@ -196,25 +217,27 @@ def halve(
 ) -> None:
     "Keep the weights of an ONNX file as float16; they are cast when the file is loaded."
     import onnx
-    from onnx import helper, numpy_helper
-    proto, casts = onnx.load(str(path)), []
-    for tensor in proto.graph.initializer:
-        if tensor.data_type != onnx.TensorProto.FLOAT or len(tensor.dims) < 2:
-            continue
-        name, values = tensor.name, numpy_helper.to_array(tensor)
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # of what is too large; the comparison finds it
-            tensor.CopyFrom(numpy_helper.from_array(values.astype('float16'), f'{name}.half'))
-        casts.append(helper.make_node('Cast', [tensor.name], [name], to=onnx.TensorProto.FLOAT))
+    proto = onnx.load(str(path))
+    casts = [_as_half(tensor) for tensor in proto.graph.initializer
+             if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) > 1]
     nodes = [*casts, *proto.graph.node]
     del proto.graph.node[:]
     proto.graph.node.extend(nodes)
     onnx.save(proto, str(path))
 
-# %% ../../nbs/use/45l_export_formats.ipynb #44844391
+# %% ../../nbs/use/45l_export_formats.ipynb #1e08d6df
 ENDINGS = {'onnx': '.onnx', 'pt2': '.pt2', 'torchscript': '.pt'} # format → ending of the file
 NEEDED = {'onnx': ('onnx', 'onnxscript', 'onnxruntime')}
 
+def _check_packages(format):
+    for name in NEEDED.get(format, ()):
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            raise ValueError(f"the format {format} needs {name}: pip install "
+                             "'video_convs[export]'") from None
+
+# %% ../../nbs/use/45l_export_formats.ipynb #44844391
 def check_format(
     format: str,
     half: bool = False, # store weights as float16?
@@ -228,9 +251,4 @@ def check_format(
     if (half or int8) and format != 'onnx':
         raise ValueError(f"{'half' if half else 'int8'} is for onnx files, not for {format}: "
                          "choose the format onnx")
-    for name in NEEDED.get(format, ()):
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            raise ValueError(f"the format {format} needs {name}: pip install "
-                             "'video_convs[export]'") from None
+    _check_packages(format)
