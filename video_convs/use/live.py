@@ -57,6 +57,28 @@ def _named_classes(model, task):
                          "network for RGB")
     return task_classes(model, task)
 
+# %% ../../nbs/use/45i_live.ipynb #878da55e
+class _Recently:
+    "Probabilities of the last seconds."
+    def __init__(self, seconds):
+        self.seconds, self.rows = seconds, deque()
+
+    def add(self, at, row):
+        self.rows.append((at, row))
+        while self.rows[-1][0] - self.rows[0][0] > self.seconds:
+            self.rows.popleft()
+
+    def mean(self):
+        return np.mean([row for _, row in self.rows], axis=0)
+
+# %% ../../nbs/use/45i_live.ipynb #aff5e86f
+def _answer(p, classes, threshold, calibration=None):
+    "The names of the classes that are probable enough, and the probability of the first."
+    best = int(p.argmax())
+    if calibration:
+        return calibration.names(p, classes), float(p[best])
+    return (classes[best],) if p[best] >= threshold else (), float(p[best])
+
 # %% ../../nbs/use/45i_live.ipynb #7a22ee75
 class _Setup:
     "The parts of a session."
@@ -81,7 +103,7 @@ class _Setup:
         model = (checkpoint if isinstance(checkpoint, VideoNet) else
                  VideoNet.from_pretrained(checkpoint, map_location=find_device(device)))
         self.classes, spec = _named_classes(model, task), model.input_spec
-        self.name, self.span, self.smooth, self.task = source_name(source), span, smooth, task
+        self.name, self.span, self.task = source_name(source), span, task
         self.threshold, self.calibration = threshold, calibration
         self.model, self.timeout, self.apart = model, timeout, span / spec.frames
         self.scorer = Scorer(model.eval(), method)
@@ -91,7 +113,7 @@ class _Setup:
         self._frames = (frames_of(source, timeout) if isinstance(source, (int, str, Path))
                         else iter(source))
         self.newest = Newest(Sampler(self.apart, spec.per_segment), spec.frames)
-        self._prepare, self._scored, self._near = eval_transform(spec), 0, deque()
+        self._prepare, self._scored, self._near = eval_transform(spec), 0, _Recently(smooth)
         self._lasted = deque(maxlen=1000) # seconds from the frame to the answer
         self._seconds = self._began = 0.
 
@@ -99,11 +121,9 @@ class _Setup:
         "End the session; may be called from a signal or from another thread."
         self.newest.closed = True # the lock may be held by the thread that the signal interrupts
 
-# %% ../../nbs/use/45i_live.ipynb #8c7e2678
-class _Answering(_Setup):
-    "Points in time become answers."
+# %% ../../nbs/use/45i_live.ipynb #861b08c6
+class _Ready(_Setup):
     def _warm_up(self):
-        "The first pass takes longer than those that follow."
         spec = self.model.input_spec
         self.scorer.step(torch.zeros(spec.channels, spec.per_segment, spec.size, spec.size,
                                      device=next(self.model.parameters()).device))
@@ -114,33 +134,49 @@ class _Answering(_Setup):
         frames = [self._prepare(torch.from_numpy(f).permute(2, 0, 1)[:, None]) for f in point]
         return torch.cat(frames, 1).to(next(self.model.parameters()).device)
 
+# %% ../../nbs/use/45i_live.ipynb #8c7e2678
+class _Answering(_Ready):
     def _moment(self, frame, scores, arrived):
         "The newest frame with what is known now."
         rows = tuple((z[self.task] if self.task else z).float().softmax(1)[0].cpu().numpy()
                      for z in scores)
         for row in rows:
             self._scored += 1
-            self._near.append((self._scored * self.apart, row))
-        while self._near and self._near[-1][0] - self._near[0][0] > self.smooth:
-            self._near.popleft()
+            self._near.add(self._scored * self.apart, row)
         if arrived is not None:
             self._lasted.append(time.perf_counter() - arrived)
         self._seconds = frame[0]
-        names, score = None, 0.
-        if self._scored >= self.model.input_spec.frames or self.model.input_spec.fixed:
-            names, score = self._answer() if self._near else (None, 0.)
+        names, score, spec = None, 0., self.model.input_spec
+        if self._scored and (self._scored >= spec.frames or spec.fixed):
+            names, score = _answer(self._near.mean(), self.classes, self.threshold,
+                                   self.calibration)
         return Moment(*frame, names, score, rows)
 
-    def _answer(self):
-        "The names of the classes that are probable enough, and the probability of the first."
-        p = np.mean([row for _, row in self._near], axis=0)
-        best = int(p.argmax())
-        if self.calibration:
-            return self.calibration.names(p, self.classes), float(p[best])
-        return (self.classes[best],) if p[best] >= self.threshold else (), float(p[best])
+# %% ../../nbs/use/45i_live.ipynb #facdad26
+class _Words(_Answering):
+    def introduction(self) -> str:
+        "How this session works and by how much its answers are late, in a sentence."
+        W = self.model.input_spec.frames
+        way = 'frame by frame' if self.scorer.stream else f'on the last {W} points again and again'
+        why = f', because {self.scorer.why}' if self.scorer.why else ''
+        return (f"{self.model.name} watches {self.name} {way}{why}: a point every {self.apart:g} s;"
+                f" an answer is about {self.span:g} s of video and comes {self.delay:g} s late"
+                f" ({self.scorer.delay} points that its operators look ahead)")
+
+    def summary(self) -> str:
+        "What has been read, shown, answered and dropped so far."
+        n, lasted = self.newest, time.perf_counter() - self._began
+        late = (f'; {1000 * median(self._lasted):.0f} ms from a frame to its answer (median)'
+                if self._lasted else '')
+        if n.dropped > n.sampled / 10:
+            late += (f'; too slow for a point every {self.apart:g} s, so the video seemed faster '
+                     'than it is: choose a longer span, or a GPU')
+        return (f"{self._seconds:.1f} s: {n.read} frames read ({n.read / lasted:.1f} per second), "
+                f"{n.read - n.taken} not shown ({(n.read - n.taken) / lasted:.1f}); {n.sampled}"
+                f" points, {n.dropped} dropped{late}")
 
 # %% ../../nbs/use/45i_live.ipynb #b1a820ab
-class LiveSession(_Answering):
+class LiveSession(_Words):
     "A network that watches a camera, an address or a file, and answers while it runs."
     def __iter__(self) -> Iterator[Moment]:
         self._warm_up()
@@ -170,27 +206,6 @@ class LiveSession(_Answering):
             if not self.newest.taken:
                 raise VideoError(why) from None
             self.stopped = why
-
-    def introduction(self) -> str:
-        "How this session works and by how much its answers are late, in a sentence."
-        W = self.model.input_spec.frames
-        way = 'frame by frame' if self.scorer.stream else f'on the last {W} points again and again'
-        why = f', because {self.scorer.why}' if self.scorer.why else ''
-        return (f"{self.model.name} watches {self.name} {way}{why}: a point every {self.apart:g} s;"
-                f" an answer is about {self.span:g} s of video and comes {self.delay:g} s late"
-                f" ({self.scorer.delay} points that its operators look ahead)")
-
-    def summary(self) -> str:
-        "What has been read, shown, answered and dropped so far."
-        n, lasted = self.newest, time.perf_counter() - self._began
-        late = (f'; {1000 * median(self._lasted):.0f} ms from a frame to its answer (median)'
-                if self._lasted else '')
-        if n.dropped > n.sampled / 10:
-            late += (f'; too slow for a point every {self.apart:g} s, so the video seemed faster '
-                     'than it is: choose a longer span, or a GPU')
-        return (f"{self._seconds:.1f} s: {n.read} frames read ({n.read / lasted:.1f} per second), "
-                f"{n.read - n.taken} not shown ({(n.read - n.taken) / lasted:.1f}); {n.sampled}"
-                f" points, {n.dropped} dropped{late}")
 
 # %% ../../nbs/use/45i_live.ipynb #689ffd1e
 def draw_moment(
@@ -232,6 +247,7 @@ def no_window() -> str: # '': there can be one
         return 'this OpenCV has no windows: install opencv-python instead of the headless one'
     return ''
 
+# %% ../../nbs/use/45i_live.ipynb #0b7c6089
 def show_picture(
     picture: np.ndarray, # (H, W, 3) uint8, RGB
 ) -> bool: # False: it was closed, or q or Esc was pressed
