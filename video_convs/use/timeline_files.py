@@ -11,14 +11,12 @@ import io
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..utils import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from video_convs.use.timeline import Timeline
 
 # %% ../../nbs/use/45r_timeline_files.ipynb #f368d6de
 PALETTE = '#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00' # Okabe and Ito
@@ -41,7 +39,7 @@ def _name_curve(ax, found, label, colour):
 
 # %% ../../nbs/use/45r_timeline_files.ipynb #cecaa102
 def plot_timeline(
-    found: 'Timeline',
+    found: Any, # a `Timeline`
     threshold: float | None = None, # as for `segments`
 ) -> 'Figure':
     "Probabilities over time, and the parts below."
@@ -90,7 +88,7 @@ _WRITERS = {'.csv': _table, '.json': _page}
 FORMATS = '.csv', '.json', '.png', '.pdf', '.svg'
 
 def write_timeline(
-    found: 'Timeline',
+    found: Any, # a `Timeline`
     path: str | Path, # .csv: the parts; .json: parts and probabilities; .png, .pdf, .svg
     threshold: float | None = None, # as for `segments`
 ) -> Path: # the file
