@@ -67,8 +67,8 @@ def _check_labels(scores):
         raise ValueError(f"the network has several tasks ({', '.join(scores)}): a calibration is "
                          "about a single one")
     if secret := int((scores.labels < 0).sum()):
-        raise ValueError(f"{secret} of {len(scores.labels)} labels are secret: a calibration needs to know how "
-                         "probable the true classes are")
+        raise ValueError(f"{secret} of {len(scores.labels)} labels are secret: a calibration needs "
+                         "to know how probable the true classes are")
 
 # %% ../../nbs/use/45j_conformal.ipynb #77a6f1f8
 def _of_true(scores, average):

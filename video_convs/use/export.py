@@ -39,8 +39,8 @@ def difference(
     free: dict[int, Free], # what is free in the file
 ) -> float: # as a share of the largest score
     "The largest difference between a file and its network, on clips of other sizes."
-    largest = 0.
-    for clip in example_clip(network.model, 1, seed=1), example_clip(network.model, 3, free, seed=2):
+    largest, model = 0., network.model
+    for clip in example_clip(model, 1, seed=1), example_clip(model, 3, free, seed=2):
         want = network(clip)
         wanted = want if isinstance(want, tuple) else (want,)
         pairs = zip(run(clip), wanted, strict=True)
