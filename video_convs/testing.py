@@ -58,49 +58,55 @@ def stirred(
                 stir(m.bias, 0)
     return net.eval()
 
-# %% ../nbs/09_testing.ipynb #d33b2f22
-def check_operator(
-    op: nn.Module, # operator with random weights, in eval mode
-    x: Tensor, # contiguous float32 clip with B = 2; exported with free B and T ≥ 4
-    free_time: bool = True, # False: made for clips of T frames, as `op.frames` says
-) -> None:
-    "Assert what operators promise: gradients, layout, batch, types, saving, compiling, export."
-    y = op(x)
-    close = (lambda a, b, tolerance=1e-5: a.shape == b.shape
-             and torch.allclose(a.double(), b.double(), tolerance, tolerance))
-    def inference(x):
-        with torch.no_grad():
-            return op(x)
+# %% ../nbs/09_testing.ipynb #e9b7e53c
+def _close(a, b, tolerance=1e-5):
+    return a.shape == b.shape and torch.allclose(a.double(), b.double(), tolerance, tolerance)
 
-    assert close(inference(x), y), "other numbers without gradients"
-    assert close(torch.cat([op(clip[None]) for clip in x]), y), "clips of a batch mix"
-    for B in (1, 2):  # the strides of a batch of one are where layouts get lost
+def _inference(op, x):
+    with torch.no_grad():
+        return op(x)
+
+# %% ../nbs/09_testing.ipynb #31a8225e
+def _check_numbers(op, x, y):
+    assert _close(_inference(op, x), y), "other numbers without gradients"
+    assert _close(torch.cat([op(clip[None]) for clip in x]), y), "clips of a batch mix"
+
+# %% ../nbs/09_testing.ipynb #df4cf95e
+def _check_layout(op, x, y):
+    for B in (1, 2):
         last = x[:B].contiguous(memory_format=torch.channels_last_3d)
-        for z in (op(last), inference(last)):
-            assert close(z, y[:B]), "other numbers in channels-last"
+        for z in (op(last), _inference(op, last)):
+            assert _close(z, y[:B]), "other numbers in channels-last"
             kept = z.is_contiguous(memory_format=torch.channels_last_3d)
             assert kept, "channels-last went in but did not come out"
+
+# %% ../nbs/09_testing.ipynb #0ae123a0
+def _check_types(op, x, y):
     for dtype, tolerance in ((torch.float64, 1e-5), (torch.bfloat16, 0.1)):
         z = copy.deepcopy(op).to(dtype)(x.to(dtype))
-        assert z.dtype == dtype and close(z, y, tolerance
-                                          * max(1., y.abs().max().item())), f"differs in {dtype}"
+        close = _close(z, y, tolerance * max(1., y.abs().max().item()))
+        assert z.dtype == dtype and close, f"differs in {dtype}"
+
+def _check_saving(op, x, y):
     other = randomised(copy.deepcopy(op), seed=1)
     other.load_state_dict(op.state_dict(), strict=True)
     assert torch.equal(other(x), y), "weights changed on the way through the state dict"
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # the compiler's own deprecation notes
-        torch.compiler.reset()
-        compiled = torch.compile(op, backend='aot_eager', fullgraph=True)
-        for grad in (True, False):
-            with torch.set_grad_enabled(grad):
-                assert close(compiled(x), y), "other numbers when compiled"
-        B, T = torch.export.Dim('B', min=1, max=64), torch.export.Dim('T', min=4, max=64)
-        free = {0: B, 2: T} if free_time else {0: B}
-        exported = torch.export.export(op, (x,), dynamic_shapes=(free,)).module()
+
+# %% ../nbs/09_testing.ipynb #06a526c0
+def _check_compiled(op, x, y):
+    torch.compiler.reset()
+    compiled = torch.compile(op, backend='aot_eager', fullgraph=True)
+    for grad in (True, False):
+        with torch.set_grad_enabled(grad):
+            assert _close(compiled(x), y), "other numbers when compiled"
+
+# %% ../nbs/09_testing.ipynb #74bbdd8d
+def _check_exported(op, x, free_time):
+    B, T = torch.export.Dim('B', min=1, max=64), torch.export.Dim('T', min=4, max=64)
+    free = {0: B, 2: T} if free_time else {0: B}
+    exported = torch.export.export(op, (x,), dynamic_shapes=(free,)).module()
     z = x[:1, :, 1:] if free_time else x[:1]
-    assert close(exported(z), op(z)), "other numbers when exported, with another B and T"
-    if not free_time:
-        _refuses_length(op, x[:, :, 1:])
+    assert _close(exported(z), op(z)), "other numbers when exported, with another B and T"
 
 # %% ../nbs/09_testing.ipynb #fde7607c
 def _refuses_length(op, x):
@@ -112,3 +118,22 @@ def _refuses_length(op, x):
             f"a wrong length is refused without a reason: {error}"
     else:
         raise AssertionError("a clip of another length was accepted")
+
+# %% ../nbs/09_testing.ipynb #d33b2f22
+def check_operator(
+    op: nn.Module, # operator with random weights, in eval mode
+    x: Tensor, # contiguous float32 clip with B = 2; exported with free B and T ≥ 4
+    free_time: bool = True, # False: made for clips of T frames, as `op.frames` says
+) -> None:
+    "Assert what operators promise: gradients, layout, batch, types, saving, compiling, export."
+    y = op(x)
+    _check_numbers(op, x, y)
+    _check_layout(op, x, y)
+    _check_types(op, x, y)
+    _check_saving(op, x, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # the compiler's own deprecation notes
+        _check_compiled(op, x, y)
+        _check_exported(op, x, free_time)
+    if not free_time:
+        _refuses_length(op, x[:, :, 1:])

@@ -69,8 +69,7 @@ def _recipe_arguments(c, options: dict[str, dict]) -> None:
     "The values of a recipe."
     recipe = c.add_argument_group('recipe', "A value that is left out is the recipe's; the one in"
                                             " brackets is used if no paper gives it.")
-    fields = {**fields_of(*RECIPE), **fields_of(*AUGMENT)}
-    for name, field in fields.items():
+    for name, field in (fields_of(*RECIPE) | fields_of(*AUGMENT)).items():
         if name != 'augment':
             add_field(recipe, field, own=True, **options.get(name, {}))
     _change_arguments(recipe)

@@ -95,6 +95,7 @@ def _answer(best: list, calibration) -> str:
     names, p = zip(*best)
     return ' or '.join(calibration.names(p, names)) or NONE
 
+# %% ../../nbs/cli/70e_using.ipynb #e9c045fe
 def _compare_views(calibration, args: argparse.Namespace) -> None:
     "Say so if the videos are scored in another way than those of the calibration."
     theirs, ours = (calibration.views, calibration.average), (args.views, args.average)

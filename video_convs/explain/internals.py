@@ -217,6 +217,7 @@ def _rows(one):
         return f'{n} {axis}s'
     return f'mean of {n} {axis}s' if n > 1 and axis != 'time' else ''
 
+# %% ../../nbs/explain/48b_flows.ipynb #78e56a20
 def _short(name):
     "The path of a layer without the names that the surgery gives."
     path = name.rpartition(': ')[0]

@@ -27,6 +27,7 @@ class Known:
     stages: tuple[str, ...] = () # last modules at each size of map; (): its maps are no pictures
     strict: bool = False # whether it takes no other frames and size
 
+# %% ../../nbs/nets/23d_torchvision_networks.ipynb #1310813d
 _RESNET = Known('fc', 512, 16, 112, ('layer1', 'layer2', 'layer3', 'layer4'))
 _MVIT = Known('head', 768, 16, 224, strict=True)
 KNOWN = {
@@ -67,6 +68,7 @@ class WholeClip(nn.Module):
 def _build(name):
     return nn.Sequential(OrderedDict(clip=Clipwise(WholeClip(name)), flatten=nn.Flatten()))
 
+# %% ../../nbs/nets/23d_torchvision_networks.ipynb #59baa77c
 def _public(name):
     "What torchvision knows of its weights from Kinetics-400."
     from torchvision.models import get_model_weights
@@ -77,6 +79,7 @@ def _kinetics(name):
     return {f'clip.op.net.{key}': value for key, value in _public(name).get_state_dict().items()
             if not key.startswith(KNOWN[name].classifier + '.')}
 
+# %% ../../nbs/nets/23d_torchvision_networks.ipynb #744b2bbe
 def _mean(trunk, maps):
     "Maps (B, D, T, h, w) → the feature of the clip (B, 1, D)."
     return maps.mean((2, 3, 4))[:, None]

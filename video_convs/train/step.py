@@ -26,6 +26,7 @@ def _cross_entropy(scores, label, smoothing):
         scores, label = scores.to(kind), label.to(kind)
     return F.cross_entropy(scores, label, label_smoothing=smoothing)
 
+# %% ../../nbs/train/41d_step.ipynb #f3eac4a9
 def _right(scores, label):
     "1 where the answer is the label; of a target, its share that lies on the answer."
     answer = scores.argmax(1)

@@ -61,6 +61,23 @@ class Calibration:
         p = np.asarray(probabilities)
         return tuple(classes[k] for k in np.argsort(-p, kind='stable') if p[k] >= self.least)
 
+# %% ../../nbs/use/45j_conformal.ipynb #08d64605
+def _check_labels(scores):
+    if isinstance(scores, dict):
+        raise ValueError(f"the network has several tasks ({', '.join(scores)}): a calibration is "
+                         "about a single one")
+    if secret := int((scores.labels < 0).sum()):
+        raise ValueError(f"{secret} of {len(scores.labels)} labels are secret: a calibration needs "
+                         "to know how probable the true classes are")
+
+# %% ../../nbs/use/45j_conformal.ipynb #77a6f1f8
+def _of_true(scores, average):
+    "The probabilities of the true classes, the largest first."
+    _check_labels(scores)
+    z = scores.by(average).float()
+    p = z.softmax(1) if average == 'logits' else z
+    return p[range(len(p)), scores.labels].sort(descending=True).values
+
 # %% ../../nbs/use/45j_conformal.ipynb #aa4448e2
 def calibrate(
     scores: Scores, # of labelled videos on which the network was not trained
@@ -69,23 +86,13 @@ def calibrate(
     sha256: str = '', # of the network's weights
 ) -> Calibration:
     "The threshold of split-conformal prediction."
-    if isinstance(scores, dict):
-        raise ValueError(f"the network has several tasks ({', '.join(scores)}): a calibration is "
-                         "about a single one")
-    n = len(scores.labels)
-    if secret := int((scores.labels < 0).sum()):
-        raise ValueError(f"{secret} of {n} labels are secret: a calibration needs to know how "
-                         "probable the true classes are")
-    k = rank(n, coverage)
-    z = scores.by(average).float()
-    p = z.softmax(1) if average == 'logits' else z
-    of_true = p[range(n), scores.labels].sort(descending=True).values
-    about, views = scores.about, scores.about.get('views') or {}
-    return Calibration(of_true[k - 1].item(), coverage, n, average,
+    of_true, about = _of_true(scores, average), scores.about
+    k, views = rank(len(of_true), coverage), scores.about.get('views') or {}
+    return Calibration(of_true[k - 1].item(), coverage, len(of_true), average,
                        f"{views.get('clips', 1)}x{views.get('crops', 1)}",
                        about.get('data') or '', about.get('split') or '', sha256)
 
-# %% ../../nbs/use/45j_conformal.ipynb #fbd99c53
+# %% ../../nbs/use/45j_conformal.ipynb #1207af60
 def write_calibration(
     calibration: Calibration,
     folder: str | os.PathLike, # of the checkpoint
@@ -94,6 +101,7 @@ def write_calibration(
     page = json.dumps(asdict(calibration), indent=1)
     return write_atomic(Path(folder)/FILE, page.encode())
 
+# %% ../../nbs/use/45j_conformal.ipynb #fbd99c53
 def read_calibration(
     folder: str | os.PathLike, # of a checkpoint
 ) -> Calibration | None: # None: there is none, or it is about other weights

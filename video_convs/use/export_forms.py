@@ -31,6 +31,7 @@ def moved(
         return F.pad(clips, (0, 0) * 3 + (-by, by)).flatten(0, 1)
     return F.pad(clips, (0, 0) * 3 + (far, far)).narrow(1, far + by, T).flatten(0, 1)
 
+# %% ../../nbs/use/45n_export_forms.ipynb #3a810435
 def weighed(
     frames: Tensor, # (B·T, C, H, W)
     T: int, # frames per clip
@@ -39,7 +40,7 @@ def weighed(
     "A sum of shifted frames, each channel with its own taps."
     return sum(tap.view(-1, 1, 1) * moved(frames, T, by) for by, tap in taps.items())
 
-# %% ../../nbs/use/45n_export_forms.ipynb #6133a45f
+# %% ../../nbs/use/45n_export_forms.ipynb #3cf5f91f
 def _along(taps, x, T, step=1):
     "A depthwise convolution along time: the frame's own tap is a 1×1, the others weigh shifts."
     C, K = taps.shape
@@ -47,10 +48,12 @@ def _along(taps, x, T, step=1):
     beside = {step * (k - K // 2): taps[:, k] for k in range(K) if k != K // 2}
     return y + weighed(x, T, beside) if beside else y
 
+# %% ../../nbs/use/45n_export_forms.ipynb #e35ce2ae
 def temporal_form(op: TemporalConv, x: Tensor, T: int) -> Tensor:
     "Shifted frames times taps."
     return _along(op.taps.flatten(1), x, T, op.dilation)
 
+# %% ../../nbs/use/45n_export_forms.ipynb #6133a45f
 def hourglass_form(op: HgC, x: Tensor, T: int) -> Tensor | None:
     "Time first: shifted frames times taps, then one depthwise window for each ring."
     if op.expand > 1 or op.padding != 'same':
@@ -71,6 +74,7 @@ def _shifted(x, T, n):
     ahead, behind, still = x.split((n, n, x.shape[1] - 2 * n), 1)
     return torch.cat([moved(ahead, T, 1), moved(behind, T, -1), still], 1)
 
+# %% ../../nbs/use/45n_export_forms.ipynb #cf7cfd21
 def shift_form(op: TemporalShift, x: Tensor, T: int) -> Tensor:
     "Shifted channels beside those that stay."
     return _shifted(x, T, op.channels // op.fold_div)
@@ -86,6 +90,7 @@ FORMS: dict[type, Callable[[nn.Module, Tensor, int], Tensor | None]] = {
     ShiftedConv: shifted_conv_form,
 }
 
+# %% ../../nbs/use/45n_export_forms.ipynb #9a3a2cfa
 class Form(nn.Module):
     "An operator in a network, run on frames in the form of the table."
     def __init__(
@@ -103,6 +108,7 @@ class Form(nn.Module):
         y = FORMS[type(self.op)](self.op, frames, T)
         return fold(self.op(unfold(frames, T))) if y is None else y
 
+# %% ../../nbs/use/45n_export_forms.ipynb #bcc4285a
 def runtime_forms(
     net: nn.Module, # edited in place
 ) -> nn.Module: # `net`

@@ -22,35 +22,55 @@ from ..nets.model_card import class_names
 from ..nets.video_net import VideoNet
 from .classifier import Classifier
 
-# %% ../../nbs/use/45m_int8.ipynb #4c1f7a7c
-MOST = 64 # videos that are measured, and as many that are held out
-
+# %% ../../nbs/use/45m_int8.ipynb #324553b7
 @dataclass(frozen=True)
 class Clips:
     "One clip of each of some videos."
     clips: list[Tensor] # (1, C, T, H, W) each
     labels: list[int | None] # class, where the folder around a video has the name of one
 
-def read_clips(
-    model: VideoNet,
-    folder: str | Path, # of videos; in folders of classes if there are labels
-) -> tuple[Clips, Clips]: # to measure the ranges of maps; held out
-    "Clips of the videos in a folder, every second one held out."
-    folder = Path(folder)
+# %% ../../nbs/use/45m_int8.ipynb #6478fd68
+def _videos(folder):
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}: --calibrate names a folder of videos")
     videos = [path for path in sorted(folder.rglob('*')) if is_video(path)]
     if len(videos) < 2:
         raise ValueError(f"{folder} holds {len(videos)} videos: calibration needs at least two, "
                          "one to measure and one held out")
-    names, parts = class_names(model).get('', []), []
-    classify = Classifier(model)
+    return videos
+
+# %% ../../nbs/use/45m_int8.ipynb #c2746de9
+MOST = 64 # videos that are measured, and as many that are held out
+
+def _evenly(videos, most):
+    "Not more than `most` of them, from the whole list."
+    at = np.linspace(0, len(videos) - 1, min(len(videos), most)).astype(int)
+    return [videos[k] for k in at]
+
+# %% ../../nbs/use/45m_int8.ipynb #4c1f7a7c
+def read_clips(
+    model: VideoNet,
+    folder: str | Path, # of videos; in folders of classes if there are labels
+) -> tuple[Clips, Clips]: # to measure the ranges of maps; held out
+    "Clips of the videos in a folder, every second one held out."
+    videos, names = _videos(Path(folder)), class_names(model).get('', [])
+    classify, parts = Classifier(model), []
     for part in (videos[::2], videos[1::2]):
-        chosen = [part[i] for i in np.linspace(0, len(part) - 1, min(len(part), MOST)).astype(int)]
+        chosen = _evenly(part, MOST)
         labels = [names.index(path.parent.name) if path.parent.name in names else None
                   for path in chosen]
         parts.append(Clips([classify.clips(path)[:1] for path in chosen], labels))
     return parts[0], parts[1]
+
+# %% ../../nbs/use/45m_int8.ipynb #1d90c730
+class _Reader:
+    "Clips as onnxruntime's calibration takes them."
+    def __init__(self, clips):
+        self.left = iter(clips)
+
+    def get_next(self):
+        clip = next(self.left, None)
+        return None if clip is None else {'clip': clip.contiguous().numpy()}
 
 # %% ../../nbs/use/45m_int8.ipynb #a27dc189
 _QUANTISED = ['Conv', 'Gemm', 'MatMul', 'Add', 'MaxPool', 'AveragePool', 'GlobalAveragePool']
@@ -61,18 +81,12 @@ def quantise(
     clips: Sequence[Tensor], # on which the ranges of the maps are measured
 ) -> None:
     "Static quantisation through onnxruntime: int8 weights per channel, uint8 maps."
-    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+    from onnxruntime.quantization import QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
-    class Reader(CalibrationDataReader):
-        def __init__(self):
-            self.left = iter(clips)
-        def get_next(self):
-            clip = next(self.left, None)
-            return None if clip is None else {'clip': clip.contiguous().numpy()}
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder)/'prepared.onnx'
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        quantize_static(str(prepared), str(path), Reader(), op_types_to_quantize=_QUANTISED,
+        quantize_static(str(prepared), str(path), _Reader(clips), op_types_to_quantize=_QUANTISED,
                         per_channel=True, activation_type=QuantType.QUInt8,
                         weight_type=QuantType.QInt8)
 
@@ -89,7 +103,31 @@ def int8_instructions() -> list[str]:
     line = next((row for row in text.splitlines() if row.startswith(('flags', 'Features'))), '')
     return [name for flag, name in _INSTRUCTIONS.items() if flag in line.split()]
 
-# %% ../../nbs/use/45m_int8.ipynb #b6ed35c5
+# %% ../../nbs/use/45m_int8.ipynb #e9ffca0f
+def _top(run, clips):
+    "The top class of each task, clip by clip."
+    return [tuple(scores.argmax(1).item() for scores in run(clip)) for clip in clips]
+
+# %% ../../nbs/use/45m_int8.ipynb #4bb85e9d
+def _accuracies(tops, labels):
+    "The share of labelled clips whose class is right, file by file; None without labels."
+    known = [k for k, label in enumerate(labels) if label is not None]
+    if not known:
+        return None
+    return tuple(float(np.mean([top[k][0] == labels[k] for k in known])) for top in tops)
+
+# %% ../../nbs/use/45m_int8.ipynb #6e1f6268
+def _time_share(whole, small, clip, rounds):
+    "The time of the second file as a share of the first's."
+    times = [], []
+    for _ in range(rounds):
+        for run, taken in zip((whole, small), times):
+            start = time.process_time()  # other programs do not count
+            run(clip)
+            taken.append(time.process_time() - start)
+    return statistics.median(times[1]) / statistics.median(times[0])
+
+# %% ../../nbs/use/45m_int8.ipynb #56398fff
 @dataclass(frozen=True)
 class Quantised:
     "What eight bits cost and save."
@@ -110,6 +148,7 @@ class Quantised:
         has = ', '.join(self.instructions) or 'no instructions for bytes'
         return f"{text}; int8 takes {self.time:.2f} of float32's time ({has})"
 
+# %% ../../nbs/use/45m_int8.ipynb #b6ed35c5
 def measure(
     whole: Callable[[Tensor], tuple[Tensor, ...]], # runs the float32 file
     small: Callable[[Tensor], tuple[Tensor, ...]], # runs the int8 file
@@ -118,19 +157,8 @@ def measure(
     rounds: int = 7,
 ) -> Quantised:
     "Compare both files on clips held out."
-    best = [[tuple(z.argmax(1).item() for z in run(clip)) for clip in held_out.clips]
-            for run in (whole, small)]
-    agreement = float(np.mean([a == b for a, b in zip(*best)]))
-    known = [(label, a[0], b[0]) for label, a, b in zip(held_out.labels, *best)
-             if label is not None]
-    accuracy = (tuple(float(np.mean([row[0] == row[k] for row in known])) for k in (1, 2))
-                if known else None)
-    times = ([], [])
-    for _ in range(rounds):
-        for run, taken in zip((whole, small), times):
-            start = time.process_time()  # other programs do not count
-            run(held_out.clips[0])
-            taken.append(time.process_time() - start)
-    ratio = statistics.median(times[1]) / statistics.median(times[0])
-    return Quantised(calibrated, len(held_out.clips), agreement, len(known), accuracy, ratio,
-                     int8_instructions())
+    tops = [_top(run, held_out.clips) for run in (whole, small)]
+    return Quantised(
+        calibrated, len(held_out.clips), float(np.mean([a == b for a, b in zip(*tops)])),
+        sum(label is not None for label in held_out.labels), _accuracies(tops, held_out.labels),
+        _time_share(whole, small, held_out.clips[0], rounds), int8_instructions())
