@@ -11,6 +11,7 @@ from video_convs.checkpoint import save
 from video_convs.cli.entry import main
 from video_convs.data.paths import video_files
 from video_convs.data.video import write_video
+from video_convs.train.device import find_device
 from video_convs.weights.create import create_model
 
 
@@ -64,3 +65,16 @@ def test_evaluate_draws_the_confusion(home, tmp_path, capsys):
     assert main([*typed, '--confusion', 'who.txt']) == 2
     refused = capsys.readouterr()
     assert '--confusion names a picture (.png, .svg, .pdf)' in refused.err and not refused.out
+
+
+@pytest.mark.parametrize('name', ['mps', 'xpu', 'meta'])
+def test_a_device_that_is_not_here_is_a_sentence(name, monkeypatch):
+    monkeypatch.setattr(torch.accelerator, 'current_accelerator', lambda **how: None)
+    with pytest.raises(ValueError, match=f"this machine has no device '{name}'"):
+        find_device(name)
+
+
+def test_an_accelerator_of_another_kind_is_let_through(monkeypatch):
+    monkeypatch.setattr(torch.accelerator, 'current_accelerator',
+                        lambda **how: torch.device('mps'))
+    assert find_device('mps').type == 'mps'
