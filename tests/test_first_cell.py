@@ -108,6 +108,16 @@ def test_the_reading_notebooks_are_known():
     assert {own, 'data/results/speed_cpu.jsonl'} <= reads(nbs/'use/45_your_videos.ipynb')
 
 
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=page)
+def test_a_checkpoint_is_fetched_whole(path):
+    pair = 'config.json', 'model.safetensors'
+    asked = {name.rpartition('/')[::2] for name in reads(path)
+             if name.startswith('data/checkpoints/')}
+    half = {(folder, other) for folder, name in asked for other in pair
+            if name in pair and (folder, other) not in asked}
+    assert not half, 'project_checkpoint fetches both files of a checkpoint'
+
+
 # --- where the package is not
 
 RUN = """
