@@ -84,3 +84,12 @@ def test_links_of_the_description_lead_out_of_the_index(metadata):
     picture = next(link for link in links if link.endswith('.png'))
     assert picture.startswith(f"{cfg['git_url']}/raw/{cfg['branch']}/docs/images/")
     assert f"{cfg['git_url']}/blob/{cfg['branch']}/LICENSE" in links
+
+
+def test_one_line_installs_the_package_everywhere():
+    pages = [ROOT/'README.md', ROOT/'CONTRIBUTING.md', ROOT/'data/model_card.md',
+             *(ROOT/'nbs').rglob('*.ipynb')]
+    said = [line for page in pages for line in
+            re.findall(r'pip install (?:-q )?(\S*video_convs\S*)', page.read_text('utf-8'))]
+    assert len(said) > 100
+    assert {line.split('\\n')[0].rstrip('"`,') for line in said} == {f"git+{cfg['git_url']}"}
