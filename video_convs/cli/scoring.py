@@ -29,6 +29,7 @@ from ..nets.video_net import load
 from ..train.device import find_device
 from ..train.evaluation import (mean_over_splits, refuse_missing, refuse_seen, report,
                                           seen_videos)
+from ..train.plots import plot_confusion
 from ..train.run_folder import trained_on
 from ..train.scores import ensemble as scores_together, load_scores, save_scores, score
 from ..train.submission import SERVERS, write_submission
@@ -39,11 +40,12 @@ from ..utils import write_atomic
 def print_report(result: dict, per_class: bool = True) -> None:
     "A report as text."
     def line(name, r):
-        (lo, hi), how = ((r['bootstrap'], 'bootstrap') if 'bootstrap' in r
-                         else (r['interval'], 'Wilson'))
+        (lo, hi), how = ((r['interval'], 'Wilson') if 'interval' in r
+                         else (r['bootstrap'], 'bootstrap'))
         count = f"   {r['right']} of {r['videos']}" if 'right' in r else ''
-        return (f"{name:24s} {r['accuracy']:6.1%}   95 % interval {lo:6.1%} to {hi:6.1%} "
-                f"({how}){count}")
+        interval = (f"95 % interval {lo:6.1%} to {hi:6.1%} ({how})" if lo < hi
+                    else f"no interval: {'all' if r['accuracy'] else 'none'} are right")
+        return f"{name:24s} {r['accuracy']:6.1%}   {interval}{count}"
     _print_notes(result)
     print(f"{result['average']} averaged over {result['views']} views (clips x crops)")
     for name, key in (('top-1', 'top1'), ('top-5', 'top5'), ('mean over classes', 'mean_class')):
@@ -97,11 +99,26 @@ def evaluate(args: argparse.Namespace) -> None:
                 reports.setdefault(task, []).append(result)
     if secret:
         print(submit_line(secret, args.dataset))
+    if args.confusion and reports:
+        _draw_confusion(args, reports)
     for task, each in reports.items() if n > 1 else ():
         for key, r in mean_over_splits(each).items():
             what = ' '.join(filter(None, (task, key)))
             print(f"mean over {n} splits, {what}: {r['accuracy']:.1%} of",
                   ', '.join(f'{accuracy:.1%}' for accuracy in r['each']))
+
+# %% ../../nbs/cli/70d_scoring.ipynb #cfc0ccf7
+def _draw_confusion(args: argparse.Namespace, reports: dict[str, list[dict]]) -> None:
+    "A picture for each task, with a matrix for each checkpoint."
+    for task, each in reports.items():
+        out = Path(args.confusion)
+        out = out.with_stem(f'{out.stem}_{task}') if task else out
+        splits = [args.split[k % len(args.split)] for k in range(len(each))]
+        titles = [f'{Path(where).name}, {split}' for where, split in zip(args.checkpoint, splits)]
+        if len(set(titles)) < len(titles):
+            titles = [f'{k}: {title}' for k, title in enumerate(titles, 1)]
+        plot_confusion(dict(zip(titles, each))).savefig(out, dpi=120)
+        print(f'Written to {out}')
 
 # %% ../../nbs/cli/70d_scoring.ipynb #34902c06
 def _check_evaluate(args: argparse.Namespace) -> None:
@@ -111,6 +128,8 @@ def _check_evaluate(args: argparse.Namespace) -> None:
         raise ValueError("--out names the file of one checkpoint: leave it out for several")
     if args.out:  # a folder that cannot be made is an error now and not after the scoring
         make_room(args.out)
+    if args.confusion:
+        check_place(args.confusion, PICTURES, 'a picture', '--confusion')
     _check_fold(args)
     given = len(args.split), len(args.folds)
     if n > 1 and n not in given or set(given) - {0, 1, n}:

@@ -106,7 +106,7 @@ def _check_packages(format):
             importlib.import_module(name)
         except ImportError:
             raise ValueError(f"the format {format} needs {name}: pip install "
-                             "'video_convs[export]'") from None
+                             "onnx onnxscript onnxruntime") from None
 
 # %% ../../nbs/use/45l_export_formats.ipynb #44844391
 def check_format(
