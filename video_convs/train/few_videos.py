@@ -209,7 +209,7 @@ def span(
     back = (Vh[keep].unflatten(1, (K, -1)) / size).flatten(1)
     return Space(U[:, keep] * S[keep], centre, back)
 
-# %% ../../nbs/train/40c_few_videos.ipynb #f6b58546
+# %% ../../nbs/train/40c_few_videos.ipynb #1701caf1
 def fit_linear(
     z: Tensor, # (n, r) float64
     labels: Tensor, # (n,)
@@ -219,7 +219,7 @@ def fit_linear(
     "The minimum of the mean cross-entropy + λ/2 ‖W‖², which is the only one."
     W = torch.zeros(classes, z.shape[1], dtype=z.dtype, requires_grad=True)
     b = torch.zeros(classes, dtype=z.dtype, requires_grad=True)
-    optimizer = torch.optim.LBFGS([W, b], max_iter=300, tolerance_grad=1e-6,
+    optimizer = torch.optim.LBFGS([W, b], max_iter=300, history_size=30, tolerance_grad=1e-6,
                                   tolerance_change=1e-10, line_search_fn='strong_wolfe')
     def loss():
         optimizer.zero_grad()
