@@ -10,7 +10,7 @@ from .fields import fields_of
 from .flags import add_field, batch_argument, rule_argument, run_field
 from .values import Pairs, Read, one_of
 
-# %% ../../nbs/cli/70q_feature_arguments.ipynb #47469e1a
+# %% ../../nbs/cli/70q_feature_arguments.ipynb #5a51cfb4
 def _features_arguments(c) -> None:
     "The arguments of `video_convs features`."
     c.add_argument('network', metavar='NETWORK',
@@ -19,7 +19,7 @@ def _features_arguments(c) -> None:
     c.add_argument('sets', metavar='SET', nargs='+',
                    help='folder of classes, or CSV; one file is written for each')
     c.add_argument('--pretrained', metavar='WEIGHTS',
-                   help="weights of a network that is named: 'imagenet' or a file")
+                   help="trained weights of a network that is named: 'imagenet' or a file")
     c.add_argument('--out', help='file to write (.safetensors, or .npy with a .json beside it), or'
                                  ' the folder for it; left out: here, as SET.NETWORK.safetensors')
     c.add_argument('--npy', action='store_true', help='write .npy files into the folder')
@@ -46,7 +46,7 @@ def _clip_arguments(c) -> None:
                    help='clips of a video, and crops of each clip: each is learned from')
     rule_argument(c)
 
-# %% ../../nbs/cli/70q_feature_arguments.ipynb #7da2ad61
+# %% ../../nbs/cli/70q_feature_arguments.ipynb #d63e00f3
 def _head_arguments(c) -> None:
     "The arguments of `video_convs head`."
     c.add_argument('file', help='file that `video_convs features` has written')
@@ -60,7 +60,7 @@ def _head_arguments(c) -> None:
     c.add_argument('--test-split', help='split to test on; left out: val or test; none: no test')
     c.add_argument('--network', metavar='NETWORK',
                    help="the network that made the features; left out: as it was named then")
-    c.add_argument('--pretrained', metavar='WEIGHTS', help='its weights, if it is named')
+    c.add_argument('--pretrained', metavar='WEIGHTS', help='weights of the network that is named')
 
 # %% ../../nbs/cli/70q_feature_arguments.ipynb #9bfa6d0c
 FEATURE_ARGUMENTS = { # as `ARGUMENTS`
