@@ -22,9 +22,10 @@ from video_convs.nets.temporal_head import TemporalHead, cosines
 from video_convs.nets.video_net import load
 from video_convs.train import few_videos
 from video_convs.train.evaluation import evaluate
-from video_convs.train.few_videos import (FeatureSet, check_trunk, fit_head, fit_linear, folds,
-                                          load_features, moments_of, save_features, save_fit,
-                                          score_features, span, trunk_sha256, try_penalties)
+from video_convs.train.feature_files import (FeatureSet, about_trunk, check_trunk, load_features,
+                                             save_features, trunk_sha256)
+from video_convs.train.few_videos import (fit_head, fit_linear, folds, moments_of, save_fit,
+                                          score_features, span, try_penalties)
 from video_convs.train.run_folder import trained_on
 from video_convs.train.scores import score
 from video_convs.use import features as use_features
@@ -107,7 +108,7 @@ def test_a_file_gives_everything_back(found, tmp_path, name):
     assert np.array_equal(np.load(tmp_path/name), found.values) if name == 'a.npy' else True
 
 
-def test_a_stop_loses_nothing_and_nothing_is_computed_twice(net, sets, found, tmp_path, monkeypatch):
+def test_a_stop_loses_nothing_and_repeats_nothing(net, sets, found, tmp_path, monkeypatch):
     passed, pass_on = [], VideoNet.frame_features
     def counted(self, clip):
         if len(passed) == 3:
@@ -192,7 +193,7 @@ def test_nothing_that_can_be_read(net, tmp_path):
 
 def test_a_file_of_other_features_is_not_continued(net, sets, found, folder, tmp_path):
     other = create_model('tsn_tiny', num_classes=2, input_spec=SPEC).eval()
-    with pytest.raises(ValueError, match='holds features of another .*(the trunk has other weights)'):
+    with pytest.raises(ValueError, match='of another .*(the trunk has other weights)'):
         extract_features(other, sets, folder/'f.safetensors')
     out = tmp_path/'f.npy'
     journal = use_features._Journal(out, {'weights': 'x'})
@@ -336,7 +337,7 @@ def test_only_the_temporal_head_sees_a_reversal():
     back = replace(features, values=features.values.flip(2), labels=2 - features.labels)
     both = replace(features, values=torch.cat([features.values, back.values]),
                    labels=torch.cat([features.labels, back.labels]), ids=features.ids * 2,
-                   splits=features.splits * 2, about=features.about | few_videos.about_trunk(net))
+                   splits=features.splits * 2, about=features.about | about_trunk(net))
     linear, temporal = (fit_head(net, both, head, penalty=1e-3) for head in few_videos.HEADS)
     same = score_features(linear.model, both).logits
     torch.testing.assert_close(same[:24], same[24:])
@@ -398,7 +399,7 @@ def test_a_head_of_its_own_is_not_replaced_by_a_linear_one(tmp_path, monkeypatch
         registry.ENTRIES['tsn_tiny'], head=GRUHead))
     net = create_model('gru_tiny', num_classes=2, input_spec=SPEC).eval()
     theirs = FeatureSet(found.values, found.labels, found.ids, found.splits, (), found.classes, {},
-                        found.about | few_videos.about_trunk(net))
+                        found.about | about_trunk(net))
     with pytest.raises(ValueError, match='gru_tiny has a head of its own, which is not linear'):
         fit_head(net, theirs)
     assert fit_head(net, theirs, 'temporal').model.variant == {'moments': 4}

@@ -10,7 +10,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-# %% ../../nbs/cli/70p_features.ipynb #7301d673
+# %% ../../nbs/cli/70p_features.ipynb #48f82968
 from .scoring import print_report
 from .values import check_place
 from ..command import command_line
@@ -20,8 +20,8 @@ from ..data.views import parse_views
 from ..guards import printable
 from ..train.device import find_device
 from ..train.evaluation import report
-from ..train.few_videos import (ENDINGS, FeatureSet, check_trunk, fit_head, load_features,
-                                          save_fit, score_features)
+from ..train.feature_files import ENDINGS, FeatureSet, check_trunk, load_features
+from ..train.few_videos import fit_head, save_fit, score_features
 from ..train.run_folder import trained_on
 from ..use.features import extract_features, open_trunk
 

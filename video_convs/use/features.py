@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['open_trunk', 'extract_features', 'as_points']
 
-# %% ../../nbs/use/45p_features.ipynb #eb42b988
+# %% ../../nbs/use/45p_features.ipynb #9cb38135
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -30,8 +30,8 @@ from ..nets.registry import find_model
 from ..nets.video_net import VideoNet
 from ..progress import progress_bar
 from ..train.checks import first_difference
-from ..train.few_videos import (FeatureSet, about_trunk, feature_file, load_features,
-                                          save_features)
+from ..train.feature_files import (FeatureSet, about_trunk, feature_file,
+                                             load_features, save_features)
 from ..train.run_folder import videos_checksum, writing
 from ..train.scale_out import start_model
 from ..utils import write_atomic
