@@ -47,7 +47,8 @@ def number_flags():
 
 NEEDED = {'train': ['--data', 'a', '--out', 'b'], 'evaluate': ['a', '--data', 'b'],
           'probe': ['a', '--data', 'b'], 'calibrate': ['a', '--data', 'b'],
-          'ensemble': ['a'], 'predict': ['a', 'b'],
+          'ensemble': ['a'], 'predict': ['a', 'b'], 'features': ['a', 'b'],
+          'head': ['a', '--out', 'b'],
           'explain': ['a', 'b'], 'timeline': ['a', 'b'], 'live': ['a'],
           'data check': ['folder', 'a'],
           'data prepare': ['folder', 'a', 'b'], 'bench': ['ops'], 'demo': []}

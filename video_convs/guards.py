@@ -93,6 +93,7 @@ LIMITS = {  # setting → its range, wherever it comes from
     'save_every': Limit(0, 1_000_000_000, whole=True), 'max_skipped': Limit(0, 1),
     'fold': Limit(1, 10_000, whole=True),
     # answers
+    'moments': Limit(1, 64, whole=True), 'penalty': _FACTOR,
     'topk': _COUNT, 'stage': Limit(0, 1000, whole=True),
     'timeout': _SECONDS, 'weights': Limit(0, 1_000_000),
     'smooth': Limit(0, 86_400), 'threshold': Limit(0, 1),

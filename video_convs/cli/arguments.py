@@ -6,6 +6,7 @@
 __all__ = ['ARGUMENTS']
 
 # %% ../../nbs/cli/70b_arguments.ipynb #bb730be0
+from .feature_arguments import FEATURE_ARGUMENTS
 from .fields import AUGMENT, RECIPE, RUN, Field, constant_of, fields_of
 from .flags import (SIZE, add_command, add_field, batch_argument,
                                    labelled_arguments, rule_argument, run_field, score_arguments,
@@ -396,4 +397,4 @@ ARGUMENTS = { # command → what it does, and the function that adds its argumen
     'models': ('List networks, one line each.', _models_arguments),
     'bench': ('Time operators beside the convolutions that they replace, or networks beside TSN.',
               _bench_arguments),
-}
+} | FEATURE_ARGUMENTS

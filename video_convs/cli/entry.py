@@ -29,7 +29,8 @@ class _Parser(argparse.ArgumentParser):
         more = command_line(*self.prog.split()[1:], '--help')
         self.exit(2, f"{self.prog}: {message}; see {more}\n")
 
-PATHS = 'out', 'data', 'checkpoint', 'root', 'run', 'scores', 'to', 'pretrained', 'calibrate'
+PATHS = ('out', 'data', 'checkpoint', 'root', 'run', 'scores', 'to', 'pretrained', 'calibrate',
+         'network', 'sets', 'file')
 
 def check_paths(args: argparse.Namespace) -> None:
     "Refuse paths that are empty or too long."
@@ -42,6 +43,7 @@ def check_paths(args: argparse.Namespace) -> None:
 # %% ../../nbs/cli/70g_entry.ipynb #d288683a
 COMMANDS = { # command → its module, which is loaded on use, because torch takes seconds
     **dict.fromkeys(['demo', 'train', 'recipes', 'plot'], 'learning'),
+    **dict.fromkeys(['features', 'head'], 'features'),
     **dict.fromkeys(['evaluate', 'probe', 'calibrate', 'ensemble', 'submit'], 'scoring'),
     **dict.fromkeys(['predict', 'explain', 'timeline', 'live', 'export', 'publish', 'pull'],
                     'using'),

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TRAINED_ON', 'empty_sums', 'State', 'about_code', 'writing', 'locked', 'check_writable', 'videos_checksum',
-           'learned_page', 'trained_on', 'append_line', 'read_log', 'skipped_videos', 'resume', 'keep_checkpoint',
-           'keep_state']
+           'learned_page', 'trained_on', 'append_line', 'read_log', 'skipped_videos', 'resume', 'write_checkpoint',
+           'keep_checkpoint', 'keep_state']
 
 # %% ../../nbs/train/41f_run_folder.ipynb #d0174769
 import hashlib
@@ -331,6 +331,17 @@ def _check_same_run(folder: Path, have: dict, want: dict) -> None:
                              " choose another folder, or delete that one")
 
 # %% ../../nbs/train/41f_run_folder.ipynb #6efa77a5
+def write_checkpoint(
+    model: VideoNet,
+    folder: Path, # created if missing
+    extra: dict, # stored with it, see `save`
+    learned: bytes, # from `learned_page`
+) -> None:
+    "Write a checkpoint that records what it has learned from."
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder/TRAINED_ON, learned)
+    save(model, folder, **extra, trained_on=_page_summary(learned))
+
 def keep_checkpoint(
     out: Path, # the folder of the run
     state: State, # after an epoch
@@ -341,9 +352,7 @@ def keep_checkpoint(
 ) -> None:
     "Write the newest checkpoints, the best one, and the epoch's line."
     def keep_in(folder):
-        folder.mkdir(exist_ok=True)
-        write_atomic(folder/TRAINED_ON, learned)
-        save(state.best, folder, **extra, trained_on=_page_summary(learned))
+        write_checkpoint(state.best, folder, extra, learned)
     keep_in(out)
     if keep > 1:
         keep_in(out/f'epoch_{state.epoch:04d}')
