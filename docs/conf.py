@@ -6,13 +6,13 @@ from pathlib import Path
 settings = ConfigParser(delimiters=['='])
 settings.read(Path(__file__).parent.parent/'settings.ini', encoding='utf-8')
 cfg = settings['DEFAULT']
-sys.path.insert(0, str(Path(__file__).parent.parent/'tools'))  # the site's own extensions
-from site_head import source_of as linkcode_resolve  # Sphinx asks for a function of this name
 
 project, author, release = cfg['title'], cfg['author'], cfg['version']
 copyright = cfg['copyright']
-extensions = ['myst_nb', 'sphinx_copybutton', 'sphinx.ext.linkcode', 'site_math', 'site_head']
+sys.path.insert(0, str(Path(__file__).parent.parent/'tools'))
+extensions = ['myst_nb', 'sphinx_copybutton']
 root_doc = 'index'
+extensions += ['site_head', 'site_math']
 
 nb_execution_mode = 'off'  # pages show the outputs that are committed
 nb_ipywidgets_js = {}
@@ -24,7 +24,8 @@ nb_mime_priority_overrides = [('html', 'image/png', 15)]
 myst_enable_extensions = ['dollarmath', 'amsmath', 'html_image', 'deflist', 'fieldlist']
 myst_heading_anchors = 4
 myst_dmath_double_inline = True
-suppress_warnings = ['myst.header', 'mystnb.unknown_mime_type', 'misc.highlighting_failure']
+suppress_warnings = ['myst.header', 'mystnb.unknown_mime_type', 'misc.highlighting_failure',
+                     'ref.python']  # a name that stands in two modules
 
 html_theme = 'sphinx_book_theme'
 html_title = project
@@ -40,6 +41,7 @@ html_theme_options = {
     'use_download_button': False,
     'navbar_persistent': [],
     'show_navbar_depth': 1,
+    'collapse_navigation': True,  # a page lists the neighbours of its own part only
     'home_page_in_toc': True,
     'show_toc_level': 2,
 }

@@ -5,7 +5,8 @@ from pathlib import Path
 root = Path(__file__).resolve().parent.parent
 nbs = root/'nbs'
 rooms = {'story': 'Start here', 'use': 'Using a network', 'ops': 'Operators',
-         'workshop': 'Workshop', 'nets': 'Networks', 'weights': 'Weights', 'data': 'Data', 'train': 'Training',
+         'workshop': 'Workshop', 'nets': 'Networks', 'weights': 'Weights', 'data': 'Data',
+         'train': 'Training',
          'explain': 'Explaining', 'cli': 'Commands', 'results': 'Results',
          'papers': 'One page per paper', '': 'Inside the package'}
 

@@ -153,11 +153,10 @@ class Browser:
         "Scripts that failed and files that were missing since the page was opened."
         found = [event['params']['exceptionDetails']['exception'].get('description', '')[:120]
                  for event in self.events if event['method'] == 'Runtime.exceptionThrown']
-        return found + [f"{event['params']['entry']['text'][:90]} {event['params']['entry'].get('url', '')}"
-                        for event in self.events
-                        if event['method'] == 'Log.entryAdded'
-                        and event['params']['entry']['level'] == 'error'
-                        and 'favicon.ico' not in event['params']['entry'].get('url', '')]
+        entries = [event['params']['entry'] for event in self.events
+                   if event['method'] == 'Log.entryAdded']
+        return found + [f'{entry["text"][:90]} {entry.get("url", "")}' for entry in entries
+                        if entry['level'] == 'error' and 'favicon.ico' not in entry.get('url', '')]
 
     def bytes(self):
         "Bytes that came over the line since the page was opened."

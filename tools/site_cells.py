@@ -23,7 +23,10 @@ def directives(cell, heading):
     tags = []
     if exported:
         tags.append('exported')
-    if imports(cell.source):
+    if found.get('echo') == 'false':
+        tags.append('remove-input')
+        folded = False
+    elif imports(cell.source):
         folded, prompt = True, 'Set-up'
     elif exported:
         pass
@@ -33,8 +36,6 @@ def directives(cell, heading):
     elif checks:
         folded, prompt = True, (f'Proof: {checks} checks pass' if checks > 1
                                 else 'Proof: 1 check passes')
-    if found.get('echo') == 'false':
-        tags.append('remove-input')
     if found.get('output') == 'false':
         tags.append('remove-output')
     if folded:

@@ -96,7 +96,13 @@ def read_sources(app):
 SOURCES = {}
 
 
+def name_sources(app, config):
+    config.linkcode_resolve = source_of
+
+
 def setup(app):
+    app.setup_extension('sphinx.ext.linkcode')
+    app.connect('config-inited', name_sources)
     app.connect('html-page-context', tags)
     app.connect('builder-inited', read_sources)
     return {'parallel_read_safe': True, 'parallel_write_safe': True}

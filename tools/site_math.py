@@ -10,16 +10,13 @@ from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
 from latex2mathml.converter import convert
 
-FENCES = {'lfloor': '⌊', 'rfloor': '⌋', 'lceil': '⌈', 'rceil': '⌉'}
-
 
 def prepared(tex):
     "The same formula in the words that the converter knows, and its number: (formula, number)."
     found = re.search(r'\\tag\{([^}]*)\}', tex)
     if found:
         tex = tex.replace(found[0], '')
-    tex = re.sub(r'\\(?:big|Big)[lr]?\s*\\(lfloor|rfloor|lceil|rceil)',
-                 lambda m: FENCES[m[1]], tex)
+    tex = re.sub(r'\\(?:big|Big)[lr]?\s*\\([lr](?:floor|ceil))', r'\\\1 ', tex)
     tex = re.sub(r'\\text(?:tt)?\{[^}]*\}', lambda m: m[0].replace(r'\_', '_'), tex)
     return tex, found[1] if found else ''
 

@@ -93,11 +93,14 @@ def write_pages(paths, exported):
         nbformat.write(nb, target)
     site_reference.write(source, exported, paths)
 
-def finish(exported):
-    "Make the rendered pages light and searchable; their faults."
+def improve(exported):
+    "Make the rendered pages light and searchable."
     site_weight.lighten(html)
     site_math.font(html, html/'_static/math.woff2')
     site_search.finish(html, exported)
+
+def faults(exported):
+    "All that is wrong with the rendered pages, a line each."
     return [*defects(html), *site_weight.heavy(html), *site_search.misses(html, exported),
             *site_browser.faults(html)]
 
@@ -110,7 +113,8 @@ def main():
     playground()
     if code := render(source, html):
         sys.exit(code)
-    if found := finish(exported):
+    improve(exported)
+    if found := faults(exported):
         sys.exit(f'{len(found)} defects of the site:\n' + '\n'.join(found))
     print(f'{len(paths)} notebooks in {time.time() - start:.0f} s: open '
           f'{html.relative_to(root)}/index.html')

@@ -14,7 +14,7 @@ import nbformat
 from fastcore.docments import docments
 
 import video_convs
-from notebooks import page, room, root, rooms
+from notebooks import page, room, rooms
 
 REPOSITORY = 'https://github.com/video-convs/video_convs/blob/main/'
 PACKAGE = 'video_convs'

@@ -4,7 +4,6 @@ Servers compress text with gzip, so that text counts as it is compressed."""
 import gzip
 import re
 from functools import cache
-from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from PIL import Image
@@ -84,6 +83,9 @@ def pictures(text, smaller):
                   lambda m: f'href="{m[1]}{smaller.get(m[2], (m[2],))[0]}"', text)
 
 
+ICON = r'\[(\d+),(\d+),\[[^\]]*\],"[^"]*",\[?"([^"]+)"'
+
+
 def styles(library, names):
     "Icons as style: each is a mask, cut out of the colour of the text."
     rules = ['.fa-solid,.fa-brands,.fa-regular,.fas,.fab,.far{display:inline-block;width:1em;'
@@ -93,14 +95,17 @@ def styles(library, names):
              '.fab::before,.far::before{content:none !important}',
              '.fa-lg{font-size:1.25em;vertical-align:-.075em}.fa-fw{width:1.25em}']
     for name in sorted(names):
-        found = re.search(rf'["{{,]{re.escape(name)}"?:\[(\d+),(\d+),\[[^\]]*\],"[^"]*",\[?"([^"]+)"',
-                          library)
+        found = re.search(rf'["{{,]{re.escape(name)}"?:' + ICON, library)
         if found:
             width, height, path = found.groups()
             picture = (f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}'>"
                        f"<path d='{path}'/></svg>")
             rules.append(f'.fa-{name}{{--icon:url("data:image/svg+xml,{quote(picture)}")}}')
     return '\n'.join(rules) + '\n'
+
+
+LATER = 'loading="lazy"'
+AT_ONCE = 'rel="(stylesheet|preload|icon)"'
 
 
 @cache
@@ -113,11 +118,11 @@ def size(path):
 def loads(path):
     "The files that a page loads at once, itself among them."
     text = path.read_text(encoding='utf-8')
-    found = re.findall(r'<script\b[^>]*?\ssrc="([^"]+)"', text)
-    found += re.findall(r'<link\b[^>]*?\brel="(?:stylesheet|preload|icon)"[^>]*?href="([^"]+)"', text)
-    found += re.findall(r'<link\b[^>]*?href="([^"]+)"[^>]*?\brel="(?:stylesheet|icon)"', text)
-    found += [src for tag in re.findall(r'<img\b[^>]*>', text) if 'loading="lazy"' not in tag
-              for src in re.findall(r'\ssrc="([^"]+)"', tag)]
+    found = []
+    for tag in re.findall(r'<(?:script|link|img)\b[^>]*>', text):
+        if re.search(LATER, tag) or tag.startswith('<link') and not re.search(AT_ONCE, tag):
+            continue
+        found += re.findall(r'\s(?:src|href)="([^"]+)"', tag)
     files = {(path.parent/urlsplit(address).path).resolve() for address in found
              if not address.startswith('data:')}
     if '<math' in text:
