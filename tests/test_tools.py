@@ -102,22 +102,6 @@ def test_the_code_of_a_page_runs_from_top_to_bottom():
     subprocess.run([sys.executable, '-c', code], cwd=path.parent, check=True, timeout=300,
                    env={**os.environ, 'MPLBACKEND': 'agg'})
 
-def test_a_site_of_two_pages(tmp_path, notebook):
-    from bs4 import BeautifulSoup
-    source, html = tmp_path/'source', tmp_path/'html'
-    for folder in ('ops', 'nets'):
-        (source/folder).mkdir(parents=True)
-    nbformat.write(site_pages.prepare(notebook), source/'ops/x.ipynb')
-    surgery = new_notebook(cells=[new_markdown_cell('# Surgery')])
-    nbformat.write(surgery, source/'nets/surgery.ipynb')
-    (source/'index.md').write_text('# Start\n\n```{toctree}\nops/x\nnets/surgery\n```')
-    assert site_pages.render(source, html) == 0
-    assert defects(html) == []
-    page = BeautifulSoup((html/'ops/x.html').read_text(encoding='utf-8'), 'html.parser')
-    assert page.select_one('.cell_output table a')['href'] == '../nets/surgery.html'
-    assert page.select_one('details.hide pre').get_text().startswith('import subprocess')
-    assert page.select('script[src*=copybutton]')
-
 PICTURE = 'src="data:image/png;base64,iVBORw0KGgo="'
 COLAB = 'https://colab.research.google.com/github/video-convs/video_convs/blob/main/nbs/'
 @pytest.mark.parametrize('body, defect', [
