@@ -266,11 +266,17 @@ def test_a_heavy_page_is_found(tmp_path):
 WIDE = '<h1>x</h1><table><tr>' + '<td>wide_wide</td>'*20 + '</tr></table><h3>y</h3>'
 
 
+DEAF = """<div data-explorable><i></i><button>a</button><b tabindex="0">c</b></div><script>
+for (const part of document.querySelector('div[data-explorable]').children)
+  part.addEventListener('click', () => {});
+document.querySelector('b').addEventListener('keydown', () => {});</script>"""
+
+
 @CHROMIUM
 def test_a_browser_finds_faults(tmp_path):
     head = '<!DOCTYPE html><html lang="en"><head><title>x</title>' \
            '<meta name="viewport" content="width=device-width"></head><body><main>'
-    (tmp_path/'bad.html').write_text(head + WIDE + '<script>gone()</script>')
+    (tmp_path/'bad.html').write_text(head + WIDE + DEAF + '<script>gone()</script>')
     (tmp_path/'good.html').write_text(head + '<h1>x</h1><div style="overflow-x:auto">'
                                       + WIDE[10:-10] + '</div>')
     with site_browser.Browser(tmp_path) as browser:
@@ -279,6 +285,7 @@ def test_a_browser_finds_faults(tmp_path):
         assert 'gone is not defined' in found[1]
         browser.open('bad')
         assert browser.run(site_browser.HEADINGS) == ['h3 out of order: y']
+        assert site_browser.deaf(browser) == ['a figure answers a pointer only, no focus: <i></i>']
 
 
 def test_set_up_in_a_row_is_one_cell():
