@@ -118,7 +118,12 @@ COLAB = 'https://colab.research.google.com/github/video-convs/video_convs/blob/m
     ('<div class="cell_output"><pre>[a](b)</pre></div>', 'raw link [a](b)'),
     (f'<img {PICTURE}>', 'picture without alternative text'),
     (f'<img alt="../_images/7db70.png" {PICTURE}>', 'picture without alternative text'),
-    ('<script src="https://x.org/a.js"></script>', 'loads https://x.org/a.js')])
+    ('<script src="https://x.org/a.js"></script>', 'loads https://x.org/a.js'),
+    (f'<div class="cell_input"><pre>{"x"*101}</pre></div>', 'line of 101 characters'),
+    ('<p>See 29_models.</p>', 'name of a file 29_models'),
+    ('<head><title>x</title></head>', 'no description'),
+    ('<head><meta name="description" content="x"><meta property="og:image" content="a/gone.png">'
+     '</head>', 'no picture for links')])
 def test_a_defect_of_a_page_is_found(tmp_path, body, defect):
     (tmp_path/'folder').mkdir()
     (tmp_path/'folder/b.html').write_text('<h1 id="there">b</h1>')
