@@ -1,4 +1,5 @@
 "Sphinx configuration of the site. `make docs` prepares the pages and calls Sphinx with this file."
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -8,7 +9,8 @@ cfg = settings['DEFAULT']
 
 project, author, release = cfg['title'], cfg['author'], cfg['version']
 copyright = cfg['copyright']
-extensions = ['myst_nb', 'sphinx_copybutton']
+sys.path.insert(0, str(Path(__file__).parent.parent/'tools'))
+extensions = ['myst_nb', 'sphinx_copybutton', 'site_extras']
 root_doc = 'index'
 
 nb_execution_mode = 'off'  # pages show the outputs that are committed
