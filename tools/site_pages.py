@@ -5,7 +5,7 @@ from importlib import import_module
 from importlib.metadata import files
 from inspect import getdoc
 from urllib.parse import unquote, urlsplit
-import nbformat
+import nbformat, site_zh
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_markdown_cell
 from nbdev.showdoc import BasicMarkdownRenderer, show_doc
@@ -220,6 +220,7 @@ def main():
             nb.cells.append(new_markdown_cell(contents(paths)))
         target.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(nb, target)
+    site_zh.write(source, lambda path: prepare(path, names))
     (source/'reference.md').write_text(reference(exported), encoding='utf-8')
     mathjax()
     playground()
