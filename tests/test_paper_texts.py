@@ -23,7 +23,7 @@ def text_of(path):
 
 def commands(text):
     "The words behind `video_convs` of every line that is a command."
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip() for line in text.replace('\\\n', ' ').splitlines()]
     found = [re.match(r'(?:torchrun .*-m )?video_convs (.*)', line) for line in lines]
     return [shlex.split(line[1]) for line in found if line]
 

@@ -7,7 +7,8 @@ sys.path.insert(0, str(root/'tools'))
 import nbformat, pytest
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-import notebooks, site_pages
+import notebooks, site_pages, site_reference
+from site_checks import defects, remote
 
 def test_reading_order_and_page_names():
     paths = notebooks.reading_order()
@@ -111,7 +112,7 @@ def test_a_site_of_two_pages(tmp_path, notebook):
     nbformat.write(surgery, source/'nets/surgery.ipynb')
     (source/'index.md').write_text('# Start\n\n```{toctree}\nops/x\nnets/surgery\n```')
     assert site_pages.render(source, html) == 0
-    assert site_pages.defects(html) == []
+    assert defects(html) == []
     page = BeautifulSoup((html/'ops/x.html').read_text(encoding='utf-8'), 'html.parser')
     assert page.select_one('.cell_output table a')['href'] == '../nets/surgery.html'
     assert page.select_one('details.hide pre').get_text().startswith('import subprocess')
@@ -138,7 +139,7 @@ def test_a_defect_of_a_page_is_found(tmp_path, body, defect):
     (tmp_path/'folder').mkdir()
     (tmp_path/'folder/b.html').write_text('<h1 id="there">b</h1>')
     (tmp_path/'a.html').write_text(body, encoding='utf-8')
-    found = site_pages.defects(tmp_path)
+    found = defects(tmp_path)
     assert len(found) == 1 and found[0].startswith(f'a.html: {defect}')
 
 def test_a_good_page_has_no_defects(tmp_path):
@@ -152,7 +153,7 @@ def test_a_good_page_has_no_defects(tmp_path):
         <div class="cell_input"><pre>print("|a|b|\n|---|---|\n[a](b)")</pre></div>
         <div class="cell_output"><pre>network | top-1\n--------|------\ntsn     | 50 %</pre>
         </div>''', encoding='utf-8')
-    assert site_pages.defects(tmp_path) == []
+    assert defects(tmp_path) == []
 
 def test_make_docs_fails_and_lists_the_defects(tmp_path, monkeypatch):
     def render(pages, folder):
@@ -160,8 +161,8 @@ def test_make_docs_fails_and_lists_the_defects(tmp_path, monkeypatch):
         (folder/'a.html').write_text('<a href="gone.html">x</a>')
         return 0
     replaced = {'built': tmp_path/'b', 'source': tmp_path/'b/source', 'html': tmp_path/'b/html',
-                'render': render, 'reading_order': list, 'mathjax': list,
-                'playground': list}
+                'render': render, 'listed': list, 'playground': list,
+                'improve': list, 'faults': lambda exported: defects(tmp_path/'b/html')}
     for name, value in replaced.items():
         monkeypatch.setattr(site_pages, name, value)
     with pytest.raises(SystemExit, match='(?s)1 defect.*a.html: dead link gone.html'):
@@ -170,10 +171,10 @@ def test_make_docs_fails_and_lists_the_defects(tmp_path, monkeypatch):
 def test_remote_parts_of_a_page_are_found(tmp_path):
     (tmp_path/'a.html').write_text('<a href="https://x.org">fine</a><script '
                                    'src="_static/b.js"></script>')
-    assert site_pages.remote(tmp_path) == []
+    assert remote(tmp_path) == []
     (tmp_path/'a.html').write_text('<img alt="x" src="https://x.org/a.png"><link rel="stylesheet" '
                                    'href="https://x.org/a.css">')
-    assert len(site_pages.remote(tmp_path)) == 2
+    assert len(remote(tmp_path)) == 2
 
 def test_a_notebook_out_of_step_is_noticed(tmp_path, monkeypatch):
     import in_step
@@ -206,17 +207,21 @@ def test_a_notebook_is_ready_to_be_read(path):
                    for o in outputs), 'the pictures are missing: execute it and keep the outputs'
     assert not [o for o in outputs if o['output_type'] == 'error']
 
-def test_the_reference_has_every_public_name():
-    exported = site_pages.modules(notebooks.reading_order())
-    text = site_pages.reference(exported)
+def test_the_reference_has_every_public_name(tmp_path):
+    paths = site_pages.listed()
+    exported = site_reference.modules(paths)
+    site_reference.write(tmp_path/'source', exported, paths)
     for _, module in exported:
+        file = tmp_path/f'source/reference/{site_reference.short(module)}.md'
+        text = file.read_text(encoding='utf-8')
         for name in module.__all__:
-            assert f'(ref-{name.lower()})=\n' in text, f'{module.__name__}.{name}'
+            assert re.search(rf'{{py:(class|function|data)}} {name}\b', text), f'{file.name} {name}'
 
 def test_the_navigation_lists_every_page_once():
-    text = site_pages.contents(notebooks.reading_order())
+    text = site_pages.contents(site_pages.listed())
     captions = re.findall(r':caption: (.*)', text)
     listed = [line for line in text.splitlines() if line and line[0] not in '`:']
-    pages = [notebooks.page(p) for p in notebooks.reading_order()]
+    pages = [notebooks.page(p) for p in site_pages.listed()]
     assert len(set(captions)) == len(captions)
-    assert sorted(listed) == sorted({*pages, 'reference'} - {'index'})
+    assert sorted(listed) == sorted({*pages, 'reference/index'} - {'index'})
+    assert 'main' not in listed and listed.index('demo') < 10

@@ -4,10 +4,11 @@ from pathlib import Path
 
 root = Path(__file__).resolve().parent.parent
 nbs = root/'nbs'
-rooms = {'story': 'The story', '': 'Start here', 'ops': 'Operators', 'workshop': 'Workshop',
-         'nets': 'Networks', 'weights': 'Weights', 'data': 'Data', 'train': 'Training',
-         'explain': 'Explaining', 'use': 'Using a network', 'cli': 'Commands',
-         'results': 'Results', 'papers': 'One page per paper'}
+rooms = {'story': 'Start here', 'use': 'Using a network', 'ops': 'Operators',
+         'workshop': 'Workshop', 'nets': 'Networks', 'weights': 'Weights', 'data': 'Data',
+         'train': 'Training',
+         'explain': 'Explaining', 'cli': 'Commands', 'results': 'Results',
+         'papers': 'One page per paper', '': 'Inside the package'}
 
 def number(path):
     "The number in front of a notebook's name; a page without one (the index) comes last."
@@ -25,7 +26,8 @@ def page(path):
     return re.sub(r'(^|/)\d+[a-zA-Z]?_', r'\1', path.relative_to(nbs).with_suffix('').as_posix())
 
 # pages of modules that stand in no room
-AT_THE_TOP = {19: 'weights', 27: 'weights', 45: 'use', 50: 'use', 71: 'cli', 79: 'papers'}
+AT_THE_TOP = {0: 'ops', 19: 'weights', 27: 'weights', 45: 'use', 50: 'story', 71: 'cli',
+              79: 'papers'}
 
 def room(path):
     "The room in which a page is listed."
