@@ -28,11 +28,12 @@ def test_no_translation_is_behind(path):
 def numbers(text):
     "Numbers and code of a text; a number next to letters is a name."
     text = LINK.sub('', text)
-    code = re.findall(r'`[^`\n]+`', text) + re.findall(r'\$[^$]+\$', text)
-    plain = re.sub(r'`[^`]*`|\$[^$]*\$|\[\^', '', text)
+    code = CODE.findall(text)
+    plain = CODE.sub('', text)
     return Counter(code), set(re.findall(r'(?<![\w.])\d+(?:\.\d+)?(?![\w])', plain))
 
 
+CODE = re.compile(r'`[^`\n]+`|\$\$[^$]+\$\$|\$[^$\n]+\$')
 LINK = re.compile(r'\]\(([^)\s]*)\)')
 BLOCK = re.compile(r'(?ms)^```.*?^```')
 

@@ -67,10 +67,10 @@ def behind(path):
     return sorted(lines)
 
 
-def from_a_folder_below(text):
-    "Links as they are one folder deeper, where only the translated pages have a neighbour."
-    translated = {path.name for path in sources()}
-    return LINK.sub(lambda found: found[0] if found[1].rpartition('/')[2] in translated
+def from_a_folder_below(text, path):
+    "The links of a page as they are one folder deeper, where only the translated pages are near."
+    translated = {source.resolve() for source in sources()}
+    return LINK.sub(lambda found: found[0] if (path.parent/found[1]).resolve() in translated
                     else f'](../{found[1]}', text)
 
 
@@ -81,13 +81,13 @@ def translated(path):
     nb.cells = [cell for cell in nb.cells if cell.id not in left_out]
     for cell in nb.cells:
         if cell.cell_type == 'markdown':
-            cell.source = from_a_folder_below(ours[False, cell.id][1])
+            cell.source = from_a_folder_below(ours[False, cell.id][1], path)
         elif (True, cell.id) in ours:
             cell.source = ALT.sub(f'#| fig-alt: {ours[True, cell.id][1]}', cell.source, count=1)
         for output in cell.get('outputs', ()):
             data = output.get('data', {})
             if 'text/markdown' in data:
-                data['text/markdown'] = from_a_folder_below(data['text/markdown'])
+                data['text/markdown'] = from_a_folder_below(data['text/markdown'], path)
     return nb
 
 
