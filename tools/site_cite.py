@@ -79,6 +79,8 @@ class Mentions(SphinxPostTransform):
     formats = ('html',)
 
     def run(self):
+        if self.app.builder.name != 'html':  # there is nothing to hover over in a book
+            return
         pattern, seen = mentions(), set()
         for text in list(self.document.findall(nodes.Text)):
             if not any(isinstance(above, APART) for above in ancestors(text)):
