@@ -75,15 +75,3 @@ def test_without_a_network_the_sentence_says_where_to_put_the_file(tmp_path, mon
     (tmp_path/place).parent.mkdir(parents=True)
     (tmp_path/place).write_bytes(b'by hand')
     assert project_file('far.bin').read_bytes() == b'by hand'
-
-
-def test_a_checkpoint_is_fetched_as_a_folder(shelf, tmp_path):
-    folder = tmp_path/'shelf/data/checkpoints/one'
-    folder.mkdir(parents=True)
-    for name in ('config.json', 'model.safetensors'):
-        (folder/name).write_bytes(name.encode())
-    found = project_file('data/checkpoints/one')
-    assert sorted(file.name for file in found.iterdir()) == ['config.json', 'model.safetensors']
-    assert shelf.asked == [f'/data/checkpoints/one/{file.name}' for file in sorted(found.iterdir())]
-    there = project_file('data/checkpoints/hgc_tiny.grid-digits_8f')
-    assert there.is_dir() and len(shelf.asked) == 2

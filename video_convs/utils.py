@@ -54,16 +54,13 @@ def _commit():
 
 # %% ../nbs/04_utils.ipynb #f38170b4
 def project_file(
-    name: str, # from the top of the repository: a file, or the folder of a checkpoint
+    name: str, # from the top of the repository, e.g. 'data/results/motion.jsonl'
 ) -> Path:
-    "A file or checkpoint of the project, here already or fetched once."
+    "A file of this project: in the checkout, in the installed package, or fetched once."
     package = files('video_convs')
     for file in (package.parent/name, package/name.replace('data/', 'tables/', 1)):
-        if file.exists():
+        if file.is_file():
             return file
-    if Path(name).parent == Path('data/checkpoints'):
-        parts = [_fetched(f'{name}/{part}') for part in ('config.json', 'model.safetensors')]
-        return parts[0].parent
     return _fetched(name)
 
 # %% ../nbs/04_utils.ipynb #5e916457
