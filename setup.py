@@ -1,4 +1,5 @@
 "Packaging: every value comes from settings.ini, the one place that nbdev reads too."
+import re
 from configparser import ConfigParser
 from pathlib import Path
 from setuptools import find_packages, setup
@@ -9,6 +10,15 @@ cfg = config['DEFAULT']
 
 def lines(key):
     return cfg[key].strip().splitlines()
+
+def long_description():
+    "README.md for readers who are not in the repository: its links lead there."
+    if not Path('README.md').exists():
+        return ''
+    text = Path('README.md').read_text(encoding='utf-8')
+    for kind, link in (('raw', r'(!\[[^\]]*\]\()(?!https?:)'), ('blob', r'(\]\()(?!https?:|#)')):
+        text = re.sub(link, rf"\1{cfg['git_url']}/{kind}/{cfg['branch']}/", text)
+    return text
 
 setup(
     name=cfg['lib_name'], version=cfg['version'], description=cfg['description'],
@@ -28,8 +38,7 @@ setup(
     entry_points={'console_scripts': lines('console_scripts'),
                   # lets nbdev link names to their notebooks
                   'nbdev': [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]},
-    long_description=Path('README.md').read_text(encoding='utf-8') if Path('README.md').exists()
-    else '',
+    long_description=long_description(),
     long_description_content_type='text/markdown',
     project_urls={'Documentation': cfg['doc_host'] + cfg['doc_baseurl'], 'Source': cfg['git_url']},
     classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Developers',

@@ -5,13 +5,11 @@ import functools
 import http.server
 import os
 import shutil
-import subprocess
 import sys
 import threading
 import time
 import types
 import warnings
-import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from unittest import mock
@@ -356,18 +354,6 @@ def test_class_names():
         assert public._sha256_of_names(file).startswith(digest)
         assert {len(public._names(file))} == {row.classes
                                               for row in list_pretrained() if row.data == data}
-
-def test_an_installed_package_has_the_table(tmp_path):
-    root = Path(__file__).parents[1]
-    for name in ('setup.py', 'settings.ini', 'video_convs/__init__.py', 'data/pretrained.csv'):
-        (tmp_path/name).parent.mkdir(exist_ok=True)
-        shutil.copy(root/name, tmp_path/name)
-    run = subprocess.run([sys.executable, 'setup.py', '-q', 'bdist_wheel'], cwd=tmp_path,
-                         capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr[-500:]
-    wheel = zipfile.ZipFile(next((tmp_path/'dist').glob('*.whl')))
-    assert (wheel.read('video_convs/tables/pretrained.csv')
-            == (root/'data/pretrained.csv').read_bytes())
 
 # --- from the network
 

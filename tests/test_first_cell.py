@@ -28,13 +28,26 @@ def code(path):
     return [text for kind, text in cells(path) if kind == 'code']
 
 
+OWN = re.compile(r'data/checkpoints/\w[\w.-]*')  # a checkpoint by its path
+
+
 def reads(path):
     "The project's files that a notebook asks for; what is computed in a name may be anything."
-    trees = [ast.parse(text) for text in code(path) if 'project_file(' in text]
-    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    names = [call.args[0] for call in calls if getattr(call.func, 'id', '') == 'project_file']
-    patterns = {''.join(part.value if isinstance(part, ast.Constant) else '*'
-                        for part in getattr(name, 'values', [name])) for name in names}
+    asks = re.compile(r'project_(file|checkpoint)\(|data/checkpoints/')
+    trees = [ast.parse(TransformerManager().transform_cell(text)) for text in code(path)
+             if asks.search(text)]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    calls = {kind: [call.args[0] for call in nodes if isinstance(call, ast.Call)
+                    and getattr(call.func, 'id', '') == f'project_{kind}']
+             for kind in ('file', 'checkpoint')}
+    def pattern(name):
+        return ''.join(part.value if isinstance(part, ast.Constant) else '*'
+                       for part in getattr(name, 'values', [name]))
+    folders = {f'data/checkpoints/{pattern(name)}' for name in calls['checkpoint']}
+    folders |= {node.value for node in nodes if isinstance(node, ast.Constant)
+                and isinstance(node.value, str) and OWN.fullmatch(node.value)}
+    patterns = {*map(pattern, calls['file']), *(f'{folder}/{name}' for folder in folders
+                                                for name in ('config.json', 'model.safetensors'))}
     found = {file for pattern in patterns for file in root.glob(pattern) if file.is_file()}
     return {file.relative_to(root).as_posix() for file in found}
 
@@ -91,6 +104,18 @@ def test_the_reading_notebooks_are_known():
                for path in root.glob('data/checkpoints/*/*.safetensors')}
     assert {'tests/hub_server.py', *weights} <= reads(nbs/'use/45c_publish.ipynb')
     assert sum(bool(reads(path)) for path in NOTEBOOKS) >= 6
+    own = 'data/checkpoints/hgc_tiny.motion-order_8f/model.safetensors'
+    assert {own, 'data/results/speed_cpu.jsonl'} <= reads(nbs/'use/45_your_videos.ipynb')
+
+
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=page)
+def test_a_checkpoint_is_fetched_whole(path):
+    pair = 'config.json', 'model.safetensors'
+    asked = {name.rpartition('/')[::2] for name in reads(path)
+             if name.startswith('data/checkpoints/')}
+    half = {(folder, other) for folder, name in asked for other in pair
+            if name in pair and (folder, other) not in asked}
+    assert not half, 'project_checkpoint fetches both files of a checkpoint'
 
 
 # --- where the package is not
@@ -132,7 +157,8 @@ def repository(folder):
     def git(*args):
         command = ['git', '-c', 'user.name=t', '-c', 'user.email=t@localhost', *args]
         return subprocess.check_output(command, cwd=folder, text=True)
-    for name in ('setup.py', 'settings.ini', 'pyproject.toml', 'MANIFEST.in', 'README.md'):
+    for name in ('setup.py', 'settings.ini', 'pyproject.toml', 'MANIFEST.in', 'README.md',
+                 'LICENSE'):
         shutil.copy(root/name, folder)
     shutil.copytree(root/'video_convs', folder/'video_convs',
                     ignore=shutil.ignore_patterns('__pycache__'))

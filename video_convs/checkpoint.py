@@ -8,6 +8,7 @@ __all__ = ['FORMAT', 'FIELDS', 'save', 'checkpoint_around', 'read_config', 'load
 # %% ../nbs/27_checkpoint.ipynb #638aa58e
 import json
 import os
+import re
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .guards import check_path, printable, read_page
-from .utils import write_atomic
+from .utils import project_checkpoint, write_atomic
 from .weight_files import check_numbers, file_sha256
 
 # %% ../nbs/27_checkpoint.ipynb #094785ac
@@ -56,13 +57,17 @@ def save(
     return folder
 
 # %% ../nbs/27_checkpoint.ipynb #af864126
+_OWN = re.compile(r'data/checkpoints/(\w[\w.-]*)') # relative to the checkout, if there is one
+
 def checkpoint_around(
-    where: str | os.PathLike, # a folder, or a file in it
+    where: str | os.PathLike, # a folder, or a file in it; or data/checkpoints/NAME, one of our own
 ) -> Path: # the checkpoint's folder, also for a file in it
     "The folder of a checkpoint, given the folder or one of its files."
     path = check_path(where, 'the name of a checkpoint')
     inside = (path.name in ('model.safetensors', 'config.json')
               and (path.parent/'config.json').is_file())
+    if (own := _OWN.fullmatch(path.as_posix())) and not path.exists():
+        return project_checkpoint(own[1])
     return path.parent if inside else path
 
 # %% ../nbs/27_checkpoint.ipynb #c9b59d70

@@ -127,6 +127,8 @@ def _evaluate_arguments(c) -> None:
                    help='report even if some videos cannot be read')
     c.add_argument('--allow-overlap', action='store_true',
                    help='report even if the network has learned from some of the videos')
+    c.add_argument('--confusion', metavar='FILE',
+                   help='picture to write of the answers for each class: .png, .svg or .pdf')
     for name in ('device', 'workers'):
         add_field(c, run_field(name))
     batch_argument(c)
@@ -193,13 +195,14 @@ def _predict_arguments(c) -> None:
     "The arguments of `video_convs predict`."
     c.add_argument('checkpoint',
                    help='folder of a checkpoint, or user/name (user/name@revision) on the Hub')
-    c.add_argument('video', nargs='+', help='video files')
+    c.add_argument('video', nargs='+', help='video files, or folders of them')
     add_number(c, '--topk', 'topk', 'number of classes to print', default=5)
     c.add_argument('--csv', action='store_true',
                    help='print a table: video, rank, class, probability')
     view_arguments(c)
     add_number(c, '--timeout', 'timeout', 'seconds that decoding a video may take', default=60.)
     batch_argument(c)
+    add_field(c, run_field('device'))
 
 # %% ../../nbs/cli/70b_arguments.ipynb #e2556d2c
 def _explain_arguments(c) -> None:

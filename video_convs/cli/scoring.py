@@ -29,6 +29,7 @@ from ..nets.video_net import load
 from ..train.device import find_device
 from ..train.evaluation import (mean_over_splits, refuse_missing, refuse_seen, report,
                                           seen_videos)
+from ..train.plots import plot_confusion
 from ..train.run_folder import trained_on
 from ..train.scores import ensemble as scores_together, load_scores, save_scores, score
 from ..train.submission import SERVERS, write_submission
@@ -97,11 +98,26 @@ def evaluate(args: argparse.Namespace) -> None:
                 reports.setdefault(task, []).append(result)
     if secret:
         print(submit_line(secret, args.dataset))
+    if args.confusion and reports:
+        _draw_confusion(args, reports)
     for task, each in reports.items() if n > 1 else ():
         for key, r in mean_over_splits(each).items():
             what = ' '.join(filter(None, (task, key)))
             print(f"mean over {n} splits, {what}: {r['accuracy']:.1%} of",
                   ', '.join(f'{accuracy:.1%}' for accuracy in r['each']))
+
+# %% ../../nbs/cli/70d_scoring.ipynb #cfc0ccf7
+def _draw_confusion(args: argparse.Namespace, reports: dict[str, list[dict]]) -> None:
+    "A picture for each task, with a matrix for each checkpoint."
+    for task, each in reports.items():
+        out = Path(args.confusion)
+        out = out.with_stem(f'{out.stem}_{task}') if task else out
+        splits = [args.split[k % len(args.split)] for k in range(len(each))]
+        titles = [f'{Path(where).name}, {split}' for where, split in zip(args.checkpoint, splits)]
+        if len(set(titles)) < len(titles):
+            titles = [f'{k}: {title}' for k, title in enumerate(titles, 1)]
+        plot_confusion(dict(zip(titles, each))).savefig(out, dpi=120)
+        print(f'Written to {out}')
 
 # %% ../../nbs/cli/70d_scoring.ipynb #34902c06
 def _check_evaluate(args: argparse.Namespace) -> None:
@@ -111,6 +127,8 @@ def _check_evaluate(args: argparse.Namespace) -> None:
         raise ValueError("--out names the file of one checkpoint: leave it out for several")
     if args.out:  # a folder that cannot be made is an error now and not after the scoring
         make_room(args.out)
+    if args.confusion:
+        check_place(args.confusion, PICTURES, 'a picture', '--confusion')
     _check_fold(args)
     given = len(args.split), len(args.folds)
     if n > 1 and n not in given or set(given) - {0, 1, n}:

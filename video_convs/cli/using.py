@@ -22,6 +22,7 @@ from .. import hub
 from ..checkpoint import read_config
 from .values import check_place
 from ..command import python_line
+from ..data.paths import video_files
 from ..data.video import write_video
 from ..data.views import parse_views
 from ..explain.page import explain_video
@@ -47,14 +48,15 @@ EVERY = 1_000_000 # classes: a set may be larger than what is printed
 
 def predict(args: argparse.Namespace) -> None:
     "Classify videos."
-    views, n = parse_views(args.views, rule=args.rule, resize=args.resize), len(args.video)
+    videos = video_files(args.video)
+    views, n = parse_views(args.views, rule=args.rule, resize=args.resize), len(videos)
     calibration = read_calibration(checkpoint_folder(args.checkpoint))
     if calibration:
         _compare_views(calibration, args)
-    answers, failed = predict_many(args.video, args.checkpoint,
+    answers, failed = predict_many(videos, args.checkpoint,
                                    EVERY if calibration else args.topk, views=views,
                                    average=args.average, timeout=args.timeout,
-                                   batch_size=args.batch_size)
+                                   batch_size=args.batch_size, device=args.device)
     answers = {video: answer if isinstance(answer, dict) else {'': answer}
                for video, answer in answers.items()}
     if args.csv:

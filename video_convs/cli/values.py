@@ -164,17 +164,18 @@ def check_place(
     out: str | Path, # of a file that is written at the end
     endings: Sequence[str] = (), # that it may have; none: any
     what: str = 'a file', # that it is
+    flag: str = '--out', # that names it
 ) -> None:
     "Make the folder of a file, or raise a `ValueError` before the work."
     out = Path(out)
     if endings and out.suffix not in endings:
-        raise ValueError(f"--out names {what} ({', '.join(endings)}), got {str(out)!r}")
+        raise ValueError(f"{flag} names {what} ({', '.join(endings)}), got {str(out)!r}")
     if out.is_dir():
-        raise ValueError(f"--out {out} is a folder: name a file in it")
+        raise ValueError(f"{flag} {out} is a folder: name a file in it")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=out.parent):
             pass
     except OSError as error:
-        raise ValueError(f"--out {out} cannot be written ({error.strerror}): choose another "
+        raise ValueError(f"{flag} {out} cannot be written ({error.strerror}): choose another "
                          "folder") from None

@@ -24,7 +24,13 @@ def find_device(
         found = torch.device(device or ('cuda' if there else 'cpu'))
     except RuntimeError:
         raise ValueError(f"there is no device {device!r}: choose 'cpu' or 'cuda'") from None
+    if found.type == 'cpu':
+        return found
     if found.type != 'cuda':
+        usable = torch.accelerator.current_accelerator(check_available=True)
+        if usable is None or usable.type != found.type:
+            raise ValueError(f"this machine has no device {device!r} that torch can use: choose "
+                             "'cpu', or leave device out")
         return found
     if not there:
         no_cuda = torch.version.cuda is None
