@@ -270,3 +270,16 @@ def test_a_browser_finds_faults(tmp_path):
         assert 'gone is not defined' in found[1]
         browser.open('bad')
         assert browser.run(site_browser.HEADINGS) == ['h3 out of order: y']
+
+
+def test_set_up_in_a_row_is_one_cell():
+    cells = [new_code_cell(source) for source in (
+        '#| hide\nimport os', '#| export\nimport math', 'import torch\ntorch.manual_seed(0)',
+        'x = 1', '#| hide\ny = 2')]
+    for cell in cells:
+        site_cells.directives(cell, 'x')
+    found = [(cell.source, cell.metadata['mystnb']['code_prompt_show'], cell.metadata['tags'])
+             for cell in site_cells.merged(cells)]
+    assert found[0] == ('import os\n\nimport math\n\nimport torch\ntorch.manual_seed(0)', 'Set-up',
+                        ['hide-input'])
+    assert [source for source, *_ in found[1:]] == ['x = 1', 'y = 2']

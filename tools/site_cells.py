@@ -7,6 +7,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat.v4 import new_output
 
 DRAWS = re.compile(r'\bplt\.|\b(ax|axes|fig|figure)\b|animate|savefig|imshow')
+SETTINGS = 'manual_seed', 'set_num_threads', 'filterwarnings', 'simplefilter'
 PICTURE_LINES = 10  # a longer cell folds under its picture
 CHECK = re.compile(r'(test|assert|check)_|raises$|assert_close$')
 
@@ -58,10 +59,34 @@ def imports(source):
     def silent(node):
         if isinstance(node, ast.If):
             return all(map(silent, node.body + node.orelse))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            return getattr(node.value.func, 'attr', '') in SETTINGS
         text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         return text or isinstance(node, ast.Import | ast.ImportFrom)
     body = tree(source)
-    return bool(body) and all(map(silent, body))
+    return bool(body) and all(map(silent, body)) and 'import' in source
+
+
+def merged(cells):
+    "The same cells; set-up that stands in several cells in a row is one."
+    found = []
+    for cell in cells:
+        if found and is_set_up(cell) and is_set_up(found[-1]):
+            found[-1].source += f'\n\n{cell.source}'
+            found[-1].metadata['tags'] = ['hide-input']
+            found[-1].metadata['mystnb'].update(code_prompt_show='Set-up',
+                                                code_prompt_hide='Set-up')
+        else:
+            found.append(cell)
+    return found
+
+
+def is_set_up(cell):
+    "Whether a prepared cell is folded and shows nothing."
+    if cell.cell_type != 'code' or cell.get('outputs'):
+        return False
+    tags, prompt = cell.metadata['tags'], cell.metadata['mystnb']['code_prompt_show']
+    return {*tags} - {'exported'} == {'hide-input'} and prompt in ('Install', 'Set-up', 'Also run')
 
 
 def fold_title(source):

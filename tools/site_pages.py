@@ -5,7 +5,7 @@ import nbformat
 from nbformat.v4 import new_markdown_cell
 import site_browser, site_feed, site_math, site_reference, site_search, site_weight, site_zh
 from notebooks import page, reading_order, room, root, rooms
-from site_cells import directives, printed
+from site_cells import directives, merged, printed
 from site_checks import defects
 
 built = root/'docs/_build'
@@ -25,7 +25,7 @@ def prepare(path, names=()):
             directives(cell, plain(heading))
             for output in cell.outputs:
                 output_links(output, names)
-    nb.cells = [c for c in nb.cells if c.source.strip() or c.get('outputs')]
+    nb.cells = merged(c for c in nb.cells if c.source.strip() or c.get('outputs'))
     return nb
 
 def plain(text):

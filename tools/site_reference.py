@@ -232,9 +232,9 @@ def module_page(path, module, seen, examples):
     name, sentence = title(path)
     file = module.__name__.replace('.', '/') + '.py'
     lesson = f'[{name}](/{page(path)}.ipynb)'
-    lines = [f'# {short(module)}', sentence, f'Derived and tested in {lesson}. Import it from '
-             f'`{module.__name__}`, [whose source]({REPOSITORY}{file}) that notebook writes.',
-             f'```{{py:module}} {module.__name__}\n```']
+    lines = [f'# {short(module)}', f'```{{py:module}} {module.__name__}\n```', sentence,
+             f'Derived and tested in {lesson}. Import it from `{module.__name__}`, '
+             f'[whose source]({REPOSITORY}{file}) that notebook writes.']
     for name in module.__all__:
         if name.lower() not in seen:
             lines.append(f'(ref-{name.lower()})=')

@@ -23,7 +23,7 @@ def lighten(html):
         text = path.read_text(encoding='utf-8')
         for found in re.findall(r'<(?:i|span) class="(fa[^"]*)"', text):
             icons |= set(re.findall(r'\bfa-([\w-]+)', found))
-        text = pictures(scripts(text, path.stem == 'search'), smaller)
+        text = pictures(named(scripts(text, path.stem == 'search')), smaller)
         path.write_text(text, encoding='utf-8')
     static = html/'_static'
     library = next(static.rglob('fontawesome.js'), None)
@@ -59,6 +59,20 @@ def scripts(text, searches):
         text = re.sub(r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*">'
                       '</script>', '', text)
     return text
+
+
+def named(text):
+    "A page whose buttons have the names that one sees, and whose signatures are no lists."
+    text = text.replace(' aria-label="Toggle hidden content"', '')
+    text = text.replace('<summary><span class="toctree-toggle"',
+                        '<summary aria-label="Pages of this part"><span class="toctree-toggle"')
+    text = re.sub(r'(<button class="btn search-button-field[^>]*?) aria-label="Search"', r'\1',
+                  text)
+
+    def lines(found):
+        start = re.sub('<(dl|dd)>', r'<span class="sig-\1">', found[0])
+        return re.sub('</(dl|dd)>', '</span>', start)
+    return re.sub(r'(?s)<dt class="sig.*?</dt>', lines, text)
 
 
 def pictures(text, smaller):
