@@ -51,12 +51,13 @@ def page(body):
     document = publish_doctree(body)
     seen, pattern = set(), site_cite.mentions()
     for node in list(document.findall(nodes.Text)):
-        if not any(isinstance(above, site_cite.APART) for above in site_cite.ancestors(node)):
+        above = site_cite.ancestors(node)
+        if not any(isinstance(parent, site_cite.APART) for parent in above):
             site_cite.Mentions.replace(node, pattern, seen)
     return [re.search('>([^<]*)</a>', raw.astext())[1] for raw in document.findall(nodes.raw)]
 
 
 def test_the_first_mention_of_each_paper_is_a_link():
-    body = 'On STH\n======\n\nSTH and ``STC`` and H2CN, and H2CN again; STHConv, HF-Net中 and TSM.\n'
+    body = 'On STH\n======\n\nSTH and ``STC`` and H2CN, and H2CN; STHConv, HF-Net中 and TSM.\n'
     assert page(body) == ['STH', 'H2CN', 'HF-Net', 'TSM']
     assert page('`STC <https://x.org>`_ is linked, STC-Light is not STC.\n') == ['STC']

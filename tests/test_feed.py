@@ -69,7 +69,7 @@ def test_days_are_those_of_the_last_commits(tmp_path, monkeypatch):
         stamp = f'{day}T12:00:00+0000'
         subprocess.run(['git', '-C', tmp_path, '-c', 'user.name=x', '-c', 'user.email=x', *words],
                        check=True, capture_output=True,
-                       env={'GIT_COMMITTER_DATE': stamp, 'GIT_AUTHOR_DATE': stamp, 'PATH': os.environ['PATH']})
+                       env={**os.environ, 'GIT_COMMITTER_DATE': stamp, 'GIT_AUTHOR_DATE': stamp})
     monkeypatch.setattr(site_feed, 'root', tmp_path)
     assert site_feed.days() == {}
     (tmp_path/'nbs').mkdir()

@@ -106,8 +106,8 @@ def test_a_page_has_chinese_text_and_the_code_of_the_notebook():
     assert nb.cells[0].source.startswith('# 学会看见运动\n')
     text = '\n'.join(cell.source for cell in nb.cells)
     assert '](../../nets/23c_single_operator.ipynb)' in text, 'an English page is a folder higher'
-    code = [[re.sub('fig-alt.*', '', cell.source) for cell in book.cells if cell.cell_type == 'code']
-            for book in (nb, theirs)]
+    code = [[re.sub('fig-alt.*', '', cell.source) for cell in book.cells
+             if cell.cell_type == 'code'] for book in (nb, theirs)]
     assert code[0] == code[1]
 
 

@@ -22,9 +22,11 @@ FILE = root/'data/leaderboard.csv'
 RESULTS, CHECKPOINTS = root/'data/results', root/'data/checkpoints'
 # beginning of a network's name → (lesson, module) of its operator
 OPERATORS = {
-    'tsn': ('nets/26c_baselines', 'nets/baselines'), 'c2d': ('nets/26c_baselines', 'nets/baselines'),
+    'tsn': ('nets/26c_baselines', 'nets/baselines'),
+    'c2d': ('nets/26c_baselines', 'nets/baselines'),
     'tsm': ('ops/10b_shift', 'ops/shift'), 'r2plus1d': ('ops/10a_temporal', 'ops/temporal'),
-    'p3d': ('ops/10c_space_time', 'ops/space_time'), 'c3d': ('ops/10c_space_time', 'ops/space_time'),
+    'p3d': ('ops/10c_space_time', 'ops/space_time'),
+    'c3d': ('ops/10c_space_time', 'ops/space_time'),
     'hgc': ('ops/11_hourglass', 'ops/hourglass'), 'h2cn': ('ops/12a_fmcb', 'ops/fmcb'),
     'sth': ('ops/13_hybrid', 'ops/hybrid'), 'hf': ('ops/14_aggregation', 'ops/aggregation'),
     'stc': ('ops/15_collaborative', 'ops/collaborative'), 'gst': ('ops/16a_gst', 'ops/gst'),
@@ -109,7 +111,7 @@ def motion():
 
 
 def over_units(units, draws=2000):
-    "The share of right answers of units (videos, right), and 95 % of the shares in samples of them."
+    "The share of right answers of units (videos, right), and 95 % of it in samples of the units."
     counts = np.array(units)
     shares = counts[:, 1] / counts[:, 0]
     if len(counts) < 6:  # no interval: the worst unit and the best

@@ -21,8 +21,11 @@ def badges():
     shields = [('version', cfg['version'], 'CHANGELOG.md'),
                ('python', f">={cfg['min_python']}", 'settings.ini'),
                ('torch', torch, 'settings.ini'), ('license', 'Apache-2.0', 'LICENSE')]
-    lines = [f'[![{name} {value}](https://img.shields.io/badge/{name}-'
-             f'{quote(value.replace("-", "--"))}-555)]({target})' for name, value, target in shields]
+    address = 'https://img.shields.io/badge'
+    words = [(name, value, quote(value.replace('-', '--')), target)
+             for name, value, target in shields]
+    lines = [f'[![{name} {value}]({address}/{name}-{shown}-555)]({target})'
+             for name, value, shown, target in words]
     story = f"{cfg['user']}/{cfg['repo']}/blob/{cfg['branch']}/nbs/story"
     colab = 'https://colab.research.google.com'
     lines.append(f'[![Open in Colab]({colab}/assets/colab-badge.svg)]'

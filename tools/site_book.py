@@ -60,8 +60,9 @@ def contents(paths):
 def build(builder):
     "The folder in which Sphinx has built the book."
     folder = built/f'book_{builder}'
-    subprocess.run([sys.executable, '-m', 'sphinx', '-b', builder, '-q', '-c', str(root/'docs/book'),
-                    '-d', str(built/'book_doctrees'), str(source), str(folder)], check=True)
+    subprocess.run([sys.executable, '-m', 'sphinx', '-b', builder, '-q',
+                    '-c', str(root/'docs/book'), '-d', str(built/'book_doctrees'),
+                    str(source), str(folder)], check=True)
     return folder
 
 

@@ -30,11 +30,10 @@ def languages(pagename):
     plain = pagename.removeprefix('zh/')
     if plain not in translated:
         return ''
-    up = '../' * pagename.count('/')
-    if plain == pagename:
-        return f'<p class="languages"><a hreflang="zh-CN" lang="zh-CN" href="{up}zh/{plain}.html">' \
-               '中文</a></p>'
-    return f'<p class="languages"><a hreflang="en" lang="en" href="{up}{plain}.html">English</a></p>'
+    up, here = '../' * pagename.count('/'), plain == pagename
+    language, folder, name = ('zh-CN', 'zh/', '中文') if here else ('en', '', 'English')
+    return (f'<p class="languages"><a hreflang="{language}" lang="{language}" '
+            f'href="{up}{folder}{plain}.html">{name}</a></p>')
 
 
 def finish(app, error):
