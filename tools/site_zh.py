@@ -98,6 +98,7 @@ def write(folder, prepare):
         target.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(translated(path), target)
         nb = prepare(target)
+        nb.metadata['nosearch'] = True  # the search cuts English words only
         if page(path) == 'index':
             pages = '\n'.join(page(other) for other in sources()[1:])
             nb.metadata['orphan'] = True  # the link of its English page leads here
