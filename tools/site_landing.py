@@ -2,10 +2,13 @@
 
 PAGES = 'index', 'zh/index'
 WINDOWS = (1440, 900), (390, 844)
-BELOW = """[...document.querySelectorAll('article h1, article blockquote, article .cell_output img, '
-  + 'article pre')].slice(0, 6).concat([...document.querySelectorAll('article table th')].slice(0, 3))
-  .filter(e => e.getBoundingClientRect().bottom > innerHeight)
-  .map(e => `${e.tagName.toLowerCase()} ${e.textContent.trim().slice(0, 30)}`)"""
+BELOW = """(() => {
+  const all = selector => [...document.querySelectorAll(selector)];
+  const first = all('article :is(h1, blockquote, .cell_output img, pre)').slice(0, 6);
+  return first.concat(all('article table th').slice(0, 3))
+    .filter(e => e.getBoundingClientRect().bottom > innerHeight)
+    .map(e => `${e.tagName.toLowerCase()} ${e.textContent.trim().slice(0, 30)}`);
+})()"""
 
 
 def hidden(browser):
