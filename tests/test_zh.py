@@ -1,4 +1,5 @@
 "The Chinese edition keeps step with the English cells: numbers, links and code are the same."
+import os
 import re
 import shutil
 import sys
@@ -109,6 +110,17 @@ def test_a_page_has_chinese_text_and_the_code_of_the_notebook():
     code = [[re.sub('fig-alt.*', '', cell.source) for cell in book.cells
              if cell.cell_type == 'code'] for book in (nb, theirs)]
     assert code[0] == code[1]
+
+
+@pytest.mark.parametrize('path', PATHS, ids=lambda path: path.stem)
+def test_links_are_right_from_the_folder_of_the_chinese_page(path):
+    place = site_zh.nbs/'zh'/path.parent.relative_to(site_zh.nbs)
+    there = {site_zh.nbs/'zh'/other.relative_to(site_zh.nbs) for other in PATHS}
+    for cell in site_zh.translated(path).cells:
+        if cell.cell_type == 'markdown':
+            for link in site_zh.LINK.findall(cell.source):
+                target = Path(os.path.normpath(place/link))
+                assert target in there or target.exists(), link
 
 
 def test_each_of_two_pages_leads_to_the_other():

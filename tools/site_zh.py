@@ -9,6 +9,8 @@ left out. `<!-- alt id fingerprint -->` stands before the alternative text of a 
 import re
 import sys
 from hashlib import sha256
+from os.path import relpath
+from pathlib import Path
 
 import nbformat
 from notebooks import nbs, page, root
@@ -69,9 +71,14 @@ def behind(path):
 
 def from_a_folder_below(text, path):
     "The links of a page as they are one folder deeper, where only the translated pages are near."
-    translated = {source.resolve() for source in sources()}
-    return LINK.sub(lambda found: found[0] if (path.parent/found[1]).resolve() in translated
-                    else f'](../{found[1]}', text)
+    near = {source.resolve() for source in sources()}
+    start = nbs/'zh'/path.parent.relative_to(nbs)
+
+    def moved(found):
+        target = (path.parent/found[1]).resolve()
+        link = found[1] if target in near else Path(relpath(target, start.resolve())).as_posix()
+        return f']({link}'
+    return LINK.sub(moved, text)
 
 
 def translated(path):
