@@ -26,6 +26,7 @@ from site_checks import defects
 
 NODE = pytest.mark.skipif(not shutil.which('node'), reason='node is not installed: nobody searches')
 CHROMIUM = pytest.mark.skipif(not site_browser.CHROMIUM, reason='chromium is not installed')
+LINKED = '| next |\n|---|\n| [page](../nets/20_surgery.ipynb) |'
 SIGNATURE = 'channels: int, kernel_size: int=3, slope: int=2'
 
 
@@ -79,15 +80,20 @@ def site(tmp_path_factory, hourglass):
     (source/'reference/index.md').write_text(overview)
     cells = [new_markdown_cell('# Hourglass\n\n> Sees a window of $p|i| + 1$ pixels.\n\n'
                                '$$y = \\sum_i a_i x_i \\tag{7}$$'),
-             new_code_cell('print("x")', outputs=[new_output('stream', text='a  1\nb  2\nc  3')])]
-    (source/'ops').mkdir()
+             new_code_cell('#| hide\nimport subprocess'),
+             new_code_cell('print("x")', outputs=[new_output('stream', text='a  1\nb  2\nc  3')]),
+             new_code_cell('y', outputs=[new_output('display_data', {'text/markdown': LINKED})])]
+    for name in 'ops', 'nets':
+        (source/name).mkdir()
+    nbformat.write(new_notebook(cells=[new_markdown_cell('# Surgery')]),
+                   source/'nets/surgery.ipynb')
     nb = new_notebook(cells=cells)
     nb.metadata = {'kernelspec': {'name': 'python3', 'language': 'python', 'display_name': 'P'}}
     nbformat.write(nb, folder/'x.ipynb')
     prepared = site_pages.prepare(folder/'x.ipynb')
     site_reference.lead(prepared, module)
     nbformat.write(prepared, source/'ops/hourglass.ipynb')
-    (source/'index.md').write_text('# Start\n\nHere.\n\n```{toctree}\nops/hourglass\n'
+    (source/'index.md').write_text('# Start\n\nHere.\n\n```{toctree}\nops/hourglass\nnets/surgery\n'
                                    'reference/index\n```\n')
     (folder/'static').mkdir()
     assert site_pages.render(source, html) == 0
@@ -103,6 +109,9 @@ def test_the_pages_are_whole(site):
     assert [cell.get_text() for cell in page.select('table.printed tr')[0].find_all('td')] == [
         'a', '1']
     assert page.select_one('a[href="../reference/ops.hourglass.html"]')
+    assert page.select_one('.cell_output table a')['href'] == '../nets/surgery.html'
+    assert page.select_one('details.hide pre').get_text().startswith('import subprocess')
+    assert page.select('script[src*=copybutton]')
     assert page.find('meta', property='og:title')['content'] == 'Hourglass · video_convs'
     image = page.find('meta', property='og:image')['content']
     assert image.endswith('/_cards/ops-hourglass.png') and image.startswith('https://')
@@ -257,11 +266,17 @@ def test_a_heavy_page_is_found(tmp_path):
 WIDE = '<h1>x</h1><table><tr>' + '<td>wide_wide</td>'*20 + '</tr></table><h3>y</h3>'
 
 
+DEAF = """<div data-explorable><i></i><button>a</button><b tabindex="0">c</b></div><script>
+for (const part of document.querySelector('div[data-explorable]').children)
+  part.addEventListener('click', () => {});
+document.querySelector('b').addEventListener('keydown', () => {});</script>"""
+
+
 @CHROMIUM
 def test_a_browser_finds_faults(tmp_path):
     head = '<!DOCTYPE html><html lang="en"><head><title>x</title>' \
            '<meta name="viewport" content="width=device-width"></head><body><main>'
-    (tmp_path/'bad.html').write_text(head + WIDE + '<script>gone()</script>')
+    (tmp_path/'bad.html').write_text(head + WIDE + DEAF + '<script>gone()</script>')
     (tmp_path/'good.html').write_text(head + '<h1>x</h1><div style="overflow-x:auto">'
                                       + WIDE[10:-10] + '</div>')
     with site_browser.Browser(tmp_path) as browser:
@@ -270,6 +285,7 @@ def test_a_browser_finds_faults(tmp_path):
         assert 'gone is not defined' in found[1]
         browser.open('bad')
         assert browser.run(site_browser.HEADINGS) == ['h3 out of order: y']
+        assert site_browser.deaf(browser) == ['a figure answers a pointer only, no focus: <i></i>']
 
 
 def test_set_up_in_a_row_is_one_cell():

@@ -102,22 +102,6 @@ def test_the_code_of_a_page_runs_from_top_to_bottom():
     subprocess.run([sys.executable, '-c', code], cwd=path.parent, check=True, timeout=300,
                    env={**os.environ, 'MPLBACKEND': 'agg'})
 
-def test_a_site_of_two_pages(tmp_path, notebook):
-    from bs4 import BeautifulSoup
-    source, html = tmp_path/'source', tmp_path/'html'
-    for folder in ('ops', 'nets'):
-        (source/folder).mkdir(parents=True)
-    nbformat.write(site_pages.prepare(notebook), source/'ops/x.ipynb')
-    surgery = new_notebook(cells=[new_markdown_cell('# Surgery')])
-    nbformat.write(surgery, source/'nets/surgery.ipynb')
-    (source/'index.md').write_text('# Start\n\n```{toctree}\nops/x\nnets/surgery\n```')
-    assert site_pages.render(source, html) == 0
-    assert defects(html) == []
-    page = BeautifulSoup((html/'ops/x.html').read_text(encoding='utf-8'), 'html.parser')
-    assert page.select_one('.cell_output table a')['href'] == '../nets/surgery.html'
-    assert page.select_one('details.hide pre').get_text().startswith('import subprocess')
-    assert page.select('script[src*=copybutton]')
-
 PICTURE = 'src="data:image/png;base64,iVBORw0KGgo="'
 COLAB = 'https://colab.research.google.com/github/video-convs/video_convs/blob/main/nbs/'
 @pytest.mark.parametrize('body, defect', [
@@ -134,7 +118,12 @@ COLAB = 'https://colab.research.google.com/github/video-convs/video_convs/blob/m
     ('<div class="cell_output"><pre>[a](b)</pre></div>', 'raw link [a](b)'),
     (f'<img {PICTURE}>', 'picture without alternative text'),
     (f'<img alt="../_images/7db70.png" {PICTURE}>', 'picture without alternative text'),
-    ('<script src="https://x.org/a.js"></script>', 'loads https://x.org/a.js')])
+    ('<script src="https://x.org/a.js"></script>', 'loads https://x.org/a.js'),
+    (f'<div class="cell_input"><pre>{"x"*101}</pre></div>', 'line of 101 characters'),
+    ('<p>See 29_models.</p>', 'name of a file 29_models'),
+    ('<head><title>x</title></head>', 'no description'),
+    ('<head><meta name="description" content="x"><meta property="og:image" content="a/gone.png">'
+     '</head>', 'no picture for links')])
 def test_a_defect_of_a_page_is_found(tmp_path, body, defect):
     (tmp_path/'folder').mkdir()
     (tmp_path/'folder/b.html').write_text('<h1 id="there">b</h1>')

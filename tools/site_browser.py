@@ -56,6 +56,15 @@ HEADINGS = """(() => {
 })()"""
 
 
+FIGURES = """[...document.querySelectorAll('[data-explorable]')].flatMap(figure =>
+  [...(figure.shadowRoot || figure).querySelectorAll('*')])"""
+OWN_KEYS = """function() {
+  if (this.matches('button, input, select, summary, label, a[href]')) return '';
+  return (this.tabIndex < 0 ? 'no focus: ' : 'no keys: ') + this.outerHTML.slice(0, 80);
+}"""
+POINTER = {'click', 'pointerdown', 'mousedown', 'touchstart'}
+
+
 class Pages(SimpleHTTPRequestHandler):
     "Files of a folder, text compressed as a server of pages does."
     def do_GET(self):
@@ -175,6 +184,25 @@ class Browser:
         Path(target).write_bytes(b64decode(data['data']))
 
 
+def deaf(browser):
+    "Parts of figures that answer a pointer and not the keyboard."
+    found = []
+    parts = browser.send('Runtime.evaluate', expression=FIGURES)['result']['objectId']
+    for part in browser.send('Runtime.getProperties', objectId=parts, ownProperties=True)['result']:
+        identity = part.get('value', {}).get('objectId')
+        if not part['name'].isdigit() or identity is None:
+            continue
+        kinds = {listener['type'] for listener in browser.send(
+            'DOMDebugger.getEventListeners', objectId=identity)['listeners']}
+        if not kinds & POINTER:
+            continue
+        fault = browser.send('Runtime.callFunctionOn', objectId=identity, returnByValue=True,
+                             functionDeclaration=OWN_KEYS)['result']['value']
+        if fault and not (fault.startswith('no keys') and 'keydown' in kinds):
+            found.append(f'a figure answers a pointer only, {fault}')
+    return found
+
+
 @functools.cache
 def axe():
     "The script of axe-core, '' where npm does not bring it."
@@ -216,7 +244,8 @@ def access(browser, pages):
             kind = 'dark' if dark else 'light'
             found += [f'{page}.html, {kind}: {line}' for line in browser.run(RULES)]
             if not dark:
-                found += [f'{page}.html: {line}' for line in browser.run(HEADINGS)]
+                found += [f'{page}.html: {line}'
+                          for line in [*browser.run(HEADINGS), *deaf(browser)]]
     return found
 
 

@@ -1,5 +1,6 @@
 "Faults of the built pages: links, tables, pictures, remote files."
 import re
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup
@@ -16,7 +17,7 @@ def defects(folder):
     found = []
     for path, soup in pages.items():
         lines = [*dead_links(path, soup, anchors), *long_lines(soup), *raw_markdown(soup),
-                 *wordless_pictures(soup), *words_for_links(path, soup)]
+                 *wordless_pictures(soup), *names_and_head(path, soup)]
         found += [f'{path.relative_to(folder.resolve())}: {line}' for line in lines]
     return found + remote(folder)
 
@@ -66,12 +67,16 @@ def long_lines(soup):
             if not tag.find_parent(class_='cell_output')
             for line in tag.get_text().splitlines() if len(line) > LIMIT]
 
-def words_for_links(path, soup):
-    "Names of notebooks' files in the text of a page, and a head without a description."
+def names_and_head(path, soup):
+    "Names of notebooks' files in the text of a page; a head without description or card."
     found = [f'name of a file {m[0]}' for text in soup.strings
              for m in re.finditer(r'(?<![\w/.-])\d\d[a-z]?_[a-z]\w+', text)]
     if soup.head and not soup.select_one('meta[name=description][content]:not([content=""])'):
         found.append('no description')
+    card = soup.select_one('meta[property="og:image"]')
+    if card and not any((place/'_cards'/Path(card['content']).name).is_file()
+                        for place in path.parents):
+        found.append('no picture for links')
     return found
 
 def wordless_pictures(soup):

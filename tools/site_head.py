@@ -12,7 +12,6 @@ from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 
 WIDTH, HEIGHT = 1200, 630
-SHARED = 'reference/', 'zh/'  # pages without a picture of their own
 PAPER, INK, GREY, BLUE, RED = '#fbfaf7', '#222222', '#5b5b5b', '#0072b2', '#d55e00'
 
 
@@ -42,7 +41,8 @@ def tags(app, pagename, templatename, context, doctree):
     lines += [f'<meta name="description" content="{quoted(about)}" />',
               '<meta name="twitter:card" content="summary_large_image" />']
     context['metatags'] = context.get('metatags', '') + '\n'.join(lines)
-    if pagename == 'index' or doctree is not None and not pagename.startswith(SHARED):
+    own = doctree is not None and card_of(pagename) != card_of('index')
+    if pagename == 'index' or own:
         target = Path(app.outdir)/card_of(pagename)
         target.parent.mkdir(parents=True, exist_ok=True)
         card(html.unescape(title), about).save(target, optimize=True)
@@ -53,9 +53,9 @@ def quoted(text):
 
 
 def card_of(pagename):
-    "Where the picture of a page lies; the pages of the reference and of the search share one."
-    shared = (pagename.startswith(SHARED)
-              or pagename in ('genindex', 'search', 'py-modindex'))
+    "Where the picture of a page lies; references, search and Chinese pages share the first page's."
+    shared = pagename.startswith(('reference/', 'zh/')) or pagename in ('genindex', 'search',
+                                                                        'py-modindex')
     return f'_cards/{"index" if shared else pagename.replace("/", "-")}.png'
 
 

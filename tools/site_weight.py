@@ -43,7 +43,7 @@ def webp(file):
     with Image.open(file) as picture:
         moves, target = getattr(picture, 'is_animated', False), file.with_suffix('.webp')
         size = *picture.size, moves
-        picture.save(target, lossless=True, quality=100, method=4, save_all=moves)
+        picture.save(target, lossless=True, quality=60, method=3, save_all=moves)
     if target.stat().st_size >= file.stat().st_size:
         target.unlink()
         return file.name, *size

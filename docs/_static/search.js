@@ -4,7 +4,7 @@
 var Scorer = {objNameMatch: 11, objPartialMatch: 6, objPrio: {0: 15, 1: 5, 2: -5},
               objPrioDefault: 0, title: 15, partialTitle: 7, term: 5, partialTerm: 2};
 var LESSONS = {}, WORDS = {};
-const RANK = [["reference/", 0.35], ["workshop/", 0.5], ["genindex", 0], ["papers", 0.8]];
+const RANK = [["reference/", 0.35], ["workshop/", 0.5], ["genindex", 0], ["papers", 0.8], ["zh/", 0.2]];
 
 const list = files => files === undefined ? [] : typeof files === "number" ? [files] : files;
 
