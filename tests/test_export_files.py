@@ -243,7 +243,7 @@ def test_no_checkpoint(tmp_path, capsys):
 def test_without_the_extra(checkpoint, monkeypatch, capsys):
     monkeypatch.setitem(__import__('sys').modules, 'onnxruntime', None)
     assert main(['export', str(checkpoint)]) == 2
-    assert ("the format onnx needs onnxruntime: pip install 'video_convs[export]'"
+    assert ("the format onnx needs onnxruntime: pip install onnx onnxscript onnxruntime"
             in capsys.readouterr().err)
 
 

@@ -9,9 +9,12 @@ from PIL import Image
 
 from video_convs.checkpoint import save
 from video_convs.cli.entry import main
+from video_convs.cli.scoring import print_report
 from video_convs.data.paths import video_files
 from video_convs.data.video import write_video
 from video_convs.train.device import find_device
+from video_convs.train.evaluation import report, wilson_interval
+from video_convs.train.scores import Scores
 from video_convs.weights.create import create_model
 
 
@@ -78,3 +81,16 @@ def test_an_accelerator_of_another_kind_is_let_through(monkeypatch):
     monkeypatch.setattr(torch.accelerator, 'current_accelerator',
                         lambda **how: torch.device('mps'))
     assert find_device('mps').type == 'mps'
+
+
+@pytest.mark.parametrize('right, says', [(5, 'all are right'), (0, 'none are right')])
+def test_a_report_of_equal_answers_is_not_certain(right, says, capsys):
+    "Five of five videos leave room for much; a bootstrap of them has an interval of length 0."
+    labels = torch.tensor([0, 0, 1, 1, 1])
+    answers = labels if right else 1 - labels
+    z = torch.eye(2)[answers]
+    print_report(report(Scores(z, z, labels, tuple('abcde'), ('left', 'right'))))
+    said = {line[:24].strip(): line[24:] for line in capsys.readouterr().out.splitlines()}
+    low, high = (100 * end for end in wilson_interval(right, 5))
+    assert f'{low:.1f}% to {high:5.1f}% (Wilson)' in said['top-1']
+    assert f'no interval: {says}' in said['mean over classes']

@@ -288,7 +288,7 @@ def test_why_there_is_no_window(monkeypatch):
     cv2.namedWindow = refuse
     assert 'headless' in no_window()
     monkeypatch.setitem(sys.modules, 'cv2', None)
-    assert no_window() == "OpenCV is not installed: pip install 'video_convs[live]'"
+    assert no_window() == "OpenCV is not installed: pip install opencv-python"
 
 
 def test_a_stopped_camera_is_said(checkpoint, capsys, fast, monkeypatch):

@@ -84,3 +84,12 @@ def test_links_of_the_description_lead_out_of_the_index(metadata):
     picture = next(link for link in links if link.endswith('.png'))
     assert picture.startswith(f"{cfg['git_url']}/raw/{cfg['branch']}/docs/images/")
     assert f"{cfg['git_url']}/blob/{cfg['branch']}/LICENSE" in links
+
+
+def test_one_line_installs_the_package_everywhere():
+    "No text asks an index for the package, which is on none."
+    texts = [ROOT/'README.md', ROOT/'CONTRIBUTING.md', ROOT/'data/model_card.md',
+             *(ROOT/'video_convs').rglob('*.py'), *(ROOT/'nbs').rglob('*.ipynb')]
+    said = {line for text in texts for line in
+            re.findall(r'pip install[ \\"n]*(?:-q )?(\S*video_convs\S*)', text.read_text('utf-8'))}
+    assert said and {re.sub(r'\\n|["`,]', '', line) for line in said} == {f"git+{cfg['git_url']}"}

@@ -127,8 +127,7 @@ def _evaluate_arguments(c) -> None:
                    help='report even if some videos cannot be read')
     c.add_argument('--allow-overlap', action='store_true',
                    help='report even if the network has learned from some of the videos')
-    c.add_argument('--confusion', metavar='FILE',
-                   help='picture to write of the answers for each class: .png, .svg or .pdf')
+    c.add_argument('--confusion', metavar='FILE', help='picture to write: classes and answers')
     for name in ('device', 'workers'):
         add_field(c, run_field(name))
     batch_argument(c)

@@ -40,11 +40,12 @@ from ..utils import write_atomic
 def print_report(result: dict, per_class: bool = True) -> None:
     "A report as text."
     def line(name, r):
-        (lo, hi), how = ((r['bootstrap'], 'bootstrap') if 'bootstrap' in r
-                         else (r['interval'], 'Wilson'))
+        (lo, hi), how = ((r['interval'], 'Wilson') if 'interval' in r
+                         else (r['bootstrap'], 'bootstrap'))
         count = f"   {r['right']} of {r['videos']}" if 'right' in r else ''
-        return (f"{name:24s} {r['accuracy']:6.1%}   95 % interval {lo:6.1%} to {hi:6.1%} "
-                f"({how}){count}")
+        interval = (f"95 % interval {lo:6.1%} to {hi:6.1%} ({how})" if lo < hi
+                    else f"no interval: {'all' if r['accuracy'] else 'none'} are right")
+        return f"{name:24s} {r['accuracy']:6.1%}   {interval}{count}"
     _print_notes(result)
     print(f"{result['average']} averaged over {result['views']} views (clips x crops)")
     for name, key in (('top-1', 'top1'), ('top-5', 'top5'), ('mean over classes', 'mean_class')):

@@ -233,4 +233,4 @@ def check_format(
             importlib.import_module(name)
         except ImportError:
             raise ValueError(f"the format {format} needs {name}: pip install "
-                             "'video_convs[export]'") from None
+                             "onnx onnxscript onnxruntime") from None

@@ -227,7 +227,7 @@ def no_window() -> str: # '': there can be one
         import cv2
         cv2.namedWindow('video_convs')
     except ImportError:
-        return "OpenCV is not installed: pip install 'video_convs[live]'"
+        return "OpenCV is not installed: pip install opencv-python"
     except cv2.error:
         return 'this OpenCV has no windows: install opencv-python instead of the headless one'
     return ''
