@@ -12,7 +12,7 @@ copyright = cfg['copyright']
 sys.path.insert(0, str(Path(__file__).parent.parent/'tools'))
 extensions = ['myst_nb', 'sphinx_copybutton']
 root_doc = 'index'
-extensions += ['site_head', 'site_math']
+extensions += ['site_head', 'site_math', 'site_extras', 'site_cite', 'site_feed']
 
 nb_execution_mode = 'off'  # pages show the outputs that are committed
 nb_ipywidgets_js = {}

@@ -70,15 +70,21 @@ def test_each_fault_is_found(kind, text):
     assert not faults('stdout', text.replace(ROOT, 'runs/').replace(HOME, 'runs/'))
 
 
-def test_the_readme_begins_with_what_was_found():
-    order = ['> Efficient video convolutions', 'It is for students', '**What was found**',
-             '**Not measured:**', '| you want to | go to |', '## Install and use',
-             '## On your own videos', '## What was measured', '## The papers',
-             '## The map of the book', '## Cite']
+INSIDE = re.compile(r'\b(rooms?|ground floor|export(s|ed)?|lessons?|workshops?|operators?)\b', re.I)
+
+
+def test_the_readme_begins_with_the_picture_and_ends_on_two_screens():
+    order = ['> How does', 'docs/images/readme', '**Measured on real video:**', 'pip install',
+             '```python', '[Learn]', '## What was found', '**Not measured:**', '## Your own videos',
+             '## The papers', '## See it work', '<details>', '## Cite']
     places = [readme.index(text) for text in order]
     assert places == sorted(places)
-    first_screen = readme[:readme.index('## Install and use')]
-    assert len(re.sub(r'\]\([^)]*\)', ']', first_screen).split()) < 460
+    words = re.sub(r'\]\([^)]*\)', ']', readme)
+    first_screen = words[words.index('> How does'):words.index('## What was found')]
+    assert len(first_screen.split()) < 260
+    assert not INSIDE.search(first_screen), 'a word of the project before it is explained'
+    unfolded = re.sub(r'(?s)<details>.*?</details>', '', words)
+    assert len(unfolded.split()) < 1000
 
 
 def test_anchors_of_the_readme():

@@ -1,5 +1,7 @@
 "Write README.md from nbs/index.ipynb. Pictures become files under docs/images."
 import re
+from configparser import ConfigParser
+from urllib.parse import quote
 import nbformat
 from nbconvert import MarkdownExporter
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
@@ -9,6 +11,26 @@ def option(cell, name):
     "The value of a `#| name: value` line of a code cell, or ''."
     found = re.search(rf'^#\|\s*{name}:\s*(.*)$', cell.source, re.M)
     return found[1].strip() if found else ''
+
+def badges():
+    "One line of badges under the title; what they say comes from settings.ini."
+    config = ConfigParser(delimiters=['='])
+    config.read(root/'settings.ini', encoding='utf-8')
+    cfg = config['DEFAULT']
+    torch = re.search(r'^torch(>=.*)$', cfg['requirements'], re.M)[1]
+    shields = [('version', cfg['version'], 'CHANGELOG.md'),
+               ('python', f">={cfg['min_python']}", 'settings.ini'),
+               ('torch', torch, 'settings.ini'), ('license', 'Apache-2.0', 'LICENSE')]
+    address = 'https://img.shields.io/badge'
+    words = [(name, value, quote(value.replace('-', '--')), target)
+             for name, value, target in shields]
+    lines = [f'[![{name} {value}]({address}/{name}-{shown}-555)]({target})'
+             for name, value, shown, target in words]
+    story = f"{cfg['user']}/{cfg['repo']}/blob/{cfg['branch']}/nbs/story"
+    colab = 'https://colab.research.google.com'
+    lines.append(f'[![Open in Colab]({colab}/assets/colab-badge.svg)]'
+                 f'({colab}/github/{story}/00a_learning_to_see_motion.ipynb)')
+    return ' '.join(lines)
 
 def convert():
     "(text, {path: bytes}): the README and its pictures."
@@ -35,6 +57,8 @@ def convert():
     text = re.sub(r'\]\((?!https?:|#|/|docs/|nbs/)', '](nbs/', text)
     text = re.sub(r'\]\(nbs/\.\./', '](', text)
     text = re.sub(r'\n{3,}', '\n\n', text).strip() + '\n'
+    title, rest = text.split('\n\n', 1)
+    text = f'{title}\n\n{badges()}\n\n{rest}'
     return (f'<!-- Written from nbs/index.ipynb by `make readme`: edit there. -->\n\n{text}',
             resources['outputs'])
 

@@ -16,6 +16,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.request import urlopen
 
+from site_landing import hidden
 from site_weight import TEXT
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
@@ -24,7 +25,8 @@ AXE_SHA256 = 'e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745' 
 PHONE, TABLET, LAPTOP = 390, 800, 1440
 SAMPLE = ['index', 'story/learning_to_see_motion', 'story/turn_the_knobs', 'story/play', 'demo',
           'ops/hourglass', 'workshop/hourglass', 'nets/models', 'data/custom', 'results/claims',
-          'papers/h2cn', 'reference/index', 'reference/ops.hourglass', 'search']
+          'papers/h2cn', 'reference/index', 'reference/ops.hourglass', 'search',
+          'results/leaderboard', 'zh/index', 'zh/ops/hourglass']
 LONGEST = 12
 WIDE = """(() => {
   const limit = document.documentElement.clientWidth;
@@ -260,7 +262,7 @@ def faults(html):
     pages = [p.relative_to(html).with_suffix('').as_posix() for p in files
              if p.parent.name != 'reference' or p in longest]
     with Browser(html) as browser:
-        found = sideways(browser, pages)
+        found = sideways(browser, pages) + hidden(browser)
         if axe():
             found += access(browser, [p for p in SAMPLE if (html/f'{p}.html').is_file()])
         else:

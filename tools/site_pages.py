@@ -3,7 +3,7 @@ The pages in docs/_build/html need no network."""
 import re, shutil, subprocess, sys, time
 import nbformat
 from nbformat.v4 import new_markdown_cell
-import site_browser, site_math, site_reference, site_search, site_weight
+import site_browser, site_feed, site_math, site_reference, site_search, site_weight, site_zh
 from notebooks import page, reading_order, room, root, rooms
 from site_cells import directives, merged, printed
 from site_checks import defects
@@ -59,7 +59,7 @@ def contents(paths):
     tocs = [(caption, [page(p) for p in pages if room(p) == name])
             for name, caption in rooms.items()]
     tocs = [(caption, names) for caption, names in tocs if names]
-    tocs.append(('Look up', ['reference/index']))
+    tocs.append(('Look up', ['reference/index', 'changelog']))
     return '\n\n'.join('\n'.join(['```{toctree}', ':hidden:', f':caption: {caption}', '', *names,
                                   '```']) for caption, names in tocs)
 
@@ -91,6 +91,8 @@ def write_pages(paths, exported):
             nb.cells.append(new_markdown_cell(contents(paths)))
         target.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(nb, target)
+    site_zh.write(source, lambda path: prepare(path, names))
+    site_feed.changelog(source)
     site_reference.write(source, exported, paths)
 
 def improve(exported):

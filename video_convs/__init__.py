@@ -20,6 +20,7 @@ _home = {
     **dict.fromkeys(['from_official', 'to_official'], 'weights.convert'),
     'list_pretrained': 'weights.public', 'create_model': 'weights.create',
     'complexity': 'nets.complexity', **dict.fromkeys(['Classifier', 'predict'], 'use.classifier'),
+    'project_file': 'utils',
 }
 __all__ = list(_home)
 
