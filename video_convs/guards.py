@@ -92,6 +92,8 @@ LIMITS = {  # setting → its range, wherever it comes from
     'keep': Limit(1, 1_000_000, whole=True), 'log_every': _STEPS,
     'save_every': Limit(0, 1_000_000_000, whole=True), 'max_skipped': Limit(0, 1),
     'fold': Limit(1, 10_000, whole=True),
+    'trials': Limit(2, 10_000, whole=True), 'reduction': Limit(2, 100, whole=True),
+    'min_epochs': _COUNT,
     # answers
     'topk': _COUNT, 'stage': Limit(0, 1000, whole=True),
     'timeout': _SECONDS, 'weights': Limit(0, 1_000_000),

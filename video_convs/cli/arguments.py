@@ -10,8 +10,9 @@ from .fields import AUGMENT, RECIPE, RUN, Field, constant_of, fields_of
 from .flags import (SIZE, add_command, add_field, batch_argument,
                                    labelled_arguments, rule_argument, run_field, score_arguments,
                                    view_arguments)
-from .values import Pairs, Read, add_number, one_of
+from .values import OutOfRange, Pairs, Read, add_number, one_of
 from ..command import command_line
+from ..train.ranges import read_range
 
 # %% ../../nbs/cli/70b_arguments.ipynb #fb7822e5
 def _demo_arguments(c) -> None:
@@ -88,6 +89,10 @@ def _change_arguments(recipe) -> None:
 def _train_arguments(c) -> None:
     "The arguments of `video_convs train`."
     _config_arguments(c)
+    _run_arguments(c)
+
+def _run_arguments(c) -> None:
+    "The values of a training run."
     options = _spelled()
     for name, field in fields_of(*RUN).items():
         if name != 'changes':
@@ -95,13 +100,43 @@ def _train_arguments(c) -> None:
     _recipe_arguments(c, options | _words())
 
 # %% ../../nbs/cli/70b_arguments.ipynb #546046c4
-def _config_arguments(c) -> None:
-    "All flags in a file, or from one."
+def _config_argument(c) -> None:
+    "Flags from a file."
     c.add_argument('--config', metavar='FILE',
                    help='read a YAML file of the flags below, without their dashes; a flag that'
                         ' is typed wins')
+
+def _config_arguments(c) -> None:
+    "All flags in a file, or from one."
+    _config_argument(c)
     c.add_argument('--print-config', action='store_true',
                    help='print such a file for this command, and do not train')
+
+# %% ../../nbs/cli/70b_arguments.ipynb #6e2c3e7c
+def _in_ranges(read, flag: str):
+    "A reader of one value becomes a reader of ranges and lists."
+    def several(text, *more):
+        try:
+            return read_range(text, lambda one: read(one, *more))
+        except ValueError as error:
+            raise OutOfRange(str(error) if flag in str(error) else f"{flag}: {error}") from None
+    return several
+
+# %% ../../nbs/cli/70b_arguments.ipynb #5560bf50
+def _search_arguments(c) -> None:
+    "The arguments of `video_convs search`."
+    _config_argument(c)
+    for name in ('trials', 'reduction', 'min_epochs'):
+        add_field(c, fields_of('train.search', 'search')[name])
+    _run_arguments(c)
+    recipe = {**fields_of(*RECIPE), **fields_of(*AUGMENT)}
+    for action in c._actions:
+        if action.dest not in recipe or action.nargs is not None:
+            continue
+        if action.type:
+            action.type = _in_ranges(action.type, action.option_strings[0])
+        elif isinstance(action, Read):
+            action.read = _in_ranges(action.read, action.option_strings[0])
 
 # %% ../../nbs/cli/70b_arguments.ipynb #6878762d
 def _recipes_arguments(c) -> None:
@@ -366,6 +401,8 @@ ARGUMENTS = { # command → what it does, and the function that adds its argumen
               ' split) or a public data set.', _train_arguments),
     'recipes': ("List the papers' recipes, or each value of some with its source; ? marks what a"
                 " paper does not say.", _recipes_arguments),
+    'search': ('Find the settings that train best: try values from ranges, such as'
+               ' --lr 1e-3..1e-1, and drop those that fall behind.', _search_arguments),
     'plot': ('Plot the loss and accuracy of runs by epoch in one figure.', _plot_arguments),
     'evaluate': ('Measure the accuracy of checkpoints with 95-percent intervals, and keep a report'
                  ' and the scores as files.', _evaluate_arguments),

@@ -41,7 +41,7 @@ def check_paths(args: argparse.Namespace) -> None:
 
 # %% ../../nbs/cli/70g_entry.ipynb #d288683a
 COMMANDS = { # command → its module, which is loaded on use, because torch takes seconds
-    **dict.fromkeys(['demo', 'train', 'recipes', 'plot'], 'learning'),
+    **dict.fromkeys(['demo', 'train', 'search', 'recipes', 'plot'], 'learning'),
     **dict.fromkeys(['evaluate', 'probe', 'calibrate', 'ensemble', 'submit'], 'scoring'),
     **dict.fromkeys(['predict', 'explain', 'timeline', 'live', 'export', 'publish', 'pull'],
                     'using'),
@@ -89,7 +89,7 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
 # %% ../../nbs/cli/70g_entry.ipynb #499230ce
 def _check_needed(args: argparse.Namespace) -> None:
     "Refuse a run without its data or its folder."
-    if args.command != 'train':
+    if args.command not in ('train', 'search'):
         return
     missing = [f'--{name}' for name in ('data', 'out') if getattr(args, name) is None]
     if missing:

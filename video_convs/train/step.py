@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..nets.video_net import VideoNet
+from .checks import NotFinite
 from .device import autocast_type
 from .distributed import grouped, world
 from .recipes import Recipe
@@ -94,7 +95,7 @@ def check_finite(
     for what, value in (('loss', loss), ('gradients', norm)):
         if not math.isfinite(value):
             also = ", or precision='bfloat16'" if recipe.precision == 'float16' else ''
-            raise ValueError(f"the {what} became {value}: the last checkpoint is kept; try a"
+            raise NotFinite(f"the {what} became {value}: the last checkpoint is kept; try a"
                              f" smaller lr than {recipe.lr}{also}")
 
 # %% ../../nbs/train/41d_step.ipynb #dca27491
