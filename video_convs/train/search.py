@@ -5,18 +5,16 @@
 # %% auto #0
 __all__ = ['logger', 'Trial', 'plot_search', 'make_study', 'field_value', 'search', 'search_rows', 'search_table']
 
-# %% ../../nbs/train/41j_search.ipynb #910cc913
+# %% ../../nbs/train/41j_search.ipynb #975d1cd4
 import csv
 import io
 import json
 import logging
-from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..data.dataset import VideoDataset
 from ..guards import check_number, check_path, read_lines, read_page
 from .checks import NotFinite, first_difference
 from .distributed import world
@@ -248,13 +246,13 @@ def _earlier(out, about):
     file = out/'trials.jsonl'
     return read_lines(file) if file.exists() else []
 
-# %% ../../nbs/train/41j_search.ipynb #a41a3abe
+# %% ../../nbs/train/41j_search.ipynb #a555c8a0
 def search(
     config: TrainConfig, # of all trials; its folder gets one folder for each of them
     space: dict[str, Span | OneOf], # field of the recipe → where its value lies
     trials: int = 12, # number of choices of values
     reduction: int = 3, # one of so many trials goes on, each time
-    min_epochs: int | None = None, # before the first decision; None: epochs / reduction²
+    min_epochs: int | None = None, # epochs of every trial; None: epochs / reduction²
     progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
 ) -> list[Trial]: # the best first
     "Train with several choices of values, and drop those that fall behind."
