@@ -96,6 +96,10 @@ def _run_config(args: argparse.Namespace) -> TrainConfig:
     given = {f.name: getattr(args, f.name) for f in fields(TrainConfig) if f.name != 'changes'}
     return TrainConfig(**given)
 
+def _checked_config(args: argparse.Namespace) -> TrainConfig:
+    "The settings of `train`."
+    return replace(_run_config(args), changes=recipe_changes(args))
+
 def _recipe_of(config: TrainConfig) -> Recipe:
     "The recipe of a run, with its changes."
     own = Recipe() if config.recipe is None else find_recipe(config.recipe).recipe
@@ -106,7 +110,7 @@ def train(
     args: argparse.Namespace,
 ) -> None:
     "Train a network, alone or as one of several processes."
-    config = replace(_run_config(args), changes=recipe_changes(args))
+    config = _checked_config(args)
     page = run_text(config, _recipe_of(config))
     if args.print_config:
         return print(page, end='')

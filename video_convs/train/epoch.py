@@ -19,7 +19,8 @@ from ..progress import progress_bar
 from .checks import is_one_value_error, one_value_message
 from .device import is_asynchronous, memory_gb
 from .distributed import counting_device, gathered_dict, rank, summed, world
-from .recipes import Recipe, learning_rate
+from .ending import rate_at
+from .recipes import Recipe
 from .run_folder import State
 from .targets import class_weights, make_targets
 from .step import (check_finite, explain_memory, out_of_memory, update,
@@ -106,7 +107,7 @@ def train_epoch(
         total, empty = _count_videos(batch, sums, device)
         _check_skipped(sums, clips, max_skipped)
         k = state.epoch * steps + state.step
-        rate = learning_rate(recipe, k, recipe.epochs * steps)
+        rate = rate_at(recipe, k, steps, state.ending)
         if not empty:  # if one process has no clip, all leave the step out
             for group in state.optimizer.param_groups:
                 group['lr'] = group['scale'] * rate

@@ -33,6 +33,7 @@ from ..checkpoint import read_config, save
 from ..nets.spec import InputSpec
 from ..nets.video_net import VideoNet
 from .checks import first_difference
+from .ending import Ending
 from .distributed import first_value, gathered, gathered_dict, rank, world
 from .recipes import Recipe
 from ..utils import write_atomic
@@ -53,6 +54,7 @@ class State:
     epoch: int = 0 # finished epochs
     step: int = 0 # finished steps of this epoch
     sums: dict = field(default_factory=empty_sums) # over this epoch so far, all processes
+    ending: Ending | None = None # of the training; it follows from the log
 
     @property
     def best(self) -> VideoNet:
