@@ -443,7 +443,7 @@ def test_patience(videos, tmp_path, capsys):
         run(videos, tmp_path/'b', recipe)
 
 def test_a_run_finds_its_own_end(videos, tmp_path, capsys):
-    "Two epochs without a gain after the second: the rate falls in one more; a stop changes nothing."
+    "Two epochs without a gain: the rate falls in one more, and a stop changes nothing."
     recipe = replace(SHORT, epochs='auto', patience=2, warmup=0)
     def learn(out, **kw):
         scores = iter([.2, .5, .5, .4, .3, .1])

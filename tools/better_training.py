@@ -1,20 +1,20 @@
-"""Do a search, an automatic end, averaged weights and a teacher pay? Small trainings on rendered motion.
+"""Do a search, an automatic end, averaged weights and a teacher pay? Trainings on rendered motion.
 
     python tools/better_training.py [search] [ending] [teacher] [averaging]
 
-Each part appends lines of JSON to data/results/better_training.jsonl. All parts train a small network
-(hgc_tiny, 8 frames of 32 pixels) on 160 rendered videos of 8 classes of motion, and test it on 96.
+Each part appends lines of JSON to data/results/better_training.jsonl. All parts train a small
+network (hgc_tiny, 8 frames of 32 pixels) on 160 rendered videos of 8 classes of motion, and test it
+on 96. What we expected before the first run:
 
-What we expected before the first run:
-
-search     Eight learning rates and rates of dropout, 12 epochs, half of the trials dropped after 3 and
-           after 6 epochs. It trains fewer than 70 of 96 epochs. The best of all, if each were trained to
-           its end, is among those that it finishes, or lies within 10 points of the one it chooses.
+search     Eight learning rates and rates of dropout, 12 epochs, half of the trials dropped after 3
+           and after 6 epochs. It trains fewer than 70 of 96 epochs. The best of all, if each were
+           trained to its end, is among those that it finishes, or lies within 10 points of the one
+           it chooses.
 ending     epochs='auto' needs more epochs than a cosine of 15, and ends within 5 points of it.
-teacher    A student (tsm_tiny) that also learns from a trained hgc_tiny is better than alone by
-           0 to 10 points; with 96 test videos and 3 seeds this may not be told from 0.
-averaging  The mean of the last 5 checkpoints of a run with a constant rate is at least as good as the
-           last one. Without norm statistics of its own it is not worse by more than 2 points.
+teacher    A student (tsm_tiny) that also learns from a trained hgc_tiny is better than alone by 0
+           to 10 points; with 96 test videos and 3 seeds this may not be told from 0.
+averaging  The mean of the last 5 checkpoints of a run with a constant rate is at least as good as
+           the last one. Without norm statistics of its own it is not worse by more than 2 points.
 """
 import contextlib
 import sys

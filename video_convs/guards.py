@@ -74,12 +74,14 @@ _STEPS = Limit(1, 1_000_000_000, whole=True)
 # %% ../nbs/01_guards.ipynb #35f9b8ea
 LIMITS = {  # setting → its range, wherever it comes from
     # a recipe
-    'epochs': Limit(1, 1_000_000, whole=True, word='auto'), 'batch_size': _COUNT, 'accumulate': _COUNT, 'lr_batch': _COUNT,
+    'epochs': Limit(1, 1_000_000, whole=True, word='auto'),
+    'batch_size': _COUNT, 'accumulate': _COUNT, 'lr_batch': _COUNT,
     'lr': _FACTOR, 'gamma': _FACTOR, 'bias_lr': _FACTOR, 'head_lr': _FACTOR, 'first_lr': _FACTOR,
     'lr_scale': _FACTOR,
     'clip_norm': Limit(0, 1_000_000_000_000, above=True), 'weight_decay': Limit(0, 1000),
     'warmup': _SHARE, 'label_smoothing': _SHARE, 'dropout': _SHARE, 'momentum': _SHARE,
     'ema': _SHARE, 'mixup': Limit(0, 1000), 'cutmix': Limit(0, 1000),
+    'distill': Limit(0, 1), 'temperature': Limit(0, 1000, above=True),
     'patience': Limit(0, 1_000_000, whole=True),
     'seed': Limit(0, 2**32 - 1, whole=True),
     'scale': Limit(0, 1, above=True), 'ratio': Limit(1, 100), 'jitter': _SHARE,

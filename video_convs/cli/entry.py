@@ -29,7 +29,8 @@ class _Parser(argparse.ArgumentParser):
         more = command_line(*self.prog.split()[1:], '--help')
         self.exit(2, f"{self.prog}: {message}; see {more}\n")
 
-PATHS = 'out', 'data', 'checkpoint', 'root', 'run', 'scores', 'to', 'pretrained', 'calibrate'
+PATHS = ('out', 'data', 'checkpoint', 'root', 'run', 'scores', 'to', 'pretrained', 'calibrate',
+         'teacher')
 
 def check_paths(args: argparse.Namespace) -> None:
     "Refuse paths that are empty or too long."

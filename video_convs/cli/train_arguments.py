@@ -30,6 +30,7 @@ def _typed() -> dict[str, dict]: # field → options of `add_field`
     "How the values of some flags are typed."
     return dict(
         root=dict(metavar='DIR'), freeze=dict(metavar='PATTERN'),
+        teacher=dict(metavar='CHECKPOINT'),
         save_every=dict(metavar='STEPS'), log_every=dict(metavar='STEPS'),
         milestones=dict(metavar='EPOCH', limit='epochs'), lr_scale=dict(metavar='PATTERN=FACTOR'),
         fit=dict(choices=['crop', 'squash']), rule=dict(choices=['segments', 'dense']))

@@ -30,6 +30,7 @@ from .recipes import Recipe
 from .run_folder import (State, about_code, check_writable, empty_sums,
                                           learned_page, locked, resume, videos_checksum)
 from .run_log import Run, epoch_entry, tensorboard_writer
+from .teacher import Teacher
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ def train(
     log_every: int = 50, # steps from line to line in steps.jsonl
     max_skipped: float = .05, # share of the videos that may be unreadable
     tensorboard: bool = False, # also write files for TensorBoard
+    teacher: Teacher | None = None, # whose answers are learned too
     learned: Collection[str] = (), # videos of the initial weights' training, see `trained_on`
     extra: dict = {}, # stored with checkpoints; a run continues only with the same extra['start']
 ) -> list[dict]: # the log: one entry per epoch
@@ -77,7 +79,7 @@ def train(
         reader = _reader(run, train_clips, still, workers, device, progress)
         try:
             _train_epochs(run, train_clips, forward, still, reader, test, on_epoch,
-                          max_skipped=max_skipped, progress=progress)
+                          max_skipped=max_skipped, progress=progress, teacher=teacher)
         except KeyboardInterrupt:
             if rank() == 0:
                 logger.info(_stopped_message(run))

@@ -19,6 +19,7 @@ from .checks import NotFinite
 from .device import autocast_type
 from .distributed import grouped, world
 from .recipes import Recipe
+from .teacher import Teacher
 
 # %% ../../nbs/train/41d_step.ipynb #c575db53
 def _cross_entropy(scores, label, smoothing):
@@ -59,6 +60,7 @@ def update(
     scaler: torch.amp.GradScaler | None = None, # of float16
     forward: nn.Module | None = None, # the model, compiled or distributed; None: `model`
     total: int | None = None, # clips of all processes; None: B
+    teacher: Teacher | None = None, # whose answers are learned too
 ) -> Tensor: # (3,) on the device: sum of losses, correct clips, norm of gradients
     "One update of the weights; the batch may go through in parts."
     device, kind = clip.device, autocast_type(recipe, clip.device)
@@ -73,7 +75,10 @@ def update(
     for k, (x, y) in enumerate(parts, 1):
         with forward.no_sync() if k < len(parts) and grouped() else nullcontext():
             with torch.autocast(device.type, kind, enabled=kind != torch.float32):
-                loss, hits = clip_loss(forward(x), y, recipe)
+                scores = forward(x)
+                loss, hits = clip_loss(scores, y, recipe)
+                if teacher is not None:
+                    loss = teacher.loss(loss, scores, x)
             scaler.scale(loss * (len(x) * world() / total)).backward()
         loss_sum = loss_sum + loss.detach().double() * len(x)
         right = right + hits
