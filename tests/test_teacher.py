@@ -106,7 +106,7 @@ def test_from_the_command_line(root, teacher, tmp_path, capsys):
     assert 'its start is another' in capsys.readouterr().err
 
 @pytest.mark.parametrize('options, says', [
-    (dict(classes=['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']), "has other classes (number 0 is 'a'"),
+    (dict(classes=list('abcdefgh')), "has other classes (number 0 is 'a'"),
     (dict(classes=['left', 'right']), 'has other classes (there are 2, not 8)'),
     (dict(name='h2cn_tiny'), 'both must see the same clip'),
 ])
@@ -119,7 +119,8 @@ def test_teachers_of_other_questions(root, tmp_path, options, says):
     assert says in str(error.value) and not (tmp_path/'s').exists()
 
 def test_several_tasks_have_no_teacher():
-    model = create_model('tsn_tiny', num_classes={'verb': 2, 'noun': 3, 'action': 4}, input_spec=SPEC)
+    tasks = {'verb': 2, 'noun': 3, 'action': 4}
+    model = create_model('tsn_tiny', num_classes=tasks, input_spec=SPEC)
     with pytest.raises(ValueError, match='a teacher is for one label a video'):
         make_teacher(['x'], model, SHORT)
 

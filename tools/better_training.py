@@ -28,9 +28,10 @@ from study import read_lines, refuse_unknown, root, write_line
 from video_convs.data.motion import MotionConfig
 from video_convs.data.motion_files import render_task
 from video_convs.data.transforms import Augment
+from video_convs.train.averaging import average_checkpoints
 from video_convs.train.ranges import Span
 from video_convs.train.recipes import Recipe
-from video_convs.train.scale_out import TrainConfig, run_training
+from video_convs.train.scale_out import TrainConfig, open_splits, run_training, shared_test
 from video_convs.train.search import search
 
 file = root/'data/results/better_training.jsonl'
@@ -73,7 +74,33 @@ def part_ending(folder):
                        losses=[round(entry['loss'], 4) for entry in log],
                        lr=[entry['lr'] for entry in log])
 
-PARTS = dict(search=part_search, ending=part_ending)
+def part_teacher(folder):
+    "A student alone and with a teacher, from three seeds."
+    log = run_training(config_of(folder, 'teacher', RECIPE), progress=False,
+                       on_epoch=lambda log: None)
+    yield dict(net='hgc_tiny', taught=None, seed=0, scores=tests(log))
+    for seed in (0, 1, 2):
+        for teacher in ((), (str(folder/'teacher'),)):
+            config = config_of(folder, f'student_{seed}_{len(teacher)}', replace(RECIPE, seed=seed),
+                               model='tsm_tiny', teacher=teacher)
+            log = run_training(config, progress=False, on_epoch=lambda log: None)
+            yield dict(net='tsm_tiny', taught=bool(teacher), seed=seed, scores=tests(log))
+
+def part_averaging(folder):
+    "The mean of the last five checkpoints of runs with a constant and with a falling rate."
+    learned, unseen, _ = open_splits(folder/'videos')
+    for seed in (0, 1):
+        for schedule in ('step', 'cosine'):
+            config = config_of(folder, f'{schedule}_{seed}', keep=5,
+                               recipe=replace(RECIPE, seed=seed, schedule=schedule))
+            log = run_training(config, progress=False, on_epoch=lambda log: None)
+            paths = sorted(config.out.glob('epoch_*'))
+            plain, counted = (average_checkpoints(paths, data) for data in (None, learned))
+            test = shared_test(unseen, plain.input_spec, cache=True, workers=0)
+            yield dict(schedule=schedule, seed=seed, scores=tests(log),
+                       mean=round(test(plain)['top1'], 4), counted=round(test(counted)['top1'], 4))
+
+PARTS = dict(search=part_search, ending=part_ending, teacher=part_teacher, averaging=part_averaging)
 
 def main(argv):
     refuse_unknown(argv, PARTS, 'part')

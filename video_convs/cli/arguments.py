@@ -10,8 +10,9 @@ from .fields import Field, fields_of
 from .flags import (add_command, add_field, batch_argument,
                                    labelled_arguments, rule_argument, run_field, score_arguments,
                                    view_arguments)
-from .train_arguments import (demo_arguments, plot_arguments, recipes_arguments,
-                                             search_arguments, train_arguments)
+from .train_arguments import (average_arguments, demo_arguments, plot_arguments,
+                                             recipes_arguments, search_arguments,
+                                             train_arguments)
 from .values import Pairs, add_number
 
 # %% ../../nbs/cli/70b_arguments.ipynb #fda647bd
@@ -269,6 +270,7 @@ ARGUMENTS = { # command → what it does, and the function that adds its argumen
                 " paper does not say.", recipes_arguments),
     'search': ('Find the settings that train best: try values from ranges, such as'
                ' --lr 1e-3..1e-1, and drop those that fall behind.', search_arguments),
+    'average': ('Write one checkpoint whose weights are the mean of several.', average_arguments),
     'plot': ('Plot the loss and accuracy of runs by epoch in one figure.', plot_arguments),
     'evaluate': ('Measure the accuracy of checkpoints with 95-percent intervals, and keep a report'
                  ' and the scores as files.', _evaluate_arguments),

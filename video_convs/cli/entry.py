@@ -42,7 +42,7 @@ def check_paths(args: argparse.Namespace) -> None:
 
 # %% ../../nbs/cli/70g_entry.ipynb #d288683a
 COMMANDS = { # command → its module, which is loaded on use, because torch takes seconds
-    **dict.fromkeys(['demo', 'train', 'search', 'recipes', 'plot'], 'learning'),
+    **dict.fromkeys(['demo', 'train', 'search', 'average', 'recipes', 'plot'], 'learning'),
     **dict.fromkeys(['evaluate', 'probe', 'calibrate', 'ensemble', 'submit'], 'scoring'),
     **dict.fromkeys(['predict', 'explain', 'timeline', 'live', 'export', 'publish', 'pull'],
                     'using'),

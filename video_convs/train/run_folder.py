@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TRAINED_ON', 'empty_sums', 'State', 'about_code', 'writing', 'locked', 'check_writable', 'videos_checksum',
-           'learned_page', 'trained_on', 'append_line', 'read_log', 'skipped_videos', 'resume', 'keep_checkpoint',
-           'keep_state']
+           'learned_page', 'trained_on', 'page_summary', 'append_line', 'read_log', 'skipped_videos', 'resume',
+           'keep_checkpoint', 'keep_state']
 
 # %% ../../nbs/train/41f_run_folder.ipynb #d0174769
 import hashlib
@@ -237,12 +237,15 @@ def trained_on(
     if not isinstance(stored, dict) or not file.is_file():
         return None
     data = file.read_bytes()
-    if stored != _page_summary(data):  # the file of another checkpoint
+    if stored != page_summary(data):  # the file of another checkpoint
         return None
     return frozenset(data.decode('ascii').split())
 
 # %% ../../nbs/train/41f_run_folder.ipynb #df448e28
-def _page_summary(page: bytes) -> dict:
+def page_summary(
+    page: bytes, # from `learned_page`
+) -> dict: # for config.json
+    "The number of videos in a page, and its checksum."
     return dict(videos=page.count(b'\n'), sha256=hashlib.sha256(page).hexdigest())
 
 # %% ../../nbs/train/41f_run_folder.ipynb #03ec5dc5
@@ -345,7 +348,7 @@ def keep_checkpoint(
     def keep_in(folder):
         folder.mkdir(exist_ok=True)
         write_atomic(folder/TRAINED_ON, learned)
-        save(state.best, folder, **extra, trained_on=_page_summary(learned))
+        save(state.best, folder, **extra, trained_on=page_summary(learned))
     keep_in(out)
     if keep > 1:
         keep_in(out/f'epoch_{state.epoch:04d}')
