@@ -46,7 +46,7 @@ def number_flags():
     return list(walk(PARSER, []))
 
 NEEDED = {'train': ['--data', 'a', '--out', 'b'], 'search': ['--data', 'a', '--out', 'b'],
-          'evaluate': ['a', '--data', 'b'],
+          'average': ['a', '--out', 'b'], 'evaluate': ['a', '--data', 'b'],
           'probe': ['a', '--data', 'b'], 'calibrate': ['a', '--data', 'b'],
           'ensemble': ['a'], 'predict': ['a', 'b'],
           'explain': ['a', 'b'], 'timeline': ['a', 'b'], 'live': ['a'],

@@ -6,6 +6,8 @@
 __all__ = ['demo_arguments', 'train_arguments', 'search_arguments', 'average_arguments', 'recipes_arguments', 'plot_arguments']
 
 # %% ../../nbs/cli/69c_train_arguments.ipynb #aa7f39ab
+import argparse
+
 from .fields import AUGMENT, RECIPE, RUN, constant_of, fields_of
 from .flags import SIZE, add_field, batch_argument, run_field
 from .values import OutOfRange, Pairs, Read, one_of
@@ -13,7 +15,9 @@ from ..command import command_line
 from ..train.ranges import read_range
 
 # %% ../../nbs/cli/69c_train_arguments.ipynb #fb7822e5
-def demo_arguments(c) -> None:
+def demo_arguments(
+    c: argparse.ArgumentParser,
+) -> None:
     "The arguments of `video_convs demo`."
     demo, recipe = fields_of('demo', 'run_demo'), fields_of(*RECIPE)
     add_field(c, demo['out'])
@@ -85,7 +89,9 @@ def _change_arguments(recipe) -> None:
                              ' augment.crop=corners')
 
 # %% ../../nbs/cli/69c_train_arguments.ipynb #f70abe0d
-def train_arguments(c) -> None:
+def train_arguments(
+    c: argparse.ArgumentParser,
+) -> None:
     "The arguments of `video_convs train`."
     _config_arguments(c)
     _run_arguments(c)
@@ -122,7 +128,9 @@ def _in_ranges(read, flag: str):
     return several
 
 # %% ../../nbs/cli/69c_train_arguments.ipynb #5560bf50
-def search_arguments(c) -> None:
+def search_arguments(
+    c: argparse.ArgumentParser,
+) -> None:
     "The arguments of `video_convs search`."
     _config_argument(c)
     for name in ('trials', 'reduction', 'min_epochs'):
@@ -138,7 +146,9 @@ def search_arguments(c) -> None:
             action.read = _in_ranges(action.read, action.option_strings[0])
 
 # %% ../../nbs/cli/69c_train_arguments.ipynb #81e765d0
-def average_arguments(c) -> None:
+def average_arguments(
+    c: argparse.ArgumentParser,
+) -> None:
     "The arguments of `video_convs average`."
     c.add_argument('checkpoint', nargs='+', help='folders of checkpoints of one network, such as'
                                                  ' runs/mine/epoch_0026')
@@ -152,11 +162,15 @@ def average_arguments(c) -> None:
     batch_argument(c)
 
 # %% ../../nbs/cli/69c_train_arguments.ipynb #6878762d
-def recipes_arguments(c) -> None:
+def recipes_arguments(
+    c: argparse.ArgumentParser,
+) -> None:
     "The arguments of `video_convs recipes`."
     c.add_argument('pattern', nargs='?', help="names, such as 'h2cn.*'; left out: an overview")
 
-def plot_arguments(c) -> None:
+def plot_arguments(
+    c: argparse.ArgumentParser,
+) -> None:
     "The arguments of `video_convs plot`."
     c.add_argument('run', nargs='+', help='folders of runs')
     c.add_argument('--out', default='runs.png', help='picture to write: .png, .svg or .pdf')

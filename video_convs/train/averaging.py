@@ -24,9 +24,9 @@ from .run_folder import TRAINED_ON, page_summary, trained_on
 from ..utils import write_atomic
 from ..weights.create import pretrained_model
 
-# %% ../../nbs/train/41k_averaging.ipynb #aff90b92
+# %% ../../nbs/train/41k_averaging.ipynb #5addcf51
 def check_one_network(
-    networks: dict[str, VideoNet], # name of the checkpoint → network
+    networks: dict[str, VideoNet], # checkpoint → network
 ) -> None:
     "Raise a `ValueError` if the checkpoints are not of one network."
     (first, model), *others = networks.items()
