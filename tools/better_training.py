@@ -12,7 +12,7 @@ search     Eight learning rates and rates of dropout, 12 epochs, half of the tri
            it chooses.
 ending     epochs='auto' needs more epochs than a cosine of 15, and ends within 5 points of it.
 teacher    A student (tsm_tiny) that also learns from a trained hgc_tiny is better than alone by 0
-           to 10 points; with 96 test videos and 2 seeds this may not be told from 0.
+           to 10 points; with 96 test videos and one seed this may not be told from 0.
 averaging  The mean of the last 5 checkpoints of a run with a constant rate is at least as good as
            the last one. Without norm statistics of its own it is not worse by more than 2 points.
 """
@@ -59,46 +59,42 @@ def part_search(folder):
         changed = replace(config, out=config.out/trial.folder, changes=trial.values)
         whole = None
         with contextlib.suppress(ValueError):
-            whole = tests(run_training(changed, progress=False, on_epoch=lambda log: None))
+            whole = tests(run(changed))
         yield dict(trial=trial.number, values=trial.values, ended=trial.ended,
                    scores=[round(score, 4) for score in trial.scores], whole=whole)
 
+def run(config):
+    "The log of a training; in the same folder it is trained once."
+    return run_training(config, progress=False, on_epoch=lambda log: None)
+
 def part_ending(folder):
     "A cosine of 15 epochs, and a training that finds its own end."
-    for seed in (0, 1):
-        for epochs in (15, 'auto'):
-            recipe = replace(RECIPE, epochs=epochs, seed=seed, patience=0 if epochs == 15 else 6)
-            log = run_training(config_of(folder, f'{epochs}_{seed}', recipe), progress=False,
-                               on_epoch=lambda log: None)
-            yield dict(epochs=epochs, seed=seed, scores=tests(log),
-                       losses=[round(entry['loss'], 4) for entry in log],
-                       lr=[entry['lr'] for entry in log])
+    for epochs in (15, 'auto'):
+        recipe = replace(RECIPE, epochs=epochs, patience=0 if epochs == 15 else 5)
+        log = run(config_of(folder, str(epochs), recipe, keep=5))
+        yield dict(epochs=epochs, scores=tests(log), lr=[entry['lr'] for entry in log],
+                   losses=[round(entry['loss'], 4) for entry in log])
 
 def part_teacher(folder):
-    "A student alone and with a teacher, from two seeds."
-    log = run_training(config_of(folder, 'teacher', RECIPE), progress=False,
-                       on_epoch=lambda log: None)
-    yield dict(net='hgc_tiny', taught=None, seed=0, scores=tests(log))
-    for seed in (0, 1):
-        for teacher in ((), (str(folder/'teacher'),)):
-            config = config_of(folder, f'student_{seed}_{len(teacher)}', replace(RECIPE, seed=seed),
-                               model='tsm_tiny', teacher=teacher)
-            log = run_training(config, progress=False, on_epoch=lambda log: None)
-            yield dict(net='tsm_tiny', taught=bool(teacher), seed=seed, scores=tests(log))
+    "A student alone, and with the network of 15 epochs as its teacher."
+    teacher = config_of(folder, '15', RECIPE, keep=5)
+    yield dict(net='hgc_tiny', taught=None, scores=tests(run(teacher)))
+    for taught in (False, True):
+        config = config_of(folder, f'student_{taught}', RECIPE, model='tsm_tiny',
+                           teacher=(str(teacher.out),) if taught else ())
+        yield dict(net='tsm_tiny', taught=taught, scores=tests(run(config)))
 
 def part_averaging(folder):
-    "The mean of the last five checkpoints of runs with a constant and with a falling rate."
+    "The mean of the last five checkpoints of runs with a falling and with a constant rate."
     learned, unseen, _ = open_splits(folder/'videos')
-    for seed in (0,):
-        for schedule in ('step', 'cosine'):
-            config = config_of(folder, f'{schedule}_{seed}', keep=5,
-                               recipe=replace(RECIPE, seed=seed, schedule=schedule))
-            log = run_training(config, progress=False, on_epoch=lambda log: None)
-            paths = sorted(config.out.glob('epoch_*'))
-            plain, counted = (average_checkpoints(paths, data) for data in (None, learned))
-            test = shared_test(unseen, plain.input_spec, cache=True, workers=0)
-            yield dict(schedule=schedule, seed=seed, scores=tests(log),
-                       mean=round(test(plain)['top1'], 4), counted=round(test(counted)['top1'], 4))
+    for name, schedule in (('15', 'cosine'), ('constant', 'step')):
+        config = config_of(folder, name, replace(RECIPE, schedule=schedule), keep=5)
+        log = run(config)
+        paths = sorted(config.out.glob('epoch_*'))
+        plain, counted = (average_checkpoints(paths, data) for data in (None, learned))
+        test = shared_test(unseen, plain.input_spec, cache=True, workers=0)
+        yield dict(schedule=schedule, scores=tests(log), mean=round(test(plain)['top1'], 4),
+                   counted=round(test(counted)['top1'], 4))
 
 PARTS = dict(search=part_search, ending=part_ending, teacher=part_teacher, averaging=part_averaging)
 

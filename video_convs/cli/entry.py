@@ -36,7 +36,7 @@ def check_paths(args: argparse.Namespace) -> None:
     "Refuse paths that are empty or too long."
     for name in PATHS:
         given = getattr(args, name, None)
-        paths = given if isinstance(given, list) else [given]
+        paths = given if isinstance(given, (list, tuple)) else [given]
         for path in paths if given is not None else ():
             check_path(path, name)
 
