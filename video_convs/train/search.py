@@ -320,25 +320,31 @@ def search_table(
     return '\n'.join('  '.join(word.ljust(n) for word, n in zip(line, widths)).rstrip()
                      for line in lines)
 
-# %% ../../nbs/train/41j_search.ipynb #2a774cb2
+# %% ../../nbs/train/41j_search.ipynb #5e00f494
 def plot_search(
     trials: list[Trial], # in any order
 ) -> 'Figure':
     "Accuracy by epoch of all trials; those that were dropped are grey and end in a cross."
     import matplotlib.pyplot as plt
     fig, ax = plt.subplots(figsize=(7, 3.4), layout='constrained')
-    drawn = [trial for trial in trials if trial.scores]
+    drawn = sorted((t for t in trials if t.scores), key=lambda t: (len(t.scores), t.scores[-1]))
     best = min(drawn, key=lambda trial: trial.rank, default=None)
+    names = []  # [epoch, accuracy, numbers] of neighbours
     for trial in drawn:
-        done = trial.ended == 'finished'
+        done, last = trial.ended == 'finished', 100 * trial.scores[-1]
         colour = '#b3432b' if trial is best else '#3b6ea5' if done else '#b0b0b0'
-        percent = [100 * score for score in trial.scores]
-        ax.plot(range(1, len(percent) + 1), percent, color=colour, zorder=2 + done,
-                marker='o' if len(percent) == 1 else None)
-        ax.plot(len(percent), percent[-1], 'o' if done else 'x', color=colour, zorder=2 + done)
-        ax.annotate(str(trial.number), (len(percent), percent[-1]), (5, 3),
-                    textcoords='offset points', fontsize=8, color=colour)
+        x = range(1, len(trial.scores) + 1)
+        ax.plot(x, [100 * score for score in trial.scores], color=colour, zorder=2 + done)
+        ax.plot(x[-1], last, 'o' if done else 'x', color=colour, zorder=2 + done)
+        if names and names[-1][0] == x[-1] and last - names[-1][1] < 6:
+            names[-1][2].append(trial.number)
+        else:
+            names.append([x[-1], last, [trial.number]])
+    for epoch, accuracy, numbers in names:
+        ax.annotate(', '.join(map(str, sorted(numbers))), (epoch, accuracy), (6, 3),
+                    textcoords='offset points', fontsize=8)
     ax.set(xlabel='epoch', ylabel='accuracy on validation videos (%)', ylim=(0, 104))
+    ax.margins(x=.15)
     ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     ax.spines[['top', 'right']].set_visible(False)
     return fig
