@@ -17,6 +17,7 @@ from video_convs import demo
 from video_convs.nets.spec import InputSpec
 from video_convs.train.plots import plot_confusion
 from video_convs.train.plots import plot_runs
+from video_convs.train.search import Trial, plot_search
 
 @pytest.fixture(autouse=True)
 def close():
@@ -49,6 +50,10 @@ def test_a_run_of_one_epoch_is_seen():
         low, high = ax.get_xlim()
         assert [where for where in ax.get_xticks() if low <= where <= high] == [1]
 
+def test_a_search():
+    trials = [Trial(k, {'lr': .1}, [.1 * k, .5], ('finished', 'dropped')[k % 2]) for k in range(12)]
+    check_texts(plot_search(trials + [Trial(12, {'lr': 9.}, [], 'diverged')]))
+
 @pytest.mark.parametrize('classes, networks, letters',
                          [(2, 2, 60), (4, 5, 8), pytest.param(26, 2, 60, marks=pytest.mark.slow)])
 def test_contact_sheet(monkeypatch, classes, networks, letters):
@@ -71,4 +76,4 @@ def test_every_plot_of_the_package_is_here():
             found.add(re.findall(r'^ *def (\w+)', part, re.M)[-1])
     assert found == {'plot_confusion', 'plot_runs', 'contact_sheet', 'plot_probes',
                      'plot_margins', 'plot_comparison', 'plot_embedding', 'plot_timeline',
-                     'plot'}  # of a Timeline
+                     'plot_search', 'plot'}  # of a Timeline

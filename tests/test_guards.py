@@ -45,7 +45,8 @@ def number_flags():
                 yield ' '.join(words), action.option_strings[0], p
     return list(walk(PARSER, []))
 
-NEEDED = {'train': ['--data', 'a', '--out', 'b'], 'evaluate': ['a', '--data', 'b'],
+NEEDED = {'train': ['--data', 'a', '--out', 'b'], 'search': ['--data', 'a', '--out', 'b'],
+          'average': ['a', '--out', 'b'], 'evaluate': ['a', '--data', 'b'],
           'probe': ['a', '--data', 'b'], 'calibrate': ['a', '--data', 'b'],
           'ensemble': ['a'], 'predict': ['a', 'b'], 'features': ['a', 'b'],
           'head': ['a', '--out', 'b'],

@@ -31,6 +31,7 @@ from video_convs.train import checks, epoch, loop, run_folder, run_log
 from video_convs.train.scores import score
 from video_convs.train.checks import check_task
 from video_convs.train.device import autocast_type, find_device
+from video_convs.train.ending import find_ending, stalls
 from video_convs.train.epoch import epoch_batches
 from video_convs.train.groups import make_optimizer, parameter_groups
 from video_convs.train.loop import train
@@ -440,6 +441,49 @@ def test_patience(videos, tmp_path, capsys):
     assert len(read_log(tmp_path)) == 4
     with pytest.raises(ValueError, match='patience waits for a better test, but there is none'):
         run(videos, tmp_path/'b', recipe)
+
+def test_a_run_finds_its_own_end(videos, tmp_path, capsys):
+    "Two epochs without a gain: the rate falls in one more, and a stop changes nothing."
+    recipe = replace(SHORT, epochs='auto', patience=2, warmup=0)
+    def learn(out, **kw):
+        scores = iter([.2, .5, .5, .4, .3, .1])
+        for _ in read_log(out) if (out/'log.jsonl').exists() else ():
+            next(scores)
+        with show_messages():
+            return run(videos, out, recipe, test=lambda model: dict(top1=next(scores)), **kw)
+    whole = learn(tmp_path/'a')
+    said, log = capsys.readouterr().out, read_log(tmp_path/'a')
+    assert [e['lr'] for e in log] == [.02, .02, .02, .02, pytest.approx(.02 / 3)]
+    assert 'no test was better for 2 epochs: the learning rate falls to zero until epoch 5' in said
+    assert 'no test was better for 2 epochs: the training ends after epoch 5' in said
+    with pytest.raises(Stop):
+        learn(tmp_path/'b', on_epoch=stop_after(3))
+    assert same(learn(tmp_path/'b'), whole)
+    kept = [{k: e[k] for k in ('loss', 'top1', 'lr')} for e in read_log(tmp_path/'b')]
+    assert kept == [{k: e[k] for k in ('loss', 'top1', 'lr')} for e in log]
+
+def test_how_training_ends():
+    def log(*losses, **more):
+        return [dict(loss=x, top1=.5) | more for x in losses]
+    auto = Recipe(epochs='auto', patience=3)
+    assert find_ending([], auto) is None and find_ending(log(1, .9, .8, .7), auto) is None
+    flat = find_ending(log(1, 1, .99, .985), auto)
+    assert (flat.epoch, flat.last) == (4, 5) and 'has not fallen by 2 % in 3 epochs' in flat.why
+    learned = find_ending(log(1, top1=.996), auto)
+    assert (learned.epoch, learned.last) == (1, 2) and '99.5%' in learned.why
+    assert find_ending(log(1, top1=.996, test_top1=.5), auto) is None
+    assert find_ending(log(*[1] * 10), Recipe(epochs=10)).last == 10
+    assert find_ending(log(*[1 / n for n in range(1, 30)]), Recipe(epochs=30)) is None
+    assert find_ending(log(*[1] * 30), Recipe(epochs='auto')).epoch == 11
+    assert list(stalls([3, 2, 2, 1], .98)) == [0, 0, 1, 0]
+
+@pytest.mark.parametrize('values, says', [
+    (dict(epochs='automatic'), "recipe: epochs must be a whole number from 1 to 1,000,000, or"),
+    (dict(epochs='auto', schedule='step', milestones=(3,)), "with epochs='auto' the learning rate"),
+])
+def test_an_end_that_is_unclear(values, says):
+    with pytest.raises(ValueError, match=says):
+        Recipe(**values)
 
 def test_groups_of_tsn(videos):
     model = fresh(videos)

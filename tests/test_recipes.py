@@ -64,9 +64,9 @@ def test_rates():
 @pytest.mark.parametrize('changes, says', [
     (dict(epocs=3), "no 'epocs'; near matches: epochs"),
     ({'augment.hflp': True}, 'augment.hflip'),
-    (dict(epochs='3'), "epochs must be a whole number from 1 to 1,000,000, got '3'"),
-    (dict(epochs=True), 'epochs must be a whole number from 1 to 1,000,000, got True'),
-    (dict(epochs=2.5), 'epochs must be a whole number from 1 to 1,000,000, got 2.5'),
+    (dict(epochs='3'), "epochs must be a whole number from 1 to 1,000,000, or 'auto', got '3'"),
+    (dict(epochs=True), "epochs must be a whole number from 1 to 1,000,000, or 'auto', got True"),
+    (dict(epochs=2.5), "epochs must be a whole number from 1 to 1,000,000, or 'auto', got 2.5"),
     (dict(lr_scale={'**.op.*': 0}),
      "lr_scale of '**.op.*' must be a number above 0 to 1,000,000, got 0"),
     (dict(dropout=1.5), 'dropout must be a number from 0 to below 1, got 1.5'),

@@ -401,7 +401,8 @@ def test_flags_reach_the_recipe():
 @pytest.mark.parametrize('typed, says', [
     (['--epocs', '3'], 'there is no --epocs; near matches: --epochs'),
     (['--epochs', 'three'],
-     "video_convs train: --epochs must be a whole number from 1 to 1,000,000, got 'three'"),
+     "video_convs train: --epochs must be a whole number from 1 to 1,000,000, or"
+     " 'auto', got 'three'"),
     (['--with', 'lr'], '--with takes NAME=VALUE'),
     (['--with', 'augment.hflp=1'], 'augment.hflip'),
     (['--bn', 'none'], "bn is one of full, partial, frozen, not 'none'"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from video_convs.guards import read_lines as lines_of
+from video_convs.train.ending import LOSS_FACTOR, stalls
 from video_convs.train.recipes import Recipe
 from video_convs.utils import write_atomic
 
@@ -104,8 +105,7 @@ class Plateau:
         self.optimizer, self.patience, self.most, self.last = optimizer, patience, most, last
         self.climb, self.learned = climb, learned  # climb and last are steps
         self.rates = [group['lr'] * group.get('scale', 1) for group in optimizer.param_groups]
-        self.ended, self.left, self.steps, self.since, self.best = 'limit', None, 0, 0, float('inf')
-        self.windows = []
+        self.ended, self.left, self.steps, self.windows = 'limit', None, 0, []
         self._set_rates()
 
     @property
@@ -130,14 +130,10 @@ class Plateau:
         self.windows.append([round(loss, 4), round(accuracy, 4)])
         if self.left is not None:
             return
-        loss, accuracy = self.windows[-1]
-        gained = loss < .98 * self.best
-        self.since = 0 if gained else self.since + 1
-        if gained:
-            self.best = loss
-        if accuracy >= self.learned:
+        *_, since = stalls((loss for loss, _ in self.windows), LOSS_FACTOR)
+        if self.windows[-1][1] >= self.learned:
             self.ended, self.left = 'learned', self.last
-        elif self.since >= self.patience:
+        elif since >= self.patience:
             self.ended, self.left = 'plateau', self.last
         elif len(self.windows) >= self.most:
             self.left = self.last

@@ -23,14 +23,18 @@ class Limit:
     whole: bool = False # only whole numbers?
     above: bool = False # is `low` itself too small?
     below: bool = False # is `high` itself too large?
+    word: str | None = None # that may stand in the place of a number
 
     def __str__(self) -> str:
         low, high = (f'{n:,}' if n == int(n) else f'{n:g}' for n in (self.low, self.high))
         start = f'above {low}' if self.above else f'from {low}'
         end = f'to below {high}' if self.below else f'to {high}'
-        return f"a {'whole ' * self.whole}number {start} {end}"
+        word = f", or '{self.word}'" if self.word else ''
+        return f"a {'whole ' * self.whole}number {start} {end}{word}"
 
     def __contains__(self, value: object) -> bool:
+        if self.word and value == self.word:
+            return True
         if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)):
             return False
         if value == self.low and self.above or value == self.high and self.below:
@@ -50,6 +54,8 @@ class Limit:
         text: str, # as it is typed
     ) -> float: # a number in the range
         "The number that a text stands for; a `ValueError` that states the range."
+        if self.word and text == self.word:
+            return text
         try:
             value = int(text) if self.whole else float(text)
         except ValueError:
@@ -68,12 +74,14 @@ _STEPS = Limit(1, 1_000_000_000, whole=True)
 # %% ../nbs/01_guards.ipynb #35f9b8ea
 LIMITS = {  # setting → its range, wherever it comes from
     # a recipe
-    'epochs': _COUNT, 'batch_size': _COUNT, 'accumulate': _COUNT, 'lr_batch': _COUNT,
+    'epochs': Limit(1, 1_000_000, whole=True, word='auto'),
+    'batch_size': _COUNT, 'accumulate': _COUNT, 'lr_batch': _COUNT,
     'lr': _FACTOR, 'gamma': _FACTOR, 'bias_lr': _FACTOR, 'head_lr': _FACTOR, 'first_lr': _FACTOR,
     'lr_scale': _FACTOR,
     'clip_norm': Limit(0, 1_000_000_000_000, above=True), 'weight_decay': Limit(0, 1000),
     'warmup': _SHARE, 'label_smoothing': _SHARE, 'dropout': _SHARE, 'momentum': _SHARE,
     'ema': _SHARE, 'mixup': Limit(0, 1000), 'cutmix': Limit(0, 1000),
+    'distill': Limit(0, 1), 'temperature': Limit(0, 1000, above=True),
     'patience': Limit(0, 1_000_000, whole=True),
     'seed': Limit(0, 2**32 - 1, whole=True),
     'scale': Limit(0, 1, above=True), 'ratio': Limit(1, 100), 'jitter': _SHARE,
@@ -92,6 +100,8 @@ LIMITS = {  # setting → its range, wherever it comes from
     'keep': Limit(1, 1_000_000, whole=True), 'log_every': _STEPS,
     'save_every': Limit(0, 1_000_000_000, whole=True), 'max_skipped': Limit(0, 1),
     'fold': Limit(1, 10_000, whole=True),
+    'trials': Limit(2, 10_000, whole=True), 'reduction': Limit(2, 100, whole=True),
+    'min_epochs': _COUNT,
     # answers
     'moments': Limit(1, 64, whole=True), 'penalty': _FACTOR,
     'topk': _COUNT, 'stage': Limit(0, 1000, whole=True),

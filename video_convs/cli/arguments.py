@@ -7,111 +7,14 @@ __all__ = ['ARGUMENTS']
 
 # %% ../../nbs/cli/70b_arguments.ipynb #bb730be0
 from .feature_arguments import FEATURE_ARGUMENTS
-from .fields import AUGMENT, RECIPE, RUN, Field, constant_of, fields_of
-from .flags import (SIZE, add_command, add_field, batch_argument,
+from .fields import Field, fields_of
+from .flags import (add_command, add_field, batch_argument,
                                    labelled_arguments, rule_argument, run_field, score_arguments,
                                    view_arguments)
-from .values import Pairs, Read, add_number, one_of
-from ..command import command_line
-
-# %% ../../nbs/cli/70b_arguments.ipynb #fb7822e5
-def _demo_arguments(c) -> None:
-    "The arguments of `video_convs demo`."
-    demo, recipe = fields_of('demo', 'run_demo'), fields_of(*RECIPE)
-    add_field(c, demo['out'])
-    add_field(c, demo['networks'], help='names of the networks to compare', nargs='+',
-              default=list(demo['networks'].value))
-    for name in ('train_videos', 'test_videos'):
-        add_field(c, demo[name], limit='videos')
-    add_field(c, recipe['epochs'], default=None,
-              help="passes over the videos; left out: the demo's recipe")
-    add_field(c, recipe['seed'])
-
-# %% ../../nbs/cli/70b_arguments.ipynb #ff4b3281
-def _typed() -> dict[str, dict]: # field → options of `add_field`
-    "How the values of some flags are typed."
-    return dict(
-        root=dict(metavar='DIR'), freeze=dict(metavar='PATTERN'),
-        save_every=dict(metavar='STEPS'), log_every=dict(metavar='STEPS'),
-        milestones=dict(metavar='EPOCH', limit='epochs'), lr_scale=dict(metavar='PATTERN=FACTOR'),
-        fit=dict(choices=['crop', 'squash']), rule=dict(choices=['segments', 'dense']))
-
-# %% ../../nbs/cli/70b_arguments.ipynb #fd959c9f
-def _spelled() -> dict[str, dict]: # field → options of `add_field`
-    "Options of the flags that differ from their fields."
-    return _typed() | dict(
-        variant=dict(flag='--set', help='set variants of the network, such as slope=4'),
-        options=dict(flag='--option', taken=('split',),
-                     help='set options of --dataset, such as fold=1 or allow_missing=true'),
-        recipe=dict(help="a paper's recipe, such as h2cn.something-v1; see "
-                         + command_line('recipes')),
-        pretrained=dict(help="weights to start from: 'imagenet', a file, the folder of a run, a"
-                             " public name or an id on the Hub; 'none': random weights"),
-        fold=dict(help='cross-validate: divide the groups of the training split into N parts, hold'
-                       ' out part K, and test on it'),
-        test_resize=dict(help=f"size of test videos {SIZE}; left out: the recipe's, in proportion"
-                              " to --size"),
-        resize=dict(help=f'size of clips {SIZE}'),
-        tasks=dict(metavar='TASK',
-                   help="labels to learn together, such as verb noun action; left out: the"
-                        " recipe's; without a name: the labels of a single task"),
-    )
-
-# %% ../../nbs/cli/70b_arguments.ipynb #f51b3b32
-def _words() -> dict[str, dict]: # field → options of `add_field`
-    "Options of the flags that take one of a few words."
-    known = {**constant_of('train.recipes', 'CHOICES'),
-             'crop': constant_of('data.transforms', 'CROPS')}
-    return {name: dict(action=Read, read=one_of(words), metavar='{%s}' % ','.join(words))
-            for name, words in known.items()}
-
-# %% ../../nbs/cli/70b_arguments.ipynb #a25e438c
-def _recipe_arguments(c, options: dict[str, dict]) -> None:
-    "The values of a recipe."
-    recipe = c.add_argument_group('recipe', "A value that is left out is the recipe's; the one in"
-                                            " brackets is used if no paper gives it.")
-    for name, field in (fields_of(*RECIPE) | fields_of(*AUGMENT)).items():
-        if name != 'augment':
-            add_field(recipe, field, own=True, **options.get(name, {}))
-    _change_arguments(recipe)
-
-# %% ../../nbs/cli/70b_arguments.ipynb #0206adaf
-def _change_arguments(recipe) -> None:
-    "What a flag cannot say alone: no augmentation, and a value by its name."
-    recipe.add_argument('--no-augment', action='store_true',
-                        help='train on clips without augmentation')
-    recipe.add_argument('--with', action=Pairs, metavar='NAME=VALUE', dest='changes',
-                        help='set any value of the recipe by its name, such as'
-                             ' augment.crop=corners')
-
-# %% ../../nbs/cli/70b_arguments.ipynb #f70abe0d
-def _train_arguments(c) -> None:
-    "The arguments of `video_convs train`."
-    _config_arguments(c)
-    options = _spelled()
-    for name, field in fields_of(*RUN).items():
-        if name != 'changes':
-            add_field(c, field, **options.get(name, {}))
-    _recipe_arguments(c, options | _words())
-
-# %% ../../nbs/cli/70b_arguments.ipynb #546046c4
-def _config_arguments(c) -> None:
-    "All flags in a file, or from one."
-    c.add_argument('--config', metavar='FILE',
-                   help='read a YAML file of the flags below, without their dashes; a flag that'
-                        ' is typed wins')
-    c.add_argument('--print-config', action='store_true',
-                   help='print such a file for this command, and do not train')
-
-# %% ../../nbs/cli/70b_arguments.ipynb #6878762d
-def _recipes_arguments(c) -> None:
-    "The arguments of `video_convs recipes`."
-    c.add_argument('pattern', nargs='?', help="names, such as 'h2cn.*'; left out: an overview")
-
-def _plot_arguments(c) -> None:
-    "The arguments of `video_convs plot`."
-    c.add_argument('run', nargs='+', help='folders of runs')
-    c.add_argument('--out', default='runs.png', help='picture to write: .png, .svg or .pdf')
+from .train_arguments import (average_arguments, demo_arguments, plot_arguments,
+                                             recipes_arguments, search_arguments,
+                                             train_arguments)
+from .values import Pairs, add_number
 
 # %% ../../nbs/cli/70b_arguments.ipynb #fda647bd
 def _evaluate_arguments(c) -> None:
@@ -363,12 +266,15 @@ def _form_arguments(c) -> None:
 # %% ../../nbs/cli/70b_arguments.ipynb #23339ec6
 ARGUMENTS = { # command → what it does, and the function that adds its arguments
     'demo': ('Render videos, train two networks that differ in one operator, and compare them.',
-             _demo_arguments),
+             demo_arguments),
     'train': ('Train a network on a folder of classes (DIR/<class>/*.mp4), a CSV (path, label,'
-              ' split) or a public data set.', _train_arguments),
+              ' split) or a public data set.', train_arguments),
     'recipes': ("List the papers' recipes, or each value of some with its source; ? marks what a"
-                " paper does not say.", _recipes_arguments),
-    'plot': ('Plot the loss and accuracy of runs by epoch in one figure.', _plot_arguments),
+                " paper does not say.", recipes_arguments),
+    'search': ('Find the settings that train best: try values from ranges, such as'
+               ' --lr 1e-3..1e-1, and drop those that fall behind.', search_arguments),
+    'average': ('Write one checkpoint whose weights are the mean of several.', average_arguments),
+    'plot': ('Plot the loss and accuracy of runs by epoch in one figure.', plot_arguments),
     'evaluate': ('Measure the accuracy of checkpoints with 95-percent intervals, and keep a report'
                  ' and the scores as files.', _evaluate_arguments),
     'probe': ('Test whether a network uses time: accuracy with the frames shuffled, reversed,'

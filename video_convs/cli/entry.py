@@ -30,19 +30,19 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {more}\n")
 
 PATHS = ('out', 'data', 'checkpoint', 'root', 'run', 'scores', 'to', 'pretrained', 'calibrate',
-         'network', 'sets', 'file')
+         'network', 'sets', 'file', 'teacher')
 
 def check_paths(args: argparse.Namespace) -> None:
     "Refuse paths that are empty or too long."
     for name in PATHS:
         given = getattr(args, name, None)
-        paths = given if isinstance(given, list) else [given]
+        paths = given if isinstance(given, (list, tuple)) else [given]
         for path in paths if given is not None else ():
             check_path(path, name)
 
 # %% ../../nbs/cli/70g_entry.ipynb #d288683a
 COMMANDS = { # command → its module, which is loaded on use, because torch takes seconds
-    **dict.fromkeys(['demo', 'train', 'recipes', 'plot'], 'learning'),
+    **dict.fromkeys(['demo', 'train', 'search', 'average', 'recipes', 'plot'], 'learning'),
     **dict.fromkeys(['features', 'head'], 'features'),
     **dict.fromkeys(['evaluate', 'probe', 'calibrate', 'ensemble', 'submit'], 'scoring'),
     **dict.fromkeys(['predict', 'explain', 'timeline', 'live', 'export', 'publish', 'pull'],
@@ -91,7 +91,7 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
 # %% ../../nbs/cli/70g_entry.ipynb #499230ce
 def _check_needed(args: argparse.Namespace) -> None:
     "Refuse a run without its data or its folder."
-    if args.command != 'train':
+    if args.command not in ('train', 'search'):
         return
     missing = [f'--{name}' for name in ('data', 'out') if getattr(args, name) is None]
     if missing:

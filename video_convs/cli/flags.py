@@ -21,7 +21,7 @@ _READERS = { # start of a type that is no number → what argparse needs to know
     'tuple[int, int]': dict(action=Read, read=fold_of, joint='/', metavar='K/N'),
     'tuple[str': dict(nargs='*'), 'Sequence[str]': dict(nargs='*'),
 }
-_NUMBER = re.compile(r'(tuple\[)?(int|float)(, \.\.\.\])?( \| None)?')
+_NUMBER = re.compile(r'(tuple\[)?(int|float)(, \.\.\.\])?( \| None| \| str)?')
 
 # %% ../../nbs/cli/69b_flags.ipynb #d3958e57
 def add_field(

@@ -19,9 +19,11 @@ from ..progress import progress_bar
 from .checks import is_one_value_error, one_value_message
 from .device import is_asynchronous, memory_gb
 from .distributed import counting_device, gathered_dict, rank, summed, world
-from .recipes import Recipe, learning_rate
+from .ending import rate_at
+from .recipes import Recipe
 from .run_folder import State
 from .targets import class_weights, make_targets
+from .teacher import Teacher
 from .step import (check_finite, explain_memory, out_of_memory, update,
                                     update_average)
 
@@ -84,6 +86,7 @@ def train_epoch(
     reader: DataLoader | None = None, # from `clip_reader`, for all epochs; None: a new one
     log_every: int = 1, # steps between waits for a GPU; only these have loss and top1
     save_every: int = 0, # also waits every so many steps; 0: never
+    teacher: Teacher | None = None, # whose answers are learned too
 ) -> Iterator[dict]: # the numbers of each step
     "One pass over the training videos, step by step."
     model, sums, device = state.model, state.sums, next(state.model.parameters()).device
@@ -106,12 +109,13 @@ def train_epoch(
         total, empty = _count_videos(batch, sums, device)
         _check_skipped(sums, clips, max_skipped)
         k = state.epoch * steps + state.step
-        rate = learning_rate(recipe, k, recipe.epochs * steps)
+        rate = rate_at(recipe, k, steps, state.ending)
         if not empty:  # if one process has no clip, all leave the step out
             for group in state.optimizer.param_groups:
                 group['lr'] = group['scale'] * rate
             label = batch.labels if tasks is None else tasks[batch.indices]
-            numbers = _update_or_explain(state, batch.clips, label, targets, recipe, forward, total)
+            numbers = _update_or_explain(state, batch.clips, label, targets, recipe, forward, total,
+                                         teacher)
             pending.append((numbers, total))
             if state.average is not None:
                 update_average(state.average, model, recipe.ema, k)
@@ -172,14 +176,15 @@ def _too_many_skipped(sums, clips, max_skipped):
             " kept: bring the files back, and the same command continues")
 
 # %% ../../nbs/train/41g_epoch.ipynb #42f04359
-def _update_or_explain(state, clip, label, targets, recipe, forward, total):
+def _update_or_explain(state, clip, label, targets, recipe, forward, total, teacher):
     "An `update`; if the batch is too large or too small, the error says what to choose."
     model, device = state.model, next(state.model.parameters()).device
     clip, label = clip.to(device, non_blocking=True), label.to(device, non_blocking=True)
     clip, label = targets(clip, label)
     numbers = None
     try:
-        numbers = update(model, state.optimizer, clip, label, recipe, state.scaler, forward, total)
+        numbers = update(model, state.optimizer, clip, label, recipe, state.scaler, forward, total,
+                         teacher)
     except ValueError as error:
         if not is_one_value_error(error):
             raise

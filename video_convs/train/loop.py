@@ -23,12 +23,14 @@ from ..nets.video_net import VideoNet
 from .checks import check_norms, check_task
 from .device import autocast_type, find_device, hardware_name
 from .distributed import grouped, rank, world
+from .ending import find_ending
 from .epoch import clip_reader, train_epoch
 from .groups import frozen_parts, make_optimizer
 from .recipes import Recipe
 from .run_folder import (State, about_code, check_writable, empty_sums,
                                           learned_page, locked, resume, videos_checksum)
 from .run_log import Run, epoch_entry, tensorboard_writer
+from .teacher import Teacher
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ def train(
     log_every: int = 50, # steps from line to line in steps.jsonl
     max_skipped: float = .05, # share of the videos that may be unreadable
     tensorboard: bool = False, # also write files for TensorBoard
+    teacher: Teacher | None = None, # whose answers are learned too
     learned: Collection[str] = (), # videos of the initial weights' training, see `trained_on`
     extra: dict = {}, # stored with checkpoints; a run continues only with the same extra['start']
 ) -> list[dict]: # the log: one entry per epoch
@@ -57,7 +60,7 @@ def train(
                         max_skipped=max_skipped).items():
         check_number(name, n)
     check_task(model, train_clips, recipe)
-    if recipe.patience and test is None:
+    if recipe.patience and test is None and recipe.epochs != 'auto':
         raise ValueError("patience waits for a better test, but there is none: name a split to test"
                          " on, or set patience to 0")
     about = _identity(model, train_clips.dataset, recipe, extra)
@@ -76,7 +79,7 @@ def train(
         reader = _reader(run, train_clips, still, workers, device, progress)
         try:
             _train_epochs(run, train_clips, forward, still, reader, test, on_epoch,
-                          max_skipped=max_skipped, progress=progress)
+                          max_skipped=max_skipped, progress=progress, teacher=teacher)
         except KeyboardInterrupt:
             if rank() == 0:
                 logger.info(_stopped_message(run))
@@ -125,17 +128,20 @@ def _forward(model, recipe, device):
     return torch.compile(forward) if recipe.compile else forward
 
 # %% ../../nbs/train/41h_loop.ipynb #8bed88f4
-def _is_over(log, recipe):
-    "Whether all epochs are done, or no test was better for so many epochs as the recipe waits."
-    scores = [entry.get('test_top1', 0) for entry in log]
-    best = scores.index(max(scores)) if scores else 0
-    return len(log) >= recipe.epochs or 0 < recipe.patience < len(log) - best
+def _is_over(run):
+    "Whether this was the last epoch; what is known of the end joins the state."
+    before, ending = run.state.ending, find_ending(run.log, run.recipe)
+    run.state.ending = ending
+    over = ending is not None and len(run.log) >= ending.last
+    if ending and not before and not over and rank() == 0:
+        logger.info(f"{ending.why}: the learning rate falls to zero until epoch {ending.last}")
+    return over
 
 # %% ../../nbs/train/41h_loop.ipynb #cfc43cd5
 def _reader(run, clips, still, workers, device, progress):
     "A reader for the remaining epochs; None if there are none."
     state, recipe = run.state, run.recipe
-    if _is_over(run.log, recipe):
+    if _is_over(run):
         if rank() == 0:
             logger.info(f"{run.out} holds all {len(run.log)} epochs of this run already:"
                         " nothing is added")
@@ -155,7 +161,7 @@ def _train_epochs(run, clips, forward, still, reader, test, on_epoch, **reading)
     state, recipe, log = run.state, run.recipe, run.log
     device = next(state.model.parameters()).device
     steps = -(-len(clips) // recipe.batch_size)
-    while not _is_over(log, recipe):
+    while not _is_over(run):
         if state.step == 0:
             state.seed(recipe)
         for entry in train_epoch(state, clips, recipe, forward, still, reader=reader, **reading,
@@ -168,9 +174,8 @@ def _train_epochs(run, clips, forward, still, reader, test, on_epoch, **reading)
         run.write_state()
         if on_epoch is not None and rank() == 0:
             on_epoch(log)
-    if state.epoch < recipe.epochs and rank() == 0:
-        logger.info(f"no test was better for {recipe.patience} epochs: the training ends after"
-                    f" epoch {state.epoch}")
+    if state.epoch != recipe.epochs and rank() == 0:
+        logger.info(f"{state.ending.why}: the training ends after epoch {state.epoch}")
 
 # %% ../../nbs/train/41h_loop.ipynb #703b1bc4
 def _end_epoch(state, recipe, device, test):

@@ -20,7 +20,7 @@ from ..utils import suggest
 @dataclass(frozen=True)
 class Recipe:
     "The settings of a training run; the defaults suit small networks and a few thousand videos."
-    epochs: int = 30 # passes over the training videos
+    epochs: int | str = 30 # passes over the training videos; 'auto': while something improves
     batch_size: int = 16 # clips per step, over all processes
     lr: float = 3e-3 # peak learning rate
     warmup: float = 0.1 # share of all steps in which the learning rate rises to its peak
@@ -30,7 +30,9 @@ class Recipe:
     balance: str = 'none' # more say for rare classes: 'none', in the 'loss', or by 'sampling'
     mixup: float = 0.0 # alpha of the weighted means of two clips; 0: none
     cutmix: float = 0.0 # alpha of the pieces of clips that are put into others; 0: none
-    patience: int = 0 # epochs without a better test after which training ends; 0: all epochs
+    distill: float = 0.5 # share of the loss that compares with a teacher, if there is one
+    temperature: float = 4.0 # divisor of scores before they are compared with a teacher's
+    patience: int = 0 # epochs without a better test that end training; 0: all, or 10 with 'auto'
     clip_norm: float = 5.0 # gradients of a larger norm are scaled down to it
     dropout: float = 0.5 # dropout before the classifier
     seed: int = 0 # seed of initial weights, order, sampling and augmentation
@@ -119,7 +121,11 @@ def check_values(self: Recipe) -> None:
     m = self.milestones
     if self.schedule == 'cosine' and m:
         raise ValueError(f"recipe: milestones {m} are for schedule='step', not for a cosine")
-    if (any(not isinstance(e, int) for e in m) or list(m) != sorted(set(m))
+    if self.epochs == 'auto' and self.schedule == 'step':
+        raise ValueError("recipe: with epochs='auto' the learning rate falls at the end: take"
+                         " schedule='cosine' and no milestones, or a number of epochs")
+    if self.epochs != 'auto' and (
+            any(not isinstance(e, int) for e in m) or list(m) != sorted(set(m))
             or m and not 0 < m[0] <= m[-1] < self.epochs):
         raise ValueError("recipe: milestones must be rising numbers of epochs from 1 to "
                          f"{self.epochs - 1}, got {m}")

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TRAINED_ON', 'empty_sums', 'State', 'about_code', 'writing', 'locked', 'check_writable', 'videos_checksum',
-           'learned_page', 'trained_on', 'append_line', 'read_log', 'skipped_videos', 'resume', 'write_checkpoint',
-           'keep_checkpoint', 'keep_state']
+           'learned_page', 'trained_on', 'page_summary', 'append_line', 'read_log', 'skipped_videos', 'resume',
+           'write_checkpoint', 'keep_checkpoint', 'keep_state']
 
 # %% ../../nbs/train/41f_run_folder.ipynb #d0174769
 import hashlib
@@ -33,6 +33,7 @@ from ..checkpoint import read_config, save
 from ..nets.spec import InputSpec
 from ..nets.video_net import VideoNet
 from .checks import first_difference
+from .ending import Ending
 from .distributed import first_value, gathered, gathered_dict, rank, world
 from .recipes import Recipe
 from ..utils import write_atomic
@@ -53,6 +54,7 @@ class State:
     epoch: int = 0 # finished epochs
     step: int = 0 # finished steps of this epoch
     sums: dict = field(default_factory=empty_sums) # over this epoch so far, all processes
+    ending: Ending | None = None # of the training; it follows from the log
 
     @property
     def best(self) -> VideoNet:
@@ -235,12 +237,15 @@ def trained_on(
     if not isinstance(stored, dict) or not file.is_file():
         return None
     data = file.read_bytes()
-    if stored != _page_summary(data):  # the file of another checkpoint
+    if stored != page_summary(data):  # the file of another checkpoint
         return None
     return frozenset(data.decode('ascii').split())
 
 # %% ../../nbs/train/41f_run_folder.ipynb #df448e28
-def _page_summary(page: bytes) -> dict:
+def page_summary(
+    page: bytes, # from `learned_page`
+) -> dict: # for config.json
+    "The number of videos in a page, and its checksum."
     return dict(videos=page.count(b'\n'), sha256=hashlib.sha256(page).hexdigest())
 
 # %% ../../nbs/train/41f_run_folder.ipynb #03ec5dc5
@@ -340,7 +345,7 @@ def write_checkpoint(
     "Write a checkpoint that records what it has learned from."
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder/TRAINED_ON, learned)
-    save(model, folder, **extra, trained_on=_page_summary(learned))
+    save(model, folder, **extra, trained_on=page_summary(learned))
 
 def keep_checkpoint(
     out: Path, # the folder of the run

@@ -16,7 +16,8 @@ import torch
 # %% ../../nbs/train/41i_run_log.ipynb #12631c65
 from .device import memory_gb
 from .distributed import rank
-from .recipes import Recipe, learning_rate
+from .ending import rate_at
+from .recipes import Recipe
 from .run_folder import (State, append_line, keep_checkpoint, keep_state,
                                           writing)
 
@@ -33,7 +34,7 @@ def epoch_entry(
     sums, done = state.sums, (state.epoch + 1) * state.step  # steps
     return dict(epoch=state.epoch + 1, loss=sums['loss'] / sums['seen'],
                 top1=sums['right'] / sums['seen'],
-                lr=learning_rate(recipe, done - 1, recipe.epochs * state.step),
+                lr=rate_at(recipe, done - 1, state.step, state.ending),
                 clips_per_s=sums['seen'] / sums['seconds'],
                 wait_share=sums['waited'] / sums['seconds'], seconds=sums['seconds'],
                 memory_gb=memory_gb(device), skipped=sums['skipped'])

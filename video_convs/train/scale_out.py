@@ -41,6 +41,7 @@ from .loop import train
 from .plots import plot_runs
 from .recipes import Recipe, find_recipe, override
 from .run_folder import locked, skipped_videos, trained_on
+from .teacher import make_teacher
 from ..utils import write_atomic
 
 logger = logging.getLogger(__name__)
@@ -199,6 +200,7 @@ class TrainConfig:
     rule: str = 'segments' # frames from the whole video, or 'dense': from a window of 64 frames
     pretrained: str | os.PathLike | None = None # or 'none'; see `start_model`; None: the recipe's
     variant: dict = field(default_factory=dict) # of the network: {'slope': 4}
+    teacher: Sequence[str] = () # checkpoints whose answers the network learns too, see distill
     # the videos
     dataset: str | None = None # public data set; None: the recipe's; 'folder' or 'csv': your own
     options: dict = field(default_factory=dict) # of `open_dataset`: {'fold': 1}
@@ -255,6 +257,8 @@ def run_training(
     spec = net.input_spec
     resize = in_proportion(setup.get('test_resize'), spec.size, setup.get('size'))
     views = Views(rule=c.rule, resize=c.test_resize or resize)
+    teacher = make_teacher(c.teacher, net, recipe) if c.teacher else None
+    start += ''.join(f', taught by {_weights_title(name)}' for name in c.teacher)
     clips = Clips(videos, spec, train=True, augment=recipe.augment, seed=recipe.seed, cache=c.cache,
                   views=Views(rule=c.rule))
     _announce(net, start, recipe, videos, unseen, where)
@@ -271,7 +275,8 @@ def run_training(
         log = train(net, clips, recipe, c.out, test, c.readers, c.device, progress,
                     on_epoch or _epoch_line(recipe, where), keep=c.keep, save_every=c.save_every,
                     log_every=c.log_every, max_skipped=c.max_skipped, tensorboard=c.tensorboard,
-                    learned=_learned_before(pretrained), extra=page)
+                    teacher=teacher, extra=page,
+                    learned=set().union(*map(_learned_before, (pretrained, *c.teacher))))
         test_clips = unseen and Clips(unseen, spec, train=False, views=views, cache=c.cache)
         if rank() == 0:
             _finish(net, log, c.out, test_clips, workers=c.readers, progress=progress)

@@ -27,6 +27,7 @@ from ..data.splits import match_classes
 from ..guards import check_number, read_json
 from ..nets.video_net import VideoNet
 from ..progress import progress_bar
+from .checks import NotFinite
 from ..utils import write_atomic
 
 # %% ../../nbs/train/42a_scores.ipynb #df19f5f9
@@ -52,9 +53,9 @@ class Scores:
             raise ValueError(f"there is no average of {average!r}: choose {' or '.join(AVERAGES)}")
         scores = getattr(self, average)
         if len(bad := scores.isnan().any(1).nonzero()):
-            raise ValueError(f"{len(bad)} of {len(scores)} videos have scores that are not numbers "
-                             f"(NaN), the first is {self.ids[bad[0]]}: the network is broken, look "
-                             "at its training")
+            raise NotFinite(f"{len(bad)} of {len(scores)} videos have scores that are not"
+                            f" numbers (NaN), the first is {self.ids[bad[0]]}: the network is"
+                            " broken, look at its training")
         return scores
 
 # %% ../../nbs/train/42a_scores.ipynb #ecfaa96a

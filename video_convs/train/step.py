@@ -15,9 +15,11 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..nets.video_net import VideoNet
+from .checks import NotFinite
 from .device import autocast_type
 from .distributed import grouped, world
 from .recipes import Recipe
+from .teacher import Teacher
 
 # %% ../../nbs/train/41d_step.ipynb #c575db53
 def _cross_entropy(scores, label, smoothing):
@@ -59,6 +61,7 @@ def update(
     scaler: torch.amp.GradScaler | None = None, # of float16
     forward: nn.Module | None = None, # the model, compiled or distributed; None: `model`
     total: int | None = None, # clips of all processes; None: B
+    teacher: Teacher | None = None, # whose answers are learned too
 ) -> Tensor: # (3,) on the device: sum of losses, correct clips, norm of gradients
     "One update of the weights; the batch may go through in parts."
     device, kind = clip.device, autocast_type(recipe, clip.device)
@@ -73,7 +76,10 @@ def update(
     for k, (x, y) in enumerate(parts, 1):
         with forward.no_sync() if k < len(parts) and grouped() else nullcontext():
             with torch.autocast(device.type, kind, enabled=kind != torch.float32):
-                loss, hits = clip_loss(forward(x), y, recipe)
+                scores = forward(x)
+                loss, hits = clip_loss(scores, y, recipe)
+                if teacher is not None:
+                    loss = teacher.loss(loss, scores, x)
             scaler.scale(loss * (len(x) * world() / total)).backward()
         loss_sum = loss_sum + loss.detach().double() * len(x)
         right = right + hits
@@ -95,7 +101,7 @@ def check_finite(
     for what, value in (('loss', loss), ('gradients', norm)):
         if not math.isfinite(value):
             also = ", or precision='bfloat16'" if recipe.precision == 'float16' else ''
-            raise ValueError(f"the {what} became {value}: the last checkpoint is kept; try a"
+            raise NotFinite(f"the {what} became {value}: the last checkpoint is kept; try a"
                              f" smaller lr than {recipe.lr}{also}")
 
 # %% ../../nbs/train/41d_step.ipynb #dca27491
