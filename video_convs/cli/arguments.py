@@ -33,6 +33,7 @@ def _typed() -> dict[str, dict]: # field → options of `add_field`
         root=dict(metavar='DIR'), freeze=dict(metavar='PATTERN'),
         save_every=dict(metavar='STEPS'), log_every=dict(metavar='STEPS'),
         milestones=dict(metavar='EPOCH', limit='epochs'), lr_scale=dict(metavar='PATTERN=FACTOR'),
+        target=dict(choices=['class', 'labels', 'number']),
         fit=dict(choices=['crop', 'squash']), rule=dict(choices=['segments', 'dense']))
 
 # %% ../../nbs/cli/70b_arguments.ipynb #fd959c9f
@@ -195,6 +196,8 @@ def _predict_arguments(c) -> None:
                    help='folder of a checkpoint, or user/name (user/name@revision) on the Hub')
     c.add_argument('video', nargs='+', help='video files')
     add_number(c, '--topk', 'topk', 'number of classes to print', default=5)
+    add_number(c, '--threshold', 'threshold', 'probability from which on one of several labels is'
+               ' printed', default=.5)
     c.add_argument('--csv', action='store_true',
                    help='print a table: video, rank, class, probability')
     view_arguments(c)

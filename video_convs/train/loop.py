@@ -8,6 +8,7 @@ __all__ = ['logger', 'train']
 # %% ../../nbs/train/41h_loop.ipynb #dccc691c
 import copy
 import logging
+import math
 from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..data.clip_dataset import Clips
 from ..guards import check_number, check_path
+from ..nets.target import criterion, stored
 from ..nets.video_net import VideoNet
 from .checks import check_norms, check_task
 from .device import autocast_type, find_device, hardware_name
@@ -93,7 +95,8 @@ def train(
 def _identity(model, data, recipe, extra):
     "The identity of a run: it continues only if all of these are the same."
     about = dict(name=model.name, variant=model.variant, input_spec=asdict(model.input_spec),
-                 classes=model.classes, data=data.name, recipe=recipe.to_dict())
+                 classes=model.classes, data=data.name, recipe=recipe.to_dict(),
+                 **stored(model.target))
     about['training set'] = videos_checksum(data)
     if 'start' in extra:
         about['start'] = extra['start']
@@ -127,7 +130,7 @@ def _forward(model, recipe, device):
 # %% ../../nbs/train/41h_loop.ipynb #8bed88f4
 def _is_over(log, recipe):
     "Whether all epochs are done, or no test was better for so many epochs as the recipe waits."
-    scores = [entry.get('test_top1', 0) for entry in log]
+    scores = [-math.inf if value is None else value for value in criterion(log)]
     best = scores.index(max(scores)) if scores else 0
     return len(log) >= recipe.epochs or 0 < recipe.patience < len(log) - best
 

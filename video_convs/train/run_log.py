@@ -31,8 +31,8 @@ def epoch_entry(
 ) -> dict:
     "The epoch's line in the log."
     sums, done = state.sums, (state.epoch + 1) * state.step  # steps
-    return dict(epoch=state.epoch + 1, loss=sums['loss'] / sums['seen'],
-                top1=sums['right'] / sums['seen'],
+    return dict({'epoch': state.epoch + 1, 'loss': sums['loss'] / sums['seen'],
+                 state.model.target.training: sums['right'] / sums['seen']},
                 lr=learning_rate(recipe, done - 1, recipe.epochs * state.step),
                 clips_per_s=sums['seen'] / sums['seconds'],
                 wait_share=sums['waited'] / sums['seconds'], seconds=sums['seconds'],

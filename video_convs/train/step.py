@@ -11,42 +11,31 @@ from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from ..nets.target import OneClass
 from ..nets.video_net import VideoNet
 from .device import autocast_type
 from .distributed import grouped, world
 from .recipes import Recipe
-
-# %% ../../nbs/train/41d_step.ipynb #c575db53
-def _cross_entropy(scores, label, smoothing):
-    if label.is_floating_point():
-        kind = torch.promote_types(scores.dtype, label.dtype)
-        scores, label = scores.to(kind), label.to(kind)
-    return F.cross_entropy(scores, label, label_smoothing=smoothing)
-
-def _right(scores, label):
-    "1 where the answer is the label; of a target, its share that lies on the answer."
-    answer = scores.argmax(1)
-    if not label.is_floating_point():
-        return (answer == label).float()
-    return label.gather(1, answer[:, None])[:, 0] / label.sum(1)
 
 # %% ../../nbs/train/41d_step.ipynb #d786f441
 def clip_loss(
     scores: Tensor | dict[str, Tensor], # (B, n), or task → (B, n)
     label: Tensor, # (B,) class numbers, or (B, tasks); or targets (B, Σ n), see `Targets`
     recipe: Recipe, # its label smoothing
+    target: OneClass = OneClass(), # of the network: what the scores mean
 ) -> tuple[Tensor, Tensor]: # mean loss, number of correctly classified clips
-    "Cross-entropy, summed over tasks; a clip is correct if every task is."
+    "The target's loss, summed over tasks; a clip is correct if every task is."
     each = [scores] if torch.is_tensor(scores) else list(scores.values())
-    if label.is_floating_point():
+    if len(each) == 1 and label.is_floating_point():
+        wanted = [label]
+    elif label.is_floating_point():
         wanted = label.split([s.shape[1] for s in each], 1)
     else:
         wanted = label.view(len(label), len(each)).unbind(1)
-    loss = sum(_cross_entropy(s, y, recipe.label_smoothing) for s, y in zip(each, wanted))
-    return loss, torch.stack([_right(s, y) for s, y in zip(each, wanted)]).prod(0).sum()
+    loss = sum(target.loss(s, y, recipe.label_smoothing) for s, y in zip(each, wanted))
+    return loss, torch.stack([target.right(s, y) for s, y in zip(each, wanted)]).prod(0).sum()
 
 # %% ../../nbs/train/41d_step.ipynb #1c7a714f
 def update(
@@ -72,7 +61,7 @@ def update(
     for k, (x, y) in enumerate(parts, 1):
         with forward.no_sync() if k < len(parts) and grouped() else nullcontext():
             with torch.autocast(device.type, kind, enabled=kind != torch.float32):
-                loss, hits = clip_loss(forward(x), y, recipe)
+                loss, hits = clip_loss(forward(x), y, recipe, model.target)
             scaler.scale(loss * (len(x) * world() / total)).backward()
         loss_sum = loss_sum + loss.detach().double() * len(x)
         right = right + hits
@@ -165,7 +154,8 @@ def _largest_part(model, clip, label, recipe, part):
             torch.cuda.empty_cache()
         try:
             with torch.autocast(clip.device.type, kind, enabled=kind != torch.float32):
-                loss, _ = clip_loss(model(clip[:part]), label[:part], recipe)
+                loss, _ = clip_loss(model(clip[:part]), label[:part], recipe,
+                                    model.target)
             loss.backward()
             break
         except RuntimeError as error:

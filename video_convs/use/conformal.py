@@ -19,6 +19,7 @@ import numpy as np
 
 from ..checkpoint import read_config
 from ..guards import check_number, read_page
+from ..nets.target import refuse_other
 from ..train.scores import Scores
 from ..utils import write_atomic
 
@@ -72,6 +73,7 @@ def calibrate(
     if isinstance(scores, dict):
         raise ValueError(f"the network has several tasks ({', '.join(scores)}): a calibration is "
                          "about a single one")
+    refuse_other(scores.target, 'a calibration')
     n = len(scores.labels)
     if secret := int((scores.labels < 0).sum()):
         raise ValueError(f"{secret} of {n} labels are secret: a calibration needs to know how "

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..data.paths import is_video
 from ..nets.model_card import class_names
+from ..nets.target import refuse_other
 from ..nets.video_net import VideoNet
 from .classifier import Classifier
 
@@ -36,6 +37,7 @@ def read_clips(
     folder: str | Path, # of videos; in folders of classes if there are labels
 ) -> tuple[Clips, Clips]: # to measure the ranges of maps; held out
     "Clips of the videos in a folder, every second one held out."
+    refuse_other(model.target, 'int8')
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}: --calibrate names a folder of videos")

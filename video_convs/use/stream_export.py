@@ -20,6 +20,7 @@ from ..clips import Clipwise, fold
 from ..nets.heads import FrameHead, NoHead, TRNHead, VerbNounHead
 from ..nets.model_card import class_names
 from ..nets.streams import Parts, Stream
+from ..nets.target import stored
 from ..nets.video_net import VideoNet
 from ..ops.streams import OperatorStream
 from ..utils import write_atomic
@@ -286,4 +287,4 @@ def export_stream(
     step = stream_step(model, window, watch)
     with torch.no_grad():
         return write_step(step, path, class_names(model), network=model.name,
-                          input_spec=asdict(model.input_spec))
+                          input_spec=asdict(model.input_spec), **stored(model.target))
