@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'OneClass', 'SeveralLabels', 'Number', 'read_target', 'stored', 'logged', 'criterion', 'check_target',
-           'refuse_other']
+           'refuse_other', 'target_of']
 
 # %% ../../nbs/nets/26n_target.ipynb #75836dc5
 import math
@@ -275,3 +275,9 @@ def refuse_other(
         answers = 'a number' if target.kind == 'number' else 'several labels'
         raise ValueError(f"{what} is about networks that answer with one class, and this one"
                          f" answers with {answers}: use evaluate, ensemble or predict")
+
+def target_of(
+    model: torch.nn.Module, # one that has no target answers with one class
+) -> OneClass:
+    "What a network answers."
+    return getattr(model, 'target', None) or OneClass()

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..data.clip_dataset import Clips
 from ..data.loader import Batches, SteadyLoader, collate_clips
-from ..nets.target import OneClass
+from ..nets.target import OneClass, target_of
 from ..progress import progress_bar
 from .checks import is_one_value_error, one_value_message
 from .device import is_asynchronous, memory_gb
@@ -89,8 +89,9 @@ def train_epoch(
     "One pass over the training videos, step by step."
     model, sums, device = state.model, state.sums, next(state.model.parameters()).device
     shares = _shares(clips, recipe, state.epoch)
+    target = target_of(model)
     steps, tasks = len(shares), _task_labels(model, clips.dataset)
-    targets = make_targets(model.num_classes, clips.dataset, recipe, model.target)
+    targets = make_targets(model.num_classes, clips.dataset, recipe, target)
     model.train()
     for norm in still:
         norm.eval()
@@ -119,13 +120,13 @@ def train_epoch(
         state.step += 1
         due = any(n and state.step % n == 0 for n in (log_every, save_every, steps))
         fetch = due or not is_asynchronous(device)
-        entry = _fetch_numbers(pending, sums, recipe, model.target) if fetch else {}
+        entry = _fetch_numbers(pending, sums, recipe, target) if fetch else {}
         sums['seconds'] += time.perf_counter() - mark
         mark = time.perf_counter()
         speed = dict(clips_per_s=sums['seen'] / sums['seconds'],
                      wait_share=sums['waited'] / sums['seconds'])
         if entry:
-            bar.set_postfix_str(_postfix(sums, speed, model.target), refresh=False)
+            bar.set_postfix_str(_postfix(sums, speed, target), refresh=False)
         yield dict(epoch=state.epoch + 1, step=state.step, **entry, lr=rate, **speed,
                    memory_gb=memory_gb(device))
     sums['skipped'] = gathered_dict(sums['skipped'])
@@ -145,7 +146,7 @@ def _shares(clips, recipe, epoch):
 # %% ../../nbs/train/41g_epoch.ipynb #44a37a7b
 def _task_labels(model, data):
     "The labels of a network with several tasks, of several labels or a number; else None."
-    if model.target.kind != 'class':
+    if target_of(model).kind != 'class':
         return torch.tensor(data.values)
     if not isinstance(model.num_classes, dict):
         return None

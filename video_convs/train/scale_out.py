@@ -215,7 +215,7 @@ class TrainConfig:
     dataset: str | None = None # public data set; None: the recipe's; 'folder' or 'csv': your own
     options: dict = field(default_factory=dict) # of `open_dataset`: {'fold': 1}
     root: str | Path | None = None # folder that the paths in a CSV are relative to; None: its own
-    target: str | None = None # what a CSV holds: class, labels or number; None: as its labels say
+    target: str | None = None # kind of label in a CSV: class, labels, number; None: as it looks
     train_split: str = 'train' # split for training
     test_split: str | None = None # split for the test of each epoch; None: val or test; 'none'
     test_resize: int | tuple[int, int] | None = None # before the crop: side or (height, width)

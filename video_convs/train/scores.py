@@ -26,7 +26,7 @@ from ..data.loader import loader
 from ..data.paths import plain_name
 from ..data.splits import match_classes
 from ..guards import check_number, read_json
-from ..nets.target import OneClass, read_target, stored
+from ..nets.target import OneClass, read_target, stored, target_of
 from ..nets.video_net import VideoNet
 from ..progress import progress_bar
 from ..utils import write_atomic
@@ -100,6 +100,7 @@ def score(
     check_finite(model=model)
     data, views = clips.dataset, clips.views.count
     tasks, ids = _task_columns(model, data), _video_names(data)
+    target = target_of(model)
     device, was_training = next(model.parameters()).device, model.training
     logits, read = defaultdict(list), []
     missing = {name: f"{name} is listed but not on the disk" for name in data.absent}
@@ -123,9 +124,9 @@ def score(
     for task, (order, classes, labels) in tasks.items():
         z = torch.cat(logits[task])[:, order].unflatten(0, (-1, views))  # (N·V, n) → (N, V, n)
         about = _origin(model, clips, task, classes)
-        if model.target.kind != 'class' and data.groups:
+        if target.kind != 'class' and data.groups:
             about['groups'] = [data.groups[i] for i in read]
-        result[task] = Scores(*model.target.means(z), labels[read], names, tuple(classes), missing,
+        result[task] = Scores(*target.means(z), labels[read], names, tuple(classes), missing,
                               about)
     return result[''] if '' in result else result
 
@@ -135,7 +136,7 @@ def _origin(model, clips, task, classes):
     data = clips.dataset
     about = dict(model=model.name, data=data.name, split=data.split, views=asdict(clips.views),
                  spec=asdict(clips.spec), seed=clips.seed)
-    about = json.loads(json.dumps(about | stored(model.target)))
+    about = json.loads(json.dumps(about | stored(target_of(model))))
     named = {tuple(c): t for t, (c, _) in data.tasks.items()}  # names of one of several tasks
     about['task'] = task or named.get(tuple(classes), '')
     if task in data.many_shot:
@@ -165,10 +166,11 @@ def _task_columns(model, data):
         raise ValueError(f"{model.name} does not know the names of its classes: make it with"
                          " classes=…, in the order of its scores, so that they can be compared with"
                          " the data's")
-    if model.target.kind != data.target.kind:
-        ours, theirs = (of.target.count(len(of.classes)) for of in (model, data))
+    target = target_of(model)
+    if target.kind != data.target.kind:
+        ours, theirs = target.count(len(model.classes)), data.target.count(len(data.classes))
         raise ValueError(f"{model.name} answers with {ours}, and {data.name} is about {theirs}:"
-                         f" open the data with target={model.target.kind!r}, or take another set")
+                         f" open the data with target={target.kind!r}, or take another set")
     if not isinstance(model.classes, dict):
         truth = data.labels if data.target.kind == 'class' else data.values
         return {'': _columns(model.classes, data.classes, truth, data.name)}

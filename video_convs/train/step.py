@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from ..nets.target import OneClass
+from ..nets.target import OneClass, target_of
 from ..nets.video_net import VideoNet
 from .device import autocast_type
 from .distributed import grouped, world
@@ -54,6 +54,7 @@ def update(
         forward = model
     scaler = scaler or torch.amp.GradScaler(device.type, enabled=False)
     total = total or len(clip)
+    target = target_of(model)
     size = -(-len(clip) // recipe.accumulate)
     parts = list(zip(clip.split(size), label.split(size)))
     loss_sum, right = 0., 0
@@ -61,7 +62,7 @@ def update(
     for k, (x, y) in enumerate(parts, 1):
         with forward.no_sync() if k < len(parts) and grouped() else nullcontext():
             with torch.autocast(device.type, kind, enabled=kind != torch.float32):
-                loss, hits = clip_loss(forward(x), y, recipe, model.target)
+                loss, hits = clip_loss(forward(x), y, recipe, target)
             scaler.scale(loss * (len(x) * world() / total)).backward()
         loss_sum = loss_sum + loss.detach().double() * len(x)
         right = right + hits
@@ -155,7 +156,7 @@ def _largest_part(model, clip, label, recipe, part):
         try:
             with torch.autocast(clip.device.type, kind, enabled=kind != torch.float32):
                 loss, _ = clip_loss(model(clip[:part]), label[:part], recipe,
-                                    model.target)
+                                    target_of(model))
             loss.backward()
             break
         except RuntimeError as error:
