@@ -29,7 +29,8 @@ from video_convs.train.scores import Scores, load_scores
 from video_convs.train.step import clip_loss
 from video_convs.train.targets import make_targets
 
-pytestmark = pytest.mark.usefixtures('one_thread')
+pytestmark = [pytest.mark.usefixtures('one_thread'),
+              pytest.mark.filterwarnings('ignore:.*videos have several labels')]
 KINDS = 'labels', 'speed'
 SMALL = ('--model', 'tsn_tiny', '--frames', 2, '--size', 32, '--epochs', 2, '--batch-size', 6,
          '--workers', 0, '--cache', '--no-augment')
@@ -292,8 +293,8 @@ def videos(labels, classes=('left', 'right', 'up'), **kw):
 def test_notes_before_the_first_epoch():
     notes = label_notes(videos([0, 0, 0, 1]), videos([0, 2]))
     assert [note.partition("'")[0] for note in notes] == [
-        'a single training video has the class ', '1 test videos have the class ']
-    assert "'right'" in notes[0] and "'up'" in notes[1] and 'answered wrong' in notes[1]
+        'a single training video has the class ', '1 test video has the class ']
+    assert "'right'" in notes[0] and "'up'" in notes[1] and 'cannot know it' in notes[1]
     labels = videos([-1]*3, target=SeveralLabels(),
                     values=((1., 1., 0.), (1., 0., 0.), (1., 0., 0.)))
     assert ["'right'" in note or "'left'" in note for note in label_notes(labels)] == [True, True]
@@ -426,3 +427,10 @@ def test_an_ensemble_of_networks_is_about_classes():
     with pytest.raises(ValueError, match='several labels'):
         refuse_other(SeveralLabels(), 'it')
     assert read_labels([dict(label='a')]) is None
+
+
+@pytest.mark.parametrize('kind, option', [('labels', ()), ('speed', ('--option', 'target=number'))])
+def test_a_set_can_be_checked(root, kind, option):
+    code, text = said('data', 'check', 'csv', root/f'{kind}.csv', '--workers', 1, *option,
+                      '--out', root/f'{kind}.jsonl')
+    assert code == 0 and '16' in text

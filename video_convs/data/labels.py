@@ -36,7 +36,8 @@ def refuse_typo(
     "Raise a `ValueError` about a name that occurs once and is nearly that of a frequent one."
     count = Counter(names)
     often = {_plainly(name): name for name, n in count.items() if n >= 5}
-    for name in sorted(name for name, n in count.items() if n == 1):
+    once = sorted(name for name, n in count.items() if n == 1)
+    for name in once if len(once) <= 20 else ():  # names that are all rare are no typos
         plain = _plainly(name)
         for near in difflib.get_close_matches(plain, often, 3, .8):
             # clip1 and clip2 are two names, Left and left are treated elsewhere
@@ -230,8 +231,9 @@ def label_notes(
     test = _occurrences(unseen) if unseen else {}
     if lacking := [name for name, n in test.items() if n and not learn.get(name)]:
         videos = sum(test[name] for name in lacking)
-        notes.append(f"{videos} test videos have the {what} {_shown(lacking)}, and no training"
-                     " video has it: they will be answered wrong")
+        have = '1 test video has' if videos == 1 else f'{videos} test videos have'
+        notes.append(f"{have} the {what} {_shown(lacking)}, and no training video has it: the"
+                     " network cannot know it")
     return notes
 
 # %% ../../nbs/data/34h_labels.ipynb #382a7733
