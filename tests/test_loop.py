@@ -196,7 +196,7 @@ def test_an_infinite_loss_keeps_the_last_checkpoint(videos, undisturbed, tmp_pat
         run(videos, tmp_path, test=stop_after(1))
     kept = load(tmp_path)
     monkeypatch.setattr('video_convs.train.step.clip_loss',
-                        lambda scores, label, recipe: (scores.sum() * float('nan'), 0))
+                        lambda scores, label, *_: (scores.sum() * float('nan'), 0))
     with pytest.raises(ValueError, match='the loss became nan: the last checkpoint is kept; try a '
                                          'smaller lr than 0.02'):
         run(videos, tmp_path)
@@ -690,8 +690,8 @@ def test_the_device_is_waited_for_once_a_line(videos, undisturbed, tmp_path, mon
     device = Device(monkeypatch)
     takes, real = [], epoch._fetch_numbers
     monkeypatch.setattr(epoch, '_fetch_numbers',
-                        lambda pending, sums, recipe: takes.append(len(pending))
-                        or real(pending, sums, recipe))
+                        lambda pending, *rest: takes.append(len(pending))
+                        or real(pending, *rest))
     again = run(videos, tmp_path/'lazy', recipe, log_every=4)
     assert takes == [4, 4] * 3 and device.waits == len(takes)
     monkeypatch.undo()
@@ -710,7 +710,7 @@ def test_a_loss_that_explodes_is_noticed_before_anything_is_kept(videos, undistu
     kept = load(tmp_path)
     monkeypatch.setattr(epoch, 'is_asynchronous', lambda device: True)
     monkeypatch.setattr('video_convs.train.step.clip_loss',
-                        lambda scores, label, recipe: (scores.sum() * float('nan'), 0))
+                        lambda scores, label, *_: (scores.sum() * float('nan'), 0))
     with pytest.raises(ValueError, match='the loss became nan: the last checkpoint is kept'):
         run(videos, tmp_path)
     monkeypatch.undo()

@@ -31,7 +31,7 @@ def save(
     **extra, # recipe, data, metrics …: anything that fits into JSON
 ) -> Path: # the folder
     "Write a checkpoint: model.safetensors and config.json, each whole or not at all."
-    clash = sorted(set(extra) & {*FIELDS, 'sha256'})
+    clash = sorted(set(extra) & {*FIELDS, 'sha256', 'target'})
     if clash:
         raise ValueError(f"{', '.join(clash)} cannot be stored with a checkpoint: save writes "
                          "that itself")

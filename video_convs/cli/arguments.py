@@ -99,8 +99,8 @@ def _predict_arguments(c) -> None:
                    help='folder of a checkpoint, or user/name (user/name@revision) on the Hub')
     c.add_argument('video', nargs='+', help='video files, or folders of them')
     add_number(c, '--topk', 'topk', 'number of classes to print', default=5)
-    c.add_argument('--csv', action='store_true',
-                   help='print a table: video, rank, class, probability')
+    add_number(c, '--threshold', 'threshold', 'probability that a label needs', default=.5)
+    c.add_argument('--csv', action='store_true', help='print a table of the answers')
     view_arguments(c)
     add_number(c, '--timeout', 'timeout', 'seconds that decoding a video may take', default=60.)
     batch_argument(c)

@@ -17,6 +17,7 @@ from .run_file import run_text
 from .values import NULL, PICTURES, check_place
 from ..command import command_line
 from ..data.transforms import Augment
+from ..nets.target import criterion, logged
 from ..demo import DEMO_RECIPE, demo_table, run_demo
 from ..train.averaging import average_checkpoints, has_norms, save_average
 from ..train.distributed import processes, rank
@@ -186,9 +187,13 @@ def plot(args: argparse.Namespace) -> None:
             for name, run in zip(names, args.run)}
     plot_runs(logs).savefig(args.out, dpi=110)
     for name, log in logs.items():
-        best = max((e['test_top1'] for e in log if 'test_top1' in e), default=None)
-        e = log[-1]
-        tested = '' if best is None else f", {e['test_top1']:.1%} on unseen ones (best {best:.1%})"
-        print(f"{name}: {len(log)} epochs, loss {e['loss']:.3f}, {e['top1']:.1%} on training"
-              f" videos{tested}")
+        e, kind = log[-1], logged(log[-1])()
+        tests = [value for value in criterion(log) if value is not None]
+        tested = ''
+        if tests:
+            last, best = (kind.found(kind.sign * value).strip()
+                          for value in (tests[-1], max(tests)))
+            tested = f", {last} on unseen ones (best {best})"
+        print(f"{name}: {len(log)} epochs, loss {e['loss']:.3f},"
+              f" {kind.learned(e[kind.training]).strip()}{tested}")
     print(f"Written to {args.out}")

@@ -37,6 +37,7 @@ def _typed() -> dict[str, dict]: # field → options of `add_field`
         teacher=dict(metavar='CHECKPOINT'),
         save_every=dict(metavar='STEPS'), log_every=dict(metavar='STEPS'),
         milestones=dict(metavar='EPOCH', limit='epochs'), lr_scale=dict(metavar='PATTERN=FACTOR'),
+        target=dict(choices=['class', 'labels', 'number']),
         fit=dict(choices=['crop', 'squash']), rule=dict(choices=['segments', 'dense']))
 
 # %% ../../nbs/cli/69c_train_arguments.ipynb #fd959c9f

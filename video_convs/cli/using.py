@@ -29,9 +29,10 @@ from ..explain.page import explain_video
 from ..explain.page_drawing import explanation_page
 from ..guards import printable
 from ..hub import checkpoint_folder
+from ..nets.target import OneClass, read_target
 from ..nets.video_net import load
 from ..train.device import find_device
-from ..use.classifier import predict_many
+from ..use.classifier import Classifier, predict_many
 from ..use.export import export as export_of
 from ..use.export_formats import ENDINGS, check_format
 from ..use.camera import is_file
@@ -53,16 +54,18 @@ def predict(args: argparse.Namespace) -> None:
     calibration = read_calibration(checkpoint_folder(args.checkpoint))
     if calibration:
         _compare_views(calibration, args)
-    answers, failed = predict_many(videos, args.checkpoint,
-                                   EVERY if calibration else args.topk, views=views,
-                                   average=args.average, timeout=args.timeout,
-                                   batch_size=args.batch_size, device=args.device)
+    classify = Classifier(args.checkpoint, EVERY if calibration else args.topk, views,
+                          args.average, args.timeout, args.batch_size, args.device,
+                          args.threshold)
+    target = classify.model.target
+    answers, failed = predict_many(videos, classify)
     answers = {video: answer if isinstance(answer, dict) else {'': answer}
                for video, answer in answers.items()}
+    shown = EVERY if target.kind == 'labels' else args.topk
     if args.csv:
-        _write_answers(answers, args.topk, calibration)
+        _write_answers(answers, target, shown, calibration)
     else:
-        _print_answers(answers, n > 1, args.topk, calibration)
+        _print_answers(answers, n > 1, target, shown, calibration)
     if failed:
         raise ValueError(_about_failed(failed, n))
 
@@ -73,13 +76,14 @@ def _about_failed(failed: dict[str, str], n: int) -> str:
     return count + '; '.join(failed.values())
 
 # %% ../../nbs/cli/70e_using.ipynb #da3a62ed
-def _print_best(best: Iterable[tuple[str, float]]) -> None:
-    "Print classes and their probabilities."
-    for name, probability in best:
-        print(f"{probability:6.1%}  {printable(name)}")
+def _print_best(best: Iterable[tuple[str, float]], target: OneClass = OneClass()) -> None:
+    "Print classes and their probabilities, or a number."
+    for name, value in best:
+        print(target.line(name, value))
 
 # %% ../../nbs/cli/70e_using.ipynb #553a9899
-def _print_answers(answers: dict[str, dict], named: bool, topk: int, calibration=None) -> None:
+def _print_answers(answers: dict[str, dict], named: bool, target: OneClass, topk: int,
+                   calibration=None) -> None:
     "Print the answers as text, below the videos' names if there are several."
     for video, tasks in answers.items():
         if named:
@@ -89,7 +93,9 @@ def _print_answers(answers: dict[str, dict], named: bool, topk: int, calibration
                 print(f'{printable(task)}:')
             if calibration:
                 print(f'answer: {printable(_answer(best, calibration))}')
-            _print_best(best[:topk])
+            _print_best(best[:topk], target)
+            if not best:
+                print('no label: none is that probable, see --threshold')
 
 # %% ../../nbs/cli/70e_using.ipynb #2d9ab3f0
 def _answer(best: list, calibration) -> str:
@@ -106,11 +112,12 @@ def _compare_views(calibration, args: argparse.Namespace) -> None:
               f"{theirs[1]}: its coverage may not hold here", file=sys.stderr)
 
 # %% ../../nbs/cli/70e_using.ipynb #04a2606f
-def _write_answers(answers: dict[str, dict], topk: int, calibration=None) -> None:
+def _write_answers(answers: dict[str, dict], target: OneClass, topk: int,
+                   calibration=None) -> None:
     "Print a table of the answers, with a column for the task if there are several."
     table = csv.writer(sys.stdout, lineterminator='\n')
     several = any('' not in tasks for tasks in answers.values())
-    table.writerow(['video', *['task'] * several, 'rank', 'class', 'probability',
+    table.writerow(['video', *['task'] * several, 'rank', *target.columns,
                     *['in_set'] * bool(calibration)])
     for video, tasks in answers.items():
         for task, best in tasks.items():
@@ -246,7 +253,13 @@ def export(args: argparse.Namespace) -> None:
 # %% ../../nbs/cli/70e_using.ipynb #6ef778ca
 def publish(args: argparse.Namespace) -> None:
     "Put a checkpoint on the Hugging Face Hub."
+    number = read_target(read_config(args.checkpoint).get('target')).kind == 'number'
+    if number and args.space:
+        raise ValueError("a Space shows what speaks for a class, and this network answers with a"
+                         " number: leave --space out")
     print(f"Published: {push(args.checkpoint, args.repo_id, args.private)}")
+    if number:
+        return
     space = write_space(args.checkpoint, args.repo_id)
     if args.space:
         print(f"Published: {push_space(space, args.space, args.private)}")

@@ -217,15 +217,17 @@ def find_videos(
     return LocatedSplit(listing, list(paths(place, kind)), place, reader, place == cut)
 
 # %% ../../nbs/data/36i_catalogue.ipynb #a4dac374
-_OWN = dict(folder='seed', csv='root')  # one's own videos, and the option that they have
+# one's own videos, and the options that they have
+_OWN = dict(folder=('seed',), csv=('root', 'target'))
 # options of `find_videos`, for all data sets
 LOCATE_OPTIONS = 'frames', 'flow', 'template', 'partial'
 
 # %% ../../nbs/data/36i_catalogue.ipynb #08af5db5
 def _own_dataset(name, root, split, allow_missing, options):
     "A folder of classes, or a table."
-    if unknown := next((key for key in options if key != _OWN[name]), None):
-        raise ValueError(f"{name} has no option {unknown!r}: it has {_OWN[name]}")
+    if unknown := next((key for key in options if key not in _OWN[name]), None):
+        raise ValueError(f"{name} has no option {unknown!r}: it has"
+                         f" {', '.join(_OWN[name])}")
     if name == 'folder':
         return folder_dataset(root, split, **options)
     return csv_dataset(root, split, allow_missing=allow_missing, **options)

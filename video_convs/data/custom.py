@@ -18,10 +18,12 @@ import numpy as np
 
 # %% ../../nbs/data/34e_custom.ipynb #88ed1e84
 from .dataset import Span, VideoDataset
+from .labels import check_kind, read_labels, refuse_typo
 from .lists import LISTS, list_json, list_lines, table_rows
 from .paths import VIDEOS, FileFinder, is_video, plain_name, video_name
 from .splits import holdout, refuse_overlap
 from .transforms import FLIPS
+from ..nets.target import OneClass
 
 # %% ../../nbs/data/34e_custom.ipynb #a926e141
 def _about(folder: Path) -> dict:
@@ -68,11 +70,11 @@ class _Item(NamedTuple):
     group: str | None = None
     span: Span | None = None # None: all of the video
     place: str = '' # file and line
+    values: tuple[float, ...] = () # of several labels, or the number
 
 # %% ../../nbs/data/34e_custom.ipynb #56312cb3
-def _dataset(name, about, items, split, description, where, root) -> VideoDataset:
-    "The data set of one split, from all items."
-    items = [_Item(path, plain_name(label), *rest) for path, label, *rest in items]
+def _numbers(about, items, where) -> dict[str, int]:
+    "The number of each class, checked."
     classes = tuple(about.get('classes') or sorted({item.label for item in items}))
     if len(classes) < 2:
         raise ValueError(f"{where} has one class only ({classes[0]!r}): a classifier needs two or"
@@ -86,13 +88,27 @@ def _dataset(name, about, items, split, description, where, root) -> VideoDatase
                          f"({', '.join(classes[:5])}{' …' if len(classes) > 5 else ''}): correct "
                          "it or add it")
     _warn_alike(classes, where)
+    if 'classes' not in about:
+        refuse_typo([item.label for item in items], where)
+    return number
+
+def _dataset(name, about, items, split, description, where, root,
+             target=OneClass()) -> VideoDataset:
+    "The data set of one split, from all items."
+    items = [_Item(path, plain_name(label), *rest) for path, label, *rest in items]
+    if target.kind == 'class':
+        number = _numbers(about, items, where)
+        classes = tuple(number)
+    else:
+        number, classes = {'': -1}, tuple(about['classes'])
     splits = sorted({item.split for item in items if item.split})
     if split is not None and split not in splits:
         raise ValueError(f"{where} has no split {split!r}: choose one of "
                          f"{', '.join(map(repr, splits))}")
     refuse_overlap([(item.path, item.split, item.span) for item in items if item.split], name)
     mine = [item for item in items if split is None or item.split == split]
-    groups, spans = (tuple(getattr(item, key) for item in mine) for key in ('group', 'span'))
+    groups, spans, values = (tuple(getattr(item, key) for item in mine)
+                             for key in ('group', 'span', 'values'))
     flips = frozenset(about.get('label_preserving', []))
     return VideoDataset(
         name, classes,
@@ -102,7 +118,7 @@ def _dataset(name, about, items, split, description, where, root) -> VideoDatase
         spans=spans if any(spans) else (),
         places=tuple(item.place for item in mine) if any(spans) else (),
         pairs=tuple(tuple(map(plain_name, pair)) for pair in about.get('pairs', ())),
-        root=os.path.abspath(root),
+        root=os.path.abspath(root), target=target, values=values if target.kind != 'class' else (),
         description=f"{description}; flips that keep the classes: "
                     f"{', '.join(sorted(flips)) or 'none declared'}")
 
@@ -216,6 +232,7 @@ def csv_dataset(
     split: str | None = None, # one of the values in the column split; None: all rows
     root: str | Path | None = None, # folder that the paths are relative to; None: the CSV's folder
     allow_missing: bool = False, # continue even if some videos are not on the disk
+    target: str | None = None, # 'class', 'labels' or 'number'; None: as the table says
 ) -> VideoDataset:
     "The videos of a table."
     file = Path(file)
@@ -226,12 +243,19 @@ def csv_dataset(
     disk = FileFinder(file.parent if root is None else Path(root), root is not None)
     about, folder = _about(file.parent), file.resolve().parent.name
     rows, title = table_rows(file, split)
-    rows, about = _with_classes(rows, about, file)
+    labels = read_labels(rows, target, about.get('classes'))
+    if labels is None:
+        rows, about = _with_classes(rows, about, file)
+    else:
+        rows = [row | {'label': ''} for row in rows]
+        about = about | {'classes': list(labels.names)}
     places = [f"{r['file']}, line {r['line']}" for r in rows]
+    values = labels.values if labels else [()]*len(rows)
     items = [_Item(disk(r['path'], place), r['label'], r['split'], r['group'] or None, r['span'],
-                   place) for r, place in zip(rows, places)]
+                   place, value) for r, place, value in zip(rows, places, values)]
     name = about.get('name') or (f'{folder}/{title}' if title else folder)
-    data = _dataset(name, about, items, split, f"splits from {file.name}", file, disk.root)
+    data = _dataset(name, about, items, split, f"splits from {file.name}", file, disk.root,
+                    labels.target if labels else OneClass())
     there = [p not in disk.gone for p in data.paths]
     gone = [i for i, found in enumerate(there) if not found]
     if gone and not (allow_missing and any(there)):
@@ -260,11 +284,15 @@ def open_data(
     split: str | None = None, # which part; None: everything
     allow_missing: bool = False, # continue even if some videos of a table are not on the disk
     root: str | Path | None = None, # folder that a table's paths are relative to; None: its own
+    target: str | None = None, # 'class', 'labels' or 'number'; None: as a table says
 ) -> VideoDataset:
     "A data set from a folder or a table."
     table = _list_file(path)
     if table is not None:
-        return csv_dataset(table, split, root, allow_missing)
+        return csv_dataset(table, split, root, allow_missing, target)
+    if check_kind(target) not in (None, 'class'):
+        raise ValueError(f"{path} is a folder of classes, where each video has one: write its"
+                         f" {target} into a list")
     if root is not None:
         raise ValueError(f"{path} is a folder of classes: root is for the paths in a list, leave"
                          " it out")

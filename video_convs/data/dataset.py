@@ -18,6 +18,7 @@ from .paths import video_name
 from .decoding import chosen
 from .video import probe, read_frames
 from .video_info import VideoError, VideoInfo
+from ..nets.target import OneClass
 
 # %% ../../nbs/data/34c_dataset.ipynb #848ede70
 Span = tuple[int, int]  # first frame, from 0, and the one after the last
@@ -165,7 +166,7 @@ class VideoDataset(_Items):
     name: str # of the whole data set
     classes: tuple[str, ...] # names, in the order of the labels
     paths: tuple[str, ...] # one file per video
-    labels: tuple[int, ...] # number of each video's class; −1 if the owners keep it secret
+    labels: tuple[int, ...] # number of each video's class; −1: secret, or see `values`
     groups: tuple[str, ...] = () # who or where was filmed, for cross-validation; () if unknown
     split: str | None = None # which part of the data set this is; None: all of it
     label_preserving: frozenset[str] = frozenset() # flips that keep every class: 'hflip', …
@@ -180,6 +181,8 @@ class VideoDataset(_Items):
     many_shot: dict[str, tuple[int, ...]] = field(default_factory=dict) # task → EPIC's classes
     root: str | None = None # folder that the videos' names are relative to; None: there is none
     places: tuple[str, ...] = () # file and line that give each span, for messages; (): unknown
+    target: OneClass = OneClass() # one class a video, several labels, or a number
+    values: tuple[tuple[float, ...], ...] = () # of each video: 0 or 1 a label, or its number
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -187,8 +190,9 @@ class VideoDataset(_Items):
     def __repr__(self) -> str:
         split = f", split {self.split!r}" if self.split else ''
         absent = f", {len(self.absent)} more are listed but absent" if self.absent else ''
-        return (f"VideoDataset {self.name!r}{split}: {len(self)} videos of {len(self.classes)} "
-                f"classes{absent}; {self.description}")
+        about = self.target.count(len(self.classes))
+        return (f"VideoDataset {self.name!r}{split}: {len(self)} videos of {about}{absent};"
+                f" {self.description}")
 
     def subset(self,
         indices: Sequence[int], # numbers of the videos to keep, in the order wanted
@@ -197,6 +201,6 @@ class VideoDataset(_Items):
         def pick(values):
             return tuple(values[i] for i in indices) if values else ()
         per_video = {key: pick(getattr(self, key))
-                     for key in ('paths', 'labels', 'groups', 'ids', 'spans', 'places')}
+                     for key in ('paths', 'labels', 'groups', 'ids', 'spans', 'places', 'values')}
         return replace(self, **per_video,
                        tasks={t: (c, pick(labels)) for t, (c, labels) in self.tasks.items()})

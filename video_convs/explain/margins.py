@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..nets.target import refuse_other
 from ..train.evaluation import holm
 from ..train.scores import Scores, ensemble
 
@@ -69,6 +70,7 @@ def _aligned(scores, average):
         if isinstance(s, dict):
             raise ValueError(f"{name} has several tasks ({', '.join(s)}): compare one of them, "
                              f"such as scores[{next(iter(s))!r}]")
+        refuse_other(s.target, 'a margin')
     first, *others = scores.values()
     if not len(first.labels):
         raise ValueError("a margin needs one video or more, got none")

@@ -25,6 +25,7 @@ from ..guards import check_number
 from ..nets.model_card import class_names
 from ..nets.registry import find_model
 from ..nets.spec import InputSpec
+from ..nets.target import refuse_other
 from ..nets.video_net import VideoNet
 from ..progress import progress_bar
 from ..utils import suggest
@@ -92,6 +93,8 @@ def _check(model, method, stage, label):
         raise ValueError(f"there is no method {method!r}: choose one of {', '.join(METHODS)}")
     if method == 'occlusion' and stage is not None:
         raise ValueError("occlusion covers pixels and looks at no stage: leave the stage out")
+    if model.target.kind == 'number':
+        refuse_other(model.target, 'an explanation')
     spec, names = model.input_spec, class_names(model)
     if (spec.modality, spec.channels) != ('rgb', 3):
         raise ValueError(f"{model.name} wants {spec.channels} channels of {spec.modality}, which a "
@@ -145,7 +148,8 @@ def _answers(model, decoder, video, parts, times, rule, progress):
         clip, seen = _clip(decoder, video, part, times, model.input_spec, rule)
         first = first or (clip.to(device), seen)
         with torch.inference_mode():
-            each.append(model(clip[None].to(device)).float().softmax(1).cpu())
+            scores = model(clip[None].to(device)).float()
+            each.append(model.target.values(scores).cpu())
     return *first, torch.cat(each)
 
 # %% ../../nbs/explain/49_page.ipynb #4bc1b584

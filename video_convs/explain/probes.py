@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.clip_dataset import Clips
+from ..nets.target import refuse_other
 from ..nets.video_net import VideoNet
 from ..train.evaluation import bootstrap_interval, wilson_interval
 from ..train.scores import Scores, score
@@ -94,6 +95,7 @@ def time_probes(
     average: str = 'logits', # over the views: 'logits' or 'probabilities'
 ) -> list[TimeProbe]: # one for each change
     "Accuracy after each change, and what is lost."
+    refuse_other(scores['in order'].target, 'a time probe')
     answers = {name: s.by(average).argmax(1) for name, s in scores.items()}
     labels, first = scores['in order'].labels, answers['in order']
     if not len(labels):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..guards import check_number
+from .target import OneClass, refuse_other
 
 # %% ../../nbs/nets/26j_ensemble.ipynb #b7cdb758
 class Ensemble(nn.Module):
@@ -33,6 +34,8 @@ class Ensemble(nn.Module):
         if len(weights) != len(models) or not sum(weights):
             raise ValueError(f"{len(models)} networks need as many weights, none negative and not "
                              f"all zero, got {weights}")
+        for model in models:
+            refuse_other(getattr(model, 'target', OneClass()), 'an ensemble of networks')
         first, *others = (getattr(model, 'num_classes', None) for model in models)
         if isinstance(first, dict):
             raise ValueError("an ensemble takes networks of one task, these have several")

@@ -28,6 +28,7 @@ from .model_card import model_card
 from .registry import find_model, variants
 from .spec import InputSpec
 from .streams import Stream
+from .target import OneClass, read_target, stored
 from ..utils import suggest
 
 # %% ../../nbs/nets/26i_video_net.ipynb #e162781d
@@ -169,6 +170,7 @@ class _Classes(_Scores):
         self.head = new.to(like.device, like.dtype).train(self.training)
         self.num_classes = dict(num_classes) if isinstance(num_classes, dict) else num_classes
         self.classes = classes if classes is None or isinstance(classes, dict) else list(classes)
+        self.target = OneClass() # what the scores mean, see `read_target`
         return self
 
     swap_head = reset_classifier
@@ -232,7 +234,8 @@ class _Stored(_Training):
     def config(self) -> dict: # JSON-able; `VideoNet(**config)` has the same structure
         "Everything needed to build this network again, except the weights."
         return dict(name=self.name, num_classes=self.num_classes, classes=self.classes,
-                    input_spec=asdict(self.input_spec), dropout=self.dropout, **self.variant)
+                    input_spec=asdict(self.input_spec), dropout=self.dropout,
+                    **stored(self.target), **self.variant)
 
     def save_pretrained(
         self,
@@ -296,6 +299,7 @@ class VideoNet(_Stored, PyTorchModelHubMixin, library_name='video_convs',
         frames: int | None = None, # shorthand for input_spec=dict(frames=…)
         dropout: float = 0.5, # on the features of each frame
         pretrained: str | None = None, # weights of the trunk: None, 'imagenet' or a file
+        target: dict | None = None, # what the scores mean, see `read_target`; None: one class
         **variant, # see `variants(name)`; anything else is a ValueError
     ):
         super().__init__()
@@ -309,6 +313,7 @@ class VideoNet(_Stored, PyTorchModelHubMixin, library_name='video_convs',
         net = trunk(entry.card.name, pretrained)
         self.trunk = net  # reset_classifier reads device and dtype from it
         self.reset_classifier(num_classes, classes)
+        self.target = read_target(target)
         if pretrained is None:  # a random trunk should learn from the first step
             self.head.reset_parameters()
         self.trunk = entry.build(net, entry.card, **self._arguments(entry.build))
@@ -374,7 +379,7 @@ def load(
 ) -> VideoNet: # in eval mode
     "The network of a checkpoint, ready to use."
     config = read_config(folder)
-    arguments = {key: config[key] for key in FIELDS[1:-1]}  # all but format and variant
+    arguments = {key: config.get(key) for key in (*FIELDS[1:-1], 'target')}
     try:
         known = variants(config['name'])
         # a stranger's file must not set other arguments: `pretrained` would read a file

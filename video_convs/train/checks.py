@@ -9,6 +9,7 @@ __all__ = ['check_task', 'first_difference', 'NotFinite', 'is_one_value_error', 
 import torch
 
 from ..data.clip_dataset import Clips
+from ..nets.target import check_target
 from ..nets.video_net import VideoNet
 from .distributed import world
 from .recipes import Recipe
@@ -25,6 +26,7 @@ def check_task(model: VideoNet, clips: Clips, recipe: Recipe) -> None:
                          f" in time, these clips have {theirs[0]} {theirs[1]}: make them with"
                          " Clips(data, model.input_spec, …)")
     _check_classes(model, data)
+    check_target(model.target, recipe.balance, recipe.label_smoothing)
     several = isinstance(model.num_classes, dict)
     if several and any((data.flip_map or {}).get(flip) for flip in recipe.augment.flips):
         raise ValueError(f"flips change classes of {data.name}, and for several tasks it does not"
@@ -44,6 +46,10 @@ def check_task(model: VideoNet, clips: Clips, recipe: Recipe) -> None:
 def _check_classes(model, data):
     "Refuse data that lack a task of the network, or have other classes or another order."
     several = isinstance(model.num_classes, dict)
+    if model.target.kind != data.target.kind:
+        ours, theirs = (t.count(len(data.classes)) for t in (model.target, data.target))
+        raise ValueError(f"{model.name} learns {ours}, and {data.name} is about {theirs}: make the"
+                         " network for the data, with target=data.target.to_dict()")
     tasks = data.tasks if several else {'': (data.classes, data.labels)}
     for task, n in (model.num_classes if several else {'': model.num_classes}).items():
         if task not in tasks:
@@ -56,6 +62,8 @@ def _check_classes(model, data):
             raise ValueError(f"the network's classes are not those of {data.name}: {what}; call"
                              " model.swap_head for a new classifier, or train on the data that the"
                              " network knows")
+        if data.target.kind != 'class':
+            continue
         if secret := sum(y < 0 for y in labels):
             raise ValueError(f"the labels of {secret} videos of {data.name}, split {data.split!r},"
                              " are secret: learn from another split")

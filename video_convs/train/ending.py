@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from ..nets.target import criterion
 from .recipes import Recipe, learning_rate
 
 # %% ../../nbs/train/40e_ending.ipynb #bb5cdeb0
@@ -44,9 +45,10 @@ def find_ending(
     auto = recipe.epochs == 'auto'
     most = LONGEST if auto else recipe.epochs
     patience = recipe.patience or (AUTO_PATIENCE if auto else 0)
-    tested = all('test_top1' in entry for entry in log)
+    tests = criterion(log)
+    tested = None not in tests
     if tested:
-        waits, still = stalls(-e['test_top1'] for e in log), "no test was better for"
+        waits, still = stalls(-value for value in tests), "no test was better for"
     else:
         waits = stalls((e['loss'] for e in log), LOSS_FACTOR)
         still = "the training loss has not fallen by 2 % in"
@@ -56,7 +58,7 @@ def find_ending(
             why = f"all {most} epochs are done"
         elif patience and since >= patience:
             why = f"{still} {patience} epochs"
-        elif auto and not tested and entry['top1'] >= LEARNED:
+        elif auto and not tested and entry.get('top1', 0) >= LEARNED:
             why = f"{LEARNED:.1%} of the training clips are right"
         if why:
             return Ending(n, n + math.ceil(FALL * n) * auto, why)

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..data.clip_dataset import Clips
 from ..data.loader import Batches, SteadyLoader, collate_clips
+from ..nets.target import OneClass, target_of
 from ..progress import progress_bar
 from .checks import is_one_value_error, one_value_message
 from .device import is_asynchronous, memory_gb
@@ -91,8 +92,9 @@ def train_epoch(
     "One pass over the training videos, step by step."
     model, sums, device = state.model, state.sums, next(state.model.parameters()).device
     shares = _shares(clips, recipe, state.epoch)
+    target = target_of(model)
     steps, tasks = len(shares), _task_labels(model, clips.dataset)
-    targets = make_targets(model.num_classes, clips.dataset, recipe)
+    targets = make_targets(model.num_classes, clips.dataset, recipe, target)
     model.train()
     for norm in still:
         norm.eval()
@@ -122,13 +124,13 @@ def train_epoch(
         state.step += 1
         due = any(n and state.step % n == 0 for n in (log_every, save_every, steps))
         fetch = due or not is_asynchronous(device)
-        entry = _fetch_numbers(pending, sums, recipe) if fetch else {}
+        entry = _fetch_numbers(pending, sums, recipe, target) if fetch else {}
         sums['seconds'] += time.perf_counter() - mark
         mark = time.perf_counter()
         speed = dict(clips_per_s=sums['seen'] / sums['seconds'],
                      wait_share=sums['waited'] / sums['seconds'])
         if entry:
-            bar.set_postfix_str(_postfix(sums, speed), refresh=False)
+            bar.set_postfix_str(_postfix(sums, speed, target), refresh=False)
         yield dict(epoch=state.epoch + 1, step=state.step, **entry, lr=rate, **speed,
                    memory_gb=memory_gb(device))
     sums['skipped'] = gathered_dict(sums['skipped'])
@@ -147,7 +149,9 @@ def _shares(clips, recipe, epoch):
 
 # %% ../../nbs/train/41g_epoch.ipynb #44a37a7b
 def _task_labels(model, data):
-    "(videos, tasks) class numbers for a network with several tasks; None for one."
+    "The labels of a network with several tasks, of several labels or a number; else None."
+    if target_of(model).kind != 'class':
+        return torch.tensor(data.values)
     if not isinstance(model.num_classes, dict):
         return None
     return torch.tensor([data.tasks[task][1] for task in model.num_classes]).T
@@ -203,6 +207,7 @@ def _fetch_numbers(
     pending: list[tuple[Tensor, int]], # (result of `update`, clips of all processes); emptied
     sums: dict, # of the epoch
     recipe: Recipe,
+    target: OneClass, # of the network
 ) -> dict: # loss and top1 of the last step
     "Fetch the numbers of the last steps; only here training waits for its device."
     if not pending:
@@ -216,10 +221,11 @@ def _fetch_numbers(
         sums['right'] += right
         sums['loss'] += loss
     pending.clear()
-    return dict(loss=loss / total, top1=right / total)
+    return {'loss': loss / total, target.training: right / total}
 
 # %% ../../nbs/train/41g_epoch.ipynb #cc6a319f
-def _postfix(sums, speed):
+def _postfix(sums, speed, target):
     "The text behind the progress bar."
-    return (f"loss {sums['loss'] / sums['seen']:.3f}, top-1 {sums['right'] / sums['seen']:.1%},"
+    right = target.short(sums['right'] / sums['seen'])
+    return (f"loss {sums['loss'] / sums['seen']:.3f}, {right},"
             f" {speed['clips_per_s']:.0f} clips/s, waits {speed['wait_share']:.0%}")

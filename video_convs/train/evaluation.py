@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LARGEST_CONFUSION', 'wilson_interval', 'bootstrap_interval', 'compare_groups', 'holm', 'confusion_matrix', 'report',
-           'evaluate', 'refuse_missing', 'seen_videos', 'refuse_seen', 'mean_over_splits', 'pair_accuracy']
+           'evaluate', 'seen_videos', 'refuse_seen', 'mean_over_splits', 'pair_accuracy']
 
 # %% ../../nbs/train/42b_evaluation.ipynb #025c551d
 import math
@@ -18,7 +18,8 @@ from ..data.clip_dataset import Clips
 from ..data.dataset import VideoDataset
 from ..data.paths import name_hash
 from ..nets.video_net import VideoNet
-from .scores import Scores, score
+from .labels_and_numbers import other_report
+from .scores import Scores, refuse_missing, score
 
 # %% ../../nbs/train/42b_evaluation.ipynb #86182133
 def wilson_interval(
@@ -136,6 +137,11 @@ def _views_in_words(views: dict) -> str:
         words.append('random')
     return ' '.join(words)
 
+def _all_views(scores) -> str:
+    "The views of all networks in words."
+    views = [about.get('views') or {} for about in scores.about.get('ensemble', [scores.about])]
+    return ' and '.join(map(_views_in_words, views))
+
 # %% ../../nbs/train/42b_evaluation.ipynb #297115fe
 def report(
     scores: Scores, # of videos whose labels are known
@@ -144,6 +150,8 @@ def report(
 ) -> dict: # JSON-able: top1, top5, mean_class, mean_precision, per_class, confusion, labels …
     "Accuracies and their intervals: `interval` is Wilson's, `bootstrap` the bootstrap's."
     labels, classes, n = scores.labels, scores.classes, len(scores.classes)
+    if scores.target.kind != 'class':
+        return other_report(scores, average) | {'views': _all_views(scores)}
     many_shot = _check_report(scores, many_shot)
     top5 = scores.by(average).topk(min(5, n)).indices
     answers, hit = top5[:, 0], top5 == labels[:, None]  # (N,), (N, 5)
@@ -159,11 +167,10 @@ def report(
     mean_class = dict(accuracy=(right/real)[occur].mean().item(),
                       bootstrap=list(bootstrap_interval(hit[:, 0], labels)))
     confusion = confusion_matrix(labels, answers, n).tolist() if n <= LARGEST_CONFUSION else None
-    views = [about.get('views') or {} for about in scores.about.get('ensemble', [scores.about])]
     return dict(
         top1=_top_accuracy(hit[:, 0]), top5=_top_accuracy(hit.any(1)), mean_class=mean_class,
         mean_precision=precision[counted].mean().item(), mean_recall=recall, average=average,
-        many_shot=len(often) or None, views=' and '.join(map(_views_in_words, views)),
+        many_shot=len(often) or None, views=_all_views(scores),
         per_class=per_class, confusion=confusion, classes=list(classes), labels=labels.tolist(),
         answers=answers.tolist(), ids=list(scores.ids), missing=scores.missing, about=scores.about)
 
@@ -197,19 +204,6 @@ def evaluate(
         refuse_missing(s, allow_missing)
     reports = {task: report(s, average) for task, s in tasks.items()}
     return reports if isinstance(scores, dict) else reports['']
-
-# %% ../../nbs/train/42b_evaluation.ipynb #d4e4ce10
-def refuse_missing(
-    scores: Scores,
-    allow_missing: bool = False, # True: no error
-) -> None:
-    "Raise a `ValueError` if scores lack a video of their split."
-    if scores.missing and not allow_missing:
-        why = next(iter(scores.missing.values()))
-        n = len(scores.missing)
-        raise ValueError(f"{n} of {n + len(scores.ids)} videos cannot be read, so there is no"
-                         f" accuracy over all of them; the first: {why}. Repair or remove them, or"
-                         " allow missing videos")
 
 # %% ../../nbs/train/42b_evaluation.ipynb #64c648bb
 def seen_videos(
@@ -245,8 +239,11 @@ def mean_over_splits(
     if any(r['classes'] != first['classes'] or r['average'] != first['average'] for r in reports):
         raise ValueError("the reports differ in their classes or in what was averaged:"
                          " evaluate each split in the same way")
-    keys = 'top1', 'top5', 'mean_class'
-    each = {key: [r[key]['accuracy'] for r in reports] for key in keys}
+    if 'target' in first:
+        each = {key: [r[key]['value'] for r in reports] for key in first['figures']}
+    else:
+        each = {key: [r[key]['accuracy'] for r in reports]
+                for key in ('top1', 'top5', 'mean_class')}
     return {key: dict(accuracy=sum(v)/len(v), each=v) for key, v in each.items()}
 
 # %% ../../nbs/train/42b_evaluation.ipynb #15025d98

@@ -19,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..data.clip_dataset import Clips
 from ..guards import check_number, check_path
+from ..nets.target import stored
 from ..nets.video_net import VideoNet
 from .checks import check_norms, check_task
 from .device import autocast_type, find_device, hardware_name
@@ -96,7 +97,8 @@ def train(
 def _identity(model, data, recipe, extra):
     "The identity of a run: it continues only if all of these are the same."
     about = dict(name=model.name, variant=model.variant, input_spec=asdict(model.input_spec),
-                 classes=model.classes, data=data.name, recipe=recipe.to_dict())
+                 classes=model.classes, data=data.name, recipe=recipe.to_dict(),
+                 **stored(model.target))
     about['training set'] = videos_checksum(data)
     if 'start' in extra:
         about['start'] = extra['start']

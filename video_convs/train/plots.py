@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..nets.target import OneClass, logged
 from .evaluation import LARGEST_CONFUSION
 
 if TYPE_CHECKING:
@@ -26,19 +27,26 @@ def plot_runs(
     for name, log in logs.items():
         if not log:
             raise ValueError(f"{name} has no whole epoch yet: there is nothing to draw")
+    kinds = {logged(log[-1]) for log in logs.values()}
+    if len(kinds) > 1:
+        raise ValueError("some of these runs learn classes, others labels or a number: draw them"
+                         " apart")
+    kind = next(iter(kinds), OneClass)
+    scale = 1 if kind.sign < 0 else 100
     fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout='constrained')
     for name, log in logs.items():
         x = [e['epoch'] for e in log]
         def percent(key):
-            return [100 * e[key] for e in log]
+            return [scale * e[key] for e in log]
         dot = dict(marker='o' if len(x) == 1 else None)  # a line needs two points
         line, = left.plot(x, [e['loss'] for e in log], **dot, label=fill(name, 30))
         same = dict(dot, color=line.get_color())
-        right.plot(x, percent('top1'), **same, label=fill(f'{name}, training', 30))
-        if 'test_top1' in log[-1]:
-            right.plot(x, percent('test_top1'), '--', **same, label=fill(f'{name}, unseen', 30))
+        right.plot(x, percent(kind.training), **same, label=fill(f'{name}, training', 30))
+        tested = f'test_{kind.tested}'
+        if tested in log[-1]:
+            right.plot(x, percent(tested), '--', **same, label=fill(f'{name}, unseen', 30))
     left.set(xlabel='epoch', ylabel='training loss', ylim=(0, None))
-    right.set(xlabel='epoch', ylabel='top-1 accuracy (%)', ylim=(0, 102))
+    right.set(xlabel='epoch', ylabel=kind.heading, ylim=(0, 102 if scale > 1 else None))
     for ax in (left, right):
         ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     _place_legends(fig, left, right)
@@ -52,7 +60,7 @@ def _place_legends(fig, left, right):
             ax.legend(fontsize=8)
         return
     handles, names = left.get_legend_handles_labels()
-    right.set_ylabel('top-1 (%), dashes: unseen')
+    right.set_ylabel(right.get_ylabel().replace('accuracy ', '') + ', dashes: unseen')
     row = 0.06 + 0.14 * max(name.count('\n') + 1 for name in names)  # inches
     fig.set_figheight(3.4 + row * -(-len(names) // 3))
     fig.legend(handles, names, loc='outside lower center', ncols=3, fontsize=8)

@@ -10,6 +10,7 @@ __all__ = ['TRAINED_ON', 'empty_sums', 'State', 'about_code', 'writing', 'locked
 # %% ../../nbs/train/41f_run_folder.ipynb #d0174769
 import hashlib
 import json
+import math
 import os
 import platform
 import shutil
@@ -31,6 +32,7 @@ from ..data.paths import name_hash
 from ..guards import read_lines
 from ..checkpoint import read_config, save
 from ..nets.spec import InputSpec
+from ..nets.target import criterion
 from ..nets.video_net import VideoNet
 from .checks import first_difference
 from .ending import Ending
@@ -214,7 +216,7 @@ def videos_checksum(
 ) -> str: # '24 videos, checksum 0c6f…'
     "A checksum of names, order and labels of the videos, but not of their folders."
     names = data.ids or [Path(data.where(i)).name for i in range(len(data))]
-    checksum = zlib.crc32(repr((*names, *data.labels)).encode())
+    checksum = zlib.crc32(repr((*names, *data.labels, *data.values)).encode())
     return f'{len(data)} videos, checksum {checksum:08x}'
 
 # %% ../../nbs/train/41f_run_folder.ipynb #01422adc
@@ -364,8 +366,8 @@ def keep_checkpoint(
     old = sorted(out.glob('epoch_[0-9]*'))
     for folder in old[:max(len(old) - keep, 0)]:
         shutil.rmtree(folder)
-    scores = [e.get('test_top1') for e in log]
-    if None not in scores and scores[-1] > max(scores[:-1], default=-1):
+    scores = criterion(log)
+    if None not in scores and scores[-1] > max(scores[:-1], default=-math.inf):
         keep_in(out/'best')
     append_line(out/'log.jsonl', log[-1])
 

@@ -32,8 +32,8 @@ def epoch_entry(
 ) -> dict:
     "The epoch's line in the log."
     sums, done = state.sums, (state.epoch + 1) * state.step  # steps
-    return dict(epoch=state.epoch + 1, loss=sums['loss'] / sums['seen'],
-                top1=sums['right'] / sums['seen'],
+    return dict({'epoch': state.epoch + 1, 'loss': sums['loss'] / sums['seen'],
+                 state.model.target.training: sums['right'] / sums['seen']},
                 lr=rate_at(recipe, done - 1, state.step, state.ending),
                 clips_per_s=sums['seen'] / sums['seconds'],
                 wait_share=sums['waited'] / sums['seconds'], seconds=sums['seconds'],

@@ -22,6 +22,7 @@ from ..data.clip_dataset import Clips
 from ..data.custom import open_data, split_names
 from ..data.dataset import VideoDataset
 from ..data.frames import FlowFolders
+from ..data.labels import fitted, training_notes
 from ..data.paths import name_hash
 from ..data.splits import group_fold
 from ..data.views import Views
@@ -30,6 +31,7 @@ from ..hub import checkpoint_folder
 from ..checkpoint import checkpoint_around
 from ..nets.backbones import PUBLIC
 from ..nets.spec import InputSpec
+from ..nets.target import OneClass, logged, stored
 from ..weights.convert import from_official
 from ..weights.create import pretrained_model
 from ..nets.video_net import VideoNet
@@ -37,9 +39,11 @@ from ..weights.create import create_model
 from .device import find_device
 from .distributed import gathered, rank, summed, world
 from .evaluation import evaluate, seen_videos
+from .labels_and_numbers import needed, shared_figures
 from .loop import train
 from .plots import plot_runs
 from .recipes import Recipe, find_recipe, override
+from .scores import score
 from .run_folder import locked, skipped_videos, trained_on
 from .teacher import make_teacher
 from ..utils import write_atomic
@@ -52,12 +56,16 @@ def shared_test(
     spec: InputSpec, # what the network expects of its input
     views: Views = Views(), # of each video
     **kw, # cache; workers and allow_missing of `evaluate`
-) -> Callable[[VideoNet], dict]: # network → {'top1': …}; for several tasks also top1_<task>
+) -> Callable[[VideoNet], dict]: # network → {'top1': …}, or other figures
     "A test for `train`: accuracy over the videos of all processes."
     mine = unseen.subset(range(rank(), len(unseen), world()))
     cache = kw.pop('cache', False)
     clips = Clips(mine, spec, train=False, views=views, cache=cache) if len(mine) else None
+    needed(unseen.target)
     def test(model):
+        if model.target.kind != 'class':
+            found = clips and score(model, clips, workers=kw.get('workers', 0), progress=False)
+            return shared_figures(model.target, found, kw.get('allow_missing', False))
         several = isinstance(model.num_classes, dict)
         tasks = list(model.num_classes) if several else ['']
         tops = [dict(right=0, videos=0)] * len(tasks)
@@ -78,6 +86,7 @@ def start_model(
     pretrained: str | os.PathLike | None = None, # None, 'imagenet', a file, a folder or a name
     dropout: float = .5,
     input_spec: dict = {}, # changed fields: frames, size, fit …
+    target: OneClass = OneClass(), # of the data; a checkpoint keeps its own if it is of this kind
     **variant, # of the network
 ) -> tuple[VideoNet, str]: # the network, and its initial weights in words
     "A network for these classes, with initial weights."
@@ -86,7 +95,7 @@ def start_model(
     n = {t: len(names) for t, names in classes.items()} if several else len(classes)
     def new(weights):
         return create_model(name, num_classes=n, pretrained=weights, classes=classes,
-                            dropout=dropout, input_spec=input_spec, **variant)
+                            dropout=dropout, input_spec=input_spec, **stored(target), **variant)
     if pretrained is None:
         return new(None), 'random weights'
     if pretrained in PUBLIC:
@@ -110,10 +119,10 @@ def start_model(
     _check_start(model, name, pretrained, input_spec, variant)
     had = model.num_classes
     model.input_spec, model.dropout = replace(model.input_spec, **input_spec), dropout
-    if model.classes == classes:
+    if model.classes == classes and model.target.kind == target.kind:
         model.head.dropout.p = dropout
         return model, f'{title}, its classifier included'
-    model.swap_head(n, classes)
+    model.swap_head(n, classes).target = target
     return model, f'{title}, with a new classifier in the place of the one for {had} classes'
 
 # %% ../../nbs/train/43_scale_out.ipynb #3f6f72d7
@@ -150,6 +159,7 @@ def open_splits(
     fold: tuple[int, int] | None = None, # (k, n): hold out the k-th of n parts of the training set
     options: dict = {}, # of `open_dataset`: fold, order, frames, allow_missing …
     root: str | Path | None = None, # folder that the paths in a CSV are relative to; None: its own
+    target: str | None = None, # 'class', 'labels' or 'number'; None: as a CSV says
 ) -> tuple[VideoDataset, VideoDataset | None, str]: # for training, for the test, name of the test
     "The training and test videos of a run."
     own = dataset in (None, 'folder', 'csv')
@@ -158,9 +168,11 @@ def open_splits(
                          " name it")
     if root is not None and not own:
         raise ValueError(f"root is for the paths in a list, {dataset} has its own: leave it out")
+    if target not in (None, 'class') and not own:
+        raise ValueError(f"target is for your own list, and {dataset} has classes: leave it out")
     def split(name):
         if own:
-            return open_data(data, name, root=root)
+            return open_data(data, name, root=root, target=target)
         return open_dataset(dataset, data, name, **options)
     videos = split(train_split)
     if fold:
@@ -205,6 +217,7 @@ class TrainConfig:
     dataset: str | None = None # public data set; None: the recipe's; 'folder' or 'csv': your own
     options: dict = field(default_factory=dict) # of `open_dataset`: {'fold': 1}
     root: str | Path | None = None # folder that the paths in a CSV are relative to; None: its own
+    target: str | None = None # kind of label in a CSV: class, labels, number; None: as it looks
     train_split: str = 'train' # split for training
     test_split: str | None = None # split for the test of each epoch; None: val or test; 'none'
     test_resize: int | tuple[int, int] | None = None # before the crop: side or (height, width)
@@ -252,7 +265,7 @@ def run_training(
     dataset = c.dataset or (paper.data if paper else None)
     options = {**setup.get('data_options', {}), **c.options}
     videos, unseen, where = open_splits(c.data, dataset, c.train_split, c.test_split, c.fold,
-                                        options, c.root)
+                                        options, c.root, c.target)
     net, start = _start_network(c, setup, recipe, pretrained, videos)
     spec = net.input_spec
     resize = in_proportion(setup.get('test_resize'), spec.size, setup.get('size'))
@@ -262,6 +275,8 @@ def run_training(
     clips = Clips(videos, spec, train=True, augment=recipe.augment, seed=recipe.seed, cache=c.cache,
                   views=Views(rule=c.rule))
     _announce(net, start, recipe, videos, unseen, where)
+    for note in training_notes(videos, unseen, spec):
+        _say(f'Note: {note}')
     page = extra | ({'paper': paper.name} if paper else {}) | {'start': start}
     test = None
     if unseen:
@@ -320,12 +335,12 @@ def _start_network(config, setup, recipe, pretrained, videos):
     if not whole:
         spec |= _channels(videos.reader)
     torch.manual_seed(recipe.seed)
-    own = {'name', 'classes', 'pretrained', 'dropout', 'input_spec', 'in_chans'}
+    own = {'name', 'classes', 'pretrained', 'dropout', 'input_spec', 'in_chans', 'target'}
     if clash := sorted(own & set(config.variant)):
         raise ValueError(f"{clash[0]} is not a variant of a network: it has an argument of its own,"
                          " or follows from the data")
     return start_model(choice.get('model'), classes, pretrained, recipe.dropout, spec,
-                       **config.variant)
+                       fitted(videos), **config.variant)
 
 # %% ../../nbs/train/43_scale_out.ipynb #f2331412
 def _say(message):
@@ -339,7 +354,7 @@ def _announce(net, start, recipe, videos, unseen, where):
     parameters = sum(p.numel() for p in net.parameters())
     tested = f", tested on the split {where!r}" if unseen else ''
     _say(f"{net.name}: {parameters:,} parameters, {len(videos)} videos of"
-         f" {len(videos.classes)} classes for training{tested}")
+         f" {net.target.count(len(videos.classes))} for training{tested}")
     both = len(seen_videos(unseen, set(map(name_hash, videos.names())))) if unseen else 0
     if both:
         _say(f"{both} of the {len(unseen)} videos of the split {where!r} are also training videos")
@@ -352,9 +367,11 @@ def _epoch_line(recipe, where):
     "An `on_epoch` that logs a line."
     def line(log):
         e = log[-1]
-        tested = f", {e['test_top1']:6.1%} on {where}" if 'test_top1' in e else ''
+        kind = logged(e)()
+        test = e.get(f'test_{kind.tested}')
+        tested = '' if test is None else f", {kind.found(test)} on {where}"
         _say(f"epoch {e['epoch']:3d}/{recipe.epochs}: loss {e['loss']:.3f},"
-             f" {e['top1']:6.1%} on training videos{tested}, {e['clips_per_s']:.0f} clips/s")
+             f" {kind.learned(e[kind.training])}{tested}, {e['clips_per_s']:.0f} clips/s")
     return line
 
 # %% ../../nbs/train/43_scale_out.ipynb #196320bf

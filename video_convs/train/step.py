@@ -11,22 +11,15 @@ from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from ..nets.target import OneClass, target_of
 from ..nets.video_net import VideoNet
 from .checks import NotFinite
 from .device import autocast_type
 from .distributed import grouped, world
 from .recipes import Recipe
 from .teacher import Teacher
-
-# %% ../../nbs/train/41d_step.ipynb #c575db53
-def _cross_entropy(scores, label, smoothing):
-    if label.is_floating_point():
-        kind = torch.promote_types(scores.dtype, label.dtype)
-        scores, label = scores.to(kind), label.to(kind)
-    return F.cross_entropy(scores, label, label_smoothing=smoothing)
 
 # %% ../../nbs/train/41d_step.ipynb #f3eac4a9
 def _right(scores, label):
@@ -41,15 +34,18 @@ def clip_loss(
     scores: Tensor | dict[str, Tensor], # (B, n), or task → (B, n)
     label: Tensor, # (B,) class numbers, or (B, tasks); or targets (B, Σ n), see `Targets`
     recipe: Recipe, # its label smoothing
+    target: OneClass = OneClass(), # of the network: what the scores mean
 ) -> tuple[Tensor, Tensor]: # mean loss, number of correctly classified clips
-    "Cross-entropy, summed over tasks; a clip is correct if every task is."
+    "The target's loss, summed over tasks; a clip is correct if every task is."
     each = [scores] if torch.is_tensor(scores) else list(scores.values())
-    if label.is_floating_point():
+    if len(each) == 1 and label.is_floating_point():
+        wanted = [label]
+    elif label.is_floating_point():
         wanted = label.split([s.shape[1] for s in each], 1)
     else:
         wanted = label.view(len(label), len(each)).unbind(1)
-    loss = sum(_cross_entropy(s, y, recipe.label_smoothing) for s, y in zip(each, wanted))
-    return loss, torch.stack([_right(s, y) for s, y in zip(each, wanted)]).prod(0).sum()
+    loss = sum(target.loss(s, y, recipe.label_smoothing) for s, y in zip(each, wanted))
+    return loss, torch.stack([target.right(s, y) for s, y in zip(each, wanted)]).prod(0).sum()
 
 # %% ../../nbs/train/41d_step.ipynb #1c7a714f
 def update(
@@ -69,6 +65,7 @@ def update(
         forward = model
     scaler = scaler or torch.amp.GradScaler(device.type, enabled=False)
     total = total or len(clip)
+    target = target_of(model)
     size = -(-len(clip) // recipe.accumulate)
     parts = list(zip(clip.split(size), label.split(size)))
     loss_sum, right = 0., 0
@@ -77,7 +74,7 @@ def update(
         with forward.no_sync() if k < len(parts) and grouped() else nullcontext():
             with torch.autocast(device.type, kind, enabled=kind != torch.float32):
                 scores = forward(x)
-                loss, hits = clip_loss(scores, y, recipe)
+                loss, hits = clip_loss(scores, y, recipe, target)
                 if teacher is not None:
                     loss = teacher.loss(loss, scores, x)
             scaler.scale(loss * (len(x) * world() / total)).backward()
@@ -172,7 +169,8 @@ def _largest_part(model, clip, label, recipe, part):
             torch.cuda.empty_cache()
         try:
             with torch.autocast(clip.device.type, kind, enabled=kind != torch.float32):
-                loss, _ = clip_loss(model(clip[:part]), label[:part], recipe)
+                loss, _ = clip_loss(model(clip[:part]), label[:part], recipe,
+                                    target_of(model))
             loss.backward()
             break
         except RuntimeError as error:

@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 from .evaluation import refuse_missing
+from ..nets.target import refuse_other
 from .scores import Scores
 from ..utils import write_atomic
 
@@ -35,6 +36,7 @@ def write_submission(
         raise ValueError(f"{server} takes a {ending} file, not {path.name}")
     if server == 'epic55':
         return _write_epic(scores, path, average, allow_missing)
+    refuse_other(scores.target, 'a submission')
     refuse_missing(scores, allow_missing)
     numbers = server == 'something-v2'  # of the five best classes; else the name of the best
     best = scores.by(average).topk(min(5, len(scores.classes)) if numbers else 1).indices.tolist()

@@ -23,6 +23,7 @@ from ..data.video_info import VideoError
 from ..explain.saliency import highlighted
 from ..guards import check_number
 from ..nets.model_card import class_names
+from ..nets.target import refuse_other
 from ..nets.video_net import VideoNet
 from ..progress import progress_bar
 from ..train.scores import AVERAGES
@@ -64,13 +65,11 @@ def _scores(model, clips, batch_size):
     finally:
         model.train(was_training)
 
-def _best(z, names, views, average, topk):
-    "The most probable classes of each video, from the scores (N·V, n) of its views."
+def _best(target, z, names, views, average, topk, threshold):
+    "The answer to each video, from the scores (N·V, n) of its views."
     z = z.float().unflatten(0, (-1, views))  # (N·V, n) → (N, V, n)
-    p = z.mean(1).softmax(1) if average == 'logits' else z.softmax(2).mean(1)
-    best = p.topk(min(topk, len(names)))
-    return [[(names[k], x) for k, x in zip(numbers, values)]
-            for numbers, values in zip(best.indices.tolist(), best.values.tolist())]
+    p = target.values(z.mean(1)) if average == 'logits' else target.values(z).mean(1)
+    return [target.answer(row, names, topk, threshold) for row in p]
 
 # %% ../../nbs/use/45e_classifier.ipynb #d2318312
 class Classifier:
@@ -78,16 +77,18 @@ class Classifier:
     def __init__(
         self,
         where: str | Path | VideoNet, # folder of a checkpoint, 'user/name' on the Hub, or a network
-        topk: int = 5, # number of classes in an answer
+        topk: int = 5, # number of classes in an answer; of several labels all from threshold on
         views: Views = Views(), # clips × crops of a video
         average: str = 'logits', # what is averaged over views: 'logits' or 'probabilities'
         timeout: float = 60., # time limit for decoding a video, in seconds
         batch_size: int = 16, # clips per pass
         device: str | torch.device | None = None, # None: a GPU if any; a network is not moved
+        threshold: float = .5, # probability from which on one of several labels is answered
     ):
         if average not in AVERAGES:
             raise ValueError(f"there is no average of {average!r}: choose {' or '.join(AVERAGES)}")
-        for name, n in (('topk', topk), ('batch_size', batch_size), ('timeout', timeout)):
+        for name, n in (('topk', topk), ('batch_size', batch_size), ('timeout', timeout),
+                        ('threshold', threshold)):
             check_number(name, n)
         self.model = (where if isinstance(where, VideoNet) else
                       VideoNet.from_pretrained(where, map_location=find_device(device)))
@@ -96,7 +97,7 @@ class Classifier:
             raise ValueError(f"{self.model.name} wants {self.model.input_spec.modality}, which a "
                              "video file does not hold: use a network for RGB")
         self.topk, self.views, self.average = topk, views, average
-        self.timeout, self.batch_size = timeout, batch_size
+        self.timeout, self.batch_size, self.threshold = timeout, batch_size, threshold
 
     def __call__(
         self,
@@ -129,7 +130,8 @@ class Classifier:
         parts, best = _scores(self.model, clips, self.batch_size), {}
         for task, names in class_names(self.model).items():
             z = torch.cat([part[task] if task else part for part in parts])
-            best[task] = _best(z, names, self.views.count, self.average, self.topk)
+            best[task] = _best(self.model.target, z, names, self.views.count, self.average,
+                               self.topk, self.threshold)
         answers = [dict(zip(best, of_video)) for of_video in zip(*best.values())]
         return [answer.get('', answer) for answer in answers]
 
@@ -180,6 +182,7 @@ def look(
     "Classify a video and show the frames, bright where the first class's score depends on them."
     classify = checkpoint if isinstance(checkpoint, Classifier) else Classifier(checkpoint, topk)
     model = classify.model
+    refuse_other(model.target, 'look')
     if isinstance(model.num_classes, dict):
         raise ValueError(f"look explains one answer, and {model.name} has several: use predict")
     clip = classify.clips(video)[0].to(next(model.parameters()).device)

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..checkpoint import read_config
 from ..guards import check_number, read_page
+from ..nets.target import refuse_other
 from ..train.scores import Scores
 from ..utils import write_atomic
 
@@ -73,6 +74,7 @@ def _check_labels(scores):
 # %% ../../nbs/use/45j_conformal.ipynb #77a6f1f8
 def _of_true(scores, average):
     "The probabilities of the true classes, the largest first."
+    refuse_other(scores.target, 'a calibration')
     _check_labels(scores)
     z = scores.by(average).float()
     p = z.softmax(1) if average == 'logits' else z

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ..nets.model_card import class_names
+from ..nets.target import stored
 from ..nets.video_net import VideoNet
 from .export_formats import AXES, NEEDED, Free, Recorded, example_clip
 from ..utils import write_atomic
@@ -69,8 +70,11 @@ def python_lines(
     module, opened, run = (text.format(file=file, scores=scores) for text in _LOAD[format])
     spec = network.model.input_spec
     shape = spec.frames * spec.per_segment, spec.size, spec.size, spec.channels
-    best = (f"about['classes'][{first!r}][scores[0].argmax()]" if network.model.num_classes
-            else 'scores[0]')
+    names = f"about['classes'][{first!r}]"
+    best = {'class': f"{names}[scores[0].argmax()]" if network.model.num_classes else 'scores[0]',
+            'labels': f"[name for name, z in zip({names}, scores[0]) if z > 0]",
+            'number': "about['target']['mean'] + about['target']['std'] * scores[0][0]"}
+    best = best[network.model.target.kind]
     return [f"import json, numpy, {module}",
             f"about = json.load(open({page!r}, encoding='utf-8'))", *_to_clip(shape),
             f"network = {opened}", f"scores = {run}", f"print({best})"]
@@ -115,5 +119,5 @@ def write_page(
         file=out.name, format=format, sha256=file_sha256(out), bytes=out.stat().st_size, **about,
         network=model.name, variant=model.variant, input=_about_input(model, free),
         outputs=outputs, classes=names if model.num_classes else None, versions=versions,
-        python=python_lines(network, out.name, page.name, format))
+        **stored(model.target), python=python_lines(network, out.name, page.name, format))
     return write_atomic(page, json.dumps(content, indent=1).encode())

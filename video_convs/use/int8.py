@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..data.paths import is_video
 from ..nets.model_card import class_names
+from ..nets.target import refuse_other
 from ..nets.video_net import VideoNet
 from .classifier import Classifier
 
@@ -53,6 +54,7 @@ def read_clips(
     folder: str | Path, # of videos; in folders of classes if there are labels
 ) -> tuple[Clips, Clips]: # to measure the ranges of maps; held out
     "Clips of the videos in a folder, every second one held out."
+    refuse_other(model.target, 'int8')
     videos, names = _videos(Path(folder)), class_names(model).get('', [])
     classify, parts = Classifier(model), []
     for part in (videos[::2], videos[1::2]):

@@ -12,7 +12,8 @@ from huggingface_hub import HfApi
 
 from .. import hub
 from ..checkpoint import read_config
-from ..nets.model_card import count_classes, markdown_table, model_card, reports_of, slug
+from ..nets.model_card import (count_classes, markdown_table, model_card,
+                                        report_words, reports_of, slug)
 from ..nets.registry import variants
 from ..nets.video_net import VideoNet, load
 
@@ -52,7 +53,7 @@ def collection(
     rows = []
     for page in sorted(Path(root).glob('*/config.json')):
         folder, config = page.parent, read_config(page.parent)
-        best = [f"{100 * r['top1']['accuracy']:.1f} % of {r['top1']['videos']} videos ({split})"
+        best = [f"{report_words(r)} ({split})"
                 for split, r in reports_of(folder).items()]
         spec, size = config['input_spec'], (folder/'model.safetensors').stat().st_size / 1e6
         rows.append((f"`{folder.name}`", config['name'], config.get('data', 'not recorded'),

@@ -13,6 +13,7 @@ from huggingface_hub import HfApi
 from ..checkpoint import read_config
 from ..hub import push
 from ..nets.model_card import count_classes
+from ..nets.target import read_target
 from ..train.run_folder import about_code
 from ..utils import write_atomic
 
@@ -46,7 +47,7 @@ with gr.Blocks(title={repo_id!r}) as demo:
     gr.Markdown("""# {name}
 A video classifier of [{repo_id}](https://huggingface.co/{repo_id}), made with \
 [video_convs](https://github.com/video-convs/video_convs).
-It always answers with one of {n} classes, even if the video shows none of them.""")
+{answers}""")
     video = gr.Video(label="A clip", sources=["upload", "webcam"])
     button = gr.Button("Classify", variant="primary")
     answer = gr.HTML()
@@ -85,8 +86,15 @@ def write_space(
     repo_id: str, # 'user/name' of the checkpoint on the Hub
 ) -> Path: # the folder `space`
     "Write a Gradio app for a Hub Space: app.py, README.md, requirements.txt."
-    space, n = Path(folder)/'space', count_classes(read_config(folder)['num_classes'])
-    about = dict(repo_id=repo_id, name=repo_id.split('/')[-1], n=n)
+    space, config = Path(folder)/'space', read_config(folder)
+    kind, n = read_target(config.get('target')).kind, count_classes(config['num_classes'])
+    if kind == 'number':
+        raise ValueError("a Space shows what speaks for a class, and this network answers with a"
+                         " number: use predict")
+    answers = {'class': f'It always answers with one of {n} classes, even if the video shows none'
+                        ' of them.',
+               'labels': f'It knows {n} labels, and a video may show several of them or none.'}
+    about = dict(repo_id=repo_id, name=repo_id.split('/')[-1], answers=answers[kind])
     space.mkdir(exist_ok=True)
     write_atomic(space/'app.py', _APP.format(**about).encode())
     write_atomic(space/'README.md', _SPACE.format(**about).encode())

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from ..nets.model_card import class_names
+from ..nets.target import stored
 from ..nets.video_net import VideoNet
 from .stream_step import StreamStep, stream_step, zeros_are_absent  # noqa: F401
 from ..utils import write_atomic
@@ -111,4 +112,4 @@ def export_stream(
     step = stream_step(model, window, watch)
     with torch.no_grad():
         return write_step(step, path, class_names(model), network=model.name,
-                          input_spec=asdict(model.input_spec))
+                          input_spec=asdict(model.input_spec), **stored(model.target))

@@ -22,6 +22,7 @@ from ..data.transforms import eval_transform
 from ..guards import check_number
 from ..nets.model_card import class_names
 from ..nets.streams import Stream
+from ..nets.target import refuse_other
 from ..nets.video_net import VideoNet
 from ..progress import progress_bar
 from ..train.device import find_device
@@ -230,6 +231,7 @@ def task_classes(
     task: str | None = None, # None: the only one
 ) -> tuple[str, ...]:
     "The classes of the task that is asked for."
+    refuse_other(model.target, 'an answer at each moment')
     names = class_names(model)
     if task is None and '' not in names:
         raise ValueError(f"{model.name} has several tasks: choose task= among {', '.join(names)}")
