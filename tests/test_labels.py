@@ -130,6 +130,11 @@ def test_an_ensemble_of_scores_works(root, kind):
 REFUSED = {'calibrate': ('{run}', '--data', '{data}'), 'probe': ('{run}', '--data', '{data}'),
            'timeline': ('{run}', '{video}'), 'live': ('{run}', '--video', '{video}', '--no-window'),
            'submit': ('{scores}', '--server', 'jester', '--out', '{root}/s.csv'),
+           'features': ('{run}', '{data}', '--out', '{root}/f.safetensors'),
+           'search': ('--data', '{data}', '--test-split', 'test', '--model', 'tsn_tiny', '--lr',
+                      '.1,.2', '--epochs', '2', '--out', '{root}/search'),
+           'train': ('--data', '{data}', '--teacher', '{run}', '--out', '{root}/taught',
+                     *map(str, SMALL)),
            'export': ('{run}', '--int8', '--calibrate', '{root}/v', '--out', '{root}/i.onnx')}
 
 
@@ -140,7 +145,10 @@ def test_commands_for_one_class_refuse_in_a_sentence(root, kind, command, capsys
     where = dict(run=root/kind, data=root/f'{kind}.csv', video=root/'v/03.mp4', root=root,
                  scores=root/kind/'evaluate_test.safetensors')
     capsys.readouterr()
-    assert main([command, *(word.format(**where) for word in REFUSED[command])]) == 2
+    options = dict(features=('--dataset', 'csv', '--option', 'target=number'),
+                   search=('--target', 'number'), train=('--target', 'number'))
+    new = options.get(command, ()) if kind == 'speed' else ()
+    assert main([command, *(word.format(**where) for word in REFUSED[command]), *new]) == 2
     error = capsys.readouterr().err.strip()
     assert 'answer with one class' in error and len(error.splitlines()) == 1
     assert ('a number' if kind == 'speed' else 'several labels') in error

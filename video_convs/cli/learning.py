@@ -17,7 +17,7 @@ from .run_file import run_text
 from .values import NULL, PICTURES, check_place
 from ..command import command_line
 from ..data.transforms import Augment
-from ..nets.target import criterion, logged
+from ..nets.target import criterion, logged, read_target
 from ..demo import DEMO_RECIPE, demo_table, run_demo
 from ..train.averaging import average_checkpoints, has_norms, save_average
 from ..train.distributed import processes, rank
@@ -162,8 +162,9 @@ def average(args: argparse.Namespace) -> None:
     "Write the mean of several checkpoints."
     videos = None
     if args.data:
+        first = read_target(read_config(args.checkpoint[0]).get('target'))
         videos, *_ = open_splits(args.data, args.dataset, args.train_split, 'none', None,
-                                 args.options, args.root)
+                                 args.options, args.root, first.kind)
     model = average_checkpoints(args.checkpoint, videos, args.batch_size, args.workers or 0,
                                 args.device)
     save_average(model, args.checkpoint, args.out, command=args.typed)

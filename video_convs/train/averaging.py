@@ -32,7 +32,7 @@ def check_one_network(
     (first, model), *others = networks.items()
     def about(net):
         return dict(name=net.name, variant=net.variant, classes=net.classes,
-                    clips=str(net.input_spec))
+                    target=str(net.target), clips=str(net.input_spec))
     for name, other in others:
         if about(other) != about(model):
             what = first_difference(about(model), about(other))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..guards import check_number, check_path, read_lines, read_page
+from ..nets.target import refuse_other
 from .checks import NotFinite, first_difference
 from .distributed import world
 from .evaluation import wilson_interval
@@ -172,7 +173,7 @@ def _validation(config):
     options = {**(paper.setup.get('data_options', {}) if paper else {}), **config.options}
     videos, unseen, where = open_splits(
         config.data, config.dataset or (paper.data if paper else None), config.train_split,
-        config.test_split, config.fold, options, config.root)
+        config.test_split, config.fold, options, config.root, config.target)
     if unseen is None:
         raise ValueError("a search compares accuracies on videos that no trial learns from, and"
                          " there is no such split: make a split 'val', or hold out a part of the"
@@ -181,6 +182,7 @@ def _validation(config):
         raise ValueError("a search chooses by its validation videos, and 'test' must stay unseen"
                          " until the end: make a split 'val', or hold out a part of the training"
                          " videos with fold (--fold 1/5)")
+    refuse_other(videos.target, 'a search')
     return videos, unseen
 
 # %% ../../nbs/train/41j_search.ipynb #c3a023f3

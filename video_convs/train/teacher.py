@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..nets.spec import InputSpec
+from ..nets.target import refuse_other
 from ..nets.video_net import VideoNet
 from .checks import first_difference
 from .recipes import Recipe
@@ -72,6 +73,7 @@ def make_teacher(
     recipe: Recipe,
 ) -> Teacher:
     "Teachers for a student; a `ValueError` if they answer another question."
+    refuse_other(student.target, 'a teacher')
     if isinstance(student.num_classes, dict):
         raise ValueError("a teacher is for one label a video: leave it out, or learn one task")
     networks = [pretrained_model(name) for name in checkpoints]

@@ -27,6 +27,7 @@ from ..explain.features import Features
 from ..guards import check_number, read_lines
 from ..checkpoint import checkpoint_around
 from ..nets.registry import find_model
+from ..nets.target import refuse_other
 from ..nets.video_net import VideoNet
 from ..progress import progress_bar
 from ..train.checks import first_difference
@@ -135,6 +136,8 @@ def extract_features(
     check_number('batch_size', batch_size)
     check_number('workers', workers)
     check_finite(model=model)
+    for data in videos:
+        refuse_other(data.target, 'a file of features')
     about = _about(model, videos, views)
     with writing(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
