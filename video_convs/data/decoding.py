@@ -113,7 +113,8 @@ def upright(
     "A PyAV frame as (H, W, 3) uint8 with square pixels, turned as its metadata says."
     H, W = square_size(frame.height, frame.width, pixel)
     lines = _one_field(frame) if frame.interlaced_frame and frame.height > 1 else frame
-    picture = lines.to_ndarray(format='rgb24', width=W, height=H)
+    # more threads than one would be started for every frame anew
+    picture = lines.to_ndarray(format='rgb24', width=W, height=H, threads=1)
     return np.ascontiguousarray(np.rot90(picture, round(frame.rotation/90)))
 
 # %% ../../nbs/data/31c_decoding.ipynb #83c4a18d
