@@ -1,4 +1,4 @@
-"""Compare PyAV, decord and torchcodec on several kinds of video files, for nbs/data/31g_readers.ipynb:
+"""Compare PyAV, decord and torchcodec on kinds of video files, for nbs/data/31g_readers.ipynb:
 
     .venv/bin/python tools/readers.py [--rounds N] [--clips DIR]
 
@@ -83,7 +83,7 @@ def common(folder):
     "Kind → a file of it, for the speed."
     def film():
         return draw(size, length)
-    quick = {'preset': 'ultrafast', 'x265-params': 'log-level=none:pools=none'}
+    quick = {'preset': 'ultrafast', 'x265-params': 'log-level=none:pools=none:open-gop=0'}
     return {
         'H.264, 12 to a key frame': write_video(folder/'12.mp4', film(), crf=23, gop=12),
         'H.264, 250 to a key frame': write_video(folder/'250.mp4', film(), crf=23, gop=250),
@@ -91,7 +91,7 @@ def common(folder):
         'VP9': encode(folder/'vp9.webm', 'libvpx-vp9', film(), gop=128, **{'cpu-used': '8',
                       'deadline': 'realtime'}),
         'MJPEG': encode(folder/'mjpeg.mkv', 'mjpeg', film(), 'yuvj420p'),
-        'H.264, 2160 × 3840': write_video(folder/'2160.mp4', draw((2160, 3840), 32), crf=26, gop=32,
+        'H.264, 2160 × 3840': write_video(folder/'2160.mp4', draw((2160, 3840), 24), crf=26, gop=24,
                                           preset='ultrafast')}
 
 
