@@ -24,6 +24,7 @@ setup(
         explain=lines('explain_requirements'), export=lines('export_requirements'),
         space=lines('space_requirements'), live=lines('live_requirements'),
         tensorboard=lines('tensorboard_requirements'), timm=lines('timm_requirements'),
+        torchcodec=lines('torchcodec_requirements'),
         dev=lines('dev_requirements') + lines('export_requirements')),
     entry_points={'console_scripts': lines('console_scripts'),
                   # lets nbdev link names to their notebooks

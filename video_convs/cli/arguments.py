@@ -34,7 +34,8 @@ def _typed() -> dict[str, dict]: # field → options of `add_field`
         root=dict(metavar='DIR'), freeze=dict(metavar='PATTERN'),
         save_every=dict(metavar='STEPS'), log_every=dict(metavar='STEPS'),
         milestones=dict(metavar='EPOCH', limit='epochs'), lr_scale=dict(metavar='PATTERN=FACTOR'),
-        fit=dict(choices=['crop', 'squash']), rule=dict(choices=['segments', 'dense']))
+        fit=dict(choices=['crop', 'squash']), rule=dict(choices=['segments', 'dense']),
+        reader=dict(choices=['pyav', 'decord', 'torchcodec', 'auto']))
 
 # %% ../../nbs/cli/70b_arguments.ipynb #fd959c9f
 def _spelled() -> dict[str, dict]: # field → options of `add_field`

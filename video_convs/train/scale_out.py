@@ -23,6 +23,7 @@ from ..data.custom import open_data, split_names
 from ..data.dataset import VideoDataset
 from ..data.frames import FlowFolders
 from ..data.paths import name_hash
+from ..data.readers import read_by
 from ..data.splits import group_fold
 from ..data.views import Views
 from ..guards import check_number, check_path
@@ -209,6 +210,7 @@ class TrainConfig:
     fold: tuple[int, int] | None = None # (k, n): hold out the k-th of n parts of the training split
     tasks: Sequence[str] | None = None # learned together, () for one label; None: the recipe's
     # the run
+    reader: str = 'pyav' # decodes videos: 'pyav', 'decord', 'torchcodec' or 'auto', after a trial
     cache: bool = False # keep decoded videos in memory
     workers: int | None = None # processes that read videos; 0: none; None: 1, or 0 with a cache
     device: str | None = None # 'cuda' or 'cpu'; None: a GPU if there is one
@@ -251,6 +253,7 @@ def run_training(
     options = {**setup.get('data_options', {}), **c.options}
     videos, unseen, where = open_splits(c.data, dataset, c.train_split, c.test_split, c.fold,
                                         options, c.root)
+    videos, unseen = (v and read_by(v, c.reader) for v in (videos, unseen))
     net, start = start_network(c, setup, recipe, pretrained, videos)
     spec = net.input_spec
     resize = in_proportion(setup.get('test_resize'), spec.size, setup.get('size'))
