@@ -108,6 +108,16 @@ def test_a_broken_video_and_long_names_fit_into_the_picture(videos, tmp_path):
     assert texts.count('cannot be read') == 2
     check_texts(sheet)
 
+def test_of_many_frames_some_are_drawn(videos):
+    clips = Clips(videos, replace(SPEC, frames=16), train=True, augment=Augment.none())
+    sheet = clip_sheet(clips, per_class=1, classes=1)
+    assert '12 of 16 frames are drawn' in [t.get_text() for t in sheet.texts]
+    numbers = [t.get_text() for t in sheet.axes[0].texts]
+    (strip,) = clip_strips(clips, per_class=1, classes=1).popitem()[1]
+    drawn = np.linspace(0, 15, 12).astype(int)
+    assert numbers == [f'{strip.numbers[k]} · {strip.times[k]:.2f} s' for k in drawn]
+    check_texts(sheet)
+
 def test_the_first_videos_of_the_first_classes(videos):
     data = replace(videos, labels=(2, 0, 2, 0), classes=('a', 'b', 'c'))
     assert some_videos(data, 1, 5) == [1, 0] and some_videos(data, 5, 1) == [1, 3]

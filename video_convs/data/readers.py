@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['READERS', 'installed_readers', 'read_by', 'fastest_reader', 'decode_on_card']
 
-# %% ../../nbs/data/31g_readers.ipynb #7ecf13e5
+# %% ../../nbs/data/31g_readers.ipynb #bb92e9ba
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ from .decoding import (chosen, decord_module, refuse_inexact, resize_frames,
 from .video import read_frames
 from .video_info import VideoError, file_address, whole_video
 
-# %% ../../nbs/data/31g_readers.ipynb #3b2bfd63
+# %% ../../nbs/data/31g_readers.ipynb #efee6ca0
 READERS = 'pyav', 'decord', 'torchcodec', 'auto'
 
 def installed_readers() -> list[str]: # 'pyav' first
@@ -31,7 +31,7 @@ def installed_readers() -> list[str]: # 'pyav' first
     found = {'decord': decord_module, 'torchcodec': torchcodec_decoders}
     return ['pyav', *(name for name, load in found.items() if load() is not None)]
 
-# %% ../../nbs/data/31g_readers.ipynb #1d8d1ef5
+# %% ../../nbs/data/31g_readers.ipynb #2dac2796
 def read_by(
     data: VideoDataset,
     reader: str, # one of READERS; 'auto': the fastest in a trial of two seconds
@@ -53,7 +53,7 @@ def read_by(
     by = 'auto' if reader == 'pyav' else (reader, 'pyav')
     return replace(data, reader=replace(data.reader, by=by))
 
-# %% ../../nbs/data/31g_readers.ipynb #fb66d211
+# %% ../../nbs/data/31g_readers.ipynb #6f603610
 def _trial(read: Callable, readers: Sequence[str], paths: Sequence[str], seconds: float):
     "Median seconds of one reading by each reader, over the files that all of them can read."
     spent, end = {reader: {} for reader in readers}, None
@@ -71,7 +71,7 @@ def _trial(read: Callable, readers: Sequence[str], paths: Sequence[str], seconds
     both = [p for p in paths if all(p in spent[reader] for reader in readers)]
     return {r: sum(median(spent[r][p]) for p in both) for r in readers} if both else {}
 
-# %% ../../nbs/data/31g_readers.ipynb #f2ae9d47
+# %% ../../nbs/data/31g_readers.ipynb #f71e002c
 def fastest_reader(
     data: VideoDataset, # of video files
     frames: int = 8, # that are read of a video, from all over it
@@ -92,7 +92,7 @@ def _fastest(paths, frames, seconds):
     best = min(took, key=took.get)
     return best if took[best] < .9*took['pyav'] else 'pyav'
 
-# %% ../../nbs/data/31g_readers.ipynb #eb279e6d
+# %% ../../nbs/data/31g_readers.ipynb #509c2056
 def decode_on_card(
     path: str | Path, # a video file
     indices: Sequence[int] | Callable, # frames, from 0; see `chosen`

@@ -201,11 +201,13 @@ def _draw_strip(ax, strip: Strip, columns: int) -> None:
     ax.set(xlim=(0, columns), ylim=(1, 0))
 
 # %% ../../nbs/data/37c_show.ipynb #74b9718c
-def _side_text(strip: Strip, name: str, classes: Sequence[str]) -> list[tuple[str, dict]]:
+def _side_text(strip: Strip, name: str, classes: Sequence[str], columns: int) -> list[tuple[str, dict]]:
     "The lines at the left of a strip, with their styles."
     label = fill(_words(strip.target, classes), 24).split('\n')[:3]
     note = strip.note.split('\n') if strip.pixels is not None else ['cannot be read']
-    note = [line for part in note for line in fill(printable(part), 30).split('\n')][:2]
+    if strip.pixels is not None and len(strip.pixels) > columns:
+        note.append(f'{columns} of {len(strip.pixels)} frames are drawn')
+    note = [line for part in note for line in fill(printable(part), 30).split('\n')][:3]
     colour = _BLUE if strip.training else _GREY
     return [*((line, dict(weight='bold', fontsize=8, color=colour)) for line in label),
             *((line, dict(fontsize=7, color=colour)) for line in note),
@@ -232,7 +234,7 @@ def clip_sheet(
         ax = fig.add_axes((_LEFT/width, (top - _FRAME)/total, columns*_FRAME/width, _FRAME/total))
         _draw_strip(ax, strip, columns)
         ax.axis('off')
-        for line, (text, style) in enumerate(_side_text(strip, name, data.classes)):
+        for line, (text, style) in enumerate(_side_text(strip, name, data.classes, columns)):
             fig.text(.1/width, (top - .14*line - .02)/total, text, va='top', **style)
         top -= high
     return fig
