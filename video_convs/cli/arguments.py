@@ -7,10 +7,9 @@ __all__ = ['ARGUMENTS']
 
 # %% ../../nbs/cli/70b_arguments.ipynb #bb730be0
 from .data_flags import data_arguments
-from .fields import AUGMENT, RECIPE, RUN, Field, constant_of, fields_of
-from .flags import (SIZE, add_command, add_field, batch_argument,
-                                   labelled_arguments, rule_argument, run_field, score_arguments,
-                                   view_arguments)
+from .fields import AUGMENT, RECIPE, RUN, constant_of, fields_of
+from .flags import (SIZE, add_field, batch_argument, labelled_arguments,
+                                   rule_argument, run_field, score_arguments, view_arguments)
 from .values import Pairs, Read, add_number, one_of
 from ..command import command_line
 

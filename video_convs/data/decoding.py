@@ -254,7 +254,8 @@ def read_array(
     return frames if np.array_equal(wanted, indices) else frames[back.reshape(-1)]
 
 # %% ../../nbs/data/31c_decoding.ipynb #af124042
-_LIBRARIES = {'decord': (decord_module, _read_decord), 'torchcodec': (torchcodec_decoders, _read_torchcodec)}
+_LIBRARIES = {'decord': (decord_module, _read_decord),
+              'torchcodec': (torchcodec_decoders, _read_torchcodec)}
 
 def collect_frames(
     info: VideoInfo, # of the file

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from .dataset import VideoDataset, VideoFiles
-from .decoding import (chosen, decord_module, refuse_inexact, resize_frames,
+from .decoding import (chosen, decord_module, refuse_inexact,
                                        torchcodec_decoders)
 from .video import read_frames
 from .video_info import VideoError, file_address, whole_video

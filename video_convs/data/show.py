@@ -116,7 +116,8 @@ def _evaluation_strips(clips: Clips, index: int, most: int = 3) -> list[Strip]:
         k = v // views.crops
         note = 'evaluation' + (f', view {v + 1} of {views.count}' if views.count > 1 else '')
         pixels = clip_pixels(clip if views.count == 1 else clip[v], clips.spec)
-        found.append(Strip(pixels, each[k], None if times is None else times[k], label, note, False))
+        shown = None if times is None else times[k]
+        found.append(Strip(pixels, each[k], shown, label, note, False))
     return found
 
 # %% ../../nbs/data/37c_show.ipynb #5d065628
@@ -201,7 +202,7 @@ def _draw_strip(ax, strip: Strip, columns: int) -> None:
     ax.set(xlim=(0, columns), ylim=(1, 0))
 
 # %% ../../nbs/data/37c_show.ipynb #74b9718c
-def _side_text(strip: Strip, name: str, classes: Sequence[str], columns: int) -> list[tuple[str, dict]]:
+def _side_text(strip, name, classes, columns) -> list[tuple[str, dict]]:
     "The lines at the left of a strip, with their styles."
     label = fill(_words(strip.target, classes), 24).split('\n')[:3]
     note = strip.note.split('\n') if strip.pixels is not None else ['cannot be read']
