@@ -35,6 +35,7 @@ setup(
         space=lines('space_requirements'), live=lines('live_requirements'),
         tensorboard=lines('tensorboard_requirements'), timm=lines('timm_requirements'),
         search=lines('search_requirements'),
+        torchcodec=lines('torchcodec_requirements'),
         dev=lines('dev_requirements') + lines('export_requirements')),
     entry_points={'console_scripts': lines('console_scripts'),
                   # lets nbdev link names to their notebooks

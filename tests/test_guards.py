@@ -52,7 +52,7 @@ NEEDED = {'train': ['--data', 'a', '--out', 'b'], 'search': ['--data', 'a', '--o
           'head': ['a', '--out', 'b'],
           'explain': ['a', 'b'], 'timeline': ['a', 'b'], 'live': ['a'],
           'data check': ['folder', 'a'],
-          'data prepare': ['folder', 'a', 'b'], 'bench': ['ops'], 'demo': []}
+          'data prepare': ['folder', 'a', 'b'], 'data show': ['a'], 'bench': ['ops'], 'demo': []}
 
 @pytest.mark.parametrize('command', NEEDED)
 def test_every_number_of_the_command_line(command, capsys):

@@ -271,6 +271,19 @@ def test_each_frame_is_decoded_once(video, monkeypatch):
     frames = read_frames(video, [7, 7, 3, 30, 7, 3], reader='pyav')
     assert len(seen) == len(set(seen)) == 3 and torch.equal(frames[:, 0], frames[:, 4])
 
+@pytest.mark.skipif(not Path('/proc/self/task').is_dir(), reason='threads are counted on Linux')
+def test_a_picture_starts_no_threads(video):
+    threads = lambda: len(os.listdir('/proc/self/task'))
+    with av.open(str(video)) as container:
+        frames = list(container.decode(video=0))
+        before = threads()
+        frames[0].to_ndarray(format='rgb24', threads=3)
+        assert threads() > before  # frames that are held keep their threads
+        middle = threads()
+        for frame in frames[1:9]:
+            decoding.upright(frame)
+        assert threads() == middle
+
 @pytest.mark.parametrize('reader', ['auto', 'pyav'])
 def test_memory_stays(video, reader):
     import psutil

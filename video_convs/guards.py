@@ -82,7 +82,7 @@ LIMITS = {  # setting → its range, wherever it comes from
     'warmup': _SHARE, 'label_smoothing': _SHARE, 'dropout': _SHARE, 'momentum': _SHARE,
     'ema': _SHARE, 'mixup': Limit(0, 1000), 'cutmix': Limit(0, 1000),
     'distill': Limit(0, 1), 'temperature': Limit(0, 1000, above=True),
-    'patience': Limit(0, 1_000_000, whole=True),
+    'patience': Limit(0, 1_000_000, whole=True), 'repeats': Limit(1, 1024, whole=True),
     'seed': Limit(0, 2**32 - 1, whole=True),
     'scale': Limit(0, 1, above=True), 'ratio': Limit(1, 100), 'jitter': _SHARE,
     'randaugment': Limit(0, 14, whole=True), 'magnitude': Limit(0, 30, whole=True),

@@ -6,15 +6,16 @@
 __all__ = ['ARGUMENTS']
 
 # %% ../../nbs/cli/70b_arguments.ipynb #bb730be0
+from .data_flags import data_arguments
 from .feature_arguments import FEATURE_ARGUMENTS
-from .fields import Field, fields_of
-from .flags import (add_command, add_field, batch_argument,
+from .fields import fields_of
+from .flags import (add_field, batch_argument,
                                    labelled_arguments, rule_argument, run_field, score_arguments,
                                    view_arguments)
 from .train_arguments import (average_arguments, demo_arguments, plot_arguments,
                                              recipes_arguments, search_arguments,
                                              train_arguments)
-from .values import Pairs, add_number
+from .values import add_number
 
 # %% ../../nbs/cli/70b_arguments.ipynb #fda647bd
 def _evaluate_arguments(c) -> None:
@@ -194,48 +195,6 @@ def _pull_arguments(c) -> None:
     for name in ('revision', 'to'):
         add_field(c, fields_of('hub', 'pull')[name])
 
-# %% ../../nbs/cli/70b_arguments.ipynb #b4fe12d8
-def _set_arguments(c, fields: dict[str, Field], taken: tuple[str, ...]) -> None:
-    "The data set, its options, and how to read it."
-    c.add_argument('name', help="'something-v1', 'ucf101', … or 'folder'; check also takes"
-                                " 'csv' (with --option root=DIR)")
-    c.add_argument('root', help='folder of the data set')
-    if 'out' in fields:
-        c.add_argument('out', help='folder for the copy')
-    c.add_argument('--option', action=Pairs, metavar='NAME=VALUE', taken=taken,
-                   help='set options of the data set, such as fold=2')
-    add_field(c, fields['workers'], limit='processes')
-    add_field(c, fields['limit'])
-
-# %% ../../nbs/cli/70b_arguments.ipynb #03606369
-def _check_arguments(c) -> None:
-    "The arguments of `video_convs data check`."
-    fields = fields_of('data.check', 'check_dataset')
-    _set_arguments(c, fields, ('report', 'deep', 'workers', 'limit', 'progress'))
-    add_field(c, fields['deep'], action='store_true')
-    c.add_argument('--out', help='file for the report, which is continued if it exists; left out:'
-                                 ' runs/check_NAME.jsonl')
-
-# %% ../../nbs/cli/70b_arguments.ipynb #f92a6a5c
-def _prepare_arguments(c) -> None:
-    "The arguments of `video_convs data prepare`."
-    fields = fields_of('data.prepare', 'prepare_dataset')
-    taken = 'root', 'out', 'short', 'gop', 'crf', 'workers', 'limit', 'progress'
-    _set_arguments(c, fields, taken)
-    for name in ('short', 'crf', 'gop'):
-        add_field(c, fields[name])
-
-# %% ../../nbs/cli/70b_arguments.ipynb #2b29e1e4
-def _data_arguments(c) -> None:
-    "The actions of `video_convs data`."
-    actions = c.add_subparsers(dest='action', required=True, metavar='ACTION')
-    for name, about, arguments in (
-            ('check', 'Find the videos of a data set that are missing or do not decode.',
-             _check_arguments),
-            ('prepare', 'Copy a data set with small frames and many key frames.',
-             _prepare_arguments)):
-        arguments(add_command(actions, name, about))
-
 # %% ../../nbs/cli/70b_arguments.ipynb #26145179
 def _models_arguments(c) -> None:
     "The arguments of `video_convs models`."
@@ -299,7 +258,7 @@ ARGUMENTS = { # command → what it does, and the function that adds its argumen
                 ' an app for a Space.', _publish_arguments),
     'pull': ('Fetch a checkpoint from the Hugging Face Hub, so that later uses need no network.',
              _pull_arguments),
-    'data': ('Check or copy a data set.', _data_arguments),
+    'data': ('Check or copy a data set, or draw its clips.', data_arguments),
     'models': ('List networks, one line each.', _models_arguments),
     'bench': ('Time operators beside the convolutions that they replace, or networks beside TSN.',
               _bench_arguments),

@@ -42,7 +42,7 @@ def check_paths(args: argparse.Namespace) -> None:
 
 # %% ../../nbs/cli/70g_entry.ipynb #d288683a
 COMMANDS = { # command → its module, which is loaded on use, because torch takes seconds
-    **dict.fromkeys(['demo', 'train', 'search', 'average', 'recipes', 'plot'], 'learning'),
+    **dict.fromkeys(['demo', 'train', 'show', 'search', 'average', 'recipes', 'plot'], 'learning'),
     **dict.fromkeys(['features', 'head'], 'features'),
     **dict.fromkeys(['evaluate', 'probe', 'calibrate', 'ensemble', 'submit'], 'scoring'),
     **dict.fromkeys(['predict', 'explain', 'timeline', 'live', 'export', 'publish', 'pull'],
@@ -83,6 +83,8 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     if getattr(args, 'config', None) is None:
         return args, unknown
     values = read_run_file(args.config, args.flags)
+    if args.function == 'show':  # the file names the folder of a run
+        values.pop('out', None)
     if args.no_augment:
         values = {k: v for k, v in values.items() if k not in fields_of(*AUGMENT)}
     args.flags.set_defaults(**values)

@@ -109,6 +109,13 @@ class _FrameSource(Dataset):
             return kept
         return kept[:, self.views.indices(self._times[index], self.spec, rng)]
 
+    def _picked(self, index, pick):
+        "Frames that a function of a video's times picks, from file or cache."
+        if self.cache and index not in self._kept:
+            self._keep(index)
+        kept = self._kept.get(index)
+        return self.dataset.read(index, pick) if kept is None else kept[:, pick(self._times[index])]
+
     def _read(self, index, rng):
         "Training: the sampled frames (C, F, H, W). Testing: the views, not yet normalised."
         draw = rng if self.train or self.views.random else None
@@ -219,6 +226,27 @@ class Clips(_FrameSource):
             else:
                 clip = normalise(clip, self.spec)
             return clip, label, index
+
+    def copies(self,
+        index: int,
+        n: int, # clips of the video: other frames and another augmentation each
+    ) -> tuple[Tensor | Broken, Tensor, Tensor]: # (n, C, F, H, W), (n, …), (n,)
+        "Several training clips of a video that is read once."
+        rngs = [sample_rng(self.seed, n*self.epoch + k, index) for k in range(n)]
+        label = self.dataset.labels[index]
+        if index in self.lost:
+            return Broken(self.dataset.where(index), self.lost[index]), label, index
+        def pick(video):
+            return np.concatenate([self.views.indices(video, self.spec, rng) for rng in rngs])
+        pick.timed = True
+        with one_thread():
+            try:
+                frames = self._picked(index, pick)
+            except (VideoError, OSError) as error:
+                return Broken(self.dataset.where(index), str(error)), label, index
+            each = frames.unflatten(1, (n, -1)).transpose(0, 1)  # (n, C, F, H, W)
+            clips, labels = self.transform(each, rngs, [label]*n)
+        return clips, labels, torch.full((n,), index)
 
     def fill_cache(self,
         progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line at times

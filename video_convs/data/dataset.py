@@ -83,6 +83,7 @@ def _rate(path):
 class VideoFiles:
     "Reads items that are video files or spans of them."
     counted: float | None = None # frames per second in which spans are counted; None: the file's
+    by: str | tuple[str, ...] = field(default='auto', repr=False) # who decodes, see `read_array`
     channels = 3 # of what `read` gives
 
     def in_file(self,
@@ -112,9 +113,9 @@ class VideoFiles:
     ) -> Tensor: # (3, T, H, W) uint8
         "The chosen frames of an item."
         if span is None:
-            return read_frames(path, pick, size)
+            return read_frames(path, pick, size, self.by)
         span = self.in_file(span, _rate(path) if self.counted else 0)
-        return read_frames(path, in_span(span, pick, path), size)
+        return read_frames(path, in_span(span, pick, path), size, self.by)
 
 # %% ../../nbs/data/34c_dataset.ipynb #6c78ab9b
 class _Items:

@@ -30,6 +30,11 @@ class Batch(NamedTuple):
     failed: dict[str, str] # path → reason
 
 # %% ../../nbs/data/34g_loader.ipynb #fbdca386
+def _joined(numbers: list[int | Tensor]) -> Tensor:
+    "The numbers of all clips; a video that gives several clips has a row of them."
+    rows = [n if isinstance(n, Tensor) else torch.tensor([n]) for n in numbers]
+    return torch.cat(rows).long() if rows else torch.empty(0, dtype=torch.long)
+
 def collate_clips(
     items: list[tuple[Tensor | Broken, int, int]], # items of `Clips`
 ) -> Batch:
@@ -40,7 +45,7 @@ def collate_clips(
         clips = [clip.movedim(-4, -1) for clip, _, _ in good]  # (F, H, W, C) or (V, F, H, W, C)
         clips = (torch.cat([c if c.ndim == 5 else c[None] for c in clips]) if clips
                  else torch.empty(0, 0, 0, 0, 3))
-    labels, indices = (torch.tensor([item[k] for item in good], dtype=torch.long) for k in (1, 2))
+    labels, indices = (_joined([item[k] for item in good]) for k in (1, 2))
     return Batch(clips.permute(0, 4, 1, 2, 3), labels, indices, failed)
 
 # %% ../../nbs/data/34g_loader.ipynb #c605343f

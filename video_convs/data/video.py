@@ -115,7 +115,7 @@ def read_frames(
     path: str | Path, # a video file
     indices: Sequence[int] | Callable[[int], Sequence[int]], # frames, from 0; or: see `chosen`
     size: int | tuple[int, int] | None = None, # short side, or (height, width); None: as stored
-    reader: str = 'auto', # 'pyav', which 'auto' takes, or 'decord', after a check by PyAV
+    reader: str | Sequence[str] = 'auto', # PyAV; or another: see `read_array`
     threads: int = 1, # decoder threads
 ) -> 'Tensor': # (3, T, H, W) uint8, RGB, in memory frame after frame (T, H, W, 3)
     "Decode the wanted frames, each once; a file with fewer than promised is a `VideoError`."

@@ -141,7 +141,7 @@ def check_norms(
         except Exception as error:
             return not is_one_value_error(error)
         return True
-    videos, B = len(clips), recipe.batch_size
+    videos, B = len(clips)*recipe.repeats, recipe.batch_size
     part = min(part_sizes(videos, recipe, B), default=0)
     if not part or fits(part):
         return

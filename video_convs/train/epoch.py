@@ -50,8 +50,9 @@ def epoch_batches(
 # %% ../../nbs/train/41g_epoch.ipynb #0920f1bf
 class _ClipsByEpoch(Dataset):
     "Clips by (epoch, index), for workers that live through all epochs."
-    def __init__(self, clips):
+    def __init__(self, clips, repeats):
         self.clips, self.lost, self.dataset = clips, clips.lost, clips.dataset
+        self.repeats = repeats
 
     def __len__(self):
         return len(self.clips)
@@ -59,7 +60,7 @@ class _ClipsByEpoch(Dataset):
     def __getitem__(self, where):
         epoch, index = where
         self.clips.set_epoch(epoch)
-        return self.clips[index]
+        return self.clips[index] if self.repeats == 1 else self.clips.copies(index, self.repeats)
 
 # %% ../../nbs/train/41g_epoch.ipynb #7154c8a4
 def clip_reader(
@@ -67,10 +68,11 @@ def clip_reader(
     workers: int, # processes that read videos
     device: torch.device, # for the batches
     progress: bool | None, # while a cache is filled; True: a bar, False: none, None: as it suits
+    repeats: int = 1, # clips of each video, which is read once for all of them
 ) -> DataLoader: # set its batch_sampler.batches in each epoch
     "A reader for all epochs; it does not use the caller's random generator."
     clips.fill_cache(progress)
-    return SteadyLoader(_ClipsByEpoch(clips), batch_sampler=Batches(), num_workers=workers,
+    return SteadyLoader(_ClipsByEpoch(clips, repeats), batch_sampler=Batches(), num_workers=workers,
                         collate_fn=collate_clips, pin_memory=device.type == 'cuda',
                         persistent_workers=workers > 0, generator=torch.Generator().manual_seed(0))
 
@@ -99,7 +101,7 @@ def train_epoch(
     for norm in still:
         norm.eval()
     if reader is None:
-        reader = clip_reader(clips, workers, device, progress)
+        reader = clip_reader(clips, workers, device, progress, recipe.repeats)
     left = shares[state.step:]
     reader.batch_sampler.batches = [[(state.epoch, i) for i in share] for share in left]
     bar = progress_bar(reader, progress, steps, initial=state.step, unit='batch',
@@ -144,7 +146,8 @@ def _shares(clips, recipe, epoch):
     if recipe.balance == 'sampling':
         labels = clips.dataset.labels
         weights = class_weights(labels, len(clips.dataset.classes))[list(labels)]
-    return epoch_batches(len(clips), recipe.batch_size, recipe.seed, epoch, rank(), world(),
+    videos = recipe.batch_size // recipe.repeats
+    return epoch_batches(len(clips), videos, recipe.seed, epoch, rank(), world(),
                          weights)
 
 # %% ../../nbs/train/41g_epoch.ipynb #44a37a7b

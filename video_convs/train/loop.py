@@ -152,7 +152,7 @@ def _reader(run, clips, still, workers, device, progress):
     for norm in still:
         norm.eval()
     check_norms(state.model, clips, recipe)
-    reader = clip_reader(clips, workers, device, progress)
+    reader = clip_reader(clips, workers, device, progress, recipe.repeats)
     if rank() == 0:
         run.write_start()
     return reader
@@ -162,7 +162,7 @@ def _train_epochs(run, clips, forward, still, reader, test, on_epoch, **reading)
     "Train the remaining epochs."
     state, recipe, log = run.state, run.recipe, run.log
     device = next(state.model.parameters()).device
-    steps = -(-len(clips) // recipe.batch_size)
+    steps = -(-len(clips) * recipe.repeats // recipe.batch_size)
     while not _is_over(run):
         if state.step == 0:
             state.seed(recipe)

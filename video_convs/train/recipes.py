@@ -30,6 +30,7 @@ class Recipe:
     balance: str = 'none' # more say for rare classes: 'none', in the 'loss', or by 'sampling'
     mixup: float = 0.0 # alpha of the weighted means of two clips; 0: none
     cutmix: float = 0.0 # alpha of the pieces of clips that are put into others; 0: none
+    repeats: int = 1 # clips of each video in a step, from one decoding; an epoch has so many more
     distill: float = 0.5 # share of the loss that compares with a teacher, if there is one
     temperature: float = 4.0 # divisor of scores before they are compared with a teacher's
     patience: int = 0 # epochs without a better test that end training; 0: all, or 10 with 'auto'
@@ -118,6 +119,9 @@ def check_values(self: Recipe) -> None:
         raise ValueError(f"recipe: a batch of {self.batch_size} cannot go through in "
                          f"{self.accumulate} equal parts: choose an accumulate that divides "
                          "batch_size")
+    if self.batch_size % self.repeats:
+        raise ValueError(f"recipe: a batch of {self.batch_size} clips cannot hold {self.repeats} of"
+                         " each video: choose a repeats that divides batch_size")
     m = self.milestones
     if self.schedule == 'cosine' and m:
         raise ValueError(f"recipe: milestones {m} are for schedule='step', not for a cosine")
