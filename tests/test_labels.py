@@ -131,6 +131,7 @@ REFUSED = {'calibrate': ('{run}', '--data', '{data}'), 'probe': ('{run}', '--dat
            'timeline': ('{run}', '{video}'), 'live': ('{run}', '--video', '{video}', '--no-window'),
            'submit': ('{scores}', '--server', 'jester', '--out', '{root}/s.csv'),
            'features': ('{run}', '{data}', '--out', '{root}/f.safetensors'),
+           'data': ('show', '{data}', '--out', '{root}/sheet.png'),
            'search': ('--data', '{data}', '--test-split', 'test', '--model', 'tsn_tiny', '--lr',
                       '.1,.2', '--epochs', '2', '--out', '{root}/search'),
            'train': ('--data', '{data}', '--teacher', '{run}', '--out', '{root}/taught',
@@ -145,8 +146,8 @@ def test_commands_for_one_class_refuse_in_a_sentence(root, kind, command, capsys
     where = dict(run=root/kind, data=root/f'{kind}.csv', video=root/'v/03.mp4', root=root,
                  scores=root/kind/'evaluate_test.safetensors')
     capsys.readouterr()
-    options = dict(features=('--dataset', 'csv', '--option', 'target=number'),
-                   search=('--target', 'number'), train=('--target', 'number'))
+    options = dict.fromkeys(('data', 'search', 'train'), ('--target', 'number'))
+    options['features'] = '--dataset', 'csv', '--option', 'target=number'
     new = options.get(command, ()) if kind == 'speed' else ()
     assert main([command, *(word.format(**where) for word in REFUSED[command]), *new]) == 2
     error = capsys.readouterr().err.strip()

@@ -37,7 +37,8 @@ from video_convs.train.loop import train
 from video_convs.train.run_folder import read_log, skipped_videos
 from video_convs.train.recipes import Recipe, find_recipe, override
 from video_convs.train.distributed import processes
-from video_convs.train.scale_out import (in_proportion, open_splits, run_training, shared_test,
+from video_convs.data.views import in_proportion
+from video_convs.train.scale_out import (open_splits, run_training, shared_test,
                                          start_model)
 
 pytestmark = pytest.mark.usefixtures('one_thread')

@@ -175,8 +175,32 @@ def _on_all_processors(function, jobs, progress, title):
     finally:
         pool.shutdown(cancel_futures=True)  # after Ctrl-C, do not wait for the rest
 
+# %% ../../nbs/data/34f_clip_dataset.ipynb #9534bf01
+class _Repeated(_FrameSource):
+    "Several clips of one video at once."
+    def copies(self,
+        index: int,
+        n: int, # clips of the video: other frames and another augmentation each
+    ) -> tuple[Tensor | Broken, Tensor, Tensor]: # (n, C, F, H, W), (n, …), (n,)
+        "Several training clips of a video that is read once."
+        rngs = [sample_rng(self.seed, n*self.epoch + k, index) for k in range(n)]
+        label = self.dataset.labels[index]
+        if index in self.lost:
+            return Broken(self.dataset.where(index), self.lost[index]), label, index
+        def pick(video):
+            return np.concatenate([self.views.indices(video, self.spec, rng) for rng in rngs])
+        pick.timed = True
+        with one_thread():
+            try:
+                frames = self._picked(index, pick)
+            except (VideoError, OSError) as error:
+                return Broken(self.dataset.where(index), str(error)), label, index
+            each = frames.unflatten(1, (n, -1)).transpose(0, 1)  # (n, C, F, H, W)
+            clips, labels = self.transform(each, rngs, [label]*n)
+        return clips, labels, torch.full((n,), index)
+
 # %% ../../nbs/data/34f_clip_dataset.ipynb #9534bf8a
-class Clips(_FrameSource):
+class Clips(_Repeated):
     "A data set's clips for a network: item → (clip (C, F, H, W) float32 or `Broken`, label, item)."
     def __init__(
         self,
@@ -226,27 +250,6 @@ class Clips(_FrameSource):
             else:
                 clip = normalise(clip, self.spec)
             return clip, label, index
-
-    def copies(self,
-        index: int,
-        n: int, # clips of the video: other frames and another augmentation each
-    ) -> tuple[Tensor | Broken, Tensor, Tensor]: # (n, C, F, H, W), (n, …), (n,)
-        "Several training clips of a video that is read once."
-        rngs = [sample_rng(self.seed, n*self.epoch + k, index) for k in range(n)]
-        label = self.dataset.labels[index]
-        if index in self.lost:
-            return Broken(self.dataset.where(index), self.lost[index]), label, index
-        def pick(video):
-            return np.concatenate([self.views.indices(video, self.spec, rng) for rng in rngs])
-        pick.timed = True
-        with one_thread():
-            try:
-                frames = self._picked(index, pick)
-            except (VideoError, OSError) as error:
-                return Broken(self.dataset.where(index), str(error)), label, index
-            each = frames.unflatten(1, (n, -1)).transpose(0, 1)  # (n, C, F, H, W)
-            clips, labels = self.transform(each, rngs, [label]*n)
-        return clips, labels, torch.full((n,), index)
 
     def fill_cache(self,
         progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line at times

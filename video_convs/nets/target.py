@@ -17,9 +17,32 @@ from torch.nn import functional as F
 
 from ..guards import printable
 
+# %% ../../nbs/nets/26n_target.ipynb #fd9a6e01
+class _Words:
+    "How the values of one class a video are said."
+    def line(self, name: str, value: float) -> str:
+        "A line of an answer."
+        return f'{value:6.1%}  {printable(name)}'
+
+    def short(self, value: float) -> str:
+        "The mean of `right`, behind a progress bar."
+        return f'top-1 {value:.1%}'
+
+    def learned(self, value: float) -> str:
+        "The mean of `right` over an epoch, in words."
+        return f'{value:6.1%} on training videos'
+
+    def found(self, value: float) -> str:
+        "The value of a test, in words."
+        return f'{value:6.1%}'
+
+    def count(self, n: int) -> str:
+        "What a data set of n classes is about."
+        return f'{n} classes'
+
 # %% ../../nbs/nets/26n_target.ipynb #fd9a6ef8
 @dataclass(frozen=True)
-class OneClass:
+class OneClass(_Words):
     "Every video has one class."
     kind: ClassVar[str] = 'class'
     training: ClassVar[str] = 'top1' # its name in a log: the mean of `right` over an epoch
@@ -70,26 +93,6 @@ class OneClass:
         "The most probable classes, the best first."
         best = values.topk(min(topk, len(names)))
         return [(names[k], x) for k, x in zip(best.indices.tolist(), best.values.tolist())]
-
-    def line(self, name: str, value: float) -> str:
-        "A line of an answer."
-        return f'{value:6.1%}  {printable(name)}'
-
-    def short(self, value: float) -> str:
-        "The mean of `right`, behind a progress bar."
-        return f'top-1 {value:.1%}'
-
-    def learned(self, value: float) -> str:
-        "The mean of `right` over an epoch, in words."
-        return f'{value:6.1%} on training videos'
-
-    def found(self, value: float) -> str:
-        "The value of a test, in words."
-        return f'{value:6.1%}'
-
-    def count(self, n: int) -> str:
-        "What a data set of n classes is about."
-        return f'{n} classes'
 
     def to_dict(self) -> dict: # JSON-able
         "The target as plain data, for a checkpoint."

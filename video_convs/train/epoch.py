@@ -106,8 +106,7 @@ def train_epoch(
     reader.batch_sampler.batches = [[(state.epoch, i) for i in share] for share in left]
     bar = progress_bar(reader, progress, steps, initial=state.step, unit='batch',
                        desc=f'{model.name} epoch {state.epoch + 1}/{recipe.epochs}')
-    pending = []
-    mark = time.perf_counter()
+    pending, mark = [], time.perf_counter()
     for batch in bar:
         sums['waited'] += time.perf_counter() - mark
         total, empty = _count_videos(batch, sums, device)

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..data.clip_dataset import Clips
-from ..data.views import Views
+from ..data.views import Views, in_proportion
 from ..nets.backbones import PUBLIC
+from ..nets.target import refuse_other
 from .recipes import Recipe, find_recipe, override
-from .scale_out import TrainConfig, in_proportion, open_splits, start_network
+from .scale_out import TrainConfig, open_splits, start_network
 from .targets import Targets, make_targets
 
 # %% ../../nbs/train/43p_preview.ipynb #f78f282b
@@ -28,7 +29,8 @@ def shown_clips(
     options = {**setup.get('data_options', {}), **config.options}
     dataset = config.dataset or (paper.data if paper else None)
     videos, *_ = open_splits(config.data, dataset, config.train_split, 'none', config.fold, options,
-                             config.root)
+                             config.root, config.target)
+    refuse_other(videos.target, 'data show')
     start = config.pretrained
     net, _ = start_network(config, setup, recipe, None if start in ('none', *PUBLIC) else start,
                            videos)
