@@ -308,7 +308,7 @@ def test_an_entry_to_copy(paper):
 def test_the_commands_of_a_page_can_be_read(paper, capsys):
     from video_convs.cli import main
     text = '\n'.join(''.join(cell['source']) for cell in cells(FOLDER/f'{PAGES[paper]}.ipynb'))
-    trains = re.findall(r'-m video_convs (train .*)', text)
+    trains = re.findall(r'-m video_convs (train .*)', text.replace('\\\n', ' '))
     assert trains
     for line in trains:
         assert main([*line.split(), '--print-config']) == 0

@@ -58,7 +58,7 @@ def test_a_class_has_signature_bases_methods_and_an_example(hourglass):
 def test_a_settings_class_has_its_fields_as_parameters():
     from video_convs.train.recipes import Recipe
     text = site_reference.entry('Recipe', Recipe, [])
-    assert 'Recipe(epochs: int = 30, ' in text and ':param epochs: passes' in text
+    assert 'Recipe(epochs: int | str = 30, ' in text and ':param epochs: passes' in text
 
 
 def test_an_object_leads_to_the_lines_that_define_it(hourglass):
@@ -104,7 +104,8 @@ def site(tmp_path_factory, hourglass):
 
 
 def test_the_pages_are_whole(site):
-    assert [line for line in defects(site) if 'blob/main' not in line] == []
+    absent = 'blob/main', 'zh/index.html', 'changelog.html'  # this small site has none of them
+    assert [line for line in defects(site) if not any(name in line for name in absent)] == []
     page = BeautifulSoup((site/'ops/hourglass.html').read_text('utf-8'), 'html.parser')
     assert [cell.get_text() for cell in page.select('table.printed tr')[0].find_all('td')] == [
         'a', '1']

@@ -103,8 +103,8 @@ def find_model(
     name: str, # one of `list_models()`; or 'hgc_timm:convnext_atto', 'torchvision:s3d' and the like
 ) -> Entry:
     "The entry of a network; an unknown name is a ValueError with near matches."
-    if (plain := str(name).removesuffix(TEMPORAL)) != name:
-        return replace(find_model(plain), head=TemporalHead)
+    if isinstance(name, str) and name.endswith(TEMPORAL):
+        return replace(find_model(name.removesuffix(TEMPORAL)), head=TemporalHead)
     for library in OTHERS:
         operator, there, trunk = str(name).partition(f'{library}:')
         if there and (not operator or operator.endswith('_')):

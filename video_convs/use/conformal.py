@@ -67,6 +67,7 @@ def _check_labels(scores):
     if isinstance(scores, dict):
         raise ValueError(f"the network has several tasks ({', '.join(scores)}): a calibration is "
                          "about a single one")
+    refuse_other(scores.target, 'a calibration')
     if secret := int((scores.labels < 0).sum()):
         raise ValueError(f"{secret} of {len(scores.labels)} labels are secret: a calibration needs "
                          "to know how probable the true classes are")
@@ -74,7 +75,6 @@ def _check_labels(scores):
 # %% ../../nbs/use/45j_conformal.ipynb #77a6f1f8
 def _of_true(scores, average):
     "The probabilities of the true classes, the largest first."
-    refuse_other(scores.target, 'a calibration')
     _check_labels(scores)
     z = scores.by(average).float()
     p = z.softmax(1) if average == 'logits' else z
