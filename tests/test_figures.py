@@ -76,4 +76,4 @@ def test_every_plot_of_the_package_is_here():
             found.add(re.findall(r'^ *def (\w+)', part, re.M)[-1])
     assert found == {'plot_confusion', 'plot_runs', 'contact_sheet', 'plot_probes',
                      'plot_margins', 'plot_comparison', 'plot_embedding', 'plot_timeline',
-                     'plot_search', 'plot'}  # of a Timeline
+                     'plot_search', 'clip_sheet', 'plot'}  # of a Timeline

@@ -144,7 +144,6 @@ def _next(args: argparse.Namespace) -> str:
 # %% ../../nbs/cli/70c_learning.ipynb #808d2895
 def show(args: argparse.Namespace) -> None:
     "Draw clips of a data set as training and evaluation see them."
-    import matplotlib.pyplot as plt
     check_place(args.out, PICTURES, 'a picture')
     if (args.place is None) == (args.data is None):
         raise ValueError("name one set: a folder of classes, a CSV, or with --dataset the folder of"
@@ -155,7 +154,6 @@ def show(args: argparse.Namespace) -> None:
     sheet = clip_sheet(clips, tested, per_class=args.per_class, classes=args.classes,
                        draws=args.draws, mix=mix)
     sheet.savefig(args.out, dpi=100)
-    plt.close(sheet)
     print(f"{len(clips)} videos of {len(clips.dataset.classes)} classes for training")
     print(f"Written to {args.out}")
 
