@@ -3,13 +3,12 @@ import json
 
 import pytest
 import torch
+from small_sets import write_reversals
 
 from video_convs.checkpoint import read_config, save
 from video_convs.cli import main
 from video_convs.data.clip_dataset import Clips
 from video_convs.data.custom import open_data
-from video_convs.data.motion import MotionConfig
-from video_convs.data.motion_files import render_task
 from video_convs.nets.spec import InputSpec
 from video_convs.nets.video_net import load
 from video_convs.train.averaging import average_checkpoints
@@ -23,10 +22,7 @@ SPEC = InputSpec(frames=2, size=32)
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp('videos')
-    render_task('reversal', root, train=16, test=8, config=MotionConfig(size=32, frames=6),
-                progress=False)
-    return root
+    return write_reversals(tmp_path_factory.mktemp('videos'))
 
 @pytest.fixture(scope='module')
 def folders(root, tmp_path_factory):

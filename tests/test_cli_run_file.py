@@ -41,7 +41,7 @@ def config(asked, text, *typed):
 
 def recipe(asked, text, *typed):
     made = config(asked, text, *typed)
-    return learning._recipe_of(made)
+    return made.own_recipe()
 
 
 def test_the_settings_of_a_run(asked):
@@ -63,8 +63,8 @@ def test_the_settings_of_a_run(asked):
 def test_the_values_of_a_recipe(asked, text):
     code, made, said = asked(text if text.startswith('{') else 'data: d\nout: r\n' + text)
     assert code == 0, said
-    assert learning._recipe_of(made) == Recipe(lr=1e-3, batch_size=8, schedule='step',
-                                               milestones=(3, 6), augment=Augment(hflip=True))
+    assert made.own_recipe() == Recipe(lr=1e-3, batch_size=8, schedule='step',
+                                       milestones=(3, 6), augment=Augment(hflip=True))
 
 
 @pytest.mark.parametrize('text, typed, expected', [
@@ -226,7 +226,7 @@ def test_a_file_asks_for_what_the_command_asks(asked, monkeypatch):
                       options={'fold': 1}, test_resize=(24, 32), seconds=2.5, cache=True)
     code, made, said = asked(run_text(run, own))
     assert code == 0, said
-    assert learning._recipe_of(made) == own and replace(made, changes={}) == run
+    assert made.own_recipe() == own and replace(made, changes={}) == run
     assert type(made.seconds) is float and type(made.fold[0]) is int
 
 

@@ -2,12 +2,11 @@
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from small_sets import write_words
 
 from video_convs import create_model
-from video_convs.data.video import write_video
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]/'tools'))
 import few_videos
@@ -19,16 +18,7 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 @pytest.fixture(scope='module')
 def videos(tmp_path_factory):
     "Sentences of two words in three folds: it grows brighter in one of them, darker in the other."
-    folder, rows = tmp_path_factory.mktemp('videos'), []
-    for k in range(9):
-        grey = 60 + 10*np.concatenate([np.arange(13), np.arange(13)[::-1]]) + k
-        film = np.broadcast_to(grey[:, None, None, None], (26, 24, 32, 3)).astype(np.uint8)
-        write_video(folder/f's{k}.mp4', film)
-        rows += [f's{k}.mp4,{start + .25},{start + 12.5},word,{label},s{k},{k % 3}'
-                 for start, label in ((0, 'up'), (13, 'down'))]
-    header = 'path,start_frame,end_frame,slot,label,group,fold'
-    (folder/'words.csv').write_text('\n'.join([header, *rows]) + '\n')
-    return folder
+    return write_words(tmp_path_factory.mktemp('videos'), ('word', 'word'), brighter=1)
 
 @pytest.fixture
 def tool(videos, tmp_path, monkeypatch):

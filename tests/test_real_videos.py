@@ -3,11 +3,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from small_sets import write_words
 
-from video_convs.data.video import write_video
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]/'tools'))
 import real_videos
@@ -18,16 +17,7 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 @pytest.fixture(scope='module')
 def words(tmp_path_factory):
     "Sentences of two words: it grows brighter in one of them and darker in the other."
-    folder, rows = tmp_path_factory.mktemp('words'), []
-    for k in range(9):
-        grey = 60 + 10*np.concatenate([np.arange(13), np.arange(13)[::-1]])
-        film = np.broadcast_to(grey[:, None, None, None], (26, 24, 32, 3)).astype(np.uint8)
-        write_video(folder/f's{k}.mp4', film)
-        rows += [f's{k}.mp4,{start + .25},{start + 12.5},{slot},{label},s{k},{k % 3}'
-                 for start, slot, label in ((0, 'verb', 'up'), (13, 'noun', 'down'))]
-    header = 'path,start_frame,end_frame,slot,label,group,fold'
-    (folder/'words.csv').write_text('\n'.join([header, *rows]) + '\n')
-    return folder
+    return write_words(tmp_path_factory.mktemp('words'))
 
 @pytest.fixture
 def tool(words, tmp_path, monkeypatch):

@@ -5,14 +5,13 @@ import math
 from dataclasses import replace
 
 import pytest
+from small_sets import write_reversals
 
 pytest.importorskip('optuna', reason='install the extra: video_convs[search]')
 
 from video_convs.cli import main
-from video_convs.data.motion import MotionConfig
-from video_convs.data.motion_files import render_task
 from video_convs.guards import read_lines
-from video_convs.train import search as module
+from video_convs.train import scale_out, search as module
 from video_convs.train.checks import NotFinite
 from video_convs.train.ranges import OneOf, Span, read_range
 from video_convs.train.recipes import Recipe
@@ -24,9 +23,7 @@ SPACE = {'lr': Span(1e-4, 1.), 'optimizer': OneOf(('adamw', 'sgd'))}
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp('videos')
-    render_task('reversal', root, train=16, test=8, config=MotionConfig(size=32, frames=6),
-                progress=False)
+    root = write_reversals(tmp_path_factory.mktemp('videos'))
     (root/'test').rename(root/'val')
     return root
 
@@ -36,7 +33,7 @@ class Trainer:
         self.epochs, self.stop_after, self.started = 0, stop_after, []
 
     def __call__(self, config, progress=None, on_epoch=None):
-        recipe = module._own_recipe(config)
+        recipe = config.own_recipe()
         config.out.mkdir(parents=True, exist_ok=True)
         file = config.out/'log.jsonl'
         log = read_lines(file) if file.exists() else []
@@ -139,11 +136,11 @@ def test_what_is_refused_before_the_first_epoch(root, tmp_path, trainer, change,
 def test_a_search_needs_a_validation_split(root, tmp_path, trainer, monkeypatch, test_split,
                                            renamed, says):
     trainer()
-    split = module.open_splits
+    split = scale_out.open_splits
     def open_it(*args):
         *videos, where = split(root, None, 'train', 'val')
         return (*videos, renamed) if test_split != 'none' else (videos[0], None, '')
-    monkeypatch.setattr(module, 'open_splits', open_it)
+    monkeypatch.setattr(scale_out, 'open_splits', open_it)
     asked = replace(config(root, tmp_path), test_split=test_split)
     if says is None:
         assert len(search(asked, SPACE, trials=2)) == 2

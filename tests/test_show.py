@@ -156,3 +156,10 @@ def test_what_cannot_be_shown(folder, monkeypatch, capsys, words, says):
     assert main(['data', 'show', *words]) == 2
     said = capsys.readouterr().err
     assert says in said and said.count('\n') == 1, said
+
+def test_the_reader_of_the_run_reads(folder):
+    config = TrainConfig(folder/'set', folder/'run', 'tsn_tiny', frames=4, size=32)
+    clips, *_ = shown_clips(replace(config, reader='pyav'))
+    assert clips.dataset.reader.by == 'auto'
+    with pytest.raises(ValueError, match="no reader 'film'"):
+        shown_clips(replace(config, reader='film'))

@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small_sets import write_reversals
 
 from video_convs.checkpoint import read_config, save
 from video_convs.cli import main
 from video_convs.data.clip_dataset import Clips
 from video_convs.data.custom import open_data
-from video_convs.data.motion import MotionConfig
-from video_convs.data.motion_files import render_task
 from video_convs.nets.spec import InputSpec
 from video_convs.train import step as step_module
 from video_convs.train.loop import train
@@ -25,10 +24,7 @@ SHORT = Recipe(epochs=2, batch_size=8, lr=.02, distill=.7, temperature=3., mixup
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp('videos')
-    render_task('reversal', root, train=16, test=8, config=MotionConfig(size=32, frames=6),
-                progress=False)
-    return root
+    return write_reversals(tmp_path_factory.mktemp('videos'))
 
 def network(videos, seed=0, name='tsn_tiny', spec=SPEC, classes=None):
     torch.manual_seed(seed)

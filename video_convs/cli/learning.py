@@ -26,7 +26,7 @@ from ..train.distributed import processes, rank
 from ..train.plots import plot_runs
 from ..train.preview import shown_clips
 from ..train.ranges import OneOf, Span
-from ..train.recipes import Recipe, find_recipe, override, recipe_table
+from ..train.recipes import Recipe, recipe_table
 from ..train.run_folder import read_log
 from ..train.scale_out import TrainConfig, open_splits, run_training
 from ..train.search import search as run_search
@@ -105,18 +105,13 @@ def _checked_config(args: argparse.Namespace) -> TrainConfig:
     "The settings of `train`."
     return replace(_run_config(args), changes=recipe_changes(args))
 
-def _recipe_of(config: TrainConfig) -> Recipe:
-    "The recipe of a run, with its changes."
-    own = Recipe() if config.recipe is None else find_recipe(config.recipe).recipe
-    return override(own, config.changes)
-
 # %% ../../nbs/cli/70c_learning.ipynb #92b96a23
 def train(
     args: argparse.Namespace,
 ) -> None:
     "Train a network, alone or as one of several processes."
     config = _checked_config(args)
-    page = run_text(config, _recipe_of(config))
+    page = run_text(config, config.own_recipe())
     if args.print_config:
         return print(page, end='')
     with processes():
@@ -171,7 +166,7 @@ def search(args: argparse.Namespace) -> None:
     if best.ended != 'finished':
         raise ValueError("no trial came to its end: search smaller learning rates")
     config = replace(config, out=str(out/'best'), changes=changes | best.values)
-    write_atomic(out/'best.yaml', run_text(config, _recipe_of(config)).encode())
+    write_atomic(out/'best.yaml', run_text(config, config.own_recipe()).encode())
     again = command_line('train', '--config', out/'best.yaml')
     print(f"The checkpoint of trial {best.number} is in {out/best.folder}."
           f" To train with its values again: {again}")

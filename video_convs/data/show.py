@@ -79,11 +79,9 @@ def _noting(clips: Clips) -> tuple[Clips, _Noting]:
     "The same clips, read from the files through a reader that takes notes."
     reader = _Noting(clips.dataset.reader)
     data = replace(clips.dataset, reader=reader)
-    augment = clips.transform.keywords['augment'] if clips.train else None
-    more = {'augment': augment} if clips.train else {'views': clips.views}
-    if clips.train:
-        more['views'] = clips.views
-    return Clips(data, clips.spec, clips.train, seed=clips.seed, **more), reader
+    more = {'augment': clips.transform.keywords['augment']} if clips.train else {}
+    return Clips(data, clips.spec, clips.train, seed=clips.seed, views=clips.views,
+                 **more), reader
 
 # %% ../../nbs/data/37c_show.ipynb #5321e2c7
 def _training_strips(clips: Clips, index: int, draws: int) -> list[tuple[Tensor | None, Strip]]:

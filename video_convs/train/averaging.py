@@ -20,8 +20,7 @@ from ..nets.video_net import VideoNet
 from .checks import first_difference
 from .device import find_device
 from .recipes import Recipe
-from .run_folder import TRAINED_ON, page_summary, trained_on
-from ..utils import write_atomic
+from .run_folder import trained_on, write_checkpoint
 from ..weights.create import pretrained_model
 
 # %% ../../nbs/train/41k_averaging.ipynb #5addcf51
@@ -94,10 +93,8 @@ def save_average(
     about = {key: configs[0][key] for key in ('recipe', 'data') if key in configs[0]}
     about['mean_of'] = [f"{Path(c).name}, sha256 {config['sha256'][:12]}"
                         for c, config in zip(checkpoints, configs)]
-    folder = Path(out)
-    if None not in learned:
-        page = ''.join(f'{name}\n' for name in sorted(set().union(*learned))).encode()
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder/TRAINED_ON, page)
-        about['trained_on'] = page_summary(page)
-    return save(model, folder, **about, **extra)
+    if None in learned:
+        return save(model, out, **about, **extra)
+    page = ''.join(f'{name}\n' for name in sorted(set().union(*learned))).encode()
+    write_checkpoint(model, Path(out), about | extra, page)
+    return Path(out)

@@ -7,14 +7,12 @@ __all__ = ['shown_clips']
 
 # %% ../../nbs/train/43p_preview.ipynb #1b13df29
 from collections.abc import Callable
-from dataclasses import replace
 
 from ..data.clip_dataset import Clips
-from ..data.views import Views, in_proportion
+from ..data.views import Views
 from ..nets.backbones import PUBLIC
 from ..nets.target import refuse_other
-from .recipes import Recipe, find_recipe, override
-from .scale_out import TrainConfig, open_splits, start_network
+from .scale_out import TrainConfig, start_network
 from .targets import Targets, make_targets
 
 # %% ../../nbs/train/43p_preview.ipynb #f78f282b
@@ -23,22 +21,13 @@ def shown_clips(
     views: Views = Views(), # clips and crops in evaluation
 ) -> tuple[Clips, Clips, Callable | None]: # training, evaluation of the same videos, mixing
     "The clips that a run would see."
-    paper = find_recipe(config.recipe) if isinstance(config.recipe, str) else None
-    setup = paper.setup if paper else {}
-    recipe = override(paper.recipe if paper else config.recipe or Recipe(), config.changes)
-    options = {**setup.get('data_options', {}), **config.options}
-    dataset = config.dataset or (paper.data if paper else None)
-    videos, *_ = open_splits(config.data, dataset, config.train_split, 'none', config.fold, options,
-                             config.root, config.target)
+    recipe, (videos, *_) = config.own_recipe(), config.open_videos(tested=False)
     refuse_other(videos.target, 'data show')
     start = config.pretrained
-    net, _ = start_network(config, setup, recipe, None if start in ('none', *PUBLIC) else start,
-                           videos)
+    net, _ = start_network(config, None if start in ('none', *PUBLIC) else start, videos)
     spec = net.input_spec
-    resize = in_proportion(setup.get('test_resize'), spec.size, setup.get('size'))
     clips = Clips(videos, spec, train=True, augment=recipe.augment, seed=recipe.seed,
                   views=Views(rule=config.rule))
-    tested = Clips(videos, spec, train=False, views=replace(
-        views, rule=config.rule, resize=config.test_resize or resize))
+    tested = Clips(videos, spec, train=False, views=config.test_views(spec.size, views))
     mix = make_targets(net.num_classes, videos, recipe).mix
     return clips, tested, mix and Targets((len(videos.classes),), mix=mix)

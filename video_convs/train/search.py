@@ -21,9 +21,9 @@ from .checks import NotFinite, first_difference
 from .distributed import world
 from .evaluation import wilson_interval
 from .ranges import OneOf, Span
-from .recipes import Recipe, find_recipe, override
+from .recipes import Recipe, override
 from .run_folder import append_line, locked, videos_checksum, writing
-from .scale_out import TrainConfig, open_splits, run_training
+from .scale_out import TrainConfig, run_training
 from ..utils import write_atomic
 
 if TYPE_CHECKING:
@@ -162,18 +162,9 @@ def _read_again(line, watch):
     return line['ended']
 
 # %% ../../nbs/train/41j_search.ipynb #e4692c35
-def _own_recipe(config):
-    "The recipe of all trials."
-    paper = find_recipe(config.recipe).recipe if isinstance(config.recipe, str) else config.recipe
-    return override(paper or Recipe(), config.changes)
-
 def _validation(config):
     "Training and validation videos, or a `ValueError` before the first epoch."
-    paper = find_recipe(config.recipe) if isinstance(config.recipe, str) else None
-    options = {**(paper.setup.get('data_options', {}) if paper else {}), **config.options}
-    videos, unseen, where = open_splits(
-        config.data, config.dataset or (paper.data if paper else None), config.train_split,
-        config.test_split, config.fold, options, config.root, config.target)
+    videos, unseen, where = config.open_videos()
     if unseen is None:
         raise ValueError("a search compares accuracies on videos that no trial learns from, and"
                          " there is no such split: make a split 'val', or hold out a part of the"
@@ -236,7 +227,7 @@ def search(
     progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
 ) -> list[Trial]: # the best first
     "Train with several choices of values, and drop those that fall behind."
-    recipe, out = _own_recipe(config), check_path(config.out, 'the folder of a search')
+    recipe, out = config.own_recipe(), check_path(config.out, 'the folder of a search')
     if min_epochs is None and isinstance(recipe.epochs, int):
         min_epochs = max(1, recipe.epochs // reduction ** 2)
     _check(space, recipe, trials, reduction, min_epochs)

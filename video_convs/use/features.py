@@ -34,7 +34,7 @@ from ..train.checks import first_difference
 from ..train.feature_files import (FeatureSet, about_trunk, feature_file,
                                              load_features, save_features)
 from ..train.run_folder import videos_checksum, writing
-from ..train.scale_out import start_model
+from ..train.start import start_model
 from ..utils import write_atomic
 
 # %% ../../nbs/use/45p_features.ipynb #40c2f786
