@@ -131,14 +131,14 @@ def contrast(clips):
     return picture.mean().item()/255, (squares/len(clips)).sqrt().item()/255
 
 @lru_cache(1)
-def load(name):
-    "Decode a set."
+def load(name, each=1):
+    "Decode a set, `each` neighbouring frames at every point in time."
     about, file = sets[name], table_of(name)
     data, rows = csv_dataset(file), table_rows(file)[0]
     keep = [i for i, row in enumerate(rows) if about.slot in (None, row.get('slot'))]
     rows = [rows[i] for i in keep]
     frames = [around(row, about.window) if about.window else row['span'] for row in rows]
-    reader, pick = data.reader, Views().pick(spec)
+    reader, pick = data.reader, Views().pick(replace(spec, per_segment=each))
     clips = torch.stack([reader.read(data.paths[i], pick, (stored, stored), span)
                          for i, span in progress_bar(zip(keep, frames), total=len(keep),
                                                      desc=f'decode {name}')])
