@@ -8,7 +8,6 @@ __all__ = ['CHOICES', 'SETUP', 'Recipe', 'refuse_unknown', 'check_values', 'over
 
 # %% ../../nbs/train/40_recipes.ipynb #8ab127bb
 import math
-from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 
