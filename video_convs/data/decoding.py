@@ -57,7 +57,8 @@ def _decode_to(film, info, k, place):
         frame, reach = film.next() or (None, None)
         if frame is None:
             raise _lost(info, k)
-        place = frame.pts if info.pts else 0 if place is None else place + 1
+        number = 0 if place is None else place + 1
+        place = frame.pts if info.pts else number
     if place != goal:
         raise _lost(info, k)
     return frame, reach, place

@@ -32,10 +32,10 @@ class Labels(NamedTuple):
     names: tuple[str, ...] # of the labels, or of the number
     values: list[tuple[float, ...]] # of each row: 0 or 1 for each label, or its number
 
+# %% ../../nbs/data/34h_labels.ipynb #17682af2
 def _place(row):
     return f"{row['file']}, line {row['line']}"
 
-# %% ../../nbs/data/34h_labels.ipynb #17682af2
 def _parts(row):
     "The labels in a cell."
     parts = [plain_name(part.strip()) for part in row['label'].split('|')]
@@ -230,7 +230,7 @@ def _occurrences(data):
 
 # %% ../../nbs/data/34h_labels.ipynb #6d1c5724
 def _training_labels(what, learn, videos):
-    "Notes on classes or labels that hardly can be learned. `learn`: name → number of videos."
+    "Notes on classes or labels that can hardly be learned. `learn`: name → number of videos."
     notes = []
     if once := [name for name, n in learn.items() if n == 1]:
         notes.append(f"a single training video has the {what} {_shown(once)}: one video is hardly"

@@ -91,7 +91,7 @@ def average_checkpoints(
 
 # %% ../../nbs/train/41k_averaging.ipynb #b196aaf3
 def _about_parts(checkpoints):
-    "What the mean stores of its parts: recipe and data of the first, and the sums of all."
+    "What the mean stores of its parts: recipe and data of the first, and the checksums of all."
     configs = [read_config(c) for c in checkpoints]
     about = {key: configs[0][key] for key in ('recipe', 'data') if key in configs[0]}
     return about | dict(mean_of=[f"{Path(c).name}, sha256 {config['sha256'][:12]}"
