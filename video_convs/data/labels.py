@@ -23,7 +23,7 @@ from .paths import plain_name
 from .video_info import VideoError
 from ..nets.spec import InputSpec
 from ..nets.target import KINDS, Number, OneClass, SeveralLabels
-from ..utils import suggest
+from ..utils import spread, suggest
 
 # %% ../../nbs/data/34h_labels.ipynb #9d90951e
 class Labels(NamedTuple):
@@ -273,7 +273,7 @@ def short_videos(
     if spec.stride:
         wanted = (spec.frames - 1)*spec.stride + spec.per_segment
     short, looked = [], 0
-    for i in np.unique(np.linspace(0, len(data) - 1, min(len(data), most)).astype(int)).tolist():
+    for i in spread(len(data), most):
         try:
             frames = data.probe(i).frames
         except (VideoError, OSError):

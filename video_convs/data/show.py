@@ -21,6 +21,7 @@ from .dataset import Pick, Span, VideoDataset
 from .decoding import chosen
 from ..guards import check_number, printable
 from ..nets.spec import InputSpec
+from ..utils import spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,7 +111,7 @@ def _evaluation_strips(clips: Clips, index: int, most: int = 3) -> list[Strip]:
     views, found = clips.views, []
     each = reader.numbers.reshape(views.clips, -1)
     times = None if reader.times is None else reader.times.reshape(views.clips, -1)
-    for v in np.unique(np.linspace(0, views.count - 1, min(most, views.count)).astype(int)):
+    for v in spread(views.count, most):
         k = v // views.crops
         note = 'evaluation' + (f', view {v + 1} of {views.count}' if views.count > 1 else '')
         pixels = clip_pixels(clip if views.count == 1 else clip[v], clips.spec)
@@ -192,7 +193,7 @@ def _draw_strip(ax, strip: Strip, columns: int) -> None:
         ax.text(0, .5, fill(printable(strip.note), 13*columns), fontsize=7, va='center')
         ax.set_xlim(0, columns)
         return
-    shown = np.unique(np.linspace(0, len(strip.pixels) - 1, columns).astype(int))
+    shown = spread(len(strip.pixels), columns)
     for x, k in enumerate(shown):
         ax.imshow(strip.pixels[k], extent=(x + .02, x + .98, 1, 0), aspect='auto')
         text = str(strip.numbers[k])
