@@ -53,16 +53,7 @@ def test_a_lesson_is_short(path):
 
 # pages whose median cell is still too long, and its lines: none may grow, and none may be added
 STILL_LONG = {
-    '26n_target': 26,
-    '27_checkpoint': 8.5,
-    '31c_decoding': 8.5,
-    '34h_labels': 20,
-    '37c_show': 10.5,
-    '40c_few_videos': 14,
-    '40f_teacher': 11,
     '40p_feature_files': 15,
-    '41j_search': 12,
-    '41k_averaging': 13.5,
     '45p_features': 19,
     '69c_train_arguments': 10.5,
     '69d_data_flags': 9,

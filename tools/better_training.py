@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -87,14 +88,15 @@ def part_teacher(folder):
 def part_averaging(folder):
     "The mean of the last five checkpoints of runs with a falling and with a constant rate."
     learned, unseen, _ = open_splits(folder/'videos')
-    for name, schedule in (('15', 'cosine'), ('constant', 'step')):
-        config = config_of(folder, name, replace(RECIPE, schedule=schedule), keep=5)
+    for seed, schedule in product(range(3), ('cosine', 'step')):
+        recipe = replace(RECIPE, schedule=schedule, seed=seed)
+        config = config_of(folder, f'{schedule}_{seed}', recipe, keep=5)
         log = run(config)
         paths = sorted(config.out.glob('epoch_*'))
         plain, counted = (average_checkpoints(paths, data) for data in (None, learned))
         test = shared_test(unseen, plain.input_spec, cache=True, workers=0)
-        yield dict(schedule=schedule, scores=tests(log), mean=round(test(plain)['top1'], 4),
-                   counted=round(test(counted)['top1'], 4))
+        yield dict(schedule=schedule, seed=seed, scores=tests(log),
+                   mean=round(test(plain)['top1'], 4), counted=round(test(counted)['top1'], 4))
 
 PARTS = dict(search=part_search, ending=part_ending, teacher=part_teacher, averaging=part_averaging)
 

@@ -25,6 +25,7 @@ from .views import Views
 from .video_info import VideoError
 from ..nets.spec import InputSpec
 from ..progress import progress_bar
+from ..utils import spread
 
 # %% ../../nbs/data/34f_clip_dataset.ipynb #5316a4c3
 class Broken(NamedTuple):
@@ -66,7 +67,7 @@ def _whole(dataset, index, spec):
 def _whole_bytes(dataset, spec) -> int:
     "The bytes that `_whole` takes for all videos, estimated from 32 of them."
     sizes, N = [], len(dataset)
-    for i in np.unique(np.linspace(0, N - 1, min(N, 32)).astype(int)):
+    for i in spread(N, 32):
         try:
             info = dataset.probe(i)
         except (VideoError, OSError):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['decode_frames', 'upright', 'read_pyav', 'refuse_inexact', 'decord_module', 'torchcodec_decoders', 'chosen',
-           'read_array', 'collect_frames', 'stacked', 'resize_frames']
+           'read_array', 'resize_frames', 'stacked', 'collect_frames']
 
 # %% ../../nbs/data/31c_decoding.ipynb #73fb61ed
 import os
@@ -40,6 +40,43 @@ _STRICT = {'err_detect': 'crccheck+bitstream+buffer+explode'}
 # codecs that mark every patched picture; the strict options would also refuse frames after a jump
 _MARKS = 'h264',
 
+# %% ../../nbs/data/31c_decoding.ipynb #6b4727e5
+def _key_ahead(info, k, place):
+    "The key frame to jump to, from a place (None: the start) to frame k; None: decode on."
+    if not info.keys or info.container not in _INDEXED:
+        return None
+    key = max((stamp for stamp in info.keys if stamp <= info.pts[k]), default=None)
+    here = info.pts[0] if place is None else place
+    return key if key is not None and key > here else None
+
+# %% ../../nbs/data/31c_decoding.ipynb #d090daff
+def _decode_to(film, info, k, place):
+    "Frame k, its reach and its place: a time stamp, or a number in files without them."
+    goal = info.pts[k] if info.pts else k
+    while place is None or place < goal:
+        frame, reach = film.next() or (None, None)
+        if frame is None:
+            raise _lost(info, k)
+        number = 0 if place is None else place + 1
+        place = frame.pts if info.pts else number
+    if place != goal:
+        raise _lost(info, k)
+    return frame, reach, place
+
+# %% ../../nbs/data/31c_decoding.ipynb #9ca92a4e
+def _lost(info, k):
+    return VideoError(f"{info.path}: frame {k} of {info.frames} does not decode: the file is "
+                      "damaged, download or encode it again, or leave it out")
+
+# %% ../../nbs/data/31c_decoding.ipynb #6ebe1ccf
+def _release(film, held, info, every):
+    "Yield the frames that are settled; raise an error for a damaged one."
+    while held and (every or film.settled(held[0][2])):
+        k, frame, reach = held.popleft()
+        if not film.sound(reach):
+            raise _lost(info, k)
+        yield frame
+
 # %% ../../nbs/data/31c_decoding.ipynb #e90b3eca
 def decode_frames(
     info: VideoInfo, # of the file
@@ -53,12 +90,11 @@ def decode_frames(
         stream.codec_context.thread_count = threads
         if info.codec not in _MARKS:
             stream.codec_context.options = _STRICT
-        jump = bool(info.keys) and info.container in _INDEXED
-        film, held = FrameStream(container, stream, bool(info.pts), jump), deque()
-        at, count = None, -1
+        jumps = bool(info.keys) and info.container in _INDEXED
+        film, held, place = FrameStream(container, stream, bool(info.pts), jumps), deque(), None
         for n, k in enumerate(wanted):
-            key = max((s for s in info.keys if s <= info.pts[k]), default=None) if jump else None
-            if key is not None and key > (info.pts[0] if at is None else at):
+            key = _key_ahead(info, k, place)
+            if key is not None:
                 film.drain()
                 yield from _release(film, held, info, True)
                 if film.hurt:  # this decoder may have read wrong headers: take a new one
@@ -68,32 +104,12 @@ def decode_frames(
                     container.seek(key, stream=stream, backward=True)
                 except av.FFmpegError:
                     raise _lost(info, k) from None
-                film, at = FrameStream(container, stream, True, True), None
-            while count < k if not info.pts else at is None or at < info.pts[k]:
-                frame, reach = film.next() or (None, None)
-                if frame is None:
-                    raise _lost(info, k)
-                at, count = frame.pts, count + 1
-            if info.pts and at != info.pts[k]:
-                raise _lost(info, k)
+                film, place = FrameStream(container, stream, True, True), None
+            frame, reach, place = _decode_to(film, info, k, place)
             held.append((k, frame, reach))
             yield from _release(film, held, info, False)
         film.drain()
         yield from _release(film, held, info, True)
-
-# %% ../../nbs/data/31c_decoding.ipynb #6ebe1ccf
-def _release(film, held, info, every):
-    "Yield the frames that are settled; raise an error for a damaged one."
-    while held and (every or film.settled(held[0][2])):
-        k, frame, reach = held.popleft()
-        if not film.sound(reach):
-            raise _lost(info, k)
-        yield frame
-
-# %% ../../nbs/data/31c_decoding.ipynb #9ca92a4e
-def _lost(info, k):
-    return VideoError(f"{info.path}: frame {k} of {info.frames} does not decode: the file is "
-                      "damaged, download or encode it again, or leave it out")
 
 # %% ../../nbs/data/31c_decoding.ipynb #97f1d0a4
 def _one_field(frame):
@@ -225,6 +241,18 @@ def chosen(
         return pick
     return pick(times if times is not None and getattr(pick, 'timed', False) else frames)
 
+# %% ../../nbs/data/31c_decoding.ipynb #4bad9b3f
+def _frame_numbers(indices, info):
+    "Whole numbers of frames that the file has, in the order in which they are wanted."
+    indices = np.asarray(chosen(indices, info.frames, info.times)).reshape(-1)
+    if not len(indices) or indices.dtype.kind not in 'iu':
+        raise ValueError("read_frames needs at least one whole frame number")
+    if indices.min() < 0 or indices.max() >= info.frames:
+        strange = indices.min() if indices.min() < 0 else indices.max()
+        raise VideoError(f"{info.path} has frames 0 … {info.frames - 1}, frame {strange} was asked"
+                         " for: choose from those")
+    return indices
+
 # %% ../../nbs/data/31c_decoding.ipynb #6f500fd3
 def read_array(
     path: str | Path, # a video file
@@ -242,37 +270,39 @@ def read_array(
     for note in info.notes:
         if note.startswith('HDR'):
             warnings.warn(f"{path}: {note}", stacklevel=3)
-    indices = np.asarray(chosen(indices, info.frames, info.times)).reshape(-1)
-    if not len(indices) or indices.dtype.kind not in 'iu':
-        raise ValueError("read_frames needs at least one whole frame number")
-    if indices.min() < 0 or indices.max() >= info.frames:
-        strange = indices.min() if indices.min() < 0 else indices.max()
-        raise VideoError(f"{path} has frames 0 … {info.frames - 1}, frame {strange} was asked for:"
-                         " choose from those")
+    indices = _frame_numbers(indices, info)
     wanted, back = np.unique(indices, return_inverse=True)
     frames = collect_frames(info, wanted.tolist(), size, reader, threads)  # (T', H, W, 3)
     return frames if np.array_equal(wanted, indices) else frames[back.reshape(-1)]
 
-# %% ../../nbs/data/31c_decoding.ipynb #af124042
+# %% ../../nbs/data/31c_decoding.ipynb #f8a5be37
+def resize_frames(
+    frames: np.ndarray, # (n, H, W, C) uint8
+    size: int | tuple[int, int] | None, # short side, or (height, width); None: as they are
+) -> np.ndarray:
+    "Frames at another size."
+    if size is None:
+        return frames
+    import torch
+    from torchvision.transforms.v2 import functional as F
+    size = size if isinstance(size, int) else list(size)
+    return F.resize(torch.from_numpy(frames).permute(0, 3, 1, 2), size).permute(0, 2, 3, 1).numpy()
+
+# %% ../../nbs/data/31c_decoding.ipynb #7032ef64
+def stacked(
+    chunks: Iterable[np.ndarray], # of frames, each (n, H, W, C) uint8
+    size: int | tuple[int, int] | None = None, # short side, or (height, width); None: as they are
+) -> np.ndarray: # (T, H, W, C)
+    "Chunks of frames as one array, resized chunk by chunk."
+    chunks = [resize_frames(chunk, size) for chunk in chunks]
+    return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+
+# %% ../../nbs/data/31c_decoding.ipynb #74c47473
 _LIBRARIES = {'decord': (decord_module, _read_decord),
               'torchcodec': (torchcodec_decoders, _read_torchcodec)}
 
-def collect_frames(
-    info: VideoInfo, # of the file
-    wanted: Sequence[int], # rising numbers
-    size: int | tuple[int, int] | None, # short side, or (height, width); None: as stored
-    reader: str | Sequence[str], # 'auto', 'pyav', 'decord', 'torchcodec'; several: see `read_array`
-    threads: int,
-) -> np.ndarray: # (T, H, W, 3)
-    "The wanted frames, by one of the libraries."
-    if not isinstance(reader, str):
-        first, *others = reader
-        try:
-            return collect_frames(info, wanted, size, first, threads)
-        except VideoError:
-            if not others:
-                raise
-        return collect_frames(info, wanted, size, others, threads)
+def _collected(info, wanted, size, reader, threads):
+    "The wanted frames (rising numbers), by one library."
     if reader in ('auto', 'pyav'):
         return stacked(read_pyav(info, wanted, threads), size)
     load, read = _LIBRARIES[reader]
@@ -287,24 +317,19 @@ def collect_frames(
     except Exception as error:  # their errors have no common type but this
         raise VideoError(f"{info.path}: {reader} cannot read it: use reader='auto'") from error
 
-# %% ../../nbs/data/31c_decoding.ipynb #7032ef64
-def stacked(
-    chunks: Iterable[np.ndarray], # of frames, each (n, H, W, C) uint8
-    size: int | tuple[int, int] | None = None, # short side, or (height, width); None: as they are
-) -> np.ndarray: # (T, H, W, C)
-    "Chunks of frames as one array, resized chunk by chunk."
-    chunks = [resize_frames(chunk, size) for chunk in chunks]
-    return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
-
-# %% ../../nbs/data/31c_decoding.ipynb #f8a5be37
-def resize_frames(
-    frames: np.ndarray, # (n, H, W, C) uint8
-    size: int | tuple[int, int] | None, # short side, or (height, width); None: as they are
-) -> np.ndarray:
-    "Frames at another size."
-    if size is None:
-        return frames
-    import torch
-    from torchvision.transforms.v2 import functional as F
-    size = size if isinstance(size, int) else list(size)
-    return F.resize(torch.from_numpy(frames).permute(0, 3, 1, 2), size).permute(0, 2, 3, 1).numpy()
+# %% ../../nbs/data/31c_decoding.ipynb #af124042
+def collect_frames(
+    info: VideoInfo, # of the file
+    wanted: Sequence[int], # rising numbers
+    size: int | tuple[int, int] | None, # short side, or (height, width); None: as stored
+    reader: str | Sequence[str], # 'auto', 'pyav', 'decord', 'torchcodec'; several: see `read_array`
+    threads: int,
+) -> np.ndarray: # (T, H, W, 3)
+    "The wanted frames, by one of the libraries."
+    *others, last = [reader] if isinstance(reader, str) else reader
+    for name in others:
+        try:
+            return _collected(info, wanted, size, name, threads)
+        except VideoError:
+            pass  # the next reader is asked
+    return _collected(info, wanted, size, last, threads)

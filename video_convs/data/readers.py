@@ -22,6 +22,7 @@ from .decoding import (chosen, decord_module, refuse_inexact,
                                        torchcodec_decoders)
 from .video import read_frames
 from .video_info import VideoError, file_address, whole_video
+from ..utils import spread
 
 # %% ../../nbs/data/31g_readers.ipynb #efee6ca0
 READERS = 'pyav', 'decord', 'torchcodec', 'auto'
@@ -78,8 +79,7 @@ def fastest_reader(
     seconds: float = 2., # for the trial
 ) -> str: # 'pyav', 'decord' or 'torchcodec'
     "The reader that takes the least time for a few videos of a set."
-    few = np.unique(np.linspace(0, len(data) - 1, min(len(data), 4)).astype(int))
-    return _fastest(tuple(data.paths[i] for i in few), frames, seconds)
+    return _fastest(tuple(data.paths[i] for i in spread(len(data), 4)), frames, seconds)
 
 @lru_cache(64)
 def _fastest(paths, frames, seconds):

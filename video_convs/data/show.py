@@ -21,6 +21,7 @@ from .dataset import Pick, Span, VideoDataset
 from .decoding import chosen
 from ..guards import check_number, printable
 from ..nets.spec import InputSpec
+from ..utils import spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,6 +52,15 @@ class _Noting:
         noted.timed = True
         return self.reader.read(path, noted, size, span)
 
+# %% ../../nbs/data/37c_show.ipynb #9e981d74
+def _noting(clips: Clips) -> tuple[Clips, _Noting]:
+    "The same clips, read from the files through a reader that takes notes."
+    reader = _Noting(clips.dataset.reader)
+    data = replace(clips.dataset, reader=reader)
+    more = {'augment': clips.transform.keywords['augment']} if clips.train else {}
+    return Clips(data, clips.spec, clips.train, seed=clips.seed, views=clips.views,
+                 **more), reader
+
 # %% ../../nbs/data/37c_show.ipynb #eb45c3a9
 def clip_pixels(
     clip: Tensor, # (C, F, H, W), normalised
@@ -73,15 +83,6 @@ class Strip:
     target: Any # class number, or (K,) share of each class
     note: str # what was done, or why the video cannot be read
     training: bool # or evaluation
-
-# %% ../../nbs/data/37c_show.ipynb #9e981d74
-def _noting(clips: Clips) -> tuple[Clips, _Noting]:
-    "The same clips, read from the files through a reader that takes notes."
-    reader = _Noting(clips.dataset.reader)
-    data = replace(clips.dataset, reader=reader)
-    more = {'augment': clips.transform.keywords['augment']} if clips.train else {}
-    return Clips(data, clips.spec, clips.train, seed=clips.seed, views=clips.views,
-                 **more), reader
 
 # %% ../../nbs/data/37c_show.ipynb #5321e2c7
 def _training_strips(clips: Clips, index: int, draws: int) -> list[tuple[Tensor | None, Strip]]:
@@ -110,7 +111,7 @@ def _evaluation_strips(clips: Clips, index: int, most: int = 3) -> list[Strip]:
     views, found = clips.views, []
     each = reader.numbers.reshape(views.clips, -1)
     times = None if reader.times is None else reader.times.reshape(views.clips, -1)
-    for v in np.unique(np.linspace(0, views.count - 1, min(most, views.count)).astype(int)):
+    for v in spread(views.count, most):
         k = v // views.crops
         note = 'evaluation' + (f', view {v + 1} of {views.count}' if views.count > 1 else '')
         pixels = clip_pixels(clip if views.count == 1 else clip[v], clips.spec)
@@ -127,6 +128,7 @@ def _words(target, classes: Sequence[str]) -> str:
     first = [k for k in np.argsort(-shares, kind='stable')[:3] if shares[k] > 0]
     return ' + '.join(f'{shares[k]:.2g} {printable(classes[k])}' for k in first) or 'no label'
 
+# %% ../../nbs/data/37c_show.ipynb #433bcad8
 def _mixed(strips: list[tuple], mix: Callable, spec: InputSpec, seed: int) -> list[Strip]:
     "Training strips after mixing."
     there = [k for k, (clip, _) in enumerate(strips) if clip is not None]
@@ -184,13 +186,14 @@ def clip_strips(
 _FRAME, _LEFT, _LINE = .92, 1.75, .2 # inches: a frame, the text at the left, the numbers below
 _BLUE, _GREY, _MOST = '#3b6ea5', '#555555', 12 # colours; frames of a strip that are drawn
 
+# %% ../../nbs/data/37c_show.ipynb #c30d3c25
 def _draw_strip(ax, strip: Strip, columns: int) -> None:
     "The frames of a strip side by side, with numbers and times below."
     if strip.pixels is None:
         ax.text(0, .5, fill(printable(strip.note), 13*columns), fontsize=7, va='center')
         ax.set_xlim(0, columns)
         return
-    shown = np.unique(np.linspace(0, len(strip.pixels) - 1, columns).astype(int))
+    shown = spread(len(strip.pixels), columns)
     for x, k in enumerate(shown):
         ax.imshow(strip.pixels[k], extent=(x + .02, x + .98, 1, 0), aspect='auto')
         text = str(strip.numbers[k])

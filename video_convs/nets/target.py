@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'OneClass', 'SeveralLabels', 'Number', 'read_target', 'stored', 'logged', 'criterion', 'check_target',
-           'refuse_other', 'target_of']
+           'target_of', 'refuse_other']
 
 # %% ../../nbs/nets/26n_target.ipynb #75836dc5
 import math
@@ -17,28 +17,39 @@ from torch.nn import functional as F
 
 from ..guards import printable
 
+# %% ../../nbs/nets/26n_target.ipynb #6e356116
+def _share_right(scores, label):
+    "1 where the answer is the label; of a target, its share that lies on the answer."
+    answer = scores.argmax(1)
+    if not label.is_floating_point():
+        return (answer == label).float()
+    return label.gather(1, answer[:, None])[:, 0] / label.sum(1)
+
 # %% ../../nbs/nets/26n_target.ipynb #fd9a6e01
 class _Words:
-    "How the values of one class a video are said."
+    "How values are said: a kind of target replaces the formats."
+    _line, _count = '{:6.1%}  {}', '{} classes'
+    _short, _learned, _found = 'top-1 {:.1%}', '{:6.1%} on training videos', '{:6.1%}'
+
     def line(self, name: str, value: float) -> str:
         "A line of an answer."
-        return f'{value:6.1%}  {printable(name)}'
+        return self._line.format(value, printable(name))
 
     def short(self, value: float) -> str:
         "The mean of `right`, behind a progress bar."
-        return f'top-1 {value:.1%}'
+        return self._short.format(value)
 
     def learned(self, value: float) -> str:
         "The mean of `right` over an epoch, in words."
-        return f'{value:6.1%} on training videos'
+        return self._learned.format(value)
 
     def found(self, value: float) -> str:
         "The value of a test, in words."
-        return f'{value:6.1%}'
+        return self._found.format(value)
 
     def count(self, n: int) -> str:
-        "What a data set of n classes is about."
-        return f'{n} classes'
+        "What a data set of n classes, or labels, is about."
+        return self._count.format(n)
 
 # %% ../../nbs/nets/26n_target.ipynb #fd9a6ef8
 @dataclass(frozen=True)
@@ -79,10 +90,7 @@ class OneClass(_Words):
         label: Tensor, # (B,) class numbers, or targets (B, n)
     ) -> Tensor: # (B,)
         "1 where the answer is the label; of a target, its share that lies on the answer."
-        answer = scores.argmax(1)
-        if not label.is_floating_point():
-            return (answer == label).float()
-        return label.gather(1, answer[:, None])[:, 0] / label.sum(1)
+        return _share_right(scores, label)
 
     def answer(self,
         values: Tensor, # (n,)
@@ -98,6 +106,18 @@ class OneClass(_Words):
         "The target as plain data, for a checkpoint."
         return {'kind': self.kind} | asdict(self)
 
+# %% ../../nbs/nets/26n_target.ipynb #205c4ce1
+def _yes_and_no(label, smoothing=0.):
+    "(B, n) of 0 and 1 → (B, 2n): y of all labels, then 1 − y."
+    y = label * (1 - smoothing) + smoothing / 2
+    return torch.cat([y, 1 - y], 1)
+
+# %% ../../nbs/nets/26n_target.ipynb #31e72577
+def _binary_cross_entropy(scores, target):
+    "The mean over clips and labels."
+    yes, no = target.chunk(2, 1)
+    return (yes * F.softplus(-scores.float()) + no * F.softplus(scores.float())).mean()
+
 # %% ../../nbs/nets/26n_target.ipynb #921e5025
 @dataclass(frozen=True)
 class SeveralLabels(OneClass):
@@ -107,6 +127,9 @@ class SeveralLabels(OneClass):
     tested: ClassVar[str] = 'map'
     heading: ClassVar[str] = 'labels right, mean AP (%)'
     columns: ClassVar[tuple[str, str]] = 'label', 'probability'
+    _short, _found = 'labels right {:.1%}', 'mean AP {:.1%}'
+    _learned = '{:6.1%} of the labels right on training videos'
+    _count = '{} labels, several a video'
 
     def values(self, scores: Tensor) -> Tensor: # (…, n): probabilities, each from 0 to 1
         "What the scores stand for."
@@ -117,13 +140,11 @@ class SeveralLabels(OneClass):
         smoothing: float = 0., # share by which yes and no approach each other
     ) -> Tensor: # (B, 2n): y of all labels, then 1 − y
         "The target of a batch."
-        y = label * (1 - smoothing) + smoothing / 2
-        return torch.cat([y, 1 - y], 1)
+        return _yes_and_no(label, smoothing)
 
     def loss(self, scores: Tensor, label: Tensor, smoothing: float = 0.) -> Tensor:
         "The binary cross-entropy, of a target (B, 2n) that is smooth already."
-        yes, no = label.chunk(2, 1)
-        return (yes * F.softplus(-scores.float()) + no * F.softplus(scores.float())).mean()
+        return _binary_cross_entropy(scores, label)
 
     def right(self, scores: Tensor, label: Tensor) -> Tensor: # (B,)
         "The share of the labels that are answered right."
@@ -136,22 +157,6 @@ class SeveralLabels(OneClass):
         found = super().answer(values, names, len(names))
         return [(name, p) for name, p in found if p >= threshold]
 
-    def short(self, value: float) -> str:
-        "The mean of `right`, behind a progress bar."
-        return f'labels right {value:.1%}'
-
-    def learned(self, value: float) -> str:
-        "The mean of `right` over an epoch, in words."
-        return f'{value:6.1%} of the labels right on training videos'
-
-    def found(self, value: float) -> str:
-        "The value of a test, in words."
-        return f'mean AP {value:.1%}'
-
-    def count(self, n: int) -> str:
-        "What a data set of n labels is about."
-        return f'{n} labels, several a video'
-
 # %% ../../nbs/nets/26n_target.ipynb #d54a18ed
 @dataclass(frozen=True)
 class Number(OneClass):
@@ -162,6 +167,8 @@ class Number(OneClass):
     sign: ClassVar[int] = -1
     heading: ClassVar[str] = 'mean absolute error'
     columns: ClassVar[tuple[str, str]] = 'name', 'value'
+    _line, _short, _found = '{1} {0:.4g}', 'error {:.3g}', 'error {:.4g}'
+    _learned, _count = 'error {:.4g} on training videos', 'a number'
     mean: float = 0. # μ of the training videos
     std: float = 1. # σ of the training videos
 
@@ -197,26 +204,6 @@ class Number(OneClass):
         "The absolute error, in the units of the data."
         return self.std * (scores.float() - label).abs()[:, 0]
 
-    def line(self, name: str, value: float) -> str:
-        "A line of an answer."
-        return f'{printable(name)} {value:.4g}'
-
-    def short(self, value: float) -> str:
-        "The mean of `right`, behind a progress bar."
-        return f'error {value:.3g}'
-
-    def learned(self, value: float) -> str:
-        "The mean of `right` over an epoch, in words."
-        return f'error {value:.4g} on training videos'
-
-    def found(self, value: float) -> str:
-        "The value of a test, in words."
-        return f'error {value:.4g}'
-
-    def count(self, n: int) -> str:
-        "What a data set is about."
-        return 'a number'
-
 # %% ../../nbs/nets/26n_target.ipynb #8641b93d
 KINDS = {one.kind: one for one in (OneClass, SeveralLabels, Number)}
 
@@ -235,18 +222,21 @@ def read_target(
         raise ValueError(f"a target of the kind {page['kind']!r} has no"
                          f" {', '.join(given)}") from None
 
+# %% ../../nbs/nets/26n_target.ipynb #45bb54cf
 def stored(
     target: OneClass,
 ) -> dict: # {'target': …}; {} for one class, as it has always been
     "The entry of a target in a page of JSON."
     return {} if target.kind == 'class' else {'target': target.to_dict()}
 
+# %% ../../nbs/nets/26n_target.ipynb #d4c0cefa
 def logged(
     entry: dict, # of a log
 ) -> type[OneClass]:
     "The kind of target that a line of a log is about."
     return next((kind for kind in KINDS.values() if kind.training in entry), OneClass)
 
+# %% ../../nbs/nets/26n_target.ipynb #855052de
 def criterion(
     log: list[dict], # one entry for each epoch
 ) -> list[float | None]: # larger is better; None: not tested
@@ -269,6 +259,14 @@ def check_target(
         wrong = f'balance={balance!r}' if balance != 'none' else f'label_smoothing={smoothing}'
         raise ValueError(f"{wrong} is for classes, and a number has none: leave it out")
 
+# %% ../../nbs/nets/26n_target.ipynb #47c0a760
+def target_of(
+    model: torch.nn.Module, # one that has no target answers with one class
+) -> OneClass:
+    "What a network answers."
+    return getattr(model, 'target', None) or OneClass()
+
+# %% ../../nbs/nets/26n_target.ipynb #6c12f2c4
 def refuse_other(
     target: OneClass,
     what: str, # the function, as the subject of a sentence
@@ -278,9 +276,3 @@ def refuse_other(
         answers = 'a number' if target.kind == 'number' else 'several labels'
         raise ValueError(f"{what} is about networks that answer with one class, and this one"
                          f" answers with {answers}: use evaluate, ensemble or predict")
-
-def target_of(
-    model: torch.nn.Module, # one that has no target answers with one class
-) -> OneClass:
-    "What a network answers."
-    return getattr(model, 'target', None) or OneClass()

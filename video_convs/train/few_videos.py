@@ -66,6 +66,7 @@ class Space(NamedTuple):
     centre: Tensor # (K·D,) the mean of the inputs
     back: Tensor # (r, K·D): weights of the inputs = weights of the coordinates @ back
 
+# %% ../../nbs/train/40c_few_videos.ipynb #888ff9e0
 def span(
     inputs: Tensor, # (N·V, K·D) float64
     K: int, # moments, which count the same
@@ -79,9 +80,7 @@ def span(
     back = (Vh[keep].unflatten(1, (K, -1)) / size).flatten(1)
     return Space(U[:, keep] * S[keep], centre, back)
 
-# %% ../../nbs/train/40c_few_videos.ipynb #563336e6
-PENALTIES = 1e-4, 1e-3, 1e-2, 1e-1, 1.
-
+# %% ../../nbs/train/40c_few_videos.ipynb #05972409
 def folds(
     labels: Tensor, # (N,)
     most: int = 5,
@@ -90,6 +89,20 @@ def folds(
     least = min(torch.bincount(labels)[labels.unique()].tolist())
     rank = torch.stack([(labels[:i] == y).sum() for i, y in enumerate(labels)])
     return rank % min(most, least)
+
+# %% ../../nbs/train/40c_few_videos.ipynb #c1507465
+def _left_out(z, labels, classes, penalty, part, views):
+    "The scores (N, classes) of each video by weights that have not learned from it."
+    scores = torch.zeros(len(labels), classes, dtype=z.dtype)
+    for held in part.unique():
+        out = part == held
+        there = out.repeat_interleave(views)
+        W, b = fit_linear(z[~there], labels.repeat_interleave(views)[~there], classes, penalty)
+        scores[out] = (z[there] @ W.T + b).unflatten(0, (-1, views)).mean(1)
+    return scores
+
+# %% ../../nbs/train/40c_few_videos.ipynb #563336e6
+PENALTIES = 1e-4, 1e-3, 1e-2, 1e-1, 1.
 
 def try_penalties(
     z: Tensor, # (N·V, r)
@@ -103,58 +116,9 @@ def try_penalties(
     return [dict(penalty=penalty, loss=F.cross_entropy(scores, labels).item(),
                  right=int((scores.argmax(1) == labels).sum())) for penalty, scores in each]
 
-def _left_out(z, labels, classes, penalty, part, views):
-    "The scores (N, classes) of each video by weights that have not learned from it."
-    scores = torch.zeros(len(labels), classes, dtype=z.dtype)
-    for held in part.unique():
-        out = part == held
-        there = out.repeat_interleave(views)
-        W, b = fit_linear(z[~there], labels.repeat_interleave(views)[~there], classes, penalty)
-        scores[out] = (z[there] @ W.T + b).unflatten(0, (-1, views)).mean(1)
-    return scores
-
-# %% ../../nbs/train/40c_few_videos.ipynb #3304fd4c
-class Fit(NamedTuple):
-    "A network with a head that was learned from features."
-    model: VideoNet # in eval mode; it has a trunk of its own
-    penalty: float
-    tried: list[dict] # see `try_penalties`; empty if the penalty was given
-    head: str
-    videos: int
-
-def fit_head(
-    model: VideoNet, # whose trunk made the features; it is not changed
-    features: FeatureSet, # of the training videos
-    head: str = 'linear', # 'linear': mean over time; 'temporal': also how features change
-    moments: int = 4, # moments of the temporal head; 1: the mean, more see faster changes
-    penalty: float | None = None, # penalty on large weights; None: chosen by leaving videos out
-) -> Fit:
-    "Learn a head on a frozen trunk, in one step and without a learning rate."
-    if head not in HEADS:
-        raise ValueError(f"head is {' or '.join(HEADS)}, not {head!r}")
-    check_number('moments', moments)
-    if penalty is not None:
-        check_number('penalty', penalty)
-    check_trunk(model, features)
-    _check_videos(features, penalty)
-    T, n, labels = features.values.shape[2], len(features.classes), features.labels
-    if head == 'temporal' and T == 1:
-        raise ValueError(f"{model.name} passes one point in time to its head, so there is no "
-                         "order to see: take the linear head")
-    K = moments if head == 'temporal' else 1
-    inputs = moments_of(features, K)
-    space = span(inputs.flatten(0, 1), K)
-    tried = try_penalties(space.z, labels, n) if penalty is None else []
-    if tried:
-        penalty = min(tried, key=lambda one: one['loss'])['penalty']
-    W, b = fit_linear(space.z, labels.repeat_interleave(inputs.shape[1]), n, penalty)
-    W = W @ space.back
-    learned = _with_head(model, features, head, moments, W, b - W @ space.centre)
-    return Fit(learned, penalty, tried, head, len(features))
-
-# %% ../../nbs/train/40c_few_videos.ipynb #8fe0120c
-def _with_head(model, features, head, moments, W, b):
-    "A copy of the network with this head."
+# %% ../../nbs/train/40c_few_videos.ipynb #7701fa36
+def _name_and_variant(model, head, moments):
+    "What the network with this head is called, and its arguments."
     base = model.name.removesuffix(TEMPORAL)
     if head == 'linear' and find_model(base).head is not FrameHead:
         raise ValueError(f"{base} has a head of its own, which is not linear: take the temporal "
@@ -162,8 +126,12 @@ def _with_head(model, features, head, moments, W, b):
     name = base + TEMPORAL if head == 'temporal' else base
     known = find_model(name).variants
     variant = {key: value for key, value in model.variant.items() if key in known}
-    if head == 'temporal':
-        variant['moments'] = moments
+    return name, variant | dict(moments=moments) if head == 'temporal' else variant
+
+# %% ../../nbs/train/40c_few_videos.ipynb #8fe0120c
+def _with_head(model, features, head, moments, W, b):
+    "A copy of the network with this head."
+    name, variant = _name_and_variant(model, head, moments)
     net = VideoNet(name, len(features.classes), list(features.classes),
                    asdict(model.input_spec), dropout=model.dropout, **variant)
     net.trunk.load_state_dict(model.trunk.state_dict())
@@ -188,6 +156,55 @@ def _check_videos(features, penalty):
             raise ValueError(f"the class {name!r} has one video, so none can be left out to "
                              "choose the penalty: add one, or give a penalty, such as 0.01")
 
+# %% ../../nbs/train/40c_few_videos.ipynb #f48e267e
+def _check_head(model, features, head, moments, penalty):
+    "Refuse a head that a network cannot have, or that these features cannot teach."
+    if head not in HEADS:
+        raise ValueError(f"head is {' or '.join(HEADS)}, not {head!r}")
+    check_number('moments', moments)
+    if penalty is not None:
+        check_number('penalty', penalty)
+    check_trunk(model, features)
+    _check_videos(features, penalty)
+    if head == 'temporal' and features.values.shape[2] == 1:
+        raise ValueError(f"{model.name} passes one point in time to its head, so there is no "
+                         "order to see: take the linear head")
+
+# %% ../../nbs/train/40c_few_videos.ipynb #f5471e12
+class Fit(NamedTuple):
+    "A network with a head that was learned from features."
+    model: VideoNet # in eval mode; it has a trunk of its own
+    penalty: float
+    tried: list[dict] # see `try_penalties`; empty if the penalty was given
+    head: str
+    videos: int
+
+# %% ../../nbs/train/40c_few_videos.ipynb #3304fd4c
+def fit_head(
+    model: VideoNet, # whose trunk made the features; it is not changed
+    features: FeatureSet, # of the training videos
+    head: str = 'linear', # 'linear': mean over time; 'temporal': also how features change
+    moments: int = 4, # moments of the temporal head; 1: the mean, more see faster changes
+    penalty: float | None = None, # penalty on large weights; None: chosen by leaving videos out
+) -> Fit:
+    "Learn a head on a frozen trunk, in one step and without a learning rate."
+    _check_head(model, features, head, moments, penalty)
+    n, labels, K = len(features.classes), features.labels, moments if head == 'temporal' else 1
+    inputs = moments_of(features, K)
+    space = span(inputs.flatten(0, 1), K)
+    tried = try_penalties(space.z, labels, n) if penalty is None else []
+    if tried:
+        penalty = min(tried, key=lambda one: one['loss'])['penalty']
+    W, b = fit_linear(space.z, labels.repeat_interleave(inputs.shape[1]), n, penalty)
+    W = W @ space.back
+    learned = _with_head(model, features, head, moments, W, b - W @ space.centre)
+    return Fit(learned, penalty, tried, head, len(features))
+
+# %% ../../nbs/train/40c_few_videos.ipynb #936aed8f
+def _only(splits):
+    "The name of the split, if there is only one."
+    return splits[0] if len(set(splits)) == 1 else None
+
 # %% ../../nbs/train/40c_few_videos.ipynb #b793eba7
 @torch.inference_mode()
 def score_features(
@@ -206,10 +223,6 @@ def score_features(
     names = tuple(model.classes[i] for i in order)
     return Scores(z.mean(1), z.softmax(2).mean(1), features.labels, features.ids, names,
                   features.lost(), about)
-
-def _only(splits):
-    "The name of the split, if there is only one."
-    return splits[0] if len(set(splits)) == 1 else None
 
 # %% ../../nbs/train/40c_few_videos.ipynb #5fb97825
 def save_fit(

@@ -8,13 +8,12 @@ __all__ = ['CHOICES', 'SETUP', 'Recipe', 'refuse_unknown', 'check_values', 'over
 
 # %% ../../nbs/train/40_recipes.ipynb #8ab127bb
 import math
-from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 
 from ..data.transforms import Augment
 from ..guards import LIMITS, check_number
-from ..utils import suggest
+from ..utils import suggest, text_table
 
 # %% ../../nbs/train/40_recipes.ipynb #779fe27f
 @dataclass(frozen=True)
@@ -346,13 +345,13 @@ def recipe_table(
             r, gaps = p.recipe, sum(len(values) for values in p.gaps.values())
             rows.append((name, p.setup['model'], p.setup['frames'], r.epochs,
                          r.batch_size, r.lr, gaps))
-        return _columns(rows)
+        return text_table(rows)
     names = list_recipes(pattern)
     if not names:  # raises, and lists the names
         find_recipe(pattern)
     tables = [(name, [('?' * gap, key, _short(value), place)
                       for key, value, place, gap in find_recipe(name).rows()]) for name in names]
-    return '\n\n'.join(f'{name}\n{_columns(rows)}' for name, rows in tables)
+    return '\n\n'.join(f'{name}\n{text_table(rows)}' for name, rows in tables)
 
 # %% ../../nbs/train/40_recipes.ipynb #1b1ffb28
 def _short(value):
@@ -362,10 +361,3 @@ def _short(value):
     changed = [f.name for f in fields(Augment)
                if getattr(value, f.name) != getattr(Augment.none(), f.name)]
     return ', '.join(f'{name}={getattr(value, name)}' for name in changed)
-
-# %% ../../nbs/train/40_recipes.ipynb #574012ea
-def _columns(rows: Sequence[Sequence]) -> str:
-    rows = [[str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return '\n'.join('  '.join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip()
-                     for row in rows)

@@ -20,6 +20,18 @@ from .checks import first_difference
 from .recipes import Recipe
 from ..weights.create import pretrained_model
 
+# %% ../../nbs/train/40f_teacher.ipynb #f1136bde
+def _mean_answer(scores, temperature):
+    "p (B, n): the mean of the softmaxes of several networks' scores (B, n)."
+    return torch.stack([(z.float() / temperature).softmax(1) for z in scores]).mean(0)
+
+# %% ../../nbs/train/40f_teacher.ipynb #ccfc016c
+def _distilled(label_loss, scores, p, w, temperature):
+    "L, for a student's scores (B, n) and its teachers' answers p (B, n)."
+    said = (scores.float() / temperature).log_softmax(1)
+    divergence = F.kl_div(said, p, reduction='batchmean')
+    return (1 - w) * label_loss + w * temperature ** 2 * divergence
+
 # %% ../../nbs/train/40f_teacher.ipynb #6726182b
 @dataclass(frozen=True)
 class Teacher:
@@ -35,7 +47,7 @@ class Teacher:
         "What the teachers say at the recipe's temperature."
         said = [net.eval().to(clip.device)(fit_clip(clip, self.spec, net.input_spec))
                 for net in self.networks]
-        return torch.stack([(z.float() / self.recipe.temperature).softmax(1) for z in said]).mean(0)
+        return _mean_answer(said, self.recipe.temperature)
 
     def loss(self,
         label_loss: Tensor, # of the labels
@@ -43,10 +55,16 @@ class Teacher:
         clip: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # L
         "The loss of a student that learns from labels and from its teachers."
-        w, t = self.recipe.distill, self.recipe.temperature
-        said = (scores.float() / t).log_softmax(1)
-        divergence = F.kl_div(said, self.answers(clip), reduction='batchmean')
-        return (1 - w) * label_loss + w * t ** 2 * divergence
+        return _distilled(label_loss, scores, self.answers(clip), self.recipe.distill,
+                          self.recipe.temperature)
+
+# %% ../../nbs/train/40f_teacher.ipynb #aaa30d1b
+def _renormalised(clip, ours, theirs):
+    "The same pixels, with the mean and standard deviation of another network."
+    def column(values):
+        return torch.tensor(values, dtype=clip.dtype, device=clip.device)[:, None, None, None]
+    clip = clip * column(ours.std) + column(ours.mean)
+    return (clip - column(theirs.mean)) / column(theirs.std)
 
 # %% ../../nbs/train/40f_teacher.ipynb #22071347
 def fit_clip(
@@ -56,15 +74,28 @@ def fit_clip(
 ) -> Tensor: # (B, C, T, H, W) for the other network
     "A clip in the normalisation and size of another network."
     if (ours.mean, ours.std) != (theirs.mean, theirs.std):
-        def column(values):
-            return torch.tensor(values, dtype=clip.dtype, device=clip.device)[:, None, None, None]
-        clip = clip * column(ours.std) + column(ours.mean)
-        clip = (clip - column(theirs.mean)) / column(theirs.std)
-    if clip.shape[-1] != theirs.size:
-        frames = clip.transpose(1, 2).flatten(0, 1)
-        frames = F.interpolate(frames, (theirs.size, theirs.size), mode='bilinear', antialias=True)
-        clip = frames.unflatten(0, clip.transpose(1, 2).shape[:2]).transpose(1, 2)
-    return clip
+        clip = _renormalised(clip, ours, theirs)
+    if clip.shape[-1] == theirs.size:
+        return clip
+    frames, (B, T) = clip.transpose(1, 2).flatten(0, 1), (len(clip), clip.shape[2])
+    frames = F.interpolate(frames, (theirs.size, theirs.size), mode='bilinear', antialias=True)
+    return frames.unflatten(0, (B, T)).transpose(1, 2)
+
+# %% ../../nbs/train/40f_teacher.ipynb #8e91f2bf
+def _check_teacher(name, net, student):
+    "Raise a `ValueError` if a network has other classes or takes other frames."
+    theirs, ours = (list(model.classes or []) for model in (net, student))
+    if theirs != ours:
+        raise ValueError(f"the teacher {name} has other classes"
+                         f" ({first_difference(theirs, ours)}): choose one that was trained on"
+                         " the same classes, in their order")
+    ours, theirs = student.input_spec, net.input_spec
+    kinds = [(s.modality, s.per_segment, s.channels) for s in (theirs, ours)]
+    if kinds[0] != kinds[1] or theirs.fixed and theirs.frames != ours.frames:
+        raise ValueError(f"the teacher {name} takes {theirs.frames} points in time of"
+                         f" {theirs.per_segment} {theirs.modality} frames, the student"
+                         f" {ours.frames} of {ours.per_segment} {ours.modality}: both must see"
+                         " the same clip")
 
 # %% ../../nbs/train/40f_teacher.ipynb #11f5086b
 def make_teacher(
@@ -78,16 +109,5 @@ def make_teacher(
         raise ValueError("a teacher is for one label a video: leave it out, or learn one task")
     networks = [pretrained_model(name) for name in checkpoints]
     for name, net in zip(checkpoints, networks):
-        theirs, ours = (list(model.classes or []) for model in (net, student))
-        if theirs != ours:
-            raise ValueError(f"the teacher {name} has other classes"
-                             f" ({first_difference(theirs, ours)}): choose one that was trained on"
-                             " the same classes, in their order")
-        ours, theirs = student.input_spec, net.input_spec
-        kinds = [(s.modality, s.per_segment, s.channels) for s in (theirs, ours)]
-        if kinds[0] != kinds[1] or theirs.fixed and theirs.frames != ours.frames:
-            raise ValueError(f"the teacher {name} takes {theirs.frames} points in time of"
-                             f" {theirs.per_segment} {theirs.modality} frames, the student"
-                             f" {ours.frames} of {ours.per_segment} {ours.modality}: both must see"
-                             " the same clip")
+        _check_teacher(name, net, student)
     return Teacher(networks, student.input_spec, recipe)

@@ -22,6 +22,7 @@ from ..nets.model_card import class_names
 from ..nets.target import refuse_other
 from ..nets.video_net import VideoNet
 from .classifier import Classifier
+from ..utils import spread
 
 # %% ../../nbs/use/45m_int8.ipynb #324553b7
 @dataclass(frozen=True)
@@ -45,8 +46,7 @@ MOST = 64 # videos that are measured, and as many that are held out
 
 def _evenly(videos, most):
     "Not more than `most` of them, from the whole list."
-    at = np.linspace(0, len(videos) - 1, min(len(videos), most)).astype(int)
-    return [videos[k] for k in at]
+    return [videos[k] for k in spread(len(videos), most)]
 
 # %% ../../nbs/use/45m_int8.ipynb #4c1f7a7c
 def read_clips(
