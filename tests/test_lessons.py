@@ -64,13 +64,9 @@ STILL_LONG = {
     '41j_search': 12,
     '41k_averaging': 13.5,
     '45p_features': 19,
-    '69c_train_arguments': 10.5,
-    '69d_data_flags': 9,
-    '70b_arguments': 9,
     '70c_learning': 10,
     '70d_scoring': 9,
-    '70p_features': 15.5,
-    '70q_feature_arguments': 10}
+    '70p_features': 15.5}
 
 
 @pytest.mark.parametrize('path', reading_order(), ids=lambda path: path.stem)

@@ -178,7 +178,7 @@ def average(args: argparse.Namespace) -> None:
     if args.data:
         first = read_target(read_config(args.checkpoint[0]).get('target'))
         videos, *_ = open_splits(args.data, args.dataset, args.train_split, 'none', None,
-                                 args.options, args.root, first.kind)
+                                 args.option, args.root, first.kind)
     model = average_checkpoints(args.checkpoint, videos, args.batch_size, args.workers or 0,
                                 args.device)
     save_average(model, args.checkpoint, args.out, command=args.typed)

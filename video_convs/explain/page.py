@@ -156,8 +156,8 @@ def _answers(model, decoder, video, parts, times, rule, progress):
 def explain_video(
     model: VideoNet, # with one task
     video: str | Path, # a video file
-    method: str = 'hirescam', # one of `METHODS`
-    stage: int | None = None, # of the trunk; None: the last one whose maps have 7×7 pixels
+    method: str = 'hirescam', # make the map from gradients, or by covering parts of the clip
+    stage: int | None = None, # stage of the trunk, from 0; None: the last of at least 7×7 pixels
     label: str | None = None, # name of the class that the map is about; None: the answer
     rule: str = 'segments', # where the frames of a clip lie: 'segments' or 'dense'
     timeout: float = 60., # seconds that decoding a clip may take; there are ten at most
