@@ -65,7 +65,6 @@ STILL_LONG = {
     '41k_averaging': 13.5,
     '45p_features': 19,
     '70c_learning': 10,
-    '70d_scoring': 9,
     '70p_features': 15.5}
 
 
