@@ -64,7 +64,6 @@ STILL_LONG = {
     '41j_search': 12,
     '41k_averaging': 13.5,
     '45p_features': 19,
-    '70c_learning': 10,
     '70p_features': 15.5}
 
 
