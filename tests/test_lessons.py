@@ -63,8 +63,7 @@ STILL_LONG = {
     '40p_feature_files': 15,
     '41j_search': 12,
     '41k_averaging': 13.5,
-    '45p_features': 19,
-    '70p_features': 15.5}
+    '45p_features': 19}
 
 
 @pytest.mark.parametrize('path', reading_order(), ids=lambda path: path.stem)
