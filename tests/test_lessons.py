@@ -60,10 +60,8 @@ STILL_LONG = {
     '37c_show': 10.5,
     '40c_few_videos': 14,
     '40f_teacher': 11,
-    '40p_feature_files': 15,
     '41j_search': 12,
-    '41k_averaging': 13.5,
-    '45p_features': 19}
+    '41k_averaging': 13.5}
 
 
 @pytest.mark.parametrize('path', reading_order(), ids=lambda path: path.stem)

@@ -135,7 +135,7 @@ def test_every_network(folder, name):
     (['clip.mp4', '--stage', '3'], 'tsn_tiny has 3 stages, from 0 to 2'),
     (['clip.mp4', '--stage', '1', '--method', 'occlusion'], 'looks at no stage'),
     (['clip.mp4', '--method', 'magic'], "invalid choice: 'magic'"),
-    (['clip.mp4', '--rule', 'magic'], "invalid choice: 'magic'"),
+    (['clip.mp4', '--rule', 'magic'], "--rule is one of segments, dense, not 'magic'"),
     (['text.mp4'], 'text.mp4'), (['none.mp4'], 'none.mp4'),
     (['clip.mp4', '--out', 'page.txt'], "--out names a page (.html), got 'page.txt'"),
     (['clip.mp4', '--out', 'dir.html'], '--out dir.html is a folder: name a file in it'),

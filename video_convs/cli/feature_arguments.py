@@ -8,7 +8,8 @@ __all__ = ['FEATURE_ARGUMENTS']
 # %% ../../nbs/cli/70q_feature_arguments.ipynb #aceb9cd9
 from .fields import constant_of
 from .flags import (add_fields, clips_argument, machine_arguments, rule_argument,
-                                   run_arguments, run_field, set_arguments)
+                                   run_arguments, run_field, set_arguments,
+                                   word_options)
 
 # %% ../../nbs/cli/70q_feature_arguments.ipynb #5a51cfb4
 def _features_arguments(c) -> None:
@@ -54,7 +55,7 @@ def _head_arguments(c) -> None:
     c.add_argument('--out', required=True, help='folder for the checkpoint')
     fit = 'train.few_videos', 'fit_head'
     add_fields(c, fit, 'head', flag='--kind', dest='kind',
-               choices=constant_of('train.few_videos', 'HEADS'))
+               **word_options(constant_of('train.few_videos', 'HEADS')))
     add_fields(c, fit, 'moments', 'penalty')
     _split_arguments(c)
     c.add_argument('--network', metavar='NETWORK',

@@ -11,8 +11,8 @@ import argparse
 
 from .fields import AUGMENT, RECIPE, RUN, constant_of, fields_of
 from .flags import (SIZE, add_field, add_fields, field_options, machine_arguments,
-                                   run_arguments, set_arguments)
-from .values import OutOfRange, Pairs, Read, one_of
+                                   run_arguments, set_arguments, word_options)
+from .values import OutOfRange, Pairs, Read
 from ..command import command_line
 from ..train.ranges import read_range
 
@@ -48,8 +48,7 @@ def _words() -> dict[str, dict]: # field → options of `add_field`
     "Options of the flags that take one of a few words."
     known = {**constant_of('train.recipes', 'CHOICES'),
              'crop': constant_of('data.transforms', 'CROPS')}
-    return {name: dict(action=Read, read=one_of(words), metavar='{%s}' % ','.join(words))
-            for name, words in known.items()}
+    return {name: word_options(words) for name, words in known.items()}
 
 # %% ../../nbs/cli/69c_train_arguments.ipynb #58633dc5
 def run_options() -> dict[str, dict]: # field → options of `add_field`

@@ -37,6 +37,14 @@ from ..train.run_folder import videos_checksum, writing
 from ..train.start import start_model
 from ..utils import write_atomic
 
+# %% ../../nbs/use/45p_features.ipynb #38ce9d32
+def _is_network(name: str) -> bool:
+    "Whether the registry knows a network of this name."
+    try:
+        return bool(find_model(name))
+    except ValueError:
+        return False
+
 # %% ../../nbs/use/45p_features.ipynb #40c2f786
 def open_trunk(
     where: str | os.PathLike, # folder of a checkpoint, public name, Hub id; or a network's name
@@ -52,17 +60,22 @@ def open_trunk(
                          "little: name its weights with pretrained, such as 'imagenet' or a file")
     return start_model(None, classes, where, input_spec=spec)[0].eval()
 
-def _is_network(name):
-    "Whether the registry knows a network of this name."
-    try:
-        return bool(find_model(name))
-    except ValueError:
-        return False
+# %% ../../nbs/use/45p_features.ipynb #07b20cc8
+def _lines(rows: list[dict]) -> bytes:
+    "Rows of a journal, one line each."
+    return ''.join(json.dumps(row) + '\n' for row in rows).encode()
+
+def _append(path: Path, content: bytes) -> None:
+    "Append to a file, and wait until the content is on the disk."
+    with open(path, 'ab') as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 # %% ../../nbs/use/45p_features.ipynb #e8b0f861
 class _Journal:
     "The features that are known so far: their numbers in one file, their videos in another."
-    def __init__(self, out, about):
+    def __init__(self, out: Path, about: dict):
         self.numbers, self.lines = (out.with_name(f'.{out.name}.{kind}')
                                     for kind in ('numbers', 'jsonl'))
         found = read_lines(self.lines) if self.lines.is_file() else []
@@ -71,12 +84,11 @@ class _Journal:
                              f"({_difference(found[0], about)}): choose another file, or "
                              f"delete {self.lines}")
         self.rows = found[1:]
-        self._cut(out, [about, *self.rows])
+        write_atomic(self.lines, _lines([about, *self.rows]))
+        self._cut(out)
 
-    def _cut(self, out, lines):
-        "Leave out what a stop has cut short."
-        text = ''.join(json.dumps(line) + '\n' for line in lines)
-        write_atomic(self.lines, text.encode())
+    def _cut(self, out):
+        "Leave out the numbers of a batch that a stop has cut short."
         size = sum(4 * int(np.prod(row['shape'])) for row in self.rows if 'shape' in row)
         with open(self.numbers, 'ab') as file:
             if file.tell() < size:
@@ -84,14 +96,10 @@ class _Journal:
                                  f"short: delete it and {self.lines.name}")
             file.truncate(size)
 
-    def add(self, rows, values):
+    def add(self, rows: list[dict], values: Tensor):
         "Append videos, and the values (n, V, T, D) of those that have features."
-        text = ''.join(json.dumps(row) + '\n' for row in rows)
-        for file, content in (self.numbers, values.numpy().tobytes()), (self.lines, text.encode()):
-            with open(file, 'ab') as there:
-                there.write(content)
-                there.flush()
-                os.fsync(there.fileno())
+        _append(self.numbers, values.numpy().tobytes())
+        _append(self.lines, _lines(rows))
         self.rows += rows
 
     def values(self) -> Tensor: # (N, V, T, D)
@@ -119,6 +127,113 @@ def _alone(out):
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
+# %% ../../nbs/use/45p_features.ipynb #bc444d07
+def _about(model: VideoNet, videos: list[VideoDataset], views: Views) -> dict: # JSON-able
+    "What the features depend on."
+    if not sum(map(len, videos)):
+        names = ', '.join(data.name for data in videos) or 'nothing'
+        raise ValueError(f"there are no videos in {names}: name a folder of classes or a list")
+    for data in videos[1:]:
+        if data.classes != videos[0].classes:
+            raise ValueError(f"{data.name} has other classes than {videos[0].name}: write a file "
+                             "of features for each")
+    about = about_trunk(model) | dict(data=videos[0].name, views=asdict(views),
+                                      videos=[[d.split or '', videos_checksum(d)] for d in videos])
+    return json.loads(json.dumps(about))
+
+# %% ../../nbs/use/45p_features.ipynb #32aa7e05
+def _difference(have: dict, want: dict) -> str:
+    "The first difference of what two files of features are about."
+    if have.get('weights') != want['weights'] and have.get('network') == want['network']:
+        return 'the trunk has other weights'
+    return first_difference(have, want)
+
+# %% ../../nbs/use/45p_features.ipynb #6f92360c
+def _finished(out: Path, about: dict) -> FeatureSet:
+    "The features of a file that is there already, if they are those that are asked for."
+    found = load_features(out)
+    have = {key: value for key, value in found.about.items() if key != 'source'}
+    if have != about:
+        raise ValueError(f"{out} holds features of another network or of other videos "
+                         f"({_difference(have, about)}): choose another file, or delete it")
+    return found
+
+# %% ../../nbs/use/45p_features.ipynb #9faf23b6
+@torch.inference_mode()
+def _features_of(model: VideoNet, clips: Tensor, batch_size: int, views: int) -> Tensor:
+    "The features (n, V, T, D) of the views of n videos."
+    if not len(clips):
+        return torch.empty(0, views, 1, 1)
+    device = next(model.parameters()).device
+    found = [model.frame_features(part.to(device)).float().cpu()
+             for part in clips.split(batch_size)]
+    return torch.cat(found).unflatten(0, (-1, views))
+
+# %% ../../nbs/use/45p_features.ipynb #93d5c000
+def _pass(
+    model: VideoNet,
+    data: VideoDataset, # a split
+    todo: list[int], # numbers of its videos
+    views: Views, batch_size: int, workers: int, progress: bool | None,
+) -> Iterator[tuple[list[dict], Tensor]]: # entries, and the values of those that could be read
+    "Pass videos of a split through the trunk."
+    clips = Clips(data.subset(todo), model.input_spec, train=False, views=views)
+    split, number = data.split or '', {clips.dataset.where(k): i for k, i in enumerate(todo)}
+    batches = loader(clips, max(batch_size // views.count, 1), workers=workers, progress=progress)
+    for batch in batches:
+        values = _features_of(model, batch.clips, batch_size, views.count)
+        shape, read = list(values.shape[1:]), batch.indices.tolist()
+        yield ([dict(split=split, index=todo[k], shape=shape) for k in read]
+               + [dict(split=split, index=number[path], failed=why)
+                  for path, why in batch.failed.items()]), values
+
+# %% ../../nbs/use/45p_features.ipynb #92ac2550
+def _passes(model: VideoNet, videos: list[VideoDataset], known: list[dict], **how) -> Iterator:
+    "Pass the videos that the journal does not know through the trunk, split by split."
+    done, was_training = {(row['split'], row['index']) for row in known}, model.training
+    bar = progress_bar(None, how['progress'], sum(map(len, videos)), desc=f'{model.name} features',
+                       unit='video', initial=len(done))
+    model.eval()
+    try:
+        for data in videos:
+            todo = [i for i in range(len(data)) if (data.split or '', i) not in done]
+            for rows, values in _pass(model, data, todo, **how) if todo else ():
+                yield rows, values
+                bar.update(len(rows))
+    finally:
+        bar.close()
+        model.train(was_training)
+
+# %% ../../nbs/use/45p_features.ipynb #8225b9da
+def _missing(journal: _Journal, videos: list[VideoDataset]) -> dict: # split → video → reason
+    "The videos without features."
+    names = {data.split or '': data.names() for data in videos}
+    missing = {data.split or '': {name: f"{name} is listed but not on the disk"
+                                  for name in data.absent} for data in videos}
+    for row in journal.rows:
+        if 'failed' in row:
+            missing[row['split']][names[row['split']][row['index']]] = row['failed']
+    return {split: of for split, of in missing.items() if of}
+
+# %% ../../nbs/use/45p_features.ipynb #670e1358
+def _collected(journal: _Journal, videos: list[VideoDataset], about: dict) -> FeatureSet:
+    "The features of a journal, in the order of the videos."
+    missing, place = _missing(journal, videos), {d.split or '': k for k, d in enumerate(videos)}
+    known = [(place[row['split']], row['index']) for row in journal.rows if 'shape' in row]
+    if not known:
+        journal.remove()
+        first = next(why for of in missing.values() for why in of.values())
+        raise ValueError(f"none of the {sum(map(len, videos))} videos could be read; the first: "
+                         f"{first}")
+    order = sorted(range(len(known)), key=known.__getitem__)
+    rows, names = sorted(known), [data.names() for data in videos]
+    grouped = all(data.groups for data in videos)
+    return FeatureSet(
+        journal.values()[order], torch.tensor([videos[k].labels[i] for k, i in rows]),
+        tuple(names[k][i] for k, i in rows), tuple(videos[k].split or '' for k, _ in rows),
+        tuple(videos[k].groups[i] for k, i in rows) if grouped else (), videos[0].classes,
+        missing, about)
+
 # %% ../../nbs/use/45p_features.ipynb #e430da9c
 def extract_features(
     model: VideoNet, # only its trunk is used
@@ -132,12 +247,8 @@ def extract_features(
 ) -> FeatureSet: # of the videos that can be read
     "Pass all videos through a trunk, once; after a stop, the same call continues."
     videos = [videos] if isinstance(videos, VideoDataset) else list(videos)
-    out = feature_file(out)
-    check_number('batch_size', batch_size)
-    check_number('workers', workers)
-    check_finite(model=model)
-    for data in videos:
-        refuse_other(data.target, 'a file of features')
+    out, how = feature_file(out), dict(views=views, batch_size=batch_size, workers=workers)
+    _check(model, videos, **how)
     about = _about(model, videos, views)
     with writing(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -145,8 +256,7 @@ def extract_features(
         if out.is_file():
             return _finished(out, about)
         journal = _Journal(out, about)
-        for rows, values in _passes(model, videos, views, batch_size, workers, progress,
-                                    {(row['split'], row['index']) for row in journal.rows}):
+        for rows, values in _passes(model, videos, [*journal.rows], progress=progress, **how):
             with writing(out.parent):
                 journal.add(rows, values)
         found = _collected(journal, videos, {**about, 'source': source})
@@ -154,102 +264,14 @@ def extract_features(
         journal.remove()
     return found
 
-# %% ../../nbs/use/45p_features.ipynb #bc444d07
-def _about(model, videos, views):
-    "What the features depend on."
-    if not sum(map(len, videos)):
-        names = ', '.join(data.name for data in videos) or 'nothing'
-        raise ValueError(f"there are no videos in {names}: name a folder of classes or a list")
-    for data in videos[1:]:
-        if data.classes != videos[0].classes:
-            raise ValueError(f"{data.name} has other classes than {videos[0].name}: write a file "
-                             "of features for each")
-    about = about_trunk(model) | dict(data=videos[0].name, views=asdict(views),
-                                      videos=[[d.split or '', videos_checksum(d)] for d in videos])
-    return json.loads(json.dumps(about))
-
-def _difference(have, want):
-    "The first difference of what two files of features are about."
-    if have.get('weights') != want['weights'] and have.get('network') == want['network']:
-        return 'the trunk has other weights'
-    return first_difference(have, want)
-
-def _finished(out, about):
-    "The features of a file that is there already, if they are those that are asked for."
-    found = load_features(out)
-    have = {key: value for key, value in found.about.items() if key != 'source'}
-    if have != about:
-        raise ValueError(f"{out} holds features of another network or of other videos "
-                         f"({_difference(have, about)}): choose another file, or delete it")
-    return found
-
-# %% ../../nbs/use/45p_features.ipynb #93d5c000
-def _passes(
-    model, videos, views, batch_size, workers, progress,
-    done, # (split, number) of the videos that are known
-) -> Iterator[tuple[list[dict], Tensor]]: # videos, and the values of those that could be read
-    "Read the videos that are left, and pass them through the trunk."
-    device, was_training = next(model.parameters()).device, model.training
-    bar = progress_bar(None, progress, sum(map(len, videos)), desc=f'{model.name} features',
-                       unit='video', initial=len(done))
-    model.eval()
-    try:
-        for data in videos:
-            split = data.split or ''
-            todo = [i for i in range(len(data)) if (split, i) not in done]
-            if not todo:
-                continue
-            clips = Clips(data.subset(todo), model.input_spec, train=False, views=views)
-            number = {clips.dataset.where(k): i for k, i in enumerate(todo)}
-            for batch in loader(clips, max(batch_size // views.count, 1), workers=workers,
-                                progress=progress):
-                values = _features_of(model, batch.clips, batch_size, views.count, device)
-                shape = list(values.shape[1:])
-                rows = [dict(split=split, index=todo[k], shape=shape)
-                        for k in batch.indices.tolist()]
-                rows += [dict(split=split, index=number[path], failed=why)
-                         for path, why in batch.failed.items()]
-                yield rows, values
-                bar.update(len(rows))
-    finally:
-        bar.close()
-        model.train(was_training)
-
-@torch.inference_mode()
-def _features_of(model, clips, batch_size, views, device):
-    "The features (n, V, T, D) of the views of n videos."
-    if not len(clips):
-        return torch.empty(0, views, 1, 1)
-    found = [model.frame_features(part.to(device)).float().cpu()
-             for part in clips.split(batch_size)]
-    return torch.cat(found).unflatten(0, (-1, views))
-
-# %% ../../nbs/use/45p_features.ipynb #670e1358
-def _collected(journal, videos, about):
-    "The features of a journal, in the order of the videos."
-    known = [row for row in journal.rows if 'shape' in row]
-    sets = {data.split or '': data for data in videos}
-    missing = {split: {name: f"{name} is listed but not on the disk" for name in data.absent}
-               for split, data in sets.items()}
-    names = {split: data.names() for split, data in sets.items()}
-    for row in journal.rows:
-        if 'failed' in row:
-            missing[row['split']][names[row['split']][row['index']]] = row['failed']
-    if not known:
-        journal.remove()
-        first = next(why for of in missing.values() for why in of.values())
-        raise ValueError(f"none of the {sum(map(len, videos))} videos could be read; the first: "
-                         f"{first}")
-    place = {split: k for k, split in enumerate(sets)}
-    order = sorted(range(len(known)),
-                   key=lambda i: (place[known[i]['split']], known[i]['index']))
-    rows = [(known[i]['split'], known[i]['index']) for i in order]
-    grouped = all(data.groups for data in videos)
-    return FeatureSet(
-        journal.values()[order], torch.tensor([sets[s].labels[i] for s, i in rows]),
-        tuple(names[s][i] for s, i in rows), tuple(s for s, _ in rows),
-        tuple(sets[s].groups[i] for s, i in rows) if grouped else (), videos[0].classes,
-        {split: of for split, of in missing.items() if of}, about)
+# %% ../../nbs/use/45p_features.ipynb #dbdcccc0
+def _check(model: VideoNet, videos: list, views: Views, batch_size: int, workers: int) -> None:
+    "Refuse numbers out of range, a broken network, and labels that are no classes."
+    check_number('batch_size', batch_size)
+    check_number('workers', workers)
+    check_finite(model=model)
+    for data in videos:
+        refuse_other(data.target, 'a file of features')
 
 # %% ../../nbs/use/45p_features.ipynb #adcadd7e
 def as_points(
