@@ -9,13 +9,10 @@ __all__ = ['open_trunk', 'extract_features', 'as_points']
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from ..clips import check_finite
@@ -24,18 +21,17 @@ from ..data.dataset import VideoDataset
 from ..data.loader import loader
 from ..data.views import Views
 from ..explain.features import Features
-from ..guards import check_number, read_lines
+from ..guards import check_number
 from ..checkpoint import checkpoint_around
 from ..nets.registry import find_model
 from ..nets.target import refuse_other
 from ..nets.video_net import VideoNet
 from ..progress import progress_bar
-from ..train.checks import first_difference
-from ..train.feature_files import (FeatureSet, about_trunk, feature_file,
+from ..train.feature_files import (FeatureSet, about_trunk, difference, feature_file,
                                              load_features, save_features)
+from ..train.feature_journal import Journal, alone, collected
 from ..train.run_folder import videos_checksum, writing
 from ..train.start import start_model
-from ..utils import write_atomic
 
 # %% ../../nbs/use/45p_features.ipynb #38ce9d32
 def _is_network(name: str) -> bool:
@@ -60,73 +56,6 @@ def open_trunk(
                          "little: name its weights with pretrained, such as 'imagenet' or a file")
     return start_model(None, classes, where, input_spec=spec)[0].eval()
 
-# %% ../../nbs/use/45p_features.ipynb #07b20cc8
-def _lines(rows: list[dict]) -> bytes:
-    "Rows of a journal, one line each."
-    return ''.join(json.dumps(row) + '\n' for row in rows).encode()
-
-def _append(path: Path, content: bytes) -> None:
-    "Append to a file, and wait until the content is on the disk."
-    with open(path, 'ab') as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-# %% ../../nbs/use/45p_features.ipynb #e8b0f861
-class _Journal:
-    "The features that are known so far: their numbers in one file, their videos in another."
-    def __init__(self, out: Path, about: dict):
-        self.numbers, self.lines = (out.with_name(f'.{out.name}.{kind}')
-                                    for kind in ('numbers', 'jsonl'))
-        found = read_lines(self.lines) if self.lines.is_file() else []
-        if found and found[0] != about:
-            raise ValueError(f"{out} was begun with another network or other videos "
-                             f"({_difference(found[0], about)}): choose another file, or "
-                             f"delete {self.lines}")
-        self.rows = found[1:]
-        write_atomic(self.lines, _lines([about, *self.rows]))
-        self._cut(out)
-
-    def _cut(self, out):
-        "Leave out the numbers of a batch that a stop has cut short."
-        size = sum(4 * int(np.prod(row['shape'])) for row in self.rows if 'shape' in row)
-        with open(self.numbers, 'ab') as file:
-            if file.tell() < size:
-                raise ValueError(f"{self.numbers}, which holds the first features of {out}, is cut "
-                                 f"short: delete it and {self.lines.name}")
-            file.truncate(size)
-
-    def add(self, rows: list[dict], values: Tensor):
-        "Append videos, and the values (n, V, T, D) of those that have features."
-        _append(self.numbers, values.numpy().tobytes())
-        _append(self.lines, _lines(rows))
-        self.rows += rows
-
-    def values(self) -> Tensor: # (N, V, T, D)
-        "All values."
-        shape = next(row['shape'] for row in self.rows if 'shape' in row)
-        return torch.from_numpy(np.fromfile(self.numbers, np.float32)).unflatten(0, (-1, *shape))
-
-    def remove(self):
-        for file in (self.numbers, self.lines):
-            file.unlink(missing_ok=True)
-
-# %% ../../nbs/use/45p_features.ipynb #5a249e91
-@contextmanager
-def _alone(out):
-    "A `ValueError` if another process writes the same file."
-    lock = FileLock(out.with_name(f'.{out.name}.lock'))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ValueError(f"{out} is being written by another process: wait for it, or choose "
-                         "another file") from None
-    try:
-        yield
-    finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
-
 # %% ../../nbs/use/45p_features.ipynb #bc444d07
 def _about(model: VideoNet, videos: list[VideoDataset], views: Views) -> dict: # JSON-able
     "What the features depend on."
@@ -141,13 +70,6 @@ def _about(model: VideoNet, videos: list[VideoDataset], views: Views) -> dict: #
                                       videos=[[d.split or '', videos_checksum(d)] for d in videos])
     return json.loads(json.dumps(about))
 
-# %% ../../nbs/use/45p_features.ipynb #32aa7e05
-def _difference(have: dict, want: dict) -> str:
-    "The first difference of what two files of features are about."
-    if have.get('weights') != want['weights'] and have.get('network') == want['network']:
-        return 'the trunk has other weights'
-    return first_difference(have, want)
-
 # %% ../../nbs/use/45p_features.ipynb #6f92360c
 def _finished(out: Path, about: dict) -> FeatureSet:
     "The features of a file that is there already, if they are those that are asked for."
@@ -155,7 +77,7 @@ def _finished(out: Path, about: dict) -> FeatureSet:
     have = {key: value for key, value in found.about.items() if key != 'source'}
     if have != about:
         raise ValueError(f"{out} holds features of another network or of other videos "
-                         f"({_difference(have, about)}): choose another file, or delete it")
+                         f"({difference(have, about)}): choose another file, or delete it")
     return found
 
 # %% ../../nbs/use/45p_features.ipynb #9faf23b6
@@ -204,36 +126,6 @@ def _passes(model: VideoNet, videos: list[VideoDataset], known: list[dict], **ho
         bar.close()
         model.train(was_training)
 
-# %% ../../nbs/use/45p_features.ipynb #8225b9da
-def _missing(journal: _Journal, videos: list[VideoDataset]) -> dict: # split → video → reason
-    "The videos without features."
-    names = {data.split or '': data.names() for data in videos}
-    missing = {data.split or '': {name: f"{name} is listed but not on the disk"
-                                  for name in data.absent} for data in videos}
-    for row in journal.rows:
-        if 'failed' in row:
-            missing[row['split']][names[row['split']][row['index']]] = row['failed']
-    return {split: of for split, of in missing.items() if of}
-
-# %% ../../nbs/use/45p_features.ipynb #670e1358
-def _collected(journal: _Journal, videos: list[VideoDataset], about: dict) -> FeatureSet:
-    "The features of a journal, in the order of the videos."
-    missing, place = _missing(journal, videos), {d.split or '': k for k, d in enumerate(videos)}
-    known = [(place[row['split']], row['index']) for row in journal.rows if 'shape' in row]
-    if not known:
-        journal.remove()
-        first = next(why for of in missing.values() for why in of.values())
-        raise ValueError(f"none of the {sum(map(len, videos))} videos could be read; the first: "
-                         f"{first}")
-    order = sorted(range(len(known)), key=known.__getitem__)
-    rows, names = sorted(known), [data.names() for data in videos]
-    grouped = all(data.groups for data in videos)
-    return FeatureSet(
-        journal.values()[order], torch.tensor([videos[k].labels[i] for k, i in rows]),
-        tuple(names[k][i] for k, i in rows), tuple(videos[k].split or '' for k, _ in rows),
-        tuple(videos[k].groups[i] for k, i in rows) if grouped else (), videos[0].classes,
-        missing, about)
-
 # %% ../../nbs/use/45p_features.ipynb #e430da9c
 def extract_features(
     model: VideoNet, # only its trunk is used
@@ -252,14 +144,14 @@ def extract_features(
     about = _about(model, videos, views)
     with writing(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(out):
+    with alone(out):
         if out.is_file():
             return _finished(out, about)
-        journal = _Journal(out, about)
+        journal = Journal(out, about)
         for rows, values in _passes(model, videos, [*journal.rows], progress=progress, **how):
             with writing(out.parent):
                 journal.add(rows, values)
-        found = _collected(journal, videos, {**about, 'source': source})
+        found = collected(journal, videos, {**about, 'source': source})
         save_features(found, out)
         journal.remove()
     return found
