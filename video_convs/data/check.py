@@ -80,12 +80,13 @@ class Item(NamedTuple):
     where: str # file and line that name it
     target: str # where `prepare` writes it, below its folder
 
-# %% ../../nbs/data/37a_check.ipynb #6f0f5bdd
+# %% ../../nbs/data/37a_check.ipynb #f915a2f8
 def _split_of(path: str, root: str | Path) -> str:
     "The split of a video in a folder of splits; 'all' in a folder of classes."
     top = Path(path).parent.parent
     return 'all' if top == Path(root) else top.name
 
+# %% ../../nbs/data/37a_check.ipynb #6f0f5bdd
 def _own_items(name, root, options):
     "The items of a folder or a table, and their readers."
     data, items = open_dataset(name, root, **options), []
