@@ -60,6 +60,19 @@ def here(monkeypatch):
     monkeypatch.setattr(check, 'Decoder', Here)
     return asked
 
+def test_the_splits_of_a_folder_are_counted_one_by_one(root, tmp_path):
+    top = tmp_path/'splits'
+    for split, name in (('train', '0.mp4'), ('test', '1.mp4')):
+        for kind in 'ab':
+            (top/split/kind).mkdir(parents=True)
+            shutil.copy(root/kind/name, top/split/kind)
+    (top/'test/a/1.mp4').write_bytes(b'no video')
+    counts = check_dataset('folder', top, tmp_path/'report.jsonl', workers=1)
+    assert {split: (row['fine'], row['broken']) for split, row in counts.items()} == {
+        'train': (2, 0), 'test': (1, 1)}
+    alone = check_dataset('folder', top/'train', tmp_path/'alone.jsonl', workers=1)
+    assert list(alone) == ['all'] and alone['all']['fine'] == 2
+
 def test_a_file_that_hangs_the_decoder_is_named_and_the_others_go_on(root, tmp_path, monkeypatch):
     real, hung = Decoder.check, str(root/'a/1.mp4')
     def with_a_hang(self, path, deep=False):

@@ -22,13 +22,13 @@ from video_convs.nets.temporal_head import TemporalHead, cosines
 from video_convs.nets.video_net import load
 from video_convs.train import few_videos
 from video_convs.train.evaluation import evaluate
+from video_convs.train import feature_journal
 from video_convs.train.feature_files import (FeatureSet, about_trunk, check_trunk, load_features,
                                              save_features, trunk_sha256)
 from video_convs.train.few_videos import (fit_head, fit_linear, folds, moments_of, save_fit,
                                           score_features, span, try_penalties)
 from video_convs.train.run_folder import trained_on
 from video_convs.train.scores import score
-from video_convs.use import features as use_features
 from video_convs.use.features import as_points, extract_features, open_trunk
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -134,12 +134,12 @@ def test_a_stop_loses_nothing_and_repeats_nothing(net, sets, found, tmp_path, mo
 def test_a_kill_in_the_middle(net, sets, found, tmp_path, monkeypatch):
     "The process is killed without warning after its first batch."
     out, lines = tmp_path/'f.npy', tmp_path/'.f.npy.jsonl'
-    add = use_features._Journal.add
+    add = feature_journal.Journal.add
     def slow(self, rows, values):
         add(self, rows, values)
         time.sleep(60)
     with monkeypatch.context() as patch:
-        patch.setattr(use_features._Journal, 'add', slow)
+        patch.setattr(feature_journal.Journal, 'add', slow)
         child = get_context('fork').Process(target=extract_features, args=(net, sets, out),
                                             kwargs=dict(batch_size=3, progress=False))
         child.start()
@@ -196,7 +196,7 @@ def test_a_file_of_other_features_is_not_continued(net, sets, found, folder, tmp
     with pytest.raises(ValueError, match='of another .*(the trunk has other weights)'):
         extract_features(other, sets, folder/'f.safetensors')
     out = tmp_path/'f.npy'
-    journal = use_features._Journal(out, {'weights': 'x'})
+    journal = feature_journal.Journal(out, {'weights': 'x'})
     journal.add([], torch.empty(0))
     with pytest.raises(ValueError, match='was begun with another network .*choose another file'):
         extract_features(net, sets, out)
@@ -232,7 +232,7 @@ def test_files_that_hold_no_features(tmp_path, found):
 
 def test_two_processes_and_one_file(net, sets, tmp_path):
     out = tmp_path/'f.npy'
-    with use_features._alone(out), pytest.raises(ValueError, match='by another process'):
+    with feature_journal.alone(out), pytest.raises(ValueError, match='by another process'):
         extract_features(net, sets, out)
 
 

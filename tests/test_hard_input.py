@@ -98,7 +98,7 @@ def test_finite_numbers_of_any_type_pass():
 @pytest.mark.parametrize('name', ['hgc_tiny', 'h2cn_tiny', 'tam_tiny'])
 def test_a_video_of_one_frame_is_a_still_picture(name, still):
     net = network(name)
-    shown = explain_video(net, still, progress=False)
+    shown = explain_video(still, net, progress=False)
     assert torch.equal(shown.frames, shown.frames[:1].expand_as(shown.frames))
     assert len(shown.spans) == 1 and shown.moments.tolist() == [0.] * 4
     found = probed(net, still)

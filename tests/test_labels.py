@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from video_convs.checkpoint import read_config
 from video_convs.cli import main
+from video_convs.cli.using import _answers
 from video_convs.data.custom import csv_dataset, folder_dataset, open_data
 from video_convs.data.dataset import VideoDataset
 from video_convs.data.labels import fitted, label_notes, read_labels, short_videos
@@ -178,6 +180,12 @@ def test_a_card_has_the_figures_of_its_kind(root):
     assert 'mean average precision' in labels and 'Labels: blue, moves, red.' in labels
     assert 'top-1' not in labels + speed and 'always answers with one of' not in labels + speed
     assert 'Number: speed.' in speed and '| mean absolute error |' in speed and 'R²' in speed
+
+
+def test_pull_says_what_a_network_answers_with(root):
+    assert _answers(read_config(root/'speed')) == 'a number: speed'
+    assert _answers(read_config(root/'labels')) == 'labels: 3'
+    assert _answers(dict(num_classes={'verb': 2})) == 'classes: {"verb": 2}'
 
 
 def test_publish_makes_no_space_about_a_number(root, capsys):

@@ -51,29 +51,9 @@ def test_a_lesson_is_short(path):
     assert not too_much(measure(read(path)))
 
 
-# pages whose median cell is still too long, and its lines: none may grow, and none may be added
-STILL_LONG = {
-    '40p_feature_files': 15,
-    '45p_features': 19,
-    '69c_train_arguments': 10.5,
-    '69d_data_flags': 9,
-    '70b_arguments': 9,
-    '70c_learning': 10,
-    '70d_scoring': 9,
-    '70p_features': 15.5,
-    '70q_feature_arguments': 10}
-
-
 @pytest.mark.parametrize('path', reading_order(), ids=lambda path: path.stem)
 def test_cells_of_a_page_are_short(path):
-    limits = dict(OF_A_PAGE, median=STILL_LONG.get(path.stem, OF_A_PAGE['median']))
-    assert not too_much(measure(read(path)), limits)
-
-
-def test_the_list_of_long_pages_shrinks():
-    pages = {path.stem: measure(read(path))['median'] for path in reading_order()}
-    short = [name for name in STILL_LONG if pages.get(name, 0) <= OF_A_PAGE['median']]
-    assert not short, 'no longer too long: take them out of STILL_LONG'
+    assert not too_much(measure(read(path)), OF_A_PAGE)
 
 
 def test_each_limit_can_be_passed():

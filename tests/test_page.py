@@ -115,7 +115,7 @@ def test_every_operator_and_every_trunk_is_tried():
     for name in list_models()])
 def test_every_network(folder, name):
     model = small(name).train()
-    e = explain_video(model, folder/'clip.mp4')
+    e = explain_video(folder/'clip.mp4', model)
     T, size = model.input_spec.frames, model.input_spec.size
     assert e.frames.shape == (T, size, size, 3) and e.heat.shape[1:] == (size, size)
     assert e.over_time.shape == (len(e.spans), 7) and model.training
@@ -135,7 +135,7 @@ def test_every_network(folder, name):
     (['clip.mp4', '--stage', '3'], 'tsn_tiny has 3 stages, from 0 to 2'),
     (['clip.mp4', '--stage', '1', '--method', 'occlusion'], 'looks at no stage'),
     (['clip.mp4', '--method', 'magic'], "invalid choice: 'magic'"),
-    (['clip.mp4', '--rule', 'magic'], "invalid choice: 'magic'"),
+    (['clip.mp4', '--rule', 'magic'], "--rule is one of segments, dense, not 'magic'"),
     (['text.mp4'], 'text.mp4'), (['none.mp4'], 'none.mp4'),
     (['clip.mp4', '--out', 'page.txt'], "--out names a page (.html), got 'page.txt'"),
     (['clip.mp4', '--out', 'dir.html'], '--out dir.html is a folder: name a file in it'),
@@ -165,10 +165,10 @@ def test_the_command_writes_into_a_new_folder(folder, run, tmp_path, capsys):
 
 def test_without_names_the_classes_are_numbers(folder):
     model = tiny(classes=None)
-    e = explain_video(model, folder/'clip.mp4', 'occlusion', label='3')
+    e = explain_video(folder/'clip.mp4', model, 'occlusion', label='3')
     assert e.classes == list('0123456') and e.label == 3 and e.stage == ''
     with pytest.raises(ValueError, match="no class '7'; there are 0, 1"):
-        explain_video(model, folder/'clip.mp4', label='7')
+        explain_video(folder/'clip.mp4', model, label='7')
 
 
 @pytest.mark.parametrize('options, says', [
@@ -178,17 +178,22 @@ def test_without_names_the_classes_are_numbers(folder):
      'wants 10 channels of flow')])
 def test_networks_that_have_no_answer_to_a_video(folder, options, says):
     with pytest.raises(ValueError, match=says):
-        explain_video(tiny(**options), folder/'clip.mp4')
+        explain_video(folder/'clip.mp4', tiny(**options))
+
+
+def test_swapped_arguments_are_named(folder):
+    with pytest.raises(ValueError, match='the video comes first and the network second'):
+        explain_video(tiny(), folder/'clip.mp4')
 
 
 def test_an_unknown_method_is_named(folder):
     with pytest.raises(ValueError, match="no method 'magic': choose one of hirescam, gradcam"):
-        explain_video(tiny(), folder/'clip.mp4', 'magic')
+        explain_video(folder/'clip.mp4', tiny(), 'magic')
 
 
 @pytest.fixture(scope='module')
 def page(folder):
-    return explanation_page(explain_video(tiny('hgc_tiny'), folder/'clip.mp4', 'occlusion',
+    return explanation_page(explain_video(folder/'clip.mp4', tiny('hgc_tiny'), 'occlusion',
                                           label=CLASSES[2]))
 
 
@@ -259,7 +264,7 @@ def test_no_more_than_ten_clips_are_read_however_long_the_video(n, capfd, monkey
             asked.append(numbers)
             return torch.zeros(3, len(numbers), 24, 24, dtype=torch.uint8)
     monkeypatch.setattr('video_convs.explain.page.Decoder', lambda timeout: nullcontext(Reads()))
-    e = explain_video(model, 'a.mp4', progress=True)
+    e = explain_video('a.mp4', model, progress=True)
     assert len(asked) == 1 + len(e.spans) <= 10 and all(len(k) == 4 for k in asked)
     assert max(map(max, asked)) < n and e.duration == n / 25
     said = capfd.readouterr().err
@@ -291,7 +296,7 @@ def test_what_is_after_a_span_does_not_change_its_answer(tmp_path):
     each = []
     for name, frames in (('one', one), ('two', two)):
         path = write_video(tmp_path/f'{name}.mp4', frames, crf=0)
-        each.append(explain_video(model, path))
+        each.append(explain_video(path, model))
     first, last = (abs(each[0].over_time[k] - each[1].over_time[k]).max() for k in (0, -1))
     assert first < .2 * last
 

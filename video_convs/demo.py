@@ -100,7 +100,7 @@ def run_demo(
     train_videos: int = 2000, # number of rendered training videos
     test_videos: int = 600, # number of rendered test videos
     recipe: Recipe = DEMO_RECIPE,
-    networks: tuple[str, ...] = ('tsn_tiny', 'hgc_tiny'),
+    networks: tuple[str, ...] = ('tsn_tiny', 'hgc_tiny'), # names of the networks to compare
     on_epoch: Callable[[str, int, list[dict]], None] | None = None, # name, number of epochs, log
     progress: bool | None = None, # True: bars, False: silence, None: bars or a line now and then
 ) -> dict: # network → its row of the table, as data

@@ -8,74 +8,71 @@ __all__ = ['ARGUMENTS']
 # %% ../../nbs/cli/70b_arguments.ipynb #bb730be0
 from .data_flags import data_arguments
 from .feature_arguments import FEATURE_ARGUMENTS
-from .fields import fields_of
-from .flags import (add_field, batch_argument,
-                                   labelled_arguments, rule_argument, run_field, score_arguments,
-                                   view_arguments)
+from .fields import constant_of
+from .flags import (add_fields, allow_arguments, batch_argument,
+                                   checkpoint_argument, labelled_arguments, machine_arguments,
+                                   run_arguments, score_arguments, view_arguments)
 from .train_arguments import (average_arguments, demo_arguments, plot_arguments,
                                              recipes_arguments, search_arguments,
                                              train_arguments)
 from .values import add_number
 
+# %% ../../nbs/cli/70b_arguments.ipynb #6c6dc3de
+_LEARN = { # command → what it does, and the function that adds its arguments
+    'demo': ('Render videos, train two networks that differ in one operator, and compare them.',
+             demo_arguments),
+    'train': ('Train a network on a folder of classes (DIR/<class>/*.mp4), a CSV (path, label,'
+              ' split) or a public data set.', train_arguments),
+    'recipes': ("List the papers' recipes, or each value of some with its source; ? marks what a"
+                " paper does not say.", recipes_arguments),
+    'search': ('Find the settings that train best: try values from ranges, such as'
+               ' --lr 1e-3..1e-1, and drop those that fall behind.', search_arguments),
+    'average': ('Write one checkpoint whose weights are the mean of several.', average_arguments),
+    'plot': ('Plot the loss and accuracy of runs by epoch in one figure.', plot_arguments),
+}
+
 # %% ../../nbs/cli/70b_arguments.ipynb #fda647bd
 def _evaluate_arguments(c) -> None:
     "The arguments of `video_convs evaluate`."
-    c.add_argument('checkpoint', nargs='+',
-                   help='folder of a checkpoint, or user/name (user/name@revision) on the Hub;'
-                        ' several, with a fold or split for each, give the mean')
+    checkpoint_argument(c, '; several, with a fold or split for each, give the mean', nargs='+')
     labelled_arguments(c, nargs='+')
     _scored_views(c)
     c.add_argument('--out', help='JSON file for the report, with the scores beside it; left out:'
                                  ' evaluate_<split>.json in the checkpoint')
-    c.add_argument('--allow-missing', action='store_true',
-                   help='report even if some videos cannot be read')
-    c.add_argument('--allow-overlap', action='store_true',
-                   help='report even if the network has learned from some of the videos')
+    allow_arguments(c, 'report', 'missing', 'overlap')
     c.add_argument('--confusion', metavar='FILE', help='picture to write: classes and answers')
-    for name in ('device', 'workers'):
-        add_field(c, run_field(name))
-    batch_argument(c)
+    machine_arguments(c)
 
 # %% ../../nbs/cli/70b_arguments.ipynb #c65a1fbb
 def _scored_views(c) -> None:
     "The parts of a video that `evaluate` looks at."
-    views = fields_of('data.views', 'Views')
+    views = 'data.views', 'Views'
     view_arguments(c)
-    add_field(c, views['random'], action='store_true')
-    add_field(c, views['official'], action='store_true')
-    add_field(c, views['size'], '--crop-size', dest='crop_size')
+    add_fields(c, views, 'random', 'official', action='store_true')
+    add_fields(c, views, 'size', flag='--crop-size', dest='crop_size')
     add_number(c, '--seed', 'seed', 'seed of --random', default=0)
 
 # %% ../../nbs/cli/70b_arguments.ipynb #9d4ffbe6
 def _probe_arguments(c) -> None:
     "The arguments of `video_convs probe`."
-    c.add_argument('checkpoint',
-                   help='folder of a checkpoint, or user/name (user/name@revision) on the Hub')
+    checkpoint_argument(c)
     labelled_arguments(c)
     add_number(c, '--seed', 'seed', 'seed of the shuffled frames', default=0)
     c.add_argument('--out', help='picture to write: .png, .svg or .pdf; left out: none')
     c.add_argument('--json', action='store_true',
                    help='print JSON, and everything else to the standard error')
-    c.add_argument('--allow-missing', action='store_true',
-                   help='count even if some videos cannot be read')
-    for name in ('device', 'workers'):
-        add_field(c, run_field(name))
-    batch_argument(c)
+    allow_arguments(c, 'count', 'missing')
+    machine_arguments(c)
 
 # %% ../../nbs/cli/70b_arguments.ipynb #e05b7712
 def _calibrate_arguments(c) -> None:
     "The arguments of `video_convs calibrate`."
     c.add_argument('checkpoint', help='folder of a checkpoint')
     labelled_arguments(c)
-    add_field(c, fields_of('use.conformal', 'calibrate')['coverage'])
+    add_fields(c, ('use.conformal', 'calibrate'), 'coverage')
     view_arguments(c)
-    c.add_argument('--allow-missing', action='store_true',
-                   help='calibrate even if some videos cannot be read')
-    c.add_argument('--allow-overlap', action='store_true',
-                   help='calibrate even if the network has learned from some of the videos')
-    for name in ('device', 'workers'):
-        add_field(c, run_field(name))
-    batch_argument(c)
+    allow_arguments(c, 'calibrate', 'missing', 'overlap')
+    machine_arguments(c)
 
 # %% ../../nbs/cli/70b_arguments.ipynb #4748b291
 def _ensemble_arguments(c) -> None:
@@ -90,91 +87,104 @@ def _submit_arguments(c) -> None:
     "The arguments of `video_convs submit`."
     score_arguments(c)
     c.add_argument('--server', required=True, help='server whose format to write',
-                   choices=['something-v1', 'something-v2', 'jester', 'epic55'])
+                   choices=constant_of('train.submission', 'SERVERS'))
     c.add_argument('--out', required=True, help='file to write: .csv, or .zip for epic55')
+
+# %% ../../nbs/cli/70b_arguments.ipynb #6741192e
+_SCORE = { # as `_LEARN`
+    'evaluate': ('Measure the accuracy of checkpoints with 95-percent intervals, and keep a report'
+                 ' and the scores as files.', _evaluate_arguments),
+    'probe': ('Test whether a network uses time: accuracy with the frames shuffled, reversed,'
+              ' thinned out, and with one frame.', _probe_arguments),
+    'calibrate': ('Measure how probable a class must be to be answered, so that a stated share of'
+                  ' new videos gets its true class, and keep it beside the checkpoint.',
+                  _calibrate_arguments),
+    'ensemble': ('Measure the accuracy of several networks together, from their files of scores.',
+                 _ensemble_arguments),
+    'submit': ('Write the file that the server of a test split asks for, from files of scores.',
+               _submit_arguments),
+}
 
 # %% ../../nbs/cli/70b_arguments.ipynb #91be7a04
 def _predict_arguments(c) -> None:
     "The arguments of `video_convs predict`."
-    c.add_argument('checkpoint',
-                   help='folder of a checkpoint, or user/name (user/name@revision) on the Hub')
+    checkpoint_argument(c)
     c.add_argument('video', nargs='+', help='video files, or folders of them')
-    add_number(c, '--topk', 'topk', 'number of classes to print', default=5)
-    add_number(c, '--threshold', 'threshold', 'probability that a label needs', default=.5)
+    add_fields(c, ('use.classifier', 'Classifier'), 'topk', 'threshold', 'timeout')
     c.add_argument('--csv', action='store_true', help='print a table of the answers')
     view_arguments(c)
-    add_number(c, '--timeout', 'timeout', 'seconds that decoding a video may take', default=60.)
     batch_argument(c)
-    add_field(c, run_field('device'))
+    run_arguments(c, 'device')
 
 # %% ../../nbs/cli/70b_arguments.ipynb #e2556d2c
 def _explain_arguments(c) -> None:
     "The arguments of `video_convs explain`."
-    c.add_argument('checkpoint', help='folder of a checkpoint, or user/name on the Hub')
+    checkpoint_argument(c)
     c.add_argument('video', help='video file')
     _map_arguments(c)
     c.add_argument('--out', default='explain.html', help='page to write: .html')
-    rule_argument(c)
-    add_number(c, '--timeout', 'timeout', 'seconds that decoding each of the ten clips may take',
-               default=60.)
-    add_field(c, run_field('device'))
+    add_fields(c, ('explain.page', 'explain_video'), 'timeout')
+    run_arguments(c, 'rule', 'device')
 
 # %% ../../nbs/cli/70b_arguments.ipynb #40b34cb6
 def _map_arguments(c) -> None:
     "What the map of `explain` is about, and how it is made."
-    c.add_argument('--method', default='hirescam', choices=['hirescam', 'gradcam', 'occlusion'],
-                   help='make the map from gradients, or by covering parts of the clip')
-    add_number(c, '--stage', 'stage', 'stage of the network for a map from gradients, counted from'
-               ' 0; left out: the last one whose maps have 7x7 pixels or more', metavar='N')
-    c.add_argument('--class', dest='label', metavar='NAME',
-                   help='class that the map is about; left out: the answer')
+    home = 'explain.page', 'explain_video'
+    add_fields(c, home, 'method', choices=constant_of('explain.page', 'METHODS'))
+    add_fields(c, home, 'stage', metavar='N')
+    add_fields(c, home, 'label', flag='--class', metavar='NAME')
 
 # %% ../../nbs/cli/70b_arguments.ipynb #6edeb69a
 def _moment_arguments(c) -> None:
     "How a long or a live video is answered, moment by moment."
-    options = fields_of('use.timeline', 'timeline')
-    add_field(c, options['span'], limit='seconds')
-    add_field(c, options['smooth'], limit='smooth')
+    home = 'use.timeline', 'timeline'
+    add_fields(c, home, 'span', limit='seconds')
+    add_fields(c, home, 'smooth')
     add_number(c, '--threshold', 'threshold', "probability that an answer needs; left out: the"
                " calibration's, or 0.5")
-    add_field(c, options['method'], choices=['auto', 'stream', 'clips'])
-    add_field(c, options['task'])
+    add_fields(c, home, 'method', choices=constant_of('use.timeline', 'METHODS'))
+    add_fields(c, home, 'task')
 
 # %% ../../nbs/cli/70b_arguments.ipynb #bf0a63c5
 def _timeline_arguments(c) -> None:
     "The arguments of `video_convs timeline`."
-    c.add_argument('checkpoint', help='folder of a checkpoint, or user/name on the Hub')
+    checkpoint_argument(c)
     c.add_argument('video', help='video file of any length')
     _moment_arguments(c)
     c.add_argument('--out', metavar='FILE',
                    help='file to write: .csv (the parts), .json (everything), .png, .pdf or .svg')
-    add_field(c, fields_of('use.timeline', 'timeline')['timeout'])
-    add_field(c, run_field('device'))
+    add_fields(c, ('use.timeline', 'timeline'), 'timeout')
+    run_arguments(c, 'device')
 
 # %% ../../nbs/cli/70b_arguments.ipynb #b7d1c05e
 def _live_arguments(c) -> None:
     "The arguments of `video_convs live`."
-    c.add_argument('checkpoint', help='folder of a checkpoint, or user/name on the Hub')
-    source = c.add_mutually_exclusive_group()
-    add_number(source, '--camera', 'camera', 'number of the camera; left out: 0', metavar='N')
-    source.add_argument('--video', metavar='FILE|URL',
-                        help='video file, played at its own speed, or the address of a camera in'
-                             ' the network, such as rtsp://…')
+    checkpoint_argument(c)
+    _camera_arguments(c)
     _moment_arguments(c)
     c.add_argument('--out', metavar='FILE',
                    help='video to write, with the answers below the picture: .mp4, .mov or .mkv')
     c.add_argument('--no-window', action='store_true', help='print the answers and show no window')
     add_number(c, '--timeout', 'timeout', 'seconds that a frame may take to come', default=10.)
-    add_field(c, run_field('device'))
+    run_arguments(c, 'device')
+
+# %% ../../nbs/cli/70b_arguments.ipynb #c57f9e47
+def _camera_arguments(c) -> None:
+    "A camera, or a video in its place."
+    source = c.add_mutually_exclusive_group()
+    add_number(source, '--camera', 'camera', 'number of the camera; left out: 0', metavar='N')
+    source.add_argument('--video', metavar='FILE|URL',
+                        help='video file, played at its own speed, or the address of a camera in'
+                             ' the network, such as rtsp://…')
 
 # %% ../../nbs/cli/70b_arguments.ipynb #5124d6d6
 def _export_arguments(c) -> None:
     "The arguments of `video_convs export`."
-    c.add_argument('checkpoint', help='folder of a checkpoint, or user/name on the Hub')
-    options = fields_of('use.export', 'export')
-    for name in ('format', 'half', 'int8', 'calibrate'):
-        more = dict(action='store_true') if name in ('half', 'int8') else {}
-        add_field(c, options[name], **more)
+    checkpoint_argument(c)
+    home = 'use.export', 'export'
+    add_fields(c, home, 'format')
+    add_fields(c, home, 'half', 'int8', action='store_true')
+    add_fields(c, home, 'calibrate')
     c.add_argument('--stream', action='store_true', help='write the network frame by frame: what it'
                    ' remembers goes in and comes out with each frame; for onnx')
     c.add_argument('--out', metavar='FILE', help='file to write (.onnx, .pt2 or .pt), and beside it'
@@ -192,8 +202,24 @@ def _publish_arguments(c) -> None:
 def _pull_arguments(c) -> None:
     "The arguments of `video_convs pull`."
     c.add_argument('repo_id', metavar='USER/NAME', help='name of the checkpoint on the Hub')
-    for name in ('revision', 'to'):
-        add_field(c, fields_of('hub', 'pull')[name])
+    add_fields(c, ('hub', 'pull'), 'revision', 'to')
+
+# %% ../../nbs/cli/70b_arguments.ipynb #7c26b860
+_USE = { # as `_LEARN`
+    'predict': ('Print the most probable classes of one video or of many.', _predict_arguments),
+    'explain': ('Write a page about one video: the answer, the pixels that speak for it, and how'
+                ' it changes over time.', _explain_arguments),
+    'timeline': ('Print what happens when in a video of any length, and write it to a file.',
+                 _timeline_arguments),
+    'export': ('Write a network as one file that runs without this package, and compare both.',
+               _export_arguments),
+    'live': ('Print what a camera or a running video shows, while it runs, and draw it.',
+             _live_arguments),
+    'publish': ('Put a checkpoint on the Hugging Face Hub, with a card made from its run, and write'
+                ' an app for a Space.', _publish_arguments),
+    'pull': ('Fetch a checkpoint from the Hugging Face Hub, so that later uses need no network.',
+             _pull_arguments),
+}
 
 # %% ../../nbs/cli/70b_arguments.ipynb #26145179
 def _models_arguments(c) -> None:
@@ -208,7 +234,7 @@ def _bench_arguments(c) -> None:
                    help="operators to time, such as 'HgC*', or networks, such as 'stc*'")
     c.add_argument('--device', default='cpu', help="device to time on: 'cpu' or 'cuda'")
     _form_arguments(c)
-    add_field(c, fields_of('nets.places', 'bench_operators')['rounds'])
+    add_fields(c, ('nets.places', 'bench_operators'), 'rounds')
     c.add_argument('--out', help='JSON file for the times')
 
 # %% ../../nbs/cli/70b_arguments.ipynb #eb186ba2
@@ -222,44 +248,14 @@ def _form_arguments(c) -> None:
     c.add_argument('--form', default='eager', choices=['eager', 'compiled', 'graph'],
                    help='run line by line, through torch.compile, or as a CUDA graph')
 
-# %% ../../nbs/cli/70b_arguments.ipynb #23339ec6
-ARGUMENTS = { # command → what it does, and the function that adds its arguments
-    'demo': ('Render videos, train two networks that differ in one operator, and compare them.',
-             demo_arguments),
-    'train': ('Train a network on a folder of classes (DIR/<class>/*.mp4), a CSV (path, label,'
-              ' split) or a public data set.', train_arguments),
-    'recipes': ("List the papers' recipes, or each value of some with its source; ? marks what a"
-                " paper does not say.", recipes_arguments),
-    'search': ('Find the settings that train best: try values from ranges, such as'
-               ' --lr 1e-3..1e-1, and drop those that fall behind.', search_arguments),
-    'average': ('Write one checkpoint whose weights are the mean of several.', average_arguments),
-    'plot': ('Plot the loss and accuracy of runs by epoch in one figure.', plot_arguments),
-    'evaluate': ('Measure the accuracy of checkpoints with 95-percent intervals, and keep a report'
-                 ' and the scores as files.', _evaluate_arguments),
-    'probe': ('Test whether a network uses time: accuracy with the frames shuffled, reversed,'
-              ' thinned out, and with one frame.', _probe_arguments),
-    'calibrate': ('Measure how probable a class must be to be answered, so that a stated share of'
-                  ' new videos gets its true class, and keep it beside the checkpoint.',
-                  _calibrate_arguments),
-    'ensemble': ('Measure the accuracy of several networks together, from their files of scores.',
-                 _ensemble_arguments),
-    'submit': ('Write the file that the server of a test split asks for, from files of scores.',
-               _submit_arguments),
-    'predict': ('Print the most probable classes of one video or of many.', _predict_arguments),
-    'explain': ('Write a page about one video: the answer, the pixels that speak for it, and how'
-                ' it changes over time.', _explain_arguments),
-    'timeline': ('Print what happens when in a video of any length, and write it to a file.',
-                 _timeline_arguments),
-    'export': ('Write a network as one file that runs without this package, and compare both.',
-               _export_arguments),
-    'live': ('Print what a camera or a running video shows, while it runs, and draw it.',
-             _live_arguments),
-    'publish': ('Put a checkpoint on the Hugging Face Hub, with a card made from its run, and write'
-                ' an app for a Space.', _publish_arguments),
-    'pull': ('Fetch a checkpoint from the Hugging Face Hub, so that later uses need no network.',
-             _pull_arguments),
+# %% ../../nbs/cli/70b_arguments.ipynb #abdcc37e
+_CARE = { # as `_LEARN`
     'data': ('Check or copy a data set, or draw its clips.', data_arguments),
     'models': ('List networks, one line each.', _models_arguments),
     'bench': ('Time operators beside the convolutions that they replace, or networks beside TSN.',
               _bench_arguments),
-} | FEATURE_ARGUMENTS
+}
+
+# %% ../../nbs/cli/70b_arguments.ipynb #23339ec6
+# command → what it does, and the function that adds its arguments
+ARGUMENTS = _LEARN | _SCORE | _USE | _CARE | FEATURE_ARGUMENTS

@@ -8,69 +8,63 @@ __all__ = ['data_arguments']
 # %% ../../nbs/cli/69d_data_flags.ipynb #e5788d73
 import argparse
 
-from .fields import RUN, Field, fields_of
-from .flags import add_command, add_field
-from .train_arguments import recipe_arguments, run_options
+from .fields import fields_of
+from .flags import add_command, add_fields, clips_argument
+from .train_arguments import all_run_arguments, recipe_arguments
 from .values import Pairs
 
 # %% ../../nbs/cli/69d_data_flags.ipynb #dde36044
-def _set_arguments(c, fields: dict[str, Field], taken: tuple[str, ...]) -> None:
+def _set_arguments(c, home: tuple[str, str], *taken: str) -> None:
     "The data set, its options, and how to read it."
     c.add_argument('name', help="'something-v1', 'ucf101', … or 'folder'; check also takes"
                                 " 'csv' (with --option root=DIR)")
     c.add_argument('root', help='folder of the data set')
-    if 'out' in fields:
+    if 'out' in fields_of(*home):
         c.add_argument('out', help='folder for the copy')
     c.add_argument('--option', action=Pairs, metavar='NAME=VALUE', taken=taken,
                    help='set options of the data set, such as fold=2')
-    add_field(c, fields['workers'], limit='processes')
-    add_field(c, fields['limit'])
+    add_fields(c, home, 'workers', limit='processes')
+    add_fields(c, home, 'limit')
 
 # %% ../../nbs/cli/69d_data_flags.ipynb #7e907471
 def _check_arguments(c) -> None:
     "The arguments of `video_convs data check`."
-    fields = fields_of('data.check', 'check_dataset')
-    _set_arguments(c, fields, ('report', 'deep', 'workers', 'limit', 'progress'))
-    add_field(c, fields['deep'], action='store_true')
+    check = 'data.check', 'check_dataset'
+    _set_arguments(c, check, 'report', 'deep', 'workers', 'limit', 'progress')
+    add_fields(c, check, 'deep', action='store_true')
     c.add_argument('--out', help='file for the report, which is continued if it exists; left out:'
                                  ' runs/check_NAME.jsonl')
 
 # %% ../../nbs/cli/69d_data_flags.ipynb #93133c9c
 def _prepare_arguments(c) -> None:
     "The arguments of `video_convs data prepare`."
-    fields = fields_of('data.prepare', 'prepare_dataset')
-    taken = 'root', 'out', 'short', 'gop', 'crf', 'workers', 'limit', 'progress'
-    _set_arguments(c, fields, taken)
-    for name in ('short', 'crf', 'gop'):
-        add_field(c, fields[name])
+    home, own = ('data.prepare', 'prepare_dataset'), ('short', 'crf', 'gop')
+    _set_arguments(c, home, 'root', 'out', *own, 'workers', 'limit', 'progress')
+    add_fields(c, home, *own)
 
 # %% ../../nbs/cli/69d_data_flags.ipynb #e6a49f45
 def _show_arguments(c) -> None:
     "The arguments of `video_convs data show`: those of `train`, and what to draw."
     c.add_argument('place', nargs='?', metavar='SET', help='the same as --data')
     c.add_argument('--config', metavar='FILE', help='read the flags of a training from a YAML file')
-    options = run_options()
-    for name, field in fields_of(*RUN).items():
-        if name not in ('changes', 'out'):
-            add_field(c, field, **options.get(name, {}))
+    all_run_arguments(c, 'out')
     c.add_argument('--out', default='clips.png', help='picture to write: .png, .svg or .pdf')
-    for name in ('per_class', 'classes', 'draws'):
-        add_field(c, fields_of('data.show', 'clip_strips')[name], limit='videos')
-    c.add_argument('--views', default='1x1', metavar='CLIPSxCROPS',
-                   help='clips and crops of a video in evaluation, such as 3x1')
+    add_fields(c, ('data.show', 'clip_strips'), 'per_class', 'classes', 'draws', limit='videos')
+    clips_argument(c, 'clips and crops of a video in evaluation, such as 3x1')
     recipe_arguments(c)
 
 # %% ../../nbs/cli/69d_data_flags.ipynb #d71f6f3d
+_ACTIONS = { # name → what it does, and the function that adds its arguments
+    'check': ('Find the videos of a data set that are missing or do not decode.',
+              _check_arguments),
+    'prepare': ('Copy a data set with small frames and many key frames.', _prepare_arguments),
+    'show': ('Draw clips of a data set as a network will see them in training and in evaluation,'
+             ' with their labels and times.', _show_arguments)}
+
 def data_arguments(
     c: argparse.ArgumentParser, # of `video_convs data`
 ) -> None:
     "The actions of `video_convs data`."
     actions = c.add_subparsers(dest='action', required=True, metavar='ACTION')
-    for name, about, arguments in (
-            ('check', 'Find the videos of a data set that are missing or do not decode.',
-             _check_arguments),
-            ('prepare', 'Copy a data set with small frames and many key frames.',
-             _prepare_arguments),
-            ('show', 'Draw clips of a data set as a network will see them in training and in'
-             ' evaluation, with their labels and times.', _show_arguments)):
+    for name, (about, arguments) in _ACTIONS.items():
         arguments(add_command(actions, name, about))

@@ -6,9 +6,10 @@
 __all__ = ['FEATURE_ARGUMENTS']
 
 # %% ../../nbs/cli/70q_feature_arguments.ipynb #aceb9cd9
-from .fields import fields_of
-from .flags import add_field, batch_argument, rule_argument, run_field
-from .values import Pairs, Read, one_of
+from .fields import constant_of
+from .flags import (add_fields, clips_argument, machine_arguments, rule_argument,
+                                   run_arguments, run_field, set_arguments,
+                                   word_options)
 
 # %% ../../nbs/cli/70q_feature_arguments.ipynb #5a51cfb4
 def _features_arguments(c) -> None:
@@ -18,49 +19,54 @@ def _features_arguments(c) -> None:
                         ' of a network, with --pretrained')
     c.add_argument('sets', metavar='SET', nargs='+',
                    help='folder of classes, or CSV; one file is written for each')
-    c.add_argument('--pretrained', metavar='WEIGHTS',
-                   help="trained weights of a network that is named: 'imagenet' or a file")
+    _weights_argument(c, "trained weights of a network that is named: 'imagenet' or a file")
+    _file_arguments(c)
+    c.add_argument('--split', nargs='+', default=[], help='splits to read; left out: all')
+    run_arguments(c, 'root')
+    set_arguments(c, 'SET', 'fold=1')
+    _clip_arguments(c)
+    machine_arguments(c)
+
+# %% ../../nbs/cli/70q_feature_arguments.ipynb #dbf3d5cb
+def _weights_argument(c, help: str) -> None:
+    "The weights of a network that is named."
+    c.add_argument('--pretrained', metavar='WEIGHTS', help=help)
+
+def _file_arguments(c) -> None:
+    "Where the features go."
     c.add_argument('--out', help='file to write (.safetensors, or .npy with a .json beside it), or'
                                  ' the folder for it; left out: here, as SET.NETWORK.safetensors')
     c.add_argument('--npy', action='store_true', help='write .npy files into the folder')
-    c.add_argument('--split', nargs='+', default=[], help='splits to read; left out: all')
-    for name in ('dataset', 'root'):
-        add_field(c, run_field(name), metavar='NAME' if name == 'dataset' else 'DIR')
-    c.add_argument('--option', action=Pairs, metavar='NAME=VALUE',
-                   taken=('split', 'allow_missing', 'root'),
-                   help='set options of --dataset, such as fold=1')
-    _clip_arguments(c)
-    for name in ('device', 'workers'):
-        add_field(c, run_field(name))
-    batch_argument(c)
 
 # %% ../../nbs/cli/70q_feature_arguments.ipynb #c18a33bb
 def _clip_arguments(c) -> None:
     "The clips that a trunk sees."
     for name in ('frames', 'size'):
-        add_field(c, run_field(name),
-                  help=run_field(name).help.partition(';')[0] + "; left out: the network's")
-    c.add_argument('--fit', action=Read, read=one_of(('crop', 'squash')), metavar='{crop,squash}',
-                   help='how a frame becomes square')
-    c.add_argument('--views', default='1x1', metavar='CLIPSxCROPS',
-                   help='clips of a video, and crops of each clip: each is learned from')
+        what = run_field(name).help.partition(';')[0]
+        run_arguments(c, name, help=f"{what}; left out: the network's")
+    run_arguments(c, 'fit')
+    clips_argument(c, 'clips of a video, and crops of each clip: each is learned from')
     rule_argument(c)
 
 # %% ../../nbs/cli/70q_feature_arguments.ipynb #d63e00f3
 def _head_arguments(c) -> None:
     "The arguments of `video_convs head`."
     c.add_argument('file', help='file that `video_convs features` has written')
-    options = fields_of('train.few_videos', 'fit_head')
     c.add_argument('--out', required=True, help='folder for the checkpoint')
-    c.add_argument('--kind', action=Read, read=one_of(('linear', 'temporal')), default='linear',
-                   metavar='{linear,temporal}', help=options['head'].help)
-    for name in ('moments', 'penalty'):
-        add_field(c, options[name])
+    fit = 'train.few_videos', 'fit_head'
+    add_fields(c, fit, 'head', flag='--kind', dest='kind',
+               **word_options(constant_of('train.few_videos', 'HEADS')))
+    add_fields(c, fit, 'moments', 'penalty')
+    _split_arguments(c)
+    c.add_argument('--network', metavar='NETWORK',
+                   help='the network that made the features; left out: as it was named then')
+    _weights_argument(c, 'weights of the network that is named')
+
+# %% ../../nbs/cli/70q_feature_arguments.ipynb #9025afbd
+def _split_arguments(c) -> None:
+    "What is learned from, and what it is tested on."
     c.add_argument('--split', nargs='+', default=['train'], help='splits to learn from')
     c.add_argument('--test-split', help='split to test on; left out: val or test; none: no test')
-    c.add_argument('--network', metavar='NETWORK',
-                   help="the network that made the features; left out: as it was named then")
-    c.add_argument('--pretrained', metavar='WEIGHTS', help='weights of the network that is named')
 
 # %% ../../nbs/cli/70q_feature_arguments.ipynb #9bfa6d0c
 FEATURE_ARGUMENTS = { # as `ARGUMENTS`

@@ -8,51 +8,28 @@ __all__ = ['features', 'head']
 # %% ../../nbs/cli/70p_features.ipynb #00b904aa
 import argparse
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 # %% ../../nbs/cli/70p_features.ipynb #48f82968
-from .scoring import print_report
+from .report_text import print_report
 from .values import check_place
 from ..command import command_line
 from ..data.catalogue import DATASETS, open_dataset
 from ..data.custom import open_data, split_names
+from ..data.dataset import VideoDataset
 from ..data.views import parse_views
 from ..guards import printable
+from ..nets.video_net import VideoNet
 from ..train.device import find_device
 from ..train.evaluation import report
 from ..train.feature_files import ENDINGS, FeatureSet, check_trunk, load_features
-from ..train.few_videos import fit_head, save_fit, score_features
+from ..train.few_videos import Fit, fit_head, save_fit, score_features
 from ..train.run_folder import trained_on
 from ..use.features import extract_features, open_trunk
 
-# %% ../../nbs/cli/70p_features.ipynb #27217dea
-def features(args: argparse.Namespace) -> int: # 1: some videos could not be read
-    "Write the features of sets of videos."
-    spec = {key: value for key in ('frames', 'size', 'fit')
-            if (value := getattr(args, key)) is not None}
-    sets = [_splits(args, where) for where in args.sets]
-    source = dict(where=args.network, pretrained=args.pretrained, **spec)
-    net = open_trunk(**source).to(find_device(args.device))
-    files = [_file(args, videos[0].name, net.name) for videos in sets]
-    if twice := [file for file, n in Counter(files).items() if n > 1]:
-        raise ValueError(f"{len(sets)} sets would be written to {twice[0]}: give a folder as --out,"
-                         " and sets of different names")
-    lost = {}
-    for videos, file in zip(sets, files):
-        found = extract_features(net, videos, file, parse_views(args.views, rule=args.rule),
-                                 args.batch_size, args.workers or 0, source=source)
-        N, V, T, D = found.values.shape
-        views = f', {V} views of each' if V > 1 else ''
-        print(f"{N} videos{views}, {T} points in time, {D} features: {file}")
-        lost |= found.lost()
-    if lost:
-        print(f"{len(lost)} videos could not be read and have no features:")
-        for name, why in lost.items():
-            print(f"  {printable(name)}: {printable(why)}")
-    return int(bool(lost))
-
 # %% ../../nbs/cli/70p_features.ipynb #de2af563
-def _splits(args, where):
+def _splits(args, where: str) -> list[VideoDataset]:
     "The splits of a set that are asked for."
     if not args.dataset:
         if args.option:
@@ -61,9 +38,11 @@ def _splits(args, where):
         return [open_data(where, name, allow_missing=True, root=args.root) for name in names]
     known = args.dataset in DATASETS
     names = args.split or (DATASETS[args.dataset].parts(args.option) if known else ['train'])
-    return [open_dataset(args.dataset, where, name, **args.option) for name in names]
+    return [open_dataset(args.dataset, where, name, allow_missing=True, **args.option)
+            for name in names]
 
-def _file(args, data, network):
+# %% ../../nbs/cli/70p_features.ipynb #fae866ea
+def _file(args, data: str, network: str) -> Path:
     "The file for the features of a set."
     out = Path(args.out or '.')
     if out.suffix not in ENDINGS:
@@ -72,30 +51,44 @@ def _file(args, data, network):
     check_place(out, ENDINGS, 'a file of features')
     return out
 
-# %% ../../nbs/cli/70p_features.ipynb #fb3f8e8f
-def head(args: argparse.Namespace) -> None:
-    "Learn a head from a file of features."
-    found = load_features(args.file)
-    training, unseen = _parts(found, args.split, args.test_split)
-    source = (dict(where=args.network, pretrained=args.pretrained) if args.network
-              else found.about.get('source') or {})
-    if not source:
-        raise ValueError(f"{args.file} does not say where its network is from: give --network")
-    spec = {key: found.about['input'][key] for key in ('frames', 'size', 'fit')}
-    net = open_trunk(**{**source, **spec})
-    check_trunk(net, found)
-    fit = fit_head(net, training, args.kind, args.moments, args.penalty)
-    for one in fit.tried:
-        chosen = '  <- chosen' if one['penalty'] == fit.penalty else ''
-        print(f"penalty {one['penalty']:<6g} {one['right']:4d} of {fit.videos} left-out videos "
-              f"right, loss {one['loss']:.3f}{chosen}")
-    where = Path(str(source['where']))
-    before = trained_on(where) or () if where.is_dir() else ()
-    out = save_fit(fit, training, args.out, before, command=args.typed)
-    if unseen is not None:
-        print_report(report(score_features(fit.model, unseen)), per_class=False)
-    print(f"The checkpoint is in {out}. To let all of the network learn: "
-          f"{command_line('train', '--pretrained', out, '--data', '…', '--out', '…')}")
+# %% ../../nbs/cli/70p_features.ipynb #1b932349
+def _files(args, sets: list[list[VideoDataset]], network: str) -> list[Path]:
+    "The file of each set."
+    files = [_file(args, videos[0].name, network) for videos in sets]
+    if twice := [file for file, n in Counter(files).items() if n > 1]:
+        raise ValueError(f"{len(sets)} sets would be written to {twice[0]}: give a folder as --out,"
+                         " and sets of different names")
+    return files
+
+# %% ../../nbs/cli/70p_features.ipynb #f15ccdc0
+def _source(args) -> dict: # arguments of `open_trunk`
+    "Where the network is from, and how its input is changed."
+    spec = {name: getattr(args, name) for name in ('frames', 'size', 'fit')}
+    return dict(where=args.network, pretrained=args.pretrained,
+                **{name: value for name, value in spec.items() if value is not None})
+
+# %% ../../nbs/cli/70p_features.ipynb #35254fee
+def _found_lines(found: FeatureSet, file: Path) -> Iterator[str]:
+    "What a file of features holds, and what is missing in it."
+    N, V, T, D = found.values.shape
+    views = f', {V} views of each' if V > 1 else ''
+    yield f"{N} videos{views}, {T} points in time, {D} features: {file}"
+    if lost := found.lost():
+        yield f"{len(lost)} videos could not be read and have no features:"
+        yield from (f"  {printable(name)}: {printable(why)}" for name, why in lost.items())
+
+# %% ../../nbs/cli/70p_features.ipynb #27217dea
+def features(args: argparse.Namespace) -> int: # 1: some videos could not be read
+    "Write the features of sets of videos."
+    sets, source = [_splits(args, where) for where in args.sets], _source(args)
+    net = open_trunk(**source).to(find_device(args.device))
+    views, lost = parse_views(args.views, rule=args.rule), False
+    for videos, file in zip(sets, _files(args, sets, net.name)):
+        found = extract_features(net, videos, file, views, args.batch_size, args.workers or 0,
+                                 source=source)
+        print(*_found_lines(found, file), sep='\n')
+        lost |= bool(found.lost())
+    return int(lost)
 
 # %% ../../nbs/cli/70p_features.ipynb #9cb5da84
 def _parts(found, splits, test) -> tuple[FeatureSet, FeatureSet | None]:
@@ -109,3 +102,38 @@ def _parts(found, splits, test) -> tuple[FeatureSet, FeatureSet | None]:
         raise ValueError(f"the split {name!r} is learned from: test on another one, or give "
                          "--test-split none")
     return found.subset(rows), None if name == 'none' else found.split(name)
+
+# %% ../../nbs/cli/70p_features.ipynb #786f0dc5
+def _opened(args, found: FeatureSet) -> tuple[Path, VideoNet]:
+    "The network that made the features, and where it is from."
+    source = (dict(where=args.network, pretrained=args.pretrained) if args.network
+              else found.about.get('source') or {})
+    if not source:
+        raise ValueError(f"{args.file} does not say where its network is from: give --network")
+    spec = {key: found.about['input'][key] for key in ('frames', 'size', 'fit')}
+    net = open_trunk(**{**source, **spec})
+    check_trunk(net, found)
+    return Path(str(source['where'])), net
+
+# %% ../../nbs/cli/70p_features.ipynb #dc6d777b
+def _tried_lines(fit: Fit) -> Iterator[str]:
+    "How many videos were named with each penalty while they were left out."
+    for one in fit.tried:
+        chosen = '  <- chosen' if one['penalty'] == fit.penalty else ''
+        yield (f"penalty {one['penalty']:<6g} {one['right']:4d} of {fit.videos} left-out videos "
+               f"right, loss {one['loss']:.3f}{chosen}")
+
+# %% ../../nbs/cli/70p_features.ipynb #fb3f8e8f
+def head(args: argparse.Namespace) -> None:
+    "Learn a head from a file of features."
+    found = load_features(args.file)
+    training, unseen = _parts(found, args.split, args.test_split)
+    where, net = _opened(args, found)
+    fit = fit_head(net, training, args.kind, args.moments, args.penalty)
+    print(*_tried_lines(fit), sep='\n')
+    before = trained_on(where) or () if where.is_dir() else ()
+    out = save_fit(fit, training, args.out, before, command=args.typed)
+    if unseen is not None:
+        print_report(report(score_features(fit.model, unseen)), per_class=False)
+    print(f"The checkpoint is in {out}. To let all of the network learn: "
+          f"{command_line('train', '--pretrained', out, '--data', '…', '--out', '…')}")

@@ -68,12 +68,15 @@ def _module(name: str) -> tuple[str, dict[str, ast.stmt]]:
 
 # %% ../../nbs/cli/69_fields.ipynb #e905496f
 def _declared(node: ast.stmt) -> list[tuple]: # (name, type, default, first line, last line)
-    "The fields of a class, or the parameters of a function."
+    "The fields of a dataclass, or the parameters of a function or of a class."
     if isinstance(node, ast.ClassDef):
-        return [(n.target.id, n.annotation, n.value, n.lineno, n.end_lineno) for n in node.body
-                if isinstance(n, ast.AnnAssign)]
+        made = [n for n in node.body if getattr(n, 'name', '') == '__init__']
+        if not made:
+            return [(n.target.id, n.annotation, n.value, n.lineno, n.end_lineno)
+                    for n in node.body if isinstance(n, ast.AnnAssign)]
+        node, = made
     a = node.args
-    plain = [*a.posonlyargs, *a.args]
+    plain = [x for x in [*a.posonlyargs, *a.args] if x.arg != 'self']
     needed = [None] * (len(plain) - len(a.defaults))
     pairs = [*zip(plain, [*needed, *a.defaults]), *zip(a.kwonlyargs, a.kw_defaults)]
     return [(x.arg, x.annotation, value, x.lineno, (value or x).end_lineno) for x, value in pairs]
@@ -82,9 +85,9 @@ def _declared(node: ast.stmt) -> list[tuple]: # (name, type, default, first line
 @cache
 def fields_of(
     module: str, # inside the package, such as 'train.recipes'
-    name: str, # of a dataclass, or of a function
+    name: str, # of a dataclass, a function or a class
 ) -> dict[str, Field]: # in the order of the source
-    "The fields of a dataclass, or the parameters of a function, without loading the module."
+    "Fields of a dataclass, or parameters of a function or class, without loading the module."
     text, found = _module(module)
     node = found[name]
     comments = _comments(ast.get_source_segment(text, node))

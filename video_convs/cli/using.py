@@ -131,7 +131,7 @@ def explain(args: argparse.Namespace) -> None:
     "Write a page about one video."
     check_place(args.out, ('.html',), 'a page')
     model = load(checkpoint_folder(args.checkpoint), find_device(args.device))
-    found = explain_video(model, args.video, args.method, args.stage, args.label, args.rule,
+    found = explain_video(args.video, model, args.method, args.stage, args.label, args.rule,
                           args.timeout)
     _print_best((found.classes[k], found.probabilities[k].item()) for k in found.best())
     print(f"Written to {write_atomic(args.out, explanation_page(found).encode())}")
@@ -250,6 +250,14 @@ def export(args: argparse.Namespace) -> None:
     else:
         print(export_of(model, out, args.format, args.half, args.int8, args.calibrate))
 
+# %% ../../nbs/cli/70e_using.ipynb #0c7fac19
+def _answers(config: dict) -> str:
+    "What a network answers with."
+    kind, names = read_target(config.get('target')).kind, config.get('classes')
+    if kind == 'number' and names:
+        return f"a number: {printable(names[0])}"
+    return f"{'labels' if kind == 'labels' else 'classes'}: {json.dumps(config['num_classes'])}"
+
 # %% ../../nbs/cli/70e_using.ipynb #6ef778ca
 def publish(args: argparse.Namespace) -> None:
     "Put a checkpoint on the Hugging Face Hub."
@@ -272,4 +280,4 @@ def pull(args: argparse.Namespace) -> None:
     "Fetch a checkpoint from the Hugging Face Hub."
     folder = hub.pull(args.repo_id, args.revision, to=args.to)
     config = read_config(folder)
-    print(f"{config['name']}, classes: {json.dumps(config['num_classes'])}, is in {folder}")
+    print(f"{config['name']}, {_answers(config)}, is in {folder}")

@@ -80,12 +80,19 @@ class Item(NamedTuple):
     where: str # file and line that name it
     target: str # where `prepare` writes it, below its folder
 
+# %% ../../nbs/data/37a_check.ipynb #f915a2f8
+def _split_of(path: str, root: str | Path) -> str:
+    "The split of a video in a folder of splits; 'all' in a folder of classes."
+    top = Path(path).parent.parent
+    return 'all' if top == Path(root) else top.name
+
 # %% ../../nbs/data/37a_check.ipynb #6f0f5bdd
 def _own_items(name, root, options):
     "The items of a folder or a table, and their readers."
     data, items = open_dataset(name, root, **options), []
     for i, path in enumerate(data.paths):
-        items.append(Item('all', data.where(i), path, data.spans[i] if data.spans else None,
+        split = _split_of(path, root) if name == 'folder' else 'all'
+        items.append(Item(split, data.where(i), path, data.spans[i] if data.spans else None,
                           data.places[i] if data.places else path,
                           os.path.splitext(os.path.relpath(path, root))[0]))
     return items, {path: data.reader for path in data.paths}

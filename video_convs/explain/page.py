@@ -154,16 +154,18 @@ def _answers(model, decoder, video, parts, times, rule, progress):
 
 # %% ../../nbs/explain/49_page.ipynb #4bc1b584
 def explain_video(
-    model: VideoNet, # with one task
     video: str | Path, # a video file
-    method: str = 'hirescam', # one of `METHODS`
-    stage: int | None = None, # of the trunk; None: the last one whose maps have 7×7 pixels
+    model: VideoNet, # with one task
+    method: str = 'hirescam', # make the map from gradients, or by covering parts of the clip
+    stage: int | None = None, # stage of the trunk, from 0; None: the last of at least 7×7 pixels
     label: str | None = None, # name of the class that the map is about; None: the answer
     rule: str = 'segments', # where the frames of a clip lie: 'segments' or 'dense'
     timeout: float = 60., # seconds that decoding a clip may take; there are ten at most
     progress: bool | None = None, # True: a bar, False: silence, None: a bar or a line now and then
 ) -> Explanation:
     "Classify a video and its parts, and find the pixels that speak for a class."
+    if isinstance(video, VideoNet):
+        raise ValueError("the video comes first and the network second, as in predict: swap them")
     names, spec = _check(model, method, stage, label), model.input_spec
     was_training = model.training
     try:

@@ -9,13 +9,10 @@ __all__ = ['open_trunk', 'extract_features', 'as_points']
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from ..clips import check_finite
@@ -24,18 +21,25 @@ from ..data.dataset import VideoDataset
 from ..data.loader import loader
 from ..data.views import Views
 from ..explain.features import Features
-from ..guards import check_number, read_lines
+from ..guards import check_number
 from ..checkpoint import checkpoint_around
 from ..nets.registry import find_model
 from ..nets.target import refuse_other
 from ..nets.video_net import VideoNet
 from ..progress import progress_bar
-from ..train.checks import first_difference
-from ..train.feature_files import (FeatureSet, about_trunk, feature_file,
+from ..train.feature_files import (FeatureSet, about_trunk, difference, feature_file,
                                              load_features, save_features)
+from ..train.feature_journal import Journal, alone, collected
 from ..train.run_folder import videos_checksum, writing
 from ..train.start import start_model
-from ..utils import write_atomic
+
+# %% ../../nbs/use/45p_features.ipynb #38ce9d32
+def _is_network(name: str) -> bool:
+    "Whether the registry knows a network of this name."
+    try:
+        return bool(find_model(name))
+    except ValueError:
+        return False
 
 # %% ../../nbs/use/45p_features.ipynb #40c2f786
 def open_trunk(
@@ -52,72 +56,75 @@ def open_trunk(
                          "little: name its weights with pretrained, such as 'imagenet' or a file")
     return start_model(None, classes, where, input_spec=spec)[0].eval()
 
-def _is_network(name):
-    "Whether the registry knows a network of this name."
+# %% ../../nbs/use/45p_features.ipynb #bc444d07
+def _about(model: VideoNet, videos: list[VideoDataset], views: Views) -> dict: # JSON-able
+    "What the features depend on."
+    if not sum(map(len, videos)):
+        names = ', '.join(data.name for data in videos) or 'nothing'
+        raise ValueError(f"there are no videos in {names}: name a folder of classes or a list")
+    for data in videos[1:]:
+        if data.classes != videos[0].classes:
+            raise ValueError(f"{data.name} has other classes than {videos[0].name}: write a file "
+                             "of features for each")
+    about = about_trunk(model) | dict(data=videos[0].name, views=asdict(views),
+                                      videos=[[d.split or '', videos_checksum(d)] for d in videos])
+    return json.loads(json.dumps(about))
+
+# %% ../../nbs/use/45p_features.ipynb #6f92360c
+def _finished(out: Path, about: dict) -> FeatureSet:
+    "The features of a file that is there already, if they are those that are asked for."
+    found = load_features(out)
+    have = {key: value for key, value in found.about.items() if key != 'source'}
+    if have != about:
+        raise ValueError(f"{out} holds features of another network or of other videos "
+                         f"({difference(have, about)}): choose another file, or delete it")
+    return found
+
+# %% ../../nbs/use/45p_features.ipynb #9faf23b6
+@torch.inference_mode()
+def _features_of(model: VideoNet, clips: Tensor, batch_size: int, views: int) -> Tensor:
+    "The features (n, V, T, D) of the views of n videos."
+    if not len(clips):
+        return torch.empty(0, views, 1, 1)
+    device = next(model.parameters()).device
+    found = [model.frame_features(part.to(device)).float().cpu()
+             for part in clips.split(batch_size)]
+    return torch.cat(found).unflatten(0, (-1, views))
+
+# %% ../../nbs/use/45p_features.ipynb #93d5c000
+def _pass(
+    model: VideoNet,
+    data: VideoDataset, # a split
+    todo: list[int], # numbers of its videos
+    views: Views, batch_size: int, workers: int, progress: bool | None,
+) -> Iterator[tuple[list[dict], Tensor]]: # entries, and the values of those that could be read
+    "Pass videos of a split through the trunk."
+    clips = Clips(data.subset(todo), model.input_spec, train=False, views=views)
+    split, number = data.split or '', {clips.dataset.where(k): i for k, i in enumerate(todo)}
+    batches = loader(clips, max(batch_size // views.count, 1), workers=workers, progress=progress)
+    for batch in batches:
+        values = _features_of(model, batch.clips, batch_size, views.count)
+        shape, read = list(values.shape[1:]), batch.indices.tolist()
+        yield ([dict(split=split, index=todo[k], shape=shape) for k in read]
+               + [dict(split=split, index=number[path], failed=why)
+                  for path, why in batch.failed.items()]), values
+
+# %% ../../nbs/use/45p_features.ipynb #92ac2550
+def _passes(model: VideoNet, videos: list[VideoDataset], known: list[dict], **how) -> Iterator:
+    "Pass the videos that the journal does not know through the trunk, split by split."
+    done, was_training = {(row['split'], row['index']) for row in known}, model.training
+    bar = progress_bar(None, how['progress'], sum(map(len, videos)), desc=f'{model.name} features',
+                       unit='video', initial=len(done))
+    model.eval()
     try:
-        return bool(find_model(name))
-    except ValueError:
-        return False
-
-# %% ../../nbs/use/45p_features.ipynb #e8b0f861
-class _Journal:
-    "The features that are known so far: their numbers in one file, their videos in another."
-    def __init__(self, out, about):
-        self.numbers, self.lines = (out.with_name(f'.{out.name}.{kind}')
-                                    for kind in ('numbers', 'jsonl'))
-        found = read_lines(self.lines) if self.lines.is_file() else []
-        if found and found[0] != about:
-            raise ValueError(f"{out} was begun with another network or other videos "
-                             f"({_difference(found[0], about)}): choose another file, or "
-                             f"delete {self.lines}")
-        self.rows = found[1:]
-        self._cut(out, [about, *self.rows])
-
-    def _cut(self, out, lines):
-        "Leave out what a stop has cut short."
-        text = ''.join(json.dumps(line) + '\n' for line in lines)
-        write_atomic(self.lines, text.encode())
-        size = sum(4 * int(np.prod(row['shape'])) for row in self.rows if 'shape' in row)
-        with open(self.numbers, 'ab') as file:
-            if file.tell() < size:
-                raise ValueError(f"{self.numbers}, which holds the first features of {out}, is cut "
-                                 f"short: delete it and {self.lines.name}")
-            file.truncate(size)
-
-    def add(self, rows, values):
-        "Append videos, and the values (n, V, T, D) of those that have features."
-        text = ''.join(json.dumps(row) + '\n' for row in rows)
-        for file, content in (self.numbers, values.numpy().tobytes()), (self.lines, text.encode()):
-            with open(file, 'ab') as there:
-                there.write(content)
-                there.flush()
-                os.fsync(there.fileno())
-        self.rows += rows
-
-    def values(self) -> Tensor: # (N, V, T, D)
-        "All values."
-        shape = next(row['shape'] for row in self.rows if 'shape' in row)
-        return torch.from_numpy(np.fromfile(self.numbers, np.float32)).unflatten(0, (-1, *shape))
-
-    def remove(self):
-        for file in (self.numbers, self.lines):
-            file.unlink(missing_ok=True)
-
-# %% ../../nbs/use/45p_features.ipynb #5a249e91
-@contextmanager
-def _alone(out):
-    "A `ValueError` if another process writes the same file."
-    lock = FileLock(out.with_name(f'.{out.name}.lock'))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ValueError(f"{out} is being written by another process: wait for it, or choose "
-                         "another file") from None
-    try:
-        yield
+        for data in videos:
+            todo = [i for i in range(len(data)) if (data.split or '', i) not in done]
+            for rows, values in _pass(model, data, todo, **how) if todo else ():
+                yield rows, values
+                bar.update(len(rows))
     finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
+        bar.close()
+        model.train(was_training)
 
 # %% ../../nbs/use/45p_features.ipynb #e430da9c
 def extract_features(
@@ -132,124 +139,31 @@ def extract_features(
 ) -> FeatureSet: # of the videos that can be read
     "Pass all videos through a trunk, once; after a stop, the same call continues."
     videos = [videos] if isinstance(videos, VideoDataset) else list(videos)
-    out = feature_file(out)
+    out, how = feature_file(out), dict(views=views, batch_size=batch_size, workers=workers)
+    _check(model, videos, **how)
+    about = _about(model, videos, views)
+    with writing(out.parent):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    with alone(out):
+        if out.is_file():
+            return _finished(out, about)
+        journal = Journal(out, about)
+        for rows, values in _passes(model, videos, [*journal.rows], progress=progress, **how):
+            with writing(out.parent):
+                journal.add(rows, values)
+        found = collected(journal, videos, {**about, 'source': source})
+        save_features(found, out)
+        journal.remove()
+    return found
+
+# %% ../../nbs/use/45p_features.ipynb #dbdcccc0
+def _check(model: VideoNet, videos: list, views: Views, batch_size: int, workers: int) -> None:
+    "Refuse numbers out of range, a broken network, and labels that are no classes."
     check_number('batch_size', batch_size)
     check_number('workers', workers)
     check_finite(model=model)
     for data in videos:
         refuse_other(data.target, 'a file of features')
-    about = _about(model, videos, views)
-    with writing(out.parent):
-        out.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(out):
-        if out.is_file():
-            return _finished(out, about)
-        journal = _Journal(out, about)
-        for rows, values in _passes(model, videos, views, batch_size, workers, progress,
-                                    {(row['split'], row['index']) for row in journal.rows}):
-            with writing(out.parent):
-                journal.add(rows, values)
-        found = _collected(journal, videos, {**about, 'source': source})
-        save_features(found, out)
-        journal.remove()
-    return found
-
-# %% ../../nbs/use/45p_features.ipynb #bc444d07
-def _about(model, videos, views):
-    "What the features depend on."
-    if not sum(map(len, videos)):
-        names = ', '.join(data.name for data in videos) or 'nothing'
-        raise ValueError(f"there are no videos in {names}: name a folder of classes or a list")
-    for data in videos[1:]:
-        if data.classes != videos[0].classes:
-            raise ValueError(f"{data.name} has other classes than {videos[0].name}: write a file "
-                             "of features for each")
-    about = about_trunk(model) | dict(data=videos[0].name, views=asdict(views),
-                                      videos=[[d.split or '', videos_checksum(d)] for d in videos])
-    return json.loads(json.dumps(about))
-
-def _difference(have, want):
-    "The first difference of what two files of features are about."
-    if have.get('weights') != want['weights'] and have.get('network') == want['network']:
-        return 'the trunk has other weights'
-    return first_difference(have, want)
-
-def _finished(out, about):
-    "The features of a file that is there already, if they are those that are asked for."
-    found = load_features(out)
-    have = {key: value for key, value in found.about.items() if key != 'source'}
-    if have != about:
-        raise ValueError(f"{out} holds features of another network or of other videos "
-                         f"({_difference(have, about)}): choose another file, or delete it")
-    return found
-
-# %% ../../nbs/use/45p_features.ipynb #93d5c000
-def _passes(
-    model, videos, views, batch_size, workers, progress,
-    done, # (split, number) of the videos that are known
-) -> Iterator[tuple[list[dict], Tensor]]: # videos, and the values of those that could be read
-    "Read the videos that are left, and pass them through the trunk."
-    device, was_training = next(model.parameters()).device, model.training
-    bar = progress_bar(None, progress, sum(map(len, videos)), desc=f'{model.name} features',
-                       unit='video', initial=len(done))
-    model.eval()
-    try:
-        for data in videos:
-            split = data.split or ''
-            todo = [i for i in range(len(data)) if (split, i) not in done]
-            if not todo:
-                continue
-            clips = Clips(data.subset(todo), model.input_spec, train=False, views=views)
-            number = {clips.dataset.where(k): i for k, i in enumerate(todo)}
-            for batch in loader(clips, max(batch_size // views.count, 1), workers=workers,
-                                progress=progress):
-                values = _features_of(model, batch.clips, batch_size, views.count, device)
-                shape = list(values.shape[1:])
-                rows = [dict(split=split, index=todo[k], shape=shape)
-                        for k in batch.indices.tolist()]
-                rows += [dict(split=split, index=number[path], failed=why)
-                         for path, why in batch.failed.items()]
-                yield rows, values
-                bar.update(len(rows))
-    finally:
-        bar.close()
-        model.train(was_training)
-
-@torch.inference_mode()
-def _features_of(model, clips, batch_size, views, device):
-    "The features (n, V, T, D) of the views of n videos."
-    if not len(clips):
-        return torch.empty(0, views, 1, 1)
-    found = [model.frame_features(part.to(device)).float().cpu()
-             for part in clips.split(batch_size)]
-    return torch.cat(found).unflatten(0, (-1, views))
-
-# %% ../../nbs/use/45p_features.ipynb #670e1358
-def _collected(journal, videos, about):
-    "The features of a journal, in the order of the videos."
-    known = [row for row in journal.rows if 'shape' in row]
-    sets = {data.split or '': data for data in videos}
-    missing = {split: {name: f"{name} is listed but not on the disk" for name in data.absent}
-               for split, data in sets.items()}
-    names = {split: data.names() for split, data in sets.items()}
-    for row in journal.rows:
-        if 'failed' in row:
-            missing[row['split']][names[row['split']][row['index']]] = row['failed']
-    if not known:
-        journal.remove()
-        first = next(why for of in missing.values() for why in of.values())
-        raise ValueError(f"none of the {sum(map(len, videos))} videos could be read; the first: "
-                         f"{first}")
-    place = {split: k for k, split in enumerate(sets)}
-    order = sorted(range(len(known)),
-                   key=lambda i: (place[known[i]['split']], known[i]['index']))
-    rows = [(known[i]['split'], known[i]['index']) for i in order]
-    grouped = all(data.groups for data in videos)
-    return FeatureSet(
-        journal.values()[order], torch.tensor([sets[s].labels[i] for s, i in rows]),
-        tuple(names[s][i] for s, i in rows), tuple(s for s, _ in rows),
-        tuple(sets[s].groups[i] for s, i in rows) if grouped else (), videos[0].classes,
-        {split: of for split, of in missing.items() if of}, about)
 
 # %% ../../nbs/use/45p_features.ipynb #adcadd7e
 def as_points(

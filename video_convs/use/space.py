@@ -36,7 +36,7 @@ def classify(video):
     if video is None:
         raise gr.Error("Upload or record a clip first.")
     try:
-        page = explanation_page(explain_video(model, video))
+        page = explanation_page(explain_video(video, model))
     except ValueError as error:
         raise gr.Error(str(error)) from None
     return (f'<iframe srcdoc="{{escape(page)}}" title="The answer, and what it rests on" '
