@@ -175,7 +175,8 @@ def learn(net, job):
         batches = ((repeated(clips), labels) for clips, labels in batches)
     optimizer = make_optimizer(net, operator_recipe(net, lr, multiples[job['operator']]))
     plateau = Plateau(optimizer, patience, most, last, climb)
-    return learn_to_plateau(net if borders == 'zeros' else Middle(net), batches, plateau, window, norm)
+    learner = net if borders == 'zeros' else Middle(net)
+    return learn_to_plateau(learner, batches, plateau, window, norm)
 
 @torch.inference_mode()
 def scores(net, clips, each=32):

@@ -16,6 +16,7 @@ from ..clips import side_by_side
 from .aggregation import HFModule
 from .cmcb import CMCB
 from .collaborative import SpatialRefinement, STCConv, TemporalRefinement
+from .dense_temporal import DenseTemporalConv
 from .gst import GSTConv
 from .hourglass import HgC
 from .hybrid import STHConv
@@ -45,17 +46,16 @@ def _links(op, n, **whole):
     return Sight(*(n * frames for frames in op.beside), **whole)
 
 SIGHTS: dict[type, Callable[[nn.Module], Sight]] = {
-    **dict.fromkeys((TemporalConv, TemporalShift, HgC, MixedHgC, HFModule, TemporalRefinement),
-                    _beside),
+    **dict.fromkeys((TemporalConv, DenseTemporalConv, TemporalShift, HgC, MixedHgC, HFModule,
+                     TemporalRefinement, R2Plus1D, P3D, C3D, GSTConv, MotionExcitation), _beside),
     ShiftedConv: lambda op: _beside(op.shift),
     CMCB: lambda op: _beside(op.hgc),
     STHConv: lambda op: Sight(*op.beside, whole=bool(op.attention)),
     STCConv: lambda op: _links(op, 1 + bool(op.tr and op.shift), whole=bool(op.sr)),
     MultipleTemporalAggregation: lambda op: _links(op.shifts[0], op.scale - 1 if op.cascade else 1),
     SpatialRefinement: lambda op: Sight(0, 0, whole=True),
-    TAM: lambda op: Sight(op.kernel_size // 2, op.kernel_size // 2, whole=True),
-    TIN: lambda op: Sight(2, 2, whole=True),
-    **dict.fromkeys((R2Plus1D, P3D, C3D, GSTConv, MotionExcitation), lambda op: Sight(1, 1))}
+    TAM: lambda op: Sight(*op.beside, whole=True),
+    TIN: lambda op: Sight(2, 2, whole=True)}
 
 # %% ../../nbs/ops/18_streams.ipynb #2009cfd6
 @dataclass(frozen=True)
