@@ -378,7 +378,8 @@ def _kernels(op, x):
     return with_all_taps(op, op.kernels(frame_means(x))[0, :, :, None, None]).flatten(1)
 
 shows(TAM, 'kernel', 'channel tap', 'Liu et al. 2021', _kernels)
-shows(TAM, 'gate', 'channel time', 'Liu et al. 2021', lambda op, x: op.importance(frame_means(x))[0])
+shows(TAM, 'gate', 'channel time', 'Liu et al. 2021',
+      lambda op, x: op.importance(frame_means(x))[0])
 
 # %% ../../nbs/explain/48c_attention.ipynb #ed6014f7
 shows(MotionExcitation, 'gate', 'channel time', 'Li et al. 2020',
