@@ -3,9 +3,10 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
 from video_convs import create_model
-from video_convs.clips import Clipwise
+from video_convs.clips import Clipwise, fold
 from video_convs.explain.internals import internals, plot_internals
 from video_convs.nets.complexity import complexity
 from video_convs.nets.registry import variants
@@ -13,16 +14,27 @@ from video_convs.ops.aggregation import HFModule
 from video_convs.ops.cmcb import CMCB
 from video_convs.ops.collaborative import STCConv, TemporalRefinement
 from video_convs.ops.common import zeros_ahead
+from video_convs.ops.dense_temporal import DenseTemporalConv
+from video_convs.ops.gst import GSTConv
 from video_convs.ops.hourglass import HgC
 from video_convs.ops.hybrid import STHConv
-from video_convs.ops.literal import (literal_cmcb, literal_hf, literal_hgc, literal_shift,
-                                     literal_stc, literal_sth, literal_temporal, literal_tr)
+from video_convs.ops.literal import (literal_cmcb, literal_conv3d, literal_hf, literal_hgc,
+                                     literal_r2plus1d, literal_shift, literal_stc, literal_sth,
+                                     literal_temporal, literal_tr)
+from video_convs.ops.literal_rivals import literal_gst, literal_me, literal_mta, literal_tam
 from video_convs.ops.mixed_hourglass import MixedHgC
+from video_convs.ops.mta import MultipleTemporalAggregation
+from video_convs.ops.mta_parts import mta_weights
+from video_convs.ops.plain import eval_norm
 from video_convs.ops.shift import TemporalShift
 from video_convs.ops.shifted_conv import ShiftedConv
+from video_convs.ops.space_time import C3D, P3D, R2Plus1D
 from video_convs.ops.streams import FORMS, SIGHTS, OperatorStream
+from video_convs.ops.tam import TAM
+from video_convs.ops.tea import MotionExcitation
+from video_convs.ops.tea_sums import me_weights
 from video_convs.ops.temporal import TemporalConv
-from video_convs.testing import check_operator, randomised
+from video_convs.testing import check_operator, randomised, stirred
 
 C = 8
 
@@ -62,6 +74,33 @@ def shifted_conv(op, x):
                         literal_shift(x, op.shift.fold_div, causal=True)[..., ::2, ::2])
 
 
+def dense(op, x):
+    return literal_conv3d(x, zeros_ahead(op.taps), op.stride, (op.dilation, 1))
+
+
+def r2plus1d(op, x):
+    return literal_r2plus1d(x, op.spatial, zeros_ahead(op.taps), op.stride, op.dilation,
+                            op.arrangement)
+
+
+def c3d(op, x):
+    return literal_conv3d(x, zeros_ahead(op.weight), op.stride, (1, op.dilation))
+
+
+def gst(op, x):
+    return literal_gst(x, op.spatial, zeros_ahead(op.temporal), op.bias, op.stride, op.dilation)
+
+
+def mta(op, x):
+    taps, *rest = mta_weights(op)
+    return literal_mta(x, [zeros_ahead(a) for a in taps], *rest)
+
+
+def tam(op, x):
+    parts = [(branch[0].weight, eval_norm(branch[1]), branch[3].weight) for branch in (op.G, op.L)]
+    return literal_tam(x, *parts, causal=True)
+
+
 # (operator, its literal form)
 EXACT = {
     'conv': (lambda: TemporalConv(C, 5, causal=True),
@@ -84,18 +123,41 @@ EXACT = {
     'stc': (lambda: STCConv(C, 8, spatial_refinement=False, causal=True), stc),
     'tr': (lambda: TemporalRefinement(C, causal=True),
            lambda op, x: literal_tr(x, zeros_ahead(op.taps))),
-    'hf': (lambda: HFModule(C, conservative=False, causal=True), hf)}
+    'hf': (lambda: HFModule(C, conservative=False, causal=True), hf),
+    'dense': (lambda: DenseTemporalConv(C, 8, 5, 2, causal=True), dense),
+    'dense dilated': (lambda: DenseTemporalConv(C, 8, dilation=2, causal=True), dense),
+    'sequential': (lambda: R2Plus1D(C, 8, stride=2, causal=True), r2plus1d),
+    'parallel': (lambda: R2Plus1D(C, 8, 2, arrangement='parallel', causal=True), r2plus1d),
+    'depthwise': (lambda: R2Plus1D(C, 8, temporal='depthwise', causal=True), r2plus1d),
+    'depthwise beside': (lambda: R2Plus1D(C, 8, 1, 2, 'parallel', 'depthwise', causal=True),
+                         lambda op, x: literal_conv3d(x, op.spatial.unsqueeze(2), 1, (1, 2))
+                         + literal_temporal(x, zeros_ahead(op.taps))),
+    'p3d': (lambda: P3D(C, 8, 'B', causal=True), r2plus1d),
+    'c3d': (lambda: C3D(C, 8, stride=2, causal=True), c3d),
+    'c3d dilated': (lambda: C3D(C, 8, dilation=2, causal=True), c3d),
+    'gst': (lambda: GSTConv(C, 8, bias=True, causal=True), gst),
+    'gst large': (lambda: GSTConv(C, 8, beta=1, stride=2, causal=True), gst),
+    'me': (lambda: MotionExcitation(C, 2, causal=True),
+           lambda op, x: literal_me(x, *me_weights(op), causal=True)),
+    'mta': (lambda: MultipleTemporalAggregation(C, causal=True), mta),
+    'mta first': (lambda: MultipleTemporalAggregation(C, stride=2, causal=True), mta)}
 WINDOWED = {
     'stc sr': lambda: STCConv(C, 8, causal=True),
-    'sth attention': lambda: STHConv(C, 8, attention='softmax', causal=True)}
+    'sth attention': lambda: STHConv(C, 8, attention='softmax', causal=True),
+    'tam': lambda: TAM(C, 4, causal=True), 'tam 5': lambda: TAM(C, 4, 5, causal=True)}
 MAKE = {name: make for name, (make, _) in EXACT.items()}
 NETWORKS = {'tsm_tiny': {}, 'r2plus1d_tiny': {}, 'hgc_tiny': {}, 'sth_tiny': {}, 'h2cn_tiny': {},
-            'stc_tiny': dict(sr=False), 'hf_tsn_tiny': dict(conservative=False)}
+            'stc_tiny': dict(sr=False), 'hf_tsn_tiny': dict(conservative=False),
+            'r2plus1d_tiny sequential': dict(arrangement='sequential'),
+            'r2plus1d_tiny parallel': dict(arrangement='parallel'), 'p3d_tiny': {}, 'c3d_tiny': {},
+            'gst_tiny': {}, 'gst_large_tiny': {}, 'tea_res2net50': {}}
+NAMES = [pytest.param(name, marks=pytest.mark.slow if 'res2net' in name else ())
+         for name in NETWORKS]
 
 
 def made(make):
     torch.manual_seed(0)
-    op = randomised(make()).double().eval()
+    op = stirred(randomised(make())).double().eval()
     for p in op.parameters():
         p.data.mul_(.5)
     return op
@@ -158,6 +220,16 @@ def test_a_fast_causal_form_is_the_literal_one(name, monkeypatch):
     assert (streamed(op, x) - fast).abs().max() < 1e-12
 
 
+@torch.no_grad()
+def test_the_literal_form_of_a_causal_tam():
+    for K in 3, 5:
+        op, x = made(lambda: TAM(C, 4, K, causal=True)), noise(4, batch=1)
+        assert (op(x) - tam(op, x)).abs().max() < 1e-10
+    weights = [sum(p.numel() for p in TAM(C, 4, causal=causal).parameters())
+               for causal in (False, True)]
+    assert weights[0] - weights[1] == 2 * 4 + 2 * C  # of G, and of the local branch
+
+
 @pytest.mark.parametrize('name', WINDOWED)
 def test_a_window_of_a_causal_operator_ends_at_the_newest_frame(name):
     op, x, W = made(WINDOWED[name]), noise(7), 4
@@ -211,11 +283,32 @@ def test_gradients_of_causal_operators(name):
 @pytest.mark.parametrize('make', [lambda causal: TemporalConv(C, 5, causal=causal),
                                   lambda causal: HgC(C, 5, slope=4, causal=causal),
                                   lambda causal: MixedHgC(C, causal=causal),
-                                  lambda causal: HFModule(C, conservative=False, causal=causal)])
+                                  lambda causal: HFModule(C, conservative=False, causal=causal),
+                                  lambda causal: DenseTemporalConv(C, C, 5, causal=causal)])
 def test_a_causal_operator_starts_as_the_identity_where_the_other_does(make):
     x = noise(5).float()
     for causal in False, True:
         assert torch.equal(make(causal).eval()(x), x)
+
+
+@pytest.mark.parametrize('cls, size, options', [
+    (DenseTemporalConv, 1, dict(kernel_size=5)), (R2Plus1D, 3, {}),
+    (R2Plus1D, 3, dict(temporal='depthwise')), (P3D, 3, dict(variant='B')), (C3D, 3, {})])
+def test_a_causal_operator_starts_as_the_image_convolution(cls, size, options):
+    torch.manual_seed(0)
+    x, conv = noise(4).float(), nn.Conv2d(C, 8, size, padding=size // 2)
+    for causal in False, True:
+        op = cls.from_conv2d(conv, causal=causal, **options)
+        assert op.causal is causal
+        assert torch.allclose(fold(op(x)), conv(fold(x)), atol=1e-5)
+
+
+def test_slices_of_equal_shares_and_a_causal_shift():
+    conv = nn.Conv2d(C, 8, 3, padding=1)
+    weight = C3D.from_conv2d(conv, 'mean', causal=True).weight
+    assert torch.equal(weight, torch.stack([conv.weight / 2] * 2, 2))
+    last = MultipleTemporalAggregation(C, causal=True).shifts[-1].taps.flatten(1)
+    assert last.tolist() == [[0, 1], [1, 0]]  # one stays, one comes from the frame before
 
 
 def test_how_many_weights_and_products_a_causal_operator_has():
@@ -228,6 +321,11 @@ def test_how_many_weights_and_products_a_causal_operator_has():
     assert cost(TemporalShift(C, causal=True)) == (0, 0)
     assert cost(STHConv(C, 4, causal=True)) == (4 * (2 * 2 + 6 * 9), 4 * (2 * 2 + 6 * 9) * 120)
     both = cost(STCConv(C, 8)), cost(STCConv(C, 8, causal=True))
+    assert cost(DenseTemporalConv(C, 4, 5, causal=True)) == (3 * 4 * C, 3 * 4 * C * 120)
+    assert cost(R2Plus1D(C, 4, causal=True)) == (4 * (9 * C + 2 * 4), 4 * (9 * C + 2 * 4) * 120)
+    assert cost(C3D(C, 4, causal=True)) == (18 * 4 * C, 18 * 4 * C * 120)
+    assert cost(GSTConv(C, 4, causal=True)) == (4 * (27 + 18), 4 * (27 + 18) * 120)
+    assert cost(MultipleTemporalAggregation(C, causal=True))[1] == (2 * C + 3 * 9 * 4) * 120
     taps = 2 * 2  # of T_S, one less each
     assert both[0][0] - both[1][0] == taps + 36 and both[0][1] - both[1][1] == taps * 120 + 36 * 4
 
@@ -247,19 +345,18 @@ def test_what_cannot_be_causal_says_why():
         HFModule(C, causal=True)
     with pytest.raises(ValueError, match='a causal one cannot know yet: give conservative=False'):
         create_model('hf_tsn_tiny', num_classes=3, causal=True)
-    with pytest.raises(ValueError, match="for arrangement='depthwise'"):
-        create_model('r2plus1d_tiny', num_classes=3, arrangement='parallel', causal=True)
-    with pytest.raises(ValueError, match="gst_tiny has no variant 'causal'"):
-        create_model('gst_tiny', num_classes=3, causal=True)
+    for name in 'tsn_tiny', 'tin_resnet50', 'trn_resnet50', 'eco_lite':
+        with pytest.raises(ValueError, match=f"{name} has no variant 'causal'"):
+            create_model(name, num_classes=3, causal=True)
 
 
 def network(name, **variant):
     torch.manual_seed(0)
     spec = dict(frames=4, size=32)
-    return create_model(name, num_classes=3, input_spec=spec, **variant).double().eval()
+    return create_model(name.split()[0], num_classes=3, input_spec=spec, **variant).double().eval()
 
 
-@pytest.mark.parametrize('name', NETWORKS)
+@pytest.mark.parametrize('name', NAMES)
 def test_a_causal_network_answers_at_once(name, tmp_path):
     net = network(name, causal=True, **NETWORKS[name])
     with torch.no_grad():
@@ -283,11 +380,11 @@ def test_a_causal_network_answers_at_once(name, tmp_path):
         assert (again(clip) - net(clip)).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize('name', NETWORKS)
+@pytest.mark.parametrize('name', NAMES)
 def test_a_causal_network_costs_no_more(name):
     variant = NETWORKS[name]
     both = [network(name, causal=causal, **variant).float() for causal in (False, True)]
-    assert variants(name)['causal'] is False
+    assert variants(name.split()[0])['causal'] is False
     shape = 3, 4 * both[0].input_spec.per_segment, 32, 32
     a, b = (complexity(net, shape) for net in both)
     ops = [[m.op for m in net.modules() if isinstance(m, Clipwise)] for net in both]
@@ -296,6 +393,16 @@ def test_a_causal_network_costs_no_more(name):
     less = a.params - b.params, a.macs - b.macs
     same = name in ('tsm_tiny', 'hf_tsn_tiny')
     assert less == (0, 0) if same else min(less) > 0
+
+
+@torch.no_grad()
+def test_a_causal_tam_answers_at_once_from_the_newest_frames():
+    net = network('tam_tiny', causal=True)
+    for p in net.parameters():
+        p.add_(.05 * torch.randn_like(p))
+    stream, clip = net.stream(), torch.randn(1, 3, 4, 32, 32, dtype=torch.float64)
+    known = [stream.step(frame) for frame in clip.unbind(2)]
+    assert stream.delay == 0 and (known[-1][-1] - net(clip)).abs().max() < 1e-10
 
 
 def test_old_weights_go_into_a_network_that_looks_both_ways():

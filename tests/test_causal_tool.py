@@ -66,6 +66,22 @@ def test_a_long_clip_of_orders_has_other_videos_around_it(tool):
     assert kinds == {('drift', False), ('order', False), ('order', True)}
 
 
+def test_repeated_frames_are_not_asked_for(tool, monkeypatch):
+    clips = torch.arange(8.).view(1, 1, 8, 1, 1)
+    assert tool.repeated(clips).flatten().tolist() == [0] * 6 + list(range(8)) + [7] * 6
+    monkeypatch.setattr(tool, 'multiples', dict(tsm=1.))
+    jobs = [job for job in tool.trainings(list(tool.tasks), 1) if job['borders'] == 'repeat']
+    assert [(job['task'], job['causal']) for job in jobs] == [('order', False), ('order', True)]
+    seen = []
+    learn = tool.learn_to_plateau
+    monkeypatch.setattr(tool, 'learn_to_plateau', lambda net, batches, *rest: seen.append(
+        next(batches)[0]) or learn(net, batches, *rest))
+    tool.run(jobs[1])
+    assert seen[0].shape[2] == 20 and torch.equal(seen[0][:, :, 0], seen[0][:, :, 6])
+    line = json.loads(tool.results.read_text())
+    assert line['right'].keys() == {'clip', 'still', 'cut'}
+
+
 def test_the_live_answers_are_those_of_a_stream(tool, monkeypatch):
     monkeypatch.setattr(tool, 'frames', 2)
     for looks_back in False, True:

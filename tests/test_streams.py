@@ -1,4 +1,6 @@
 "Operators and networks that are given their video frame by frame."
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -77,7 +79,8 @@ def test_an_operator_looks_no_farther_and_no_less_far_than_it_says(make):
     op = made(make)
     sight = SIGHTS[type(op)](op)
     r = sight.ahead
-    assert sight.before == r
+    # excitation compares a frame with the next one only
+    assert sight.before == (0 if isinstance(op, MotionExcitation) else r)
     clip = noise(2 * r + 3)
     far, near = clip.clone(), clip.clone()
     far[:, :, [0, -1]] += 1  # r + 1 frames from the one in the middle
@@ -150,6 +153,25 @@ def points(net, frames):
 
 def scores_of(stream, frames):
     return [s for frame in frames for s in stream.step(frame)] + stream.finish()
+
+
+@torch.no_grad()
+def test_a_state_of_another_operator_or_of_other_frames_is_refused():
+    frame = torch.randn(1, C, 4, 4)
+    streams = [OperatorStream(op.eval()) for op in (HgC(C), HgC(C, 5), TemporalConv(C))]
+    _, state = streams[0].step(frame, OperatorStream.start)
+    for other in streams[1:]:
+        with pytest.raises(ValueError, match=r'this state is of HgC\(16, kernel_size=3'):
+            other.step(frame, state)
+        with pytest.raises(ValueError, match='give the state of the step before'):
+            other.finish(state)
+    for changed in torch.randn(1, C, 5, 4), torch.randn(2, C, 4, 4), frame.double():
+        with pytest.raises(ValueError, match=r'\(1, 16, 4, 4\), torch.float32, and now'):
+            streams[0].step(changed, state)
+    with pytest.raises(ValueError, match='expected 16 channels'):
+        streams[0].step(frame[:, 1:], OperatorStream.start)
+    y, _ = streams[0].step(frame, copy.deepcopy(state))
+    assert len(y) == 1
 
 
 @pytest.mark.parametrize('name', SMALL + [pytest.param(n, marks=pytest.mark.slow) for n in LARGE])

@@ -10,11 +10,14 @@ network is trained with the same recipe until nothing more is gained (study.py).
 are those that tools/ablations.py found for the two-sided networks. A two-sided network may also
 learn `drift` from the eight frames in the middle of clips of twenty (`long`), where no border is
 near; for `order`, both kinds of network may learn from such clips, in which other videos come
-before and behind the one that is asked for.
+before and behind the one that is asked for. `repeat` is the cheaper way to keep zeros out: the
+first and the last frame of the clip are repeated six times, and the scores of the repeated frames
+are not asked for.
 
 Each is scored on 256 new videos: as a clip of eight frames with zeros around it (`clip`); as the
 same eight frames of a stream, where another video comes before and behind (`cut`) or, for drift,
-the motion goes on (`on`); and live. There a stream changes from one video to the next, and k frames
+the motion goes on (`on`); networks that learned with repeated frames also with them (`still`); and
+live. There a stream changes from one video to the next, and k frames
 later the scores of the newest 1 or 8 frames that are known answer. A two-sided network knows the
 scores of a frame only 6 frames later; causal ones know them at once. `again` is the third way: the
 two-sided network runs on the last eight frames as on a clip, again for each new frame (on the
@@ -44,7 +47,13 @@ Predictions, written before the first run, with nothing known but the results of
 6. (Added for `order`, `long`, before its first run; known was that a checkpoint of a two-sided
    hourglass loses ten points in `cut`.) Networks that learned among other videos lose less than 3
    points between `clip` and `cut`, and are 5 points or more ahead in `cut` of those that learned
-   between zeros."""
+   between zeros.
+7. (Added for `order`, `repeat`, before its first run; known was all of the above.) Repeated frames
+   remove the zeros, but no other event ever happens in them. So these networks still lose between
+   `still` and `cut`: 3 points or more in the mean of the eight, causal ones more than two-sided
+   ones. In `cut` they stay behind those that learned among other videos, and are within 5 points
+   of those that learned between zeros. Between zeros (`clip`) they are 3 points or more worse than
+   in `still`, for they have never seen a zero frame."""
 import sys
 import time
 
@@ -108,6 +117,11 @@ def among_others(clips, rest, draw):
     before, behind = (clips[torch.randperm(len(clips), generator=draw)] for _ in range(2))
     return torch.cat([before[:, :, -rest:], clips, behind[:, :, :rest]], 2)
 
+def repeated(clips):
+    "Clips whose first and last frame are repeated `margin` times."
+    first, last = (clips[:, :, [t] * margin] for t in (0, -1))
+    return torch.cat([first, clips, last], 2)
+
 class Orders:
     "Videos of three events, one video after another."
     def __init__(self, size=32, spec=InputSpec(mean=(.5,), std=(.25,))):
@@ -154,11 +168,15 @@ class Middle(torch.nn.Module):
 
 def learn(net, job):
     "Train until nothing more is gained: what ended it, and the loss and accuracy of each window."
-    long = job['borders'] == 'long'
-    batches = tasks[job['task']].batches('train', job['seed'], frames + 2 * margin * long)
+    borders = job['borders']
+    length = frames + 2 * margin * (borders == 'long')
+    batches = tasks[job['task']].batches('train', job['seed'], length)
+    if borders == 'repeat':
+        batches = ((repeated(clips), labels) for clips, labels in batches)
     optimizer = make_optimizer(net, operator_recipe(net, lr, multiples[job['operator']]))
     plateau = Plateau(optimizer, patience, most, last, climb)
-    return learn_to_plateau(Middle(net) if long else net, batches, plateau, window, norm)
+    learner = net if borders == 'zeros' else Middle(net)
+    return learn_to_plateau(learner, batches, plateau, window, norm)
 
 @torch.inference_mode()
 def scores(net, clips, each=32):
@@ -168,11 +186,15 @@ def scores(net, clips, each=32):
 def rightly(scores, labels):
     return (scores.argmax(-1) == labels).sum().item()
 
-def as_streams(net, streams, before):
+def as_streams(net, streams, before, still=False):
     "Right answers of the mean over the frames of a clip: alone, and as a part of streams."
     part = slice(before, before + frames)
     clips, labels = streams['cut']
-    found = dict(clip=rightly(scores(net, clips[:, :, part]).mean(1), labels))
+    alone = clips[:, :, part]
+    found = dict(clip=rightly(scores(net, alone).mean(1), labels))
+    if still:
+        y = scores(net, repeated(alone))[:, margin:margin + frames]
+        found['still'] = rightly(y.mean(1), labels)
     for name in streams.keys() - {'live'}:
         clips, labels = streams[name]
         found[name] = rightly(scores(net, clips)[:, part].mean(1), labels)
@@ -200,10 +222,11 @@ def run(job, videos=256):
     net.eval()
     trained = time.process_time() - start
     streams = tasks[job['task']].streams(job['seed'], videos, before, behind)
+    right = as_streams(net, streams, before, job['borders'] == 'repeat')
     again = 64 if job['borders'] == 'zeros' and not job['causal'] else 0
     write_line(results, job | dict(
-        right=as_streams(net, streams, before), live=live(net, *streams['live'], again),
-        delay=net.stream().delay, videos=videos, again=again, ended=ended, windows=windows,
+        right=right, live=live(net, *streams['live'], again), delay=net.stream().delay,
+        videos=videos, again=again, ended=ended, windows=windows,
         trained=round(trained, 1), seconds=round(time.process_time() - start, 1)))
 
 def score_checkpoint(job, videos=256):
@@ -220,10 +243,15 @@ def trainings(asked, seeds):
     "All runs: the first seed first, and the borders last."
     jobs = [dict(part='train', task=task, operator=operator, causal=causal, borders=borders,
                  seed=seed)
-            for seed in range(seeds) for borders in ('zeros', 'long') for task in asked
+            for seed in range(seeds) for borders in ('zeros', 'long', 'repeat') for task in asked
             for operator in multiples for causal in (False, True)]
-    return [job for job in jobs if job['borders'] == 'zeros'
-            or job['task'] == 'order' or not job['causal']]
+    return [job for job in jobs if asks_something(job)]
+
+def asks_something(job):
+    "No `long` for causal networks on `drift`; `repeat` where zeros did harm to what had learned."
+    if job['borders'] == 'repeat':
+        return job['task'] == 'order' and job['operator'] != 'hgc'
+    return job['borders'] == 'zeros' or job['task'] == 'order' or not job['causal']
 
 def checkpoints():
     "The networks that answer frame by frame as in a clip, with a frame at each point in time."

@@ -1,4 +1,7 @@
-"Times of networks in onnxruntime, as they are recorded and in the forms of nbs/use/45k."
+"""Times of networks in onnxruntime, as they are recorded and in the forms of nbs/use/45k.
+
+`--int8` adds each file with eight-bit weights and maps, calibrated on eight random clips: that says
+how long it takes, and nothing about its answers."""
 import argparse
 import json
 import statistics
@@ -12,11 +15,12 @@ from video_convs.nets.complexity import complexity
 from video_convs.nets.video_net import VideoNet
 from video_convs.use.export_forms import Form, runtime_forms
 from video_convs.use.export_formats import WRITERS, Recorded, open_file, quiet
+from video_convs.use.int8 import quantise
 
 OPERATORS = 'tsn', 'tsm', 'hgc', 'sth', 'stc'
 
 
-def forms(name, size, folder):
+def forms(name, size, folder, int8=False):
     "(network, form) → a function that runs one clip, and the network's multiply-accumulates."
     torch.manual_seed(0)
     net = VideoNet(name, 174, input_spec=dict(size=size)).eval()
@@ -38,6 +42,11 @@ def forms(name, size, folder):
         run = open_file(path, threads=1)
         assert (run(clip)[0] - net(clip)).abs().max() < 1e-3, name
         runs[name, form] = lambda run=run: run(clip)
+        best = path
+    if int8:
+        quantise(best, Path(folder)/f'{name}_int8.onnx', [torch.randn_like(clip) for _ in range(8)])
+        small = open_file(Path(folder)/f'{name}_int8.onnx', threads=1)
+        runs[name, 'int8'] = lambda: small(clip)
     return runs, complexity(net, clip.shape).macs
 
 
@@ -47,6 +56,7 @@ def main():
     p.add_argument('--backbone', default='resnet50')
     p.add_argument('--size', type=int, default=112)
     p.add_argument('--rounds', type=int, default=7)
+    p.add_argument('--int8', action='store_true')
     p.add_argument('--out', default='data/results/export.jsonl')
     args = p.parse_args()
     torch.set_num_threads(1)
@@ -54,7 +64,7 @@ def main():
     with torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
         for operator in OPERATORS:
             name = f'{operator}_{args.backbone}'
-            more, macs[name] = forms(name, args.size, folder)
+            more, macs[name] = forms(name, args.size, folder, args.int8)
             runs |= more
         times = {key: [] for key in runs}
         for _ in range(1 + args.rounds):

@@ -4,9 +4,13 @@
 and take turns: one clip each, eight turns, of which the first warms up. Every measurement is a line
 of data/results/speed_cpu.jsonl at once, so an interrupted run continues where it stopped; `--again`
 starts anew. Peak memory is that of a process of its own for each entry.
-`tools/speed.py eager fused` measures these ways only, `--turns 4` fewer turns, and `--out FILE`
-writes elsewhere."""
+`tools/speed.py eager fused` measures these ways only, `tools/speed.py onnx tsn_resnet50` this
+network only, `--turns 4` fewer turns, and `--out FILE` writes elsewhere.
+`tools/speed.py ratio` prints what a frame costs in a stream, as a share of an eighth of the clip's
+time, for hgc_resnet50 and tsm_mobilenet_v2 or the networks that are named: the median of `--turns`
+turns in which both stand side by side, and their range."""
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -16,7 +20,7 @@ import torch
 import torchvision
 from study import option_of, read_lines, refuse_unknown, root, write_line
 from torch.utils.flop_counter import FlopCounterMode
-from video_convs import complexity, create_model
+from video_convs import complexity, create_model, list_models
 from video_convs.nets.bench import clip_for
 from video_convs.ops.bench import machine
 
@@ -59,15 +63,32 @@ def onnx_file(name):
         export(network(name), path)
     return path
 
+def points_of(net, clip):
+    "What a stream of the network takes, one after the other."
+    F = net.input_spec.per_segment
+    return [x if F > 1 else x[:, :, 0] for x in clip.unflatten(2, (-1, F)).unbind(2)]
+
 def streamed(net, clip):
     "Scores of a clip, frame by frame."
-    stream, F = net.stream(), net.input_spec.per_segment
-    points = [x if F > 1 else x[:, :, 0] for x in clip.unflatten(2, (-1, F)).unbind(2)]
+    stream, points = net.stream(), points_of(net, clip)
     def run():
         for point in points:
             stream.step(point)
         return stream.finish()
     return run
+
+def ratio(name, turns):
+    "Seconds of eight frames in a running stream over those of the clip: least, median, most."
+    net, clip = network(name), clip_of(name)
+    stream, points = net.stream(), points_of(net, clip)
+    def run():
+        for point in points:
+            stream.step(point)
+    found = []
+    for _ in range(1 + turns):
+        found.append(timed(run)['seconds'] / timed(lambda: net(clip))['seconds'])
+    found = sorted(found[1:])  # the first turn warms up
+    return found[0], statistics.median(found), found[-1]
 
 def prepared(name, way):
     "A function that runs one clip."
@@ -125,10 +146,12 @@ def apart(name, way):
                           stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
-def measure(file, ways, turns):
+def measure(file, asked, turns):
     "Add the measurements that are missing."
+    ways = [name for name in asked if name in WAYS] or WAYS
+    networks = [name for name in asked if name not in WAYS] or [*OURS, *PEERS]
     done = {(line['network'], line['way'], line['turn']) for line in read_lines(file)}
-    entries = [(name, way) for name, way in ENTRIES if way in ways]
+    entries = [(name, way) for name, way in ENTRIES if way in ways and name in networks]
     about = dict(machine=machine('cpu'), torchvision=torchvision.__version__, threads=THREADS,
                  command=f"tools/speed.py {' '.join(sys.argv[1:])}".strip())
     def note(name, way, turn, **found):
@@ -153,7 +176,14 @@ if __name__ == '__main__':
     out = names.pop(names.index('--out') + 1) if '--out' in names[:-1] else None
     file = Path(out) if out else root/'data/results/speed_cpu.jsonl'
     names = [name for name in names if name not in ('--out', '--again')]
-    refuse_unknown(names, WAYS, 'way')
+    if names[:1] == ['ratio']:
+        refuse_unknown(names[1:], list_models(), 'network')
+        torch.set_num_threads(THREADS)
+        for name in names[1:] or ('hgc_resnet50', 'tsm_mobilenet_v2'):
+            low, middle, high = ratio(name, turns)
+            print(f'{name:18} {middle:.2f} ({low:.2f} to {high:.2f}; goal 1.15)', flush=True)
+        sys.exit()
+    refuse_unknown(names, (*WAYS, *OURS, *PEERS), 'way or network')
     if '--again' in sys.argv:
         file.unlink(missing_ok=True)
-    measure(file, names or WAYS, turns)
+    measure(file, names, turns)

@@ -319,13 +319,13 @@ def plot_internals(
 shows(TemporalConv, 'kernel', 'channel tap', 'H2CN Eq. 1',
       lambda op, x: with_all_taps(op, op.taps).flatten(1), of_clip=False)
 shows(DenseTemporalConv, 'kernel', 'output input tap', 'dense K×1×1 taps',
-      lambda op, x: op.taps.flatten(2), of_clip=False)
+      lambda op, x: with_all_taps(op, op.taps).flatten(2), of_clip=False)
 shows(R2Plus1D, 'kernel', 'output input tap', 'H2CN Eq. 1, or dense',
-      lambda op, x: op.taps.flatten(2), of_clip=False)
+      lambda op, x: with_all_taps(op, op.taps).flatten(2), of_clip=False)
 shows(C3D, 'kernel', 'output input tap row column', '3×3×3 convolution',
-      lambda op, x: op.weight, of_clip=False)
+      lambda op, x: with_all_taps(op, op.weight), of_clip=False)
 shows(GSTConv, 'kernel', 'output input tap row column', 'Luo and Yuille 2019',
-      lambda op, x: op.temporal, of_clip=False)
+      lambda op, x: with_all_taps(op, op.temporal), of_clip=False)
 
 # %% ../../nbs/explain/48c_attention.ipynb #f260274a
 from ..ops.clip_taps import frame_means
@@ -373,8 +373,13 @@ def of_tin(
 # %% ../../nbs/explain/48c_attention.ipynb #7aa2586c
 shows(TIN, 'offset', 'group', 'Shao et al. 2020', lambda op, x: of_tin(op, x)[0])
 shows(TIN, 'gate', 'group time', 'Shao et al. 2020', lambda op, x: of_tin(op, x)[1])
-shows(TAM, 'kernel', 'channel tap', 'Liu et al. 2021', lambda op, x: op.kernels(frame_means(x))[0])
-shows(TAM, 'gate', 'channel time', 'Liu et al. 2021', lambda op, x: op.L(frame_means(x))[0])
+
+def _kernels(op, x):
+    return with_all_taps(op, op.kernels(frame_means(x))[0, :, :, None, None]).flatten(1)
+
+shows(TAM, 'kernel', 'channel tap', 'Liu et al. 2021', _kernels)
+shows(TAM, 'gate', 'channel time', 'Liu et al. 2021',
+      lambda op, x: op.importance(frame_means(x))[0])
 
 # %% ../../nbs/explain/48c_attention.ipynb #ed6014f7
 shows(MotionExcitation, 'gate', 'channel time', 'Li et al. 2020',

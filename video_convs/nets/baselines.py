@@ -62,31 +62,34 @@ def r2plus1d(
     net: nn.Module, card: Backbone,
     arrangement: str = 'depthwise', # or 'sequential', 'parallel', which have dense taps
     kernel_size: int = 3, # frames that an output frame reads, odd
-    causal: bool = False, # True: only back, for 'depthwise'
+    causal: bool = False, # True: only back, so that no frame waits for the next
 ) -> nn.Module:
     "A convolution over time at each block's first 3×3: depthwise before it, or dense."
     if arrangement == 'depthwise':
         return insert_before(net, card.conv3x3,
                              lambda C: TemporalConv(C, kernel_size, causal=causal))
-    if causal:
-        raise ValueError("causal=True is for arrangement='depthwise': dense taps look both ways")
     if kernel_size != 3:
         raise ValueError(f"kernel_size = {kernel_size} is for 'depthwise'; dense ones have "
                          "three taps")
     return replace(net, card.conv3x3,
-                   lambda conv: R2Plus1D.from_conv2d(conv, arrangement=arrangement))
+                   lambda conv: R2Plus1D.from_conv2d(conv, arrangement=arrangement, causal=causal))
 
 # %% ../../nbs/nets/26c_baselines.ipynb #d1523e7d
 @register('tiny', 'resnet50')
 def p3d(
     net: nn.Module, card: Backbone,
     variant: str = 'A', # 'A': time after space; 'B': in parallel
+    causal: bool = False, # True: only back, so that no frame waits for the next
 ) -> nn.Module:
     "1×3×3 and dense 3×1×1 in place of each block's first 3×3, in sequence (A) or parallel (B)."
-    return replace(net, card.conv3x3, lambda conv: P3D.from_conv2d(conv, variant=variant))
+    return replace(net, card.conv3x3,
+                   lambda conv: P3D.from_conv2d(conv, variant=variant, causal=causal))
 
 # %% ../../nbs/nets/26c_baselines.ipynb #6158f6d0
 @register('tiny', 'resnet50')
-def c3d(net: nn.Module, card: Backbone) -> nn.Module:
+def c3d(
+    net: nn.Module, card: Backbone,
+    causal: bool = False, # True: only back, so that no frame waits for the next
+) -> nn.Module:
     "3×3×3 in place of the first 3×3 of each block."
-    return replace(net, card.conv3x3, C3D.from_conv2d)
+    return replace(net, card.conv3x3, lambda conv: C3D.from_conv2d(conv, causal=causal))

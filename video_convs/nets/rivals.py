@@ -24,18 +24,20 @@ def gst(
     net: nn.Module, card: Backbone,
     alpha: int = 4, # one part in α of the output channels is spatio-temporal
     beta: int = 2, # each convolution reads one part in β of the input channels
+    causal: bool = False, # True: only back, so that no frame waits for the next
 ) -> nn.Module:
     "1/α of the outputs of each first 3×3 become 3×3×3; both kinds read 1/β of the inputs."
-    return replace(net, card.conv3x3, lambda conv: GSTConv.from_conv2d(conv, alpha, beta))
+    return replace(net, card.conv3x3, lambda conv: GSTConv.from_conv2d(conv, alpha, beta, causal))
 
 # %% ../../nbs/nets/26d_rivals.ipynb #3b7b5bfc
 @register('tiny', 'resnet50')
 def gst_large(
     net: nn.Module, card: Backbone,
     alpha: int = 4, # one part in α of the output channels is spatio-temporal
+    causal: bool = False, # True: only back, so that no frame waits for the next
 ) -> nn.Module:
     "GST in which both convolutions read all inputs."
-    return gst(net, card, alpha, beta=1)
+    return gst(net, card, alpha, beta=1, causal=causal)
 
 # %% ../../nbs/nets/26d_rivals.ipynb #60f5782d
 @register('resnet50')
@@ -53,19 +55,23 @@ def tam(
     net: nn.Module, card: Backbone,
     frames: int, # T
     kernel_size: int = 3, # frames that an output frame reads, odd
+    causal: bool = False, # True: taps only back; kernels still follow the means of the clip
 ) -> nn.Module:
     "A temporal adaptive module before the first 3×3 of each block."
-    return insert_before(net, card.conv3x3, lambda C: TAM(C, frames, kernel_size))
+    return insert_before(net, card.conv3x3, lambda C: TAM(C, frames, kernel_size, causal=causal))
 
 # %% ../../nbs/nets/26d_rivals.ipynb #24621e56
 @register('res2net50')
 def tea(
     net: nn.Module, card: Backbone,
     reduction: int = 16, # the difference is taken in C / r channels
+    causal: bool = False, # True: only back, so that no frame waits for the next
 ) -> nn.Module:
     "Motion excitation before, temporal convolutions between the scales of each Res2Net block."
-    replace(net, 'layer?.*.scales', MultipleTemporalAggregation.from_split)
-    return insert_before(net, 'layer?.*.scales', lambda C: MotionExcitation(C, reduction))
+    replace(net, 'layer?.*.scales',
+            lambda split: MultipleTemporalAggregation.from_split(split, causal))
+    return insert_before(net, 'layer?.*.scales',
+                         lambda C: MotionExcitation(C, reduction, causal))
 
 # %% ../../nbs/nets/26d_rivals.ipynb #56f618a5
 @register('bninception', 'resnet50', head=TRNHead)

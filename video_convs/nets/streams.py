@@ -8,6 +8,7 @@ __all__ = ['Parts', 'Stream']
 # %% ../../nbs/nets/26l_streams.ipynb #3aeb63eb
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 from torch import Tensor, fx, nn
@@ -35,7 +36,20 @@ class _Junctions:
         self.streams = {n: OperatorStream(trunk.get_submodule(n.target).op, window)
                         for n in self.nodes if n.op == 'call_module'
                         and isinstance(trunk.get_submodule(n.target), Clipwise)}
+        self.layers = {n: self._layer(n) for n in self.nodes}
         self.reset()
+
+    def _layer(self, node):
+        "A part as a function of its inputs; most are a layer or a function as it stands."
+        if node.kwargs or node.args != tuple(self.inputs[node]):
+            return partial(self._interpret, node)
+        kinds = dict(call_module=self.runner.fetch_attr, call_function=lambda target: target)
+        return kinds[node.op](node.target) if node.op in kinds else partial(self._interpret, node)
+
+    def _interpret(self, node, *frames):
+        self.runner.env = self.constants | dict(zip(self.inputs[node], frames))
+        y, self.runner.env = self.runner.run_node(node), {}
+        return y
 
     def reset(self):
         self.waiting = {(n, k): deque() for n in self.nodes for k in self.inputs[n]}
@@ -67,8 +81,7 @@ class _Junctions:
                 y, self.states[node] = self.streams[node].step(*frames, self.states[node])
                 made += y
             else:
-                self.runner.env = self.constants | dict(zip(self.inputs[node], frames))
-                made.append(self.runner.run_node(node))
+                made.append(self.layers[node](*frames))
         return made
 
 # %% ../../nbs/nets/26l_streams.ipynb #ac306edb

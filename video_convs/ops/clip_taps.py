@@ -23,17 +23,19 @@ def frame_means(
 # %% ../../nbs/ops/15b_clip_taps.ipynb #b85496b1
 def over_time_each(
     x: Tensor, # (B, C, T, H, W)
-    taps: Tensor, # (B, C, K), odd K: each clip has its own
+    taps: Tensor, # (B, C, K): each clip has its own
     importance: Tensor | None = None, # v (B, C, T): what frames are multiplied by before
+    beside: tuple[int, int] | None = None, # frames before and ahead that taps reach; None: alike
 ) -> Tensor: # (B, C, T, H, W), channels-last if x is
     "Depthwise convolution along time with taps that differ from clip to clip, zeros outside."
-    T, r, taps = x.shape[2], taps.shape[2] // 2, taps.to(x.dtype)  # autocast's softmax is float32
+    T, K, taps = x.shape[2], taps.shape[2], taps.to(x.dtype)  # autocast's softmax is float32
+    beside = (K // 2, K // 2) if beside is None else beside
     column = lambda v: v[..., None, None]
     if x.device.type != 'cpu' or is_traced():
-        z = F.pad(x if importance is None else x * column(importance), (0, 0, 0, 0, r, r))
-        return sum(column(taps[:, :, k:k + 1]) * z[:, :, k:k + T] for k in range(2 * r + 1))
+        z = F.pad(x if importance is None else x * column(importance), (0, 0, 0, 0, *beside))
+        return sum(column(taps[:, :, k:k + 1]) * z[:, :, k:k + T] for k in range(K))
     clips = x if importance is None else (clip * column(v) for clip, v in zip(x, importance))
-    each = [over_time(clip.unsqueeze(0), own[:, None, :, None, None], r)
+    each = [over_time(clip.unsqueeze(0), own[:, None, :, None, None], beside)
             for clip, own in zip(clips, taps)]
     return torch.cat([y.movedim(1, 4) for y in each]).movedim(4, 1)
 

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip
-from .common import (ClipConv, check_sizes, conv_arguments, over_time, subsample,
-                                    take_over)
+from .common import (ClipConv, check_sizes, conv_arguments, frames_beside,
+                                    only_back, over_time, subsample, take_over)
 
 # %% ../../nbs/workshop/10a_temporal.ipynb #08729cc2
 class DenseTemporalConv(ClipConv):
@@ -27,14 +27,16 @@ class DenseTemporalConv(ClipConv):
         stride: int = 1, # s, of the pixels
         dilation: int = 1, # frames from one tap to the next
         bias: bool = False,
+        causal: bool = False, # no taps ahead: K // 2 + 1 are left
     ) -> None:
         super().__init__()
         check_sizes(kernel_size, in_channels=in_channels, out_channels=out_channels, stride=stride,
                     dilation=dilation)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.dilation = kernel_size, stride, dilation
-        taps = torch.empty(out_channels, in_channels, kernel_size, 1, 1)
-        self.taps = nn.Parameter(nn.init.dirac_(taps))
+        self.causal, self.beside = causal, frames_beside(kernel_size, causal, dilation)
+        taps = nn.init.dirac_(torch.empty(out_channels, in_channels, kernel_size, 1, 1))
+        self.taps = nn.Parameter(only_back(taps, causal))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 
     def forward(
@@ -42,9 +44,8 @@ class DenseTemporalConv(ClipConv):
         x: Tensor, # (B, C, T, H, W)
     ) -> Tensor: # (B, C', T, ⌈H/s⌉, ⌈W/s⌉)
         check_clip(x, self.in_channels, self)
-        d = self.dilation
-        return over_time(subsample(x, self.stride), self.taps,
-                         d * (self.kernel_size // 2), d, self.bias)
+        return over_time(subsample(x, self.stride), self.taps, self.beside, self.dilation,
+                         self.bias)
 
     @classmethod
     def from_conv2d(
@@ -52,9 +53,10 @@ class DenseTemporalConv(ClipConv):
         conv: nn.Conv2d, # 1×1
         kernel_size: int = 3, # K
         dilation: int = 1, # frames from one tap to the next
+        causal: bool = False,
     ) -> 'DenseTemporalConv': # computes what `conv` does, frame by frame
         "Inflate a 1×1 convolution: it becomes the centre, the neighbouring frames start at zero."
         a = conv_arguments(conv, 1)
-        op = cls(**{**a, 'kernel_size': kernel_size, 'dilation': dilation})
-        return take_over(op, conv, taps=F.pad(conv.weight.unsqueeze(2),
-                                              (0, 0, 0, 0, kernel_size // 2, kernel_size // 2)))
+        op = cls(**{**a, 'kernel_size': kernel_size, 'dilation': dilation, 'causal': causal})
+        around = frames_beside(kernel_size, causal)
+        return take_over(op, conv, taps=F.pad(conv.weight.unsqueeze(2), (0, 0, 0, 0, *around)))

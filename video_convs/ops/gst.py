@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip, fold, side_by_side, unfold
-from .common import ClipConv
+from .common import ClipConv, frames_beside
 from .gst_groups import check_gst, conv3d_by_frames, gst_from_conv2d, input_groups
 
 # %% ../../nbs/ops/16a_gst.ipynb #6c08164b
@@ -28,15 +28,17 @@ class GSTConv(ClipConv):
         stride: int = 1, # in space
         dilation: int = 1, # in space
         bias: bool = False,
+        causal: bool = False, # no slice ahead
     ) -> None:
         super().__init__()
         check_gst(in_channels, out_channels, alpha, beta, stride, dilation)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.alpha, self.beta = alpha, beta
         self.stride, self.dilation = stride, dilation
+        self.causal, self.beside = causal, frames_beside(3, causal)
         n, reads = out_channels // alpha, in_channels // beta
         self.spatial = nn.Parameter(torch.empty(out_channels - n, reads, 1, 3, 3))  # W^S
-        self.temporal = nn.Parameter(torch.empty(n, reads, 3, 3, 3))  # W^T
+        self.temporal = nn.Parameter(torch.empty(n, reads, 1 + sum(self.beside), 3, 3))  # W^T
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         for weight in self.spatial, self.temporal:
             nn.init.kaiming_normal_(weight, mode='fan_out', nonlinearity='relu')

@@ -24,15 +24,16 @@ def input_groups(
 # %% ../../nbs/workshop/16a_gst.ipynb #5ef9910b
 def conv3d_by_frames(
     x: Tensor, # (B, C, T, H, W)
-    weight: Tensor, # (C', C, 3, 3, 3)
+    weight: Tensor, # (C', C, 3, 3, 3), causal (C', C, 2, 3, 3)
     stride: int = 1, # in space
     dilation: int = 1, # in space
 ) -> Tensor: # (B, C', T, ⌈H/stride⌉, ⌈W/stride⌉)
     "A 3×3×3 convolution as one 2D convolution and a sum of shifted frames."
-    slices = torch.cat(weight.unbind(2))  # (3·C', C, 3, 3)
+    slices = torch.cat(weight.unbind(2))  # (3·C' or 2·C', C, 3, 3)
     y = F.conv2d(fold(x), slices, None, stride, dilation, dilation)
-    before, now, after = unfold(y, x.shape[2]).chunk(3, 1)
-    return now + shift_right(before) + shift_left(after)
+    before, now, *after = unfold(y, x.shape[2]).chunk(weight.shape[2], 1)
+    y = now + shift_right(before)
+    return y + shift_left(after[0]) if after else y
 
 # %% ../../nbs/workshop/16a_gst.ipynb #4b1e2cee
 def check_gst(
@@ -59,9 +60,10 @@ def gst_from_conv2d(
     conv: nn.Conv2d, # dense 3×3; its stride, dilation, bias, device, dtype and layout are kept
     alpha: int = 4,
     beta: int = 2,
+    causal: bool = False,
 ) -> nn.Module: # with random weights in W^T
     "Take the place of a 3×3 convolution: W^S is its [:C_o − C_o/α, :C_i/β], W^T is random."
-    op = cls(**conv_arguments(conv, 3), alpha=alpha, beta=beta)
+    op = cls(**conv_arguments(conv, 3), alpha=alpha, beta=beta, causal=causal)
     last = conv.weight.is_contiguous(memory_format=torch.channels_last)
     if last:
         op = op.to(memory_format=torch.channels_last_3d)

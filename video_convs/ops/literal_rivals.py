@@ -68,6 +68,7 @@ def literal_me(
     conv2: Tensor, # conv_trans: (C', 1, 3, 3)
     conv3: Tensor, # conv_exp: (C, C', 1, 1)
     norm3: Tensor, # (2, C)
+    causal: bool = False, # differences from the frame before, 0 for the first one
 ) -> Tensor: # (B, C, T, H, W), float64
     "Motion excitation as it is defined, difference after difference; float64."
     (B, C, T, H, W), J = x.shape, conv1.shape[0]
@@ -77,7 +78,9 @@ def literal_me(
     V, (scale, shift) = conv3.double().flatten(1).tolist(), norm3.double().tolist()
     y = x.double().clone()
     for b, t in product(range(B), range(T)):
-        M = [(moved[b, j, t + 1] - z[b, j, t]).mean().item() if t + 1 < T else 0. for j in range(J)]
+        now, then = (t, t - 1) if causal else (t + 1, t)
+        M = [(moved[b, j, now] - z[b, j, then]).mean().item() if 0 <= then and now < T else 0.
+             for j in range(J)]
         for c in range(C):
             s = scale[c] * sum(V[c][j] * M[j] for j in range(J)) + shift[c]
             A = 1 / (1 + math.exp(-s)) - .5
@@ -89,6 +92,7 @@ def literal_tam(
     x: Tensor, # (B, C, T, H, W)
     G: tuple, # G_1 (2T, T), norm (2, 2T), G_2 (K, 2T)
     L: tuple, # L_1 (C', C, K), norm (2, C'), L_2 (C, C', 1)
+    causal: bool = False, # no taps ahead
 ) -> Tensor: # (B, C, T, H, W), float64
     "TAM voxel by voxel: the kernel and the importances from the means, then the sum; float64."
     B, C, T, H, W = x.shape
@@ -96,7 +100,7 @@ def literal_tam(
     X, y = x.double().tolist(), torch.empty(x.shape, dtype=torch.float64)
     m = x.double().mean((3, 4)).tolist()
     K, J = len(G2), len(L1)
-    r = K // 2
+    r, ahead = (K - 1, 0) if causal else (K // 2, K // 2)  # frames before and ahead
     dot = lambda u, v: sum(p * q for p, q in zip(u, v))
     for b in range(B):
         def kernel(c):  # Θ_c
@@ -105,14 +109,14 @@ def literal_tam(
             return [v / sum(e) for v in e]
         def squeezed(j, t):
             return sum(L1[j][c][i + r] * m[b][c][t + i] for c in range(C)
-                       for i in range(-r, r + 1) if 0 <= t + i < T)
+                       for i in range(-r, ahead + 1) if 0 <= t + i < T)
         hidden = [[max(0., l[0][j] * squeezed(j, t) + l[1][j]) for j in range(J)] for t in range(T)]
         V = [[_sigmoid(sum(L2[c][j][0] * hidden[t][j] for j in range(J))) for t in range(T)]
              for c in range(C)]
         Θ = [kernel(c) for c in range(C)]
         for c, t, h, w in product(range(C), range(T), range(H), range(W)):
             y[b, c, t, h, w] = sum(Θ[c][i + r] * V[c][t + i] * X[b][c][t + i][h][w]
-                                   for i in range(-r, r + 1) if 0 <= t + i < T)
+                                   for i in range(-r, ahead + 1) if 0 <= t + i < T)
     return y
 
 # %% ../../nbs/ops/16g_mta.ipynb #e452f041

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip, fold, side_by_side, unfold
+from .common import said_causal
 from .mta_parts import (check_mta, mta_from_conv2d, mta_from_split, mta_macs,
                                        start_mta)
 from .temporal import TemporalConv
@@ -23,15 +24,16 @@ class MultipleTemporalAggregation(nn.Module):
         scale: int = 4, # s: number of parts, at least 2
         stride: int = 1, # in space
         cascade: bool | None = None, # does a part get the last one's output? None: if stride is 1
+        causal: bool = False, # no taps ahead
     ) -> None:
         super().__init__()
-        self.channels, self.scale, self.stride = channels, scale, stride
+        self.channels, self.scale, self.stride, self.causal = channels, scale, stride, causal
         self.cascade = check_mta(channels, scale, stride, cascade)
         n = channels // scale
         self.convs = nn.ModuleList(nn.Conv2d(n, n, 3, stride, 1, bias=False)
                                    for _ in range(scale - 1))
         self.bns = nn.ModuleList(nn.BatchNorm2d(n) for _ in range(scale - 1))
-        self.shifts = nn.ModuleList(TemporalConv(n) for _ in range(scale))
+        self.shifts = nn.ModuleList(TemporalConv(n, causal=causal) for _ in range(scale))
         start_mta(self)
 
     def forward(
@@ -52,4 +54,5 @@ class MultipleTemporalAggregation(nn.Module):
     macs = mta_macs
 
     def extra_repr(self) -> str:
-        return f'{self.channels}, scale={self.scale}, stride={self.stride}, cascade={self.cascade}'
+        return (f'{self.channels}, scale={self.scale}, stride={self.stride}, '
+                f'cascade={self.cascade}{said_causal(self)}')

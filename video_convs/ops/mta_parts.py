@@ -43,12 +43,15 @@ def start_mta(
     op: nn.Module, # MultipleTemporalAggregation
 ) -> None:
     "Random 3×3 kernels; the last part starts as a shift, where the others are the identity."
+    last = op.shifts[-1].taps
     for conv in op.convs:
         nn.init.kaiming_normal_(conv.weight, mode='fan_out', nonlinearity='relu')
     n = op.channels // op.scale
     ahead = torch.arange(n) < n // 2  # the first half takes t + 1, the second t − 1
+    # without a tap ahead the first half takes t
+    tap = (2 * ahead).clamp(max=last.shape[2] - 1)
     with torch.no_grad():
-        op.shifts[-1].taps.copy_(F.one_hot(2 * ahead.long(), 3).view(n, 1, 3, 1, 1))
+        last.copy_(F.one_hot(tap, last.shape[2]).view_as(last))
 
 # %% ../../nbs/workshop/16g_mta.ipynb #2d4b8774
 def mta_from_conv2d(
@@ -56,6 +59,7 @@ def mta_from_conv2d(
     conv: nn.Conv2d, # dense 3×3 without bias, as many outputs as inputs
     scale: int = 4,
     cascade: bool | None = None,
+    causal: bool = False,
 ) -> nn.Module: # same stride, device, dtype and memory format
     "Take the place of a 3×3 convolution: each part keeps its own inputs' weights."
     stride = conv_arguments(conv, 3)['stride']
@@ -64,7 +68,7 @@ def mta_from_conv2d(
         raise ValueError("the parts have neither bias nor dilation, and C inputs give C "
                          f"outputs; got {conv.in_channels} → {conv.out_channels} channels, "
                          f"bias={conv.bias is not None}, dilation = {conv.dilation}")
-    op = cls(conv.in_channels, scale, stride, cascade)
+    op = cls(conv.in_channels, scale, stride, cascade, causal)
     if conv.weight.is_contiguous(memory_format=torch.channels_last):
         op.convs.to(memory_format=torch.channels_last)
     n = conv.in_channels // scale
@@ -76,6 +80,7 @@ def mta_from_conv2d(
 def mta_from_split(
     cls: type, # MultipleTemporalAggregation
     split: nn.Module, # with 3×3 `convs`, their `bns`, and `cascade`: a Res2Net block's chain
+    causal: bool = False,
 ) -> nn.Module: # same stride, device, dtype, mode; shared layers
     "Take the place of a chain of 3×3 convolutions: temporal ones are added, the rest is kept."
     if not all(hasattr(split, name) for name in ('convs', 'bns', 'cascade')):
@@ -83,7 +88,7 @@ def mta_from_split(
                          f"block has one, got {type(split).__name__}: for a single convolution "
                          "use from_conv2d")
     weight, scale = split.convs[0].weight, len(split.convs) + 1
-    op = cls(scale * len(weight), scale, split.convs[0].stride[0], split.cascade)
+    op = cls(scale * len(weight), scale, split.convs[0].stride[0], split.cascade, causal)
     op = op.to(weight.device, weight.dtype).train(split.training)
     op.convs, op.bns = split.convs, split.bns
     return op
@@ -97,5 +102,6 @@ def mta_macs(
 ) -> int:
     "Multiply-accumulates for one clip of T frames; the average pool is not counted."
     out = -(-H // op.stride) * -(-W // op.stride)
-    weights = sum(conv.weight.numel() for conv in op.convs)
-    return T * (3 * op.channels * H * W + weights * out)
+    weights, taps = (sum(p.numel() for part in parts for p in part.parameters())
+                     for parts in (op.convs, op.shifts))
+    return T * (taps * H * W + weights * out)

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import channels_last, check_clip, fold, unfold
-from .common import (ClipConv, check_sizes, conv_arguments, over_time, subsample,
-                                    take_over)
+from .common import (ClipConv, check_sizes, conv_arguments, frames_beside,
+                                    only_back, over_time, subsample, take_over)
 from .space_time_start import (around_conv2d, check_r2plus1d, inflated,
                                               temporal_half)
 
@@ -29,6 +29,7 @@ class R2Plus1D(ClipConv):
         arrangement: str = 'sequential', # time after space; or 'parallel': side by side, added
         temporal: str = 'dense', # 'dense' or 'depthwise' (H2CN Fig. 3)
         bias: bool = False,
+        causal: bool = False, # no tap ahead
     ) -> None:
         super().__init__()
         check_r2plus1d(in_channels, out_channels, stride, dilation, arrangement, temporal)
@@ -37,7 +38,8 @@ class R2Plus1D(ClipConv):
         self.arrangement, self.temporal = arrangement, temporal
         start = nn.Conv2d(in_channels, out_channels, 3, bias=bias)
         self.spatial, self.bias = start.weight, start.bias  # S: (C', C, 3, 3), (C',)
-        self.taps = temporal_half(in_channels, out_channels, arrangement, temporal)  # A
+        self.causal, self.beside = causal, frames_beside(3, causal)
+        self.taps = temporal_half(in_channels, out_channels, arrangement, temporal, causal)  # A
 
     def forward(
         self,
@@ -46,12 +48,13 @@ class R2Plus1D(ClipConv):
         check_clip(x, self.in_channels, self)
         S, A = self.spatial, self.taps
         if self.arrangement == 'sequential':
-            return over_time(self.over_space(x, S), A, 1, bias=self.bias)
+            return over_time(self.over_space(x, S), A, self.beside, bias=self.bias)
         x_s = subsample(x, self.stride)
         if self.temporal == 'depthwise':
-            return self.over_space(x, S, self.bias) + over_time(x_s, A, 1)
+            return self.over_space(x, S, self.bias) + over_time(x_s, A, self.beside)
         S = S + F.pad(A[:, :, 1], (1, 1, 1, 1))  # A of the frame itself looks where S looks
-        neighbours = over_time(x_s, A[:, :, ::2], padding=1, dilation=2)  # t − 1 and t + 1
+        ends = (1, -1) if self.causal else (1, 1)
+        neighbours = over_time(x_s, A[:, :, ::2], ends, dilation=2)  # t − 1 and t + 1
         return self.over_space(x, S, self.bias) + neighbours
 
     def over_space(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -71,14 +74,17 @@ class C3D(ClipConv):
         stride: int = 1, # s, of the pixels
         dilation: int = 1, # of the pixels
         bias: bool = False,
+        causal: bool = False, # no slice ahead
     ) -> None:
         super().__init__()
         check_sizes(in_channels=in_channels, out_channels=out_channels, stride=stride,
                     dilation=dilation)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.stride, self.dilation = stride, dilation
+        self.causal, self.beside = causal, frames_beside(3, causal)
         start = nn.Conv3d(in_channels, out_channels, 3, bias=bias)
-        self.weight, self.bias = start.weight, start.bias  # K: (C', C, 3, 3, 3), (C',)
+        self.weight = nn.Parameter(only_back(start.weight.data, causal))  # K: (C', C, 3, 3, 3)
+        self.bias = start.bias  # (C',)
 
     def forward(
         self,
@@ -86,7 +92,8 @@ class C3D(ClipConv):
     ) -> Tensor: # (B, C', T, ⌈H/s⌉, ⌈W/s⌉)
         check_clip(x, self.in_channels, self)
         s, d = self.stride, self.dilation
-        y = F.conv3d(x, self.weight, self.bias, stride=(1, s, s), padding=(1, d, d),
+        x = F.pad(x, (0, 0, 0, 0, 1, 0)) if self.causal else x
+        y = F.conv3d(x, self.weight, self.bias, stride=(1, s, s), padding=(self.beside[1], d, d),
                      dilation=(1, d, d))
         return channels_last(y)  # the library forgets it for one tiny clip
 
@@ -94,11 +101,12 @@ class C3D(ClipConv):
     def from_conv2d(
         cls,
         conv: nn.Conv2d, # 3×3
-        inflate: str = 'centre', # or 'mean': a third in each slice
+        inflate: str = 'centre', # or 'mean': the same share in each slice
+        causal: bool = False,
     ) -> 'C3D': # 'centre': computes what `conv` does, frame by frame
         "Inflate a 3×3 convolution."
-        weight = inflated(conv.weight, inflate)
-        return take_over(cls(**conv_arguments(conv, 3)), conv, weight=weight)
+        weight = inflated(conv.weight, inflate, causal)
+        return take_over(cls(**conv_arguments(conv, 3), causal=causal), conv, weight=weight)
 
 # %% ../../nbs/workshop/10c_space_time.ipynb #75f1e66c
 class P3D(R2Plus1D):
@@ -111,9 +119,11 @@ class P3D(R2Plus1D):
         stride: int = 1, # s, of the pixels
         dilation: int = 1, # of the spatial half, in pixels
         bias: bool = False,
+        causal: bool = False, # no tap ahead
     ) -> None:
         if variant not in ('A', 'B'):
             raise ValueError(f"variant must be 'A' or 'B', got {variant!r}; without an activation "
                              "between the halves, C is A")
         arrangement = {'A': 'sequential', 'B': 'parallel'}[variant]
-        super().__init__(in_channels, out_channels, stride, dilation, arrangement, bias=bias)
+        super().__init__(in_channels, out_channels, stride, dilation, arrangement, bias=bias,
+                         causal=causal)

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .common import check_sizes, conv_arguments, identity_taps, take_over
+from .common import (check_sizes, conv_arguments, identity_taps, only_back,
+                                    take_over)
 
 # %% ../../nbs/workshop/10c_space_time.ipynb #2cdae06e
 def temporal_half(
@@ -19,20 +20,22 @@ def temporal_half(
     out_channels: int, # C'
     arrangement: str, # 'sequential' or 'parallel'
     temporal: str, # 'dense' or 'depthwise'
-) -> nn.Parameter: # (C', C' or C, 3, 1, 1) dense, (C', 1, 3, 1, 1) depthwise
+    causal: bool = False, # no tap ahead
+) -> nn.Parameter: # (C', C' or C, 3, 1, 1) dense, (C', 1, 3, 1, 1) depthwise; causal 2 taps
     "The taps A that leave the 3×3 convolution as it is: the identity behind it, zero beside it."
     if temporal == 'depthwise':
-        taps = identity_taps(out_channels, 3)
+        taps = identity_taps(out_channels, 3, causal)
     else:
         C = out_channels if arrangement == 'sequential' else in_channels
-        taps = nn.Parameter(nn.init.dirac_(torch.empty(out_channels, C, 3, 1, 1)))
+        taps = nn.init.dirac_(torch.empty(out_channels, C, 3, 1, 1))
+        taps = nn.Parameter(only_back(taps, causal))
     return taps if arrangement == 'sequential' else nn.init.zeros_(taps)
 
 # %% ../../nbs/workshop/10c_space_time.ipynb #0fdead25
 def around_conv2d(
     cls: type[nn.Module], # R2Plus1D
     conv: nn.Conv2d, # 3×3
-    **options: Any, # of the operator: arrangement, temporal
+    **options: Any, # of the operator: arrangement, temporal, causal
 ) -> nn.Module: # computes what `conv` does, frame by frame
     "Put a temporal half to a 3×3 convolution that is there."
     return take_over(cls(**conv_arguments(conv, 3), **options), conv, spatial=conv.weight)
@@ -61,12 +64,15 @@ def check_r2plus1d(
 # %% ../../nbs/workshop/10c_space_time.ipynb #86fb4829
 def inflated(
     weight: Tensor, # (C', C, 3, 3)
-    inflate: str, # 'centre', or 'mean': a third in each slice
-) -> Tensor: # (C', C, 3, 3, 3)
+    inflate: str, # 'centre', or 'mean': the same share in each slice
+    causal: bool = False, # no slice ahead
+) -> Tensor: # (C', C, 3, 3, 3), causal (C', C, 2, 3, 3)
     "A 3×3 kernel as a 3×3×3 kernel, in the layout that it had in memory."
     if inflate not in ('centre', 'mean'):
         raise ValueError(f"inflate must be 'centre' or 'mean', got {inflate!r}")
-    shares = weight.new_tensor([0, 1, 0] if inflate == 'centre' else [1/3] * 3).view(3, 1, 1)
+    shares = only_back(weight.new_tensor([0, 1, 0]).view(3, 1, 1), causal)
+    if inflate == 'mean':
+        shares = torch.full_like(shares, 1 / len(shares))
     last = (weight.is_contiguous(memory_format=torch.channels_last)
             and not weight.is_contiguous())
     layout = torch.channels_last_3d if last else torch.contiguous_format

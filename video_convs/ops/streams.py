@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..clips import side_by_side
+from ..clips import check_clip, side_by_side
 from .aggregation import HFModule
 from .cmcb import CMCB
 from .collaborative import SpatialRefinement, STCConv, TemporalRefinement
+from .dense_temporal import DenseTemporalConv
 from .gst import GSTConv
 from .hourglass import HgC
 from .hybrid import STHConv
@@ -45,17 +46,16 @@ def _links(op, n, **whole):
     return Sight(*(n * frames for frames in op.beside), **whole)
 
 SIGHTS: dict[type, Callable[[nn.Module], Sight]] = {
-    **dict.fromkeys((TemporalConv, TemporalShift, HgC, MixedHgC, HFModule, TemporalRefinement),
-                    _beside),
+    **dict.fromkeys((TemporalConv, DenseTemporalConv, TemporalShift, HgC, MixedHgC, HFModule,
+                     TemporalRefinement, R2Plus1D, P3D, C3D, GSTConv, MotionExcitation), _beside),
     ShiftedConv: lambda op: _beside(op.shift),
     CMCB: lambda op: _beside(op.hgc),
     STHConv: lambda op: Sight(*op.beside, whole=bool(op.attention)),
     STCConv: lambda op: _links(op, 1 + bool(op.tr and op.shift), whole=bool(op.sr)),
     MultipleTemporalAggregation: lambda op: _links(op.shifts[0], op.scale - 1 if op.cascade else 1),
     SpatialRefinement: lambda op: Sight(0, 0, whole=True),
-    TAM: lambda op: Sight(op.kernel_size // 2, op.kernel_size // 2, whole=True),
-    TIN: lambda op: Sight(2, 2, whole=True),
-    **dict.fromkeys((R2Plus1D, P3D, C3D, GSTConv, MotionExcitation), lambda op: Sight(1, 1))}
+    TAM: lambda op: Sight(*op.beside, whole=True),
+    TIN: lambda op: Sight(2, 2, whole=True)}
 
 # %% ../../nbs/ops/18_streams.ipynb #2009cfd6
 @dataclass(frozen=True)
@@ -76,6 +76,14 @@ def _as_it_is(op, x):
 _literal = Form(_as_it_is, _of_window)
 FORMS: dict[type, Form] = {} # operator → a faster form
 
+# %% ../../nbs/ops/18_streams.ipynb #5e0c9a71
+def _check_state(of, *now):
+    "Raise a `ValueError` if a state is of another operator or of other frames."
+    if of and of[:len(now)] != now:
+        raise ValueError(f"this state is of {of[0]} with frames {of[1]}, {of[2]}, and now it is "
+                         f"given to {', '.join(map(str, now))}: begin with OperatorStream.start, "
+                         "or give the state of the step before")
+
 # %% ../../nbs/ops/18_streams.ipynb #85453a23
 class OperatorStream:
     "An operator that is given its clip frame by frame."
@@ -91,9 +99,10 @@ class OperatorStream:
             raise ValueError(f"{type(op).__name__} is in training mode, where its norms look at "
                              "the whole batch: call .eval() first")
         self.op, self.window, self.sight = op, window, SIGHTS[type(op)](op)
-        self.form = FORMS.get(type(op), _literal)
+        self.form, self.name = FORMS.get(type(op), _literal), repr(op).split('\n')[0].rstrip('(')
 
-    start = (), 0 # the state before the first frame: no frames, and none of them is done
+    # the state before the first frame: no frames, none of them is done, and they are of no operator
+    start = (), 0, None
 
     def step(
         self,
@@ -101,23 +110,28 @@ class OperatorStream:
         state: tuple, # of the step before, or `start`
     ) -> tuple[list[Tensor], tuple]: # results (B, C', H', W') that are known now, and the new state
         "Take one frame in."
-        (frames, done), sight, whole = state, self.sight, self.sight.whole
+        (frames, done, of), sight, whole = state, self.sight, self.sight.whole
+        now = self.name, tuple(x.shape), x.dtype
+        _check_state(of, *now)
+        if not of:
+            check_clip(x[:, :, None], getattr(self.op, 'channels', None), self.op)
         frames = (*frames, self.form.prepare(self.op, x))
         if whole and len(frames) > self.window:
             frames, done = frames[1:], done - 1
         known = len(frames) - sight.ahead
         if known <= done or whole and len(frames) < self.window:
-            return [], (frames, done)
+            return [], (frames, done, now)
         y = self.form.results(self.op, frames, range(done, known))
         useless = 0 if whole else max(0, known - sight.before)
-        return y, (frames[useless:], known - useless)
+        return y, (frames[useless:], known - useless, now)
 
     def finish(
         self,
         state: tuple, # of the last step
     ) -> list[Tensor]: # the results that are left
         "No frame follows."
-        frames, done = state
+        frames, done, of = state
+        _check_state(of, self.name)
         return self.form.results(self.op, frames, range(done, len(frames)))
 
 # %% ../../nbs/ops/18_streams.ipynb #421da815

@@ -6,11 +6,12 @@
 __all__ = ['TAM']
 
 # %% ../../nbs/ops/16d_tam.ipynb #55f77519
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip
 from .clip_taps import check_frames, frame_means, over_time_each
-from .common import check_sizes
+from .common import check_sizes, frames_beside, said_causal
 
 # %% ../../nbs/ops/16d_tam.ipynb #91b84924
 class TAM(nn.Module):
@@ -21,15 +22,17 @@ class TAM(nn.Module):
         frames: int, # T: the clip length, fixed
         kernel_size: int = 3, # K: frames that an output frame reads, odd
         reduction: int = 4, # the local branch has max(1, C // reduction) channels inside
+        causal: bool = False, # no taps ahead; the kernel still follows the means of all frames
     ) -> None:
         super().__init__()
         check_sizes(kernel_size, channels=channels, frames=frames, reduction=reduction)
         self.channels, self.frames, self.kernel_size = channels, frames, kernel_size
-        self.reduction = reduction
-        T, K, n = frames, kernel_size, max(1, channels // reduction)
+        self.reduction, self.causal = reduction, causal
+        self.beside = frames_beside(kernel_size, causal)
+        T, K, n = frames, 1 + sum(self.beside), max(1, channels // reduction)
         self.G = nn.Sequential(nn.Linear(T, 2 * T, bias=False), nn.BatchNorm1d(2 * T), nn.ReLU(),
                                nn.Linear(2 * T, K, bias=False), nn.Softmax(-1))
-        self.L = nn.Sequential(nn.Conv1d(channels, n, K, padding=K // 2, bias=False),
+        self.L = nn.Sequential(nn.Conv1d(channels, n, K, bias=False),
                                nn.BatchNorm1d(n), nn.ReLU(),
                                nn.Conv1d(n, channels, 1, bias=False), nn.Sigmoid())
 
@@ -40,7 +43,7 @@ class TAM(nn.Module):
         check_clip(x, self.channels, self)
         check_frames(self, x)
         m = frame_means(x)
-        return over_time_each(x, self.kernels(m), self.L(m))
+        return over_time_each(x, self.kernels(m), self.importance(m), self.beside)
 
     def kernels(
         self,
@@ -49,11 +52,15 @@ class TAM(nn.Module):
         "A temporal kernel for each clip and channel."
         return self.G(m.flatten(0, 1)).unflatten(0, (-1, self.channels))
 
+    def importance(self, m: Tensor) -> Tensor: # V: (B, C, T), between 0 and 1
+        "What each frame of a channel is multiplied by, from the means (B, C, T)."
+        return self.L(F.pad(m, self.beside))
+
     def macs(self, T: int, H: int, W: int) -> int:
         "Multiply-accumulates for one clip of T frames: the convolution with Θ and both branches."
-        C, K, n = self.channels, self.kernel_size, self.L[0].out_channels
+        C, (n, _, K) = self.channels, self.L[0].weight.shape
         return C * T * (K * H * W + 2 * (T + K) + (K + 1) * n)
 
     def extra_repr(self) -> str:
         return (f'{self.channels}, frames={self.frames}, kernel_size={self.kernel_size}, '
-                f'reduction={self.reduction}')
+                f'reduction={self.reduction}{said_causal(self)}')

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clips import check_clip, unfold
+from .common import said_causal
 from .tea_sums import me_macs, pooled_differences
 
 # %% ../../nbs/ops/16c_tea.ipynb #a9a727c8
@@ -20,12 +21,14 @@ class MotionExcitation(nn.Module):
         self,
         channels: int, # C
         reduction: int = 16, # r: the difference is taken in max(1, C // r) channels
+        causal: bool = False, # differences from the frame before, 0 for the first one
     ) -> None:
         super().__init__()
         if channels < 1 or reduction < 1:
             raise ValueError(f"channels and reduction must be at least 1, got {channels} and "
                              f"{reduction}")
         self.channels, self.reduction = channels, reduction
+        self.causal, self.beside = causal, (1, 0) if causal else (0, 1)
         self.hidden = n = max(1, channels // reduction)
         self.conv1, self.bn1 = nn.Conv2d(channels, n, 1, bias=False), nn.BatchNorm2d(n)
         self.conv2 = nn.Conv2d(n, n, 3, padding=1, groups=n, bias=False)
@@ -51,4 +54,4 @@ class MotionExcitation(nn.Module):
     differences, macs = pooled_differences, me_macs
 
     def extra_repr(self) -> str:
-        return f'{self.channels}, reduction={self.reduction}'
+        return f'{self.channels}, reduction={self.reduction}{said_causal(self)}'

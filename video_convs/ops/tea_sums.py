@@ -33,15 +33,15 @@ def pooled_differences(
     op: nn.Module, # MotionExcitation
     x: Tensor, # (B, C, T, H, W)
 ) -> Tensor: # (B, T, C')
-    "M^s: the mean of conv_trans ∗ X^r(t + 1) − X^r(t) over the frame, 0 for the last one."
+    "M^s: the mean of conv_trans ∗ X^r(t + 1) − X^r(t), 0 at the end; causal: of t − 1 to t."
     T, H, W = x.shape[2:]
     z = F.linear(x.movedim(1, 4), op.conv1.weight.flatten(1), op.conv1.bias)  # (B, T, H, W, C')
     z = op.bn1(z.movedim(4, 2).flatten(0, 1).contiguous())  # X^r: (B·T, C', H, W)
     S = border_sums(border_sums(z).transpose(2, 3)).transpose(2, 3)  # (B·T, C', 3, 3)
     following = (S * op.conv2.weight.squeeze(1)).sum((2, 3)) / (H * W)  # (B·T, C')
     following, means = (v.unflatten(0, (-1, T)) for v in (following, z.mean((2, 3))))
-    # of frame t + 1 less t, then 0
-    return F.pad(following - F.pad(means, (0, 0, 1, -1)), (0, 0, -1, 1))
+    change = following[:, 1:] - means[:, :-1]  # of a frame to the next
+    return F.pad(change, (0, 0, *op.beside))
 
 def me_macs(
     op: nn.Module, # MotionExcitation
