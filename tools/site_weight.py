@@ -61,9 +61,13 @@ def scripts(text, searches):
     return text
 
 
+EMPTY_HEAD = r'<thead>\s*<tr[^>]*>(?:\s*<th[^>]*><p></p></th>)+\s*</tr>\s*</thead>'
+
+
 def named(text):
-    "A page whose buttons have the names that one sees, and whose signatures are no lists."
+    "A page whose buttons have their visible names, without empty heads and lists in signatures."
     text = text.replace(' aria-label="Toggle hidden content"', '')
+    text = re.sub(EMPTY_HEAD, '', text)
     text = text.replace('<summary><span class="toctree-toggle"',
                         '<summary aria-label="Pages of this part"><span class="toctree-toggle"')
     text = re.sub(r'(<button class="btn search-button-field[^>]*?) aria-label="Search"', r'\1',
