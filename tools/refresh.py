@@ -10,12 +10,14 @@ bin = Path(sys.executable).parent
 # who wait.
 env = dict(os.environ, PYTHONWARNINGS='ignore:IProgress not found', TQDM_DISABLE='1',
            PATH=f'{bin}{os.pathsep}{os.environ["PATH"]}')
+RETINA = '--InlineBackend.figure_formats=retina'  # figures of twice the size, shown at one half
 for path in reading_order():
     start = time.time()
     print(f'{path.relative_to(root)} ...', end=' ', flush=True)
     run = subprocess.run([str(bin/'jupyter'), 'nbconvert', '--to', 'notebook', '--execute',
                           '--inplace', '--log-level=ERROR', '--ExecutePreprocessor.timeout=3600',
-                          str(path)], cwd=path.parent, env=env)
+                          f'--ExecutePreprocessor.extra_arguments={RETINA}', str(path)],
+                         cwd=path.parent, env=env)
     if run.returncode:
         sys.exit(f'\n{path.relative_to(root)} failed: see above. The notebooks after it were '
                  'not executed.')

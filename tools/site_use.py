@@ -1,4 +1,4 @@
-"""What a reader does with the built pages: the first view, figures by keyboard, stillness, paper."""
+"""What a reader does with the built pages: first views, keys in figures, stillness, paper."""
 import json
 
 from site_weight import FIRST
