@@ -5,7 +5,7 @@ BIN := .venv/bin
 # BENCH_ROUNDS=0: the cells of benchmarks run once, and nobody looks at their times.
 TEST_ENV := BENCH_ROUNDS=0 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=agg TQDM_MININTERVAL=3600 PYTHONHASHSEED=0
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-oldest lab docs book readme refresh clean
+.PHONY: help demo test test-all test-oldest lab docs docs-of book readme refresh clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ lab: .venv/ready ## Open the notebooks in JupyterLab
 
 docs: .venv/ready ## Build the site from the notebooks into docs/_build/html
 	@$(BIN)/python tools/site_pages.py
+
+docs-of: .venv/ready ## Build the site of a release, which make docs puts beside today's: TAG=v0.1.0
+	@$(BIN)/python tools/site_versions.py $(TAG)
 
 book: .venv/ready ## The notebooks as one EPUB, and as a PDF where Chromium is installed
 	@$(BIN)/python tools/site_book.py

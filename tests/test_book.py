@@ -34,3 +34,11 @@ def test_every_page_of_the_site_is_a_chapter():
     names = [line for line in lines if line and line[0] not in '`:']
     assert sorted(names) == sorted(map(page, paths)) and names[:2] == [
         'index', 'story/learning_to_see_motion']
+
+
+def test_without_pikepdf_the_pdf_stays_as_it_is(tmp_path, monkeypatch, capsys):
+    (tmp_path/'x.pdf').write_bytes(b'pages')
+    monkeypatch.setattr(site_book, 'find_spec', lambda name: None)
+    site_book.pack(tmp_path/'x.pdf')
+    assert (tmp_path/'x.pdf').read_bytes() == b'pages'
+    assert 'pikepdf is not installed' in capsys.readouterr().out

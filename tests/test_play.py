@@ -34,6 +34,7 @@ const wait = () => new Promise(resolve => setTimeout(resolve, 50));
 const send = found => fetch('/found', {method: 'POST', body: JSON.stringify(found)});
 async function ready() {
   while (!host.play) {
+    host.shadowRoot?.querySelector('button.load')?.click();
     const bad = host.shadowRoot?.querySelector('.verdict.bad');
     if (bad) throw new Error(bad.textContent);
     await wait();
@@ -165,14 +166,15 @@ def folder(tmp_path_factory):
 
 
 def write_list(folder, sets, missing=''):
-    page = dict(runtime=site_play.SCRIPT, program=site_play.PROGRAM, missing=missing, sets=sets)
+    page = dict(runtime=site_play.SCRIPT, program=site_play.PROGRAM, missing=missing, sets=sets,
+                megabytes=18)
     (folder/'_static/play/play.json').write_text(json.dumps(page), encoding='utf-8')
 
 
 def test_the_browser_s_numbers_are_pytorch_s(folder, tmp_path):
     "One operator: slopes 0, 4 and 8, all directions."
     with torch.no_grad():
-        for name in ('none', 'conv1d', 'hgc_conv4', 'hgc_conv8'):
+        for name in site_play.ONE:
             site_play.write_step(site_play.one_operator(name)[1],
                                  folder/f'_static/play/{name}.onnx', {'': ['a', 'b', 'c', 'd']})
     write_list(folder, site_play.sets()[:1])

@@ -212,5 +212,6 @@ def test_the_navigation_lists_every_page_once():
     listed = [line for line in text.splitlines() if line and line[0] not in '`:']
     pages = [notebooks.page(p) for p in site_pages.listed()]
     assert len(set(captions)) == len(captions)
-    assert sorted(listed) == sorted({*pages, 'reference/index', 'changelog'} - {'index'})
+    assert sorted(listed) == sorted(
+        {*pages, 'reference/index', 'changelog', 'versions'} - {'index'})
     assert 'main' not in listed and listed.index('demo') < 10

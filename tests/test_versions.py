@@ -1,32 +1,38 @@
-"The oldest versions that are supported: stated once, tested by `make test-oldest`."
-from configparser import ConfigParser
-from importlib.metadata import version
+"Sites of releases: they are listed, copied, and lead to the list of today."
+import sys
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.version import Version
+root = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(root/'tools'))
+import site_feed
+import site_versions
 
-root = Path(__file__).parents[1]
 
-def test_the_oldest_versions_are_those_that_the_package_asks_for():
-    config = ConfigParser(delimiters=['='])
-    config.read(root/'settings.ini', encoding='utf-8')
-    asked = [Requirement(line) for line in config['DEFAULT']['requirements'].strip().splitlines()]
-    pinned = [Requirement(line) for line in (root/'tools/oldest.txt').read_text().splitlines()]
-    lower = {r.name: Version(s.version) for r in asked for s in r.specifier if s.operator == '>='}
-    exact = {r.name: Version(s.version) for r in pinned for s in r.specifier if s.operator == '=='}
-    assert [r.name for r in asked] == [r.name for r in pinned] == list(lower) == list(exact)
-    assert lower == exact
+def put(folder, *names):
+    for name in names:
+        (folder/name).mkdir(parents=True)
+        (folder/name/'index.html').write_text(name)
+        (folder/name/'versions.html').write_text('old')
 
-def test_this_environment_is_not_older():
-    for line in (root/'tools/oldest.txt').read_text().splitlines():
-        name, oldest = line.split('==')
-        assert (Version(version(name))
-                >= Version(oldest)), f'{name} {version(name)} is older than {oldest}'
 
-def test_the_readme_names_the_oldest_pair():
-    readme = (root/'README.md').read_text(encoding='utf-8')
-    pins = (root/'tools/oldest.txt').read_text()
-    torch, torchvision = (dict(line.split('==') for line in pins.splitlines())[name]
-                          for name in ('torch', 'torchvision'))
-    assert f'torch {torch} with torchvision {torchvision}' in readme
+def test_versions_are_listed_from_the_newest(tmp_path):
+    assert site_versions.kept(tmp_path/'absent') == []
+    put(tmp_path, '0.2.0', '0.10.0', '0.9.1')
+    (tmp_path/'0.3.0').mkdir()  # a build that failed
+    assert site_versions.kept(tmp_path) == ['0.10.0', '0.9.1', '0.2.0']
+    assert '- [0.9.1](0.9.1/index.html)' in site_versions.listing(['0.9.1'])
+    assert '- none yet' in site_versions.listing([])
+
+
+def test_old_sites_lead_to_the_list_of_today(tmp_path):
+    put(tmp_path/'build', '0.1.0')
+    site_versions.copy(tmp_path/'html', tmp_path/'build')
+    assert (tmp_path/'html/0.1.0/index.html').read_text() == '0.1.0'
+    assert 'url=../versions.html' in (tmp_path/'html/0.1.0/versions.html').read_text()
+    assert (tmp_path/'build/0.1.0/versions.html').read_text() == 'old'
+
+
+def test_every_page_says_which_version_it_is():
+    line = site_feed.foot('ops/hourglass', 'https://x.org/p', site_feed.files(), {})
+    assert f'<a href="../versions.html">Version {site_versions.label()}</a>' in line
+    assert site_versions.label().startswith(site_versions.version())

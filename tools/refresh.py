@@ -18,6 +18,7 @@ bin = Path(sys.executable).parent
 # who wait.
 env = dict(os.environ, PYTHONWARNINGS='ignore:IProgress not found', TQDM_DISABLE='1',
            PATH=f'{bin}{os.pathsep}{os.environ["PATH"]}')
+RETINA = '--InlineBackend.figure_formats=retina'  # figures of twice the size, shown at one half
 
 def asked_for(names):
     "The notebooks that are named, in reading order, or the end with one line."
@@ -35,7 +36,8 @@ def execute(page):
     print(f'{page.relative_to(root)} ...', end=' ', flush=True)
     run = subprocess.run([str(bin/'jupyter'), 'nbconvert', '--to', 'notebook', '--execute',
                           '--inplace', '--log-level=ERROR', '--ExecutePreprocessor.timeout=3600',
-                          str(page)], cwd=page.parent, env=env)
+                          f'--ExecutePreprocessor.extra_arguments={RETINA}', str(page)],
+                         cwd=page.parent, env=env)
     if run.returncode:
         sys.exit(f'\n{page.relative_to(root)} failed: see above. The notebooks after it were '
                  'not executed.')

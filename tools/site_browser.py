@@ -16,6 +16,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.request import urlopen
 
+import site_use
 from site_landing import hidden
 from site_weight import TEXT
 
@@ -24,7 +25,8 @@ AXE = 'axe-core@4.14.1'
 AXE_SHA256 = 'e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745'  # of its package
 PHONE, TABLET, LAPTOP = 390, 800, 1440
 SAMPLE = ['index', 'story/learning_to_see_motion', 'story/turn_the_knobs', 'story/play', 'demo',
-          'ops/hourglass', 'workshop/hourglass', 'nets/models', 'data/custom', 'results/claims',
+          'ops/hourglass', 'workshop/hourglass', 'nets/models', 'nets/complexity', 'data/custom',
+          'use/your_videos', 'results/claims',
           'papers/h2cn', 'reference/index', 'reference/ops.hourglass', 'search',
           'results/leaderboard', 'zh/index', 'zh/ops/hourglass']
 LONGEST = 12
@@ -138,12 +140,13 @@ class Browser:
                 return message['result']
             self.events.append(message)
 
-    def show(self, width=LAPTOP, dark=False, height=900):
-        "Choose the window's width, and light or dark."
+    def show(self, width=LAPTOP, dark=False, height=900, still=False):
+        "Choose the window's width, light or dark, and whether motion is reduced."
         self.send('Emulation.setDeviceMetricsOverride', width=width, height=height,
                   deviceScaleFactor=1, mobile=width < 500)
         self.send('Emulation.setEmulatedMedia', features=[
-            dict(name='prefers-color-scheme', value='dark' if dark else 'light')])
+            dict(name='prefers-color-scheme', value='dark' if dark else 'light'),
+            dict(name='prefers-reduced-motion', value='reduce' if still else 'no-preference')])
 
     def open(self, page):
         "Open a page and wait until it has loaded."
@@ -263,8 +266,10 @@ def faults(html):
              if p.parent.name != 'reference' or p in longest]
     with Browser(html) as browser:
         found = sideways(browser, pages) + hidden(browser)
+        sample = [p for p in SAMPLE if (html/f'{p}.html').is_file()]
+        found += site_use.faults(browser, html, sample)
         if axe():
-            found += access(browser, [p for p in SAMPLE if (html/f'{p}.html').is_file()])
+            found += access(browser, sample)
         else:
             print(f'Not checked: access, because npm does not bring {AXE}')
     return found

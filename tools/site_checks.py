@@ -34,7 +34,7 @@ def dead_links(path, soup, anchors):
         address = tag.get('href') or tag.get('src') or ''
         url = urlsplit(address)
         if in_repository := re.match(r'https://(?:github\.com|colab\.research\.google\.com/github)'
-                                     r'/video-convs/video_convs/(?:blob|tree)/main/([^#?]*)',
+                                     r'/video-convs/video_convs/(?:blob|tree|edit)/main/([^#?]*)',
                                      address):
             target, anchor = root/unquote(in_repository[1]), ''
         elif url.scheme or url.netloc:

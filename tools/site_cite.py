@@ -39,6 +39,11 @@ def addresses(paper):
     return found or {'abstract': paper['url']}
 
 
+def pages(paper):
+    "The first and the last page, or ''."
+    return f"{paper['start']}--{paper['end']}" if 'start' in paper else ''
+
+
 def bibtex(name):
     "An entry for a bibliography."
     paper = papers()[name]
@@ -47,7 +52,8 @@ def bibtex(name):
     if number := arxiv(paper):
         fields['journal'] = f'arXiv preprint arXiv:{number}'
     for key, value in (('journal', paper.get('journal')), ('doi', paper.get('doi')),
-                       ('booktitle', paper.get('collection-title'))):
+                       ('booktitle', paper.get('collection-title')),
+                       ('volume', paper.get('volume')), ('pages', pages(paper))):
         if value:
             fields[key] = value
     kind = 'inproceedings' if 'booktitle' in fields else 'article'

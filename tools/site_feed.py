@@ -8,6 +8,7 @@ from configparser import ConfigParser
 from html import escape
 from pathlib import Path
 
+import site_versions
 import site_zh
 from notebooks import page, reading_order, root
 
@@ -81,6 +82,7 @@ def foot(pagename, url, known, changed):
         return ''
     up, file = '../' * pagename.count('/'), known[pagename]
     parts = [f'<a href="{escape(url)}/edit/main/{file}">Edit this page</a>',
+             f'<a href="{up}versions.html">Version {site_versions.label()}</a>',
              f'<a href="{up}changelog.html">Changelog</a>', f'<a href="{up}feed.xml">Feed</a>']
     if file in changed:
         parts.append(f'last change {changed[file]}')

@@ -3,7 +3,8 @@ The pages in docs/_build/html need no network."""
 import re, shutil, subprocess, sys, time
 import nbformat
 from nbformat.v4 import new_markdown_cell
-import site_browser, site_feed, site_math, site_reference, site_search, site_weight, site_zh
+import site_browser, site_feed, site_math, site_reference, site_search, site_versions, site_weight
+import site_zh
 from notebooks import page, reading_order, room, root, rooms
 from site_cells import directives, merged, printed
 from site_checks import defects
@@ -59,7 +60,7 @@ def contents(paths):
     tocs = [(caption, [page(p) for p in pages if room(p) == name])
             for name, caption in rooms.items()]
     tocs = [(caption, names) for caption, names in tocs if names]
-    tocs.append(('Look up', ['reference/index', 'changelog']))
+    tocs.append(('Look up', ['reference/index', 'changelog', 'versions']))
     return '\n\n'.join('\n'.join(['```{toctree}', ':hidden:', f':caption: {caption}', '', *names,
                                   '```']) for caption, names in tocs)
 
@@ -93,6 +94,7 @@ def write_pages(paths, exported):
         nbformat.write(nb, target)
     site_zh.write(source, lambda path: prepare(path, names))
     site_feed.changelog(source)
+    site_versions.write(source)
     site_reference.write(source, exported, paths)
 
 def improve(exported):
@@ -103,8 +105,8 @@ def improve(exported):
 
 def faults(exported):
     "All that is wrong with the rendered pages, a line each."
-    return [*defects(html), *site_weight.heavy(html), *site_search.misses(html, exported),
-            *site_browser.faults(html)]
+    return [*defects(html), *site_weight.heavy(html), *site_weight.jumping(html),
+            *site_search.misses(html, exported), *site_browser.faults(html)]
 
 def main():
     start, paths = time.time(), listed()
@@ -118,6 +120,7 @@ def main():
     improve(exported)
     if found := faults(exported):
         sys.exit(f'{len(found)} defects of the site:\n' + '\n'.join(found))
+    site_versions.copy(html)
     print(f'{len(paths)} notebooks in {time.time() - start:.0f} s: open '
           f'{html.relative_to(root)}/index.html')
 

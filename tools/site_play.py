@@ -137,6 +137,7 @@ def write(folder):
         networks(folder)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         missing = f'the site was built without them, because {error}'
-    page = dict(runtime=SCRIPT, program=PROGRAM, missing=missing, sets=sets())
+    megabytes = round(sum(file.stat().st_size for file in folder.iterdir()) / 1e6)
+    page = dict(runtime=SCRIPT, program=PROGRAM, missing=missing, megabytes=megabytes, sets=sets())
     (folder/'play.json').write_text(json.dumps(page), encoding='utf-8')
     return missing

@@ -29,12 +29,14 @@ WORDS = {
     'data/damage': ['corrupt', 'broken'],
     'explain/saliency': ['heatmap', 'attention', 'gradcam'],
     'results/speed': ['fast', 'latency', 'milliseconds'],
+    'results/leaderboard': ['fastest', 'smallest', 'best', 'network', 'compare'],
+    'use/your_videos': ['train', 'own', 'videos', 'folder'],
     'story/the_letters': ['notation', 'symbols'],
     'story/the_map': ['choose', 'which', 'best', 'operator'],
 }
 # a question of a user: the pages that answer it, one of which is among the first three hits
 QUESTIONS = {
-    'train on my own videos': ('use/your_videos', 'data/custom'),
+    'train on my own videos': ('use/your_videos',),
     'how do I install it': ('index',),
     'classify a video': ('use/classifier',),
     'export to onnx': ('use/export', 'use/export_formats', 'use/stream_export'),
@@ -55,6 +57,8 @@ QUESTIONS = {
     'quantize to int8': ('use/int8',),
     'upload to the Hugging Face Hub': ('use/publish', 'hub'),
     'how fast on a CPU': ('results/speed',),
+    'which network is the fastest on a CPU': ('results/leaderboard', 'results/speed'),
+    'equation of the hourglass convolution': ('ops/hourglass',),
     'imbalanced classes': ('train/targets',),
     'what does the letter α mean': ('story/the_letters',),
     'long video, when does it happen': ('use/timeline',),

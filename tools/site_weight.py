@@ -2,7 +2,9 @@
 
 Servers compress text with gzip, so that text counts as it is compressed."""
 import gzip
+import io
 import re
+from base64 import b64decode
 from functools import cache
 from urllib.parse import quote, urlsplit
 
@@ -10,6 +12,7 @@ from PIL import Image
 
 FIRST, NEXT = 700_000, 300_000  # bytes of a first page, and of a further one
 EAGER = 1  # pictures of a page that load at once
+FINE = 125  # dots per inch; figures with more are drawn for fine screens, at twice their size
 TEXT = {'.html', '.css', '.js', '.svg', '.json'}
 ICONS = 'icons.css'
 ALIAS = {'fab': 'fa-brands', 'fas': 'fa-solid', 'far': 'fa-regular'}
@@ -42,13 +45,19 @@ def webp(file):
     "Rewrite a picture without loss where that is smaller: (name, width, height, whether it moves)."
     with Image.open(file) as picture:
         moves, target = getattr(picture, 'is_animated', False), file.with_suffix('.webp')
-        size = *picture.size, moves
+        size = *shown(picture), moves
         picture.save(target, lossless=True, quality=60, method=3, save_all=moves)
     if target.stat().st_size >= file.stat().st_size:
         target.unlink()
         return file.name, *size
     file.unlink()
     return target.name, *size
+
+
+def shown(picture):
+    "The size at which a picture is shown, in CSS pixels."
+    fine = picture.info.get('dpi', (0, 0))[0] > FINE
+    return tuple(round(side / 2) if fine else side for side in picture.size)
 
 
 def scripts(text, searches):
@@ -61,9 +70,13 @@ def scripts(text, searches):
     return text
 
 
+EMPTY_HEAD = r'<thead>\s*<tr[^>]*>(?:\s*<th[^>]*><p></p></th>)+\s*</tr>\s*</thead>'
+
+
 def named(text):
-    "A page whose buttons have the names that one sees, and whose signatures are no lists."
+    "A page whose buttons have their visible names, without empty heads and lists in signatures."
     text = text.replace(' aria-label="Toggle hidden content"', '')
+    text = re.sub(EMPTY_HEAD, '', text)
     text = text.replace('<summary><span class="toctree-toggle"',
                         '<summary aria-label="Pages of this part"><span class="toctree-toggle"')
     text = re.sub(r'(<button class="btn search-button-field[^>]*?) aria-label="Search"', r'\1',
@@ -75,6 +88,13 @@ def named(text):
     return re.sub(r'(?s)<dt class="sig.*?</dt>', lines, text)
 
 
+def sized(tag, width, height):
+    "An image with its size, so that nothing jumps when it comes; a given size stays."
+    if re.search(r'\b(width|height)=', tag):
+        return tag
+    return re.sub(r'\s*/?>$', f' width="{width}" height="{height}" />', tag)
+
+
 def pictures(text, smaller):
     "A page whose pictures have their size, and load when they come into view."
     count = 0
@@ -82,19 +102,30 @@ def pictures(text, smaller):
     def rewrite(found):
         nonlocal count
         tag = found[0]
+        if inside := re.search(r'src="data:image/png;base64,([^"]*)"', tag):
+            return sized(tag, *shown(Image.open(io.BytesIO(b64decode(inside[1])))))
         name = re.search(r'src="[^"]*?_images/([^"/]+)"', tag)
         if not name or name[1] not in smaller:
             return tag
         new, width, height, moves = smaller[name[1]]
         count += 1
-        tag = tag.replace(name[1], new)
-        given = '' if re.search(r'\b(width|height|style)=', tag) else (
-            f' width="{width}" height="{height}"')
+        tag = sized(tag.replace(name[1], new), width, height)
         lazy = (' loading="lazy"' if count > EAGER else '') + (' data-moving' if moves else '')
-        return re.sub(r'\s*/?>$', f'{given}{lazy} decoding="async" />', tag)
+        return re.sub(r'\s*/?>$', f'{lazy} decoding="async" />', tag)
     text = re.sub(r'<img\b[^>]*>', rewrite, text)
     return re.sub(r'href="([^"]*_images/)([^"/]+)"',
                   lambda m: f'href="{m[1]}{smaller.get(m[2], (m[2],))[0]}"', text)
+
+
+def jumping(html):
+    "Pictures whose place is not kept while they load."
+    found = []
+    for path in sorted(html.rglob('*.html')):
+        if '_static' not in path.parts:
+            tags = re.findall(r'<img\b[^>]*>', path.read_text(encoding='utf-8'))
+            found += [f'{path.relative_to(html)}: no width or height, {tag[:80]}' for tag in tags
+                      if '_static/' not in tag and not re.search(r'\bwidth=.*\bheight=', tag)]
+    return found
 
 
 ICON = r'\[(\d+),(\d+),\[[^\]]*\],"[^"]*",\[?"([^"]+)"'

@@ -28,19 +28,16 @@ class Player {
   // Scores are null until they are known; maps[k] belongs to the frame page.maps[k].late ago.
   async step(grey) {
     const {frame, scores, maps, states, first} = this.page;
-    const data = zeros(frame.shape);
+    const [before, data] = [this.state, zeros(frame.shape)];
     for (let k = 0; k < data.length; k += grey.length) data.set(grey, k);
-    const given = {frame: new this.ort.Tensor('float32', data, frame.shape), ...this.state};
-    const before = this.state;
-    const found = await this.session.run(given);
+    const found = await this.session.run({...before,
+      frame: new this.ort.Tensor('float32', data, frame.shape)});
     if (this.state === before) {  // no other video has begun
       this.state = Object.fromEntries(states.map(({name, next}) => [name, found[next]]));
       this.frames += 1;
     }
-    return {
-      scores: this.frames > first ? [...found[scores[0].name].data] : null,
-      maps: maps.map(({name, shape}) => ({data: found[name].data, shape})),
-    };
+    return {scores: this.frames > first ? [...found[scores[0].name].data] : null,
+      maps: maps.map(({name, shape}) => ({data: found[name].data, shape}))};
   }
 }
 
@@ -62,9 +59,8 @@ function strength({data, shape: [, channels, height, width]}) {
 // A square of whole pixels on a torus.
 function squareAt(x, y, side, size) {
   const grey = new Float32Array(size * size);
-  for (let j = 0; j < side; j++) {
+  for (let j = 0; j < side; j++)
     for (let i = 0; i < side; i++) grey[around(y + j, size) * size + around(x + i, size)] = 1;
-  }
   return grey;
 }
 
@@ -132,7 +128,6 @@ function controls(sets, on) {
   const radios = [['auto', 'itself'], ['hand', 'your hand'], ['camera', 'the camera']]
     .map(([value, text]) => {
       const input = element('input', {type: 'radio', name: 'mode', value});
-      input.checked = value === 'auto';
       input.addEventListener('change', () => on.mode(value));
       return [input, element('label', {}, input, text)];
     });
@@ -147,8 +142,7 @@ function controls(sets, on) {
     return made;
   };
   const pause = button('Pause or play', 'Pause', () => on.pause());
-  const headings = ['→', '↓', '←', '↑'].map((sign, k) =>
-    button(`move ${CLASSES[k]}`, sign, () => on.head(k)));
+  const headings = [...'→↓←↑'].map((sign, k) => button(`move ${CLASSES[k]}`, sign, () => on.head(k)));
   const turn = (knob, value) => Object.assign(knob.element.querySelector('input'), {value})
     .dispatchEvent(new Event('input'));
   return {speed, slope, pause, headings, choice,
@@ -217,18 +211,16 @@ function classOf([dx, dy]) {
   return Math.abs(dx) > Math.abs(dy) ? (dx > 0 ? 0 : 2) : dy > 0 ? 1 : 3;
 }
 
-function play(card, words, sets, load) {
+function play(card, words, sets, loaded) {
   const scene = new Scene();
   const video = Object.assign(document.createElement('video'), {muted: true, playsInline: true});
-  let [set, players, past, busy, running, timer] = [sets[0], null, [], false, false, null];
+  let [set, players, past, busy, running, timer] = [sets[0], [], [], false, false, null];
   const slopeOf = ({hgc}) => hgc[ui.slope.value] ? ui.slope.value : Number(Object.keys(hgc)[0]);
 
   // The networks of the set and the slope; a network that is new to the video begins anew.
-  async function choose(next, restart) {
-    const wanted = await Promise.all([next.tsn, next.hgc[slopeOf(next)]].map(load));
-    wanted.forEach((player, k) => {
-      if (restart || player !== players?.[k]) player.reset();
-    });
+  function choose(next, restart) {
+    const wanted = [next.tsn, next.hgc[slopeOf(next)]].map(name => loaded[name]);
+    wanted.filter((player, k) => restart || player !== players[k]).forEach(player => player.reset());
     [set, players, past] = [next, wanted, restart ? [] : past];
     ui.slope.element.hidden = Object.keys(set.hgc).length < 2;
   }
@@ -236,7 +228,7 @@ function play(card, words, sets, load) {
   function pick(k) {
     ui.choice.value = k;
     ui.setSpeed(sets[k].speed);
-    return choose(sets[k], true);
+    choose(sets[k], true);
   }
 
   function head(heading) {
@@ -306,13 +298,11 @@ function play(card, words, sets, load) {
     if (!chances.every(Boolean)) return say('', 'The first frames.', 'The networks wait for more of them.');
     const best = chances.map(c => c.indexOf(Math.max(...c)));
     const hgc = `HgC says ${CLASSES[best[1]]}.`;
-    if (scene.mode === 'camera') {
+    if (scene.mode === 'camera')
       return say('', hgc, 'It has learned from squares only, so it may be wrong about your hand.');
-    }
-    if (truth === null) {
+    if (truth === null)
       return say('', hgc, 'The square stands still, turns or moves aslant: none of the four answers '
         + 'holds for all frames in view.');
-    }
     const pixels = Math.max(...moves.flat().map(Math.abs));
     const reach = set.reach && set.reach + slopeOf(set) / 2;
     const why = !reach ? set.note : pixels < reach
@@ -330,7 +320,7 @@ function play(card, words, sets, load) {
   }
 
   async function tick() {
-    if (busy || !players) return;
+    if (busy) return;
     busy = true;
     const [{size}, mine] = [set, players];
     const {grey, move} = scene.next(set, ui.speed.value, video);
@@ -362,16 +352,16 @@ function play(card, words, sets, load) {
     if (on) timer = setInterval(() => { if (card.isConnected && !document.hidden) tick(); }, 160);
   }
 
-  mark();
-  const ready = choose(set, true).then(tick)
-    .then(() => run(!matchMedia('(prefers-reduced-motion: reduce)').matches));
+  mode('auto');
+  choose(set, true);
+  const ready = tick().then(() => run(!matchMedia('(prefers-reduced-motion: reduce)').matches));
   return {ready, scene, ui, run, pick, tick};
 }
 
 function build(card, settings, host) {
   card.classList.add('play');
-  const words = element('div', {class: 'verdict', role: 'status'}, 'The networks are loading …');
-  card.append(element('style', {}, settings.style), words);
+  const words = element('div', {class: 'verdict', role: 'status'});
+  card.append(element('style', {}, settings.style), element('slot'), words);
   const root = document.documentElement.dataset.content_root ?? './';
   start(card, words, `${root}_static/play/`, host).catch(problem => {
     words.className = 'verdict bad';
@@ -382,19 +372,29 @@ function build(card, settings, host) {
   });
 }
 
+// Nothing large is loaded before the reader asks for it.
+async function asked(card, words, megabytes) {
+  const load = element('button', {type: 'button', class: 'load'}, `Load and play (${megabytes} MB)`);
+  words.before(load);
+  await new Promise(resolve => load.addEventListener('click', resolve, {once: true}));
+  words.textContent = 'The networks are loading …';
+  load.remove();
+}
+
 async function start(card, words, base, host) {
   const listed = await fetch(`${base}play.json`);
   if (!listed.ok) throw new Error('the page found no list of networks');
-  const {sets, runtime, program, missing} = await listed.json();
+  const {sets, runtime, program, missing, megabytes} = await listed.json();
   if (missing) throw new Error(missing);
+  await asked(card, words, megabytes);
   const ort = await import(new URL(`${base}${runtime}`, location.href).href);
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmPaths = {wasm: new URL(`${base}${program}`, location.href).href};
   const loaded = {};
-  const load = name => (loaded[name] ??= Player.load(ort, base, name));
-  host.play = play(card, words, sets, load);
+  for (const name of sets.flatMap(({tsn, hgc}) => [tsn, ...Object.values(hgc)]))
+    loaded[name] ??= await Player.load(ort, base, name);
+  card.querySelector('slot').remove();
+  host.play = play(card, words, sets, loaded);
   await host.play.ready;
-  for (const name of sets.flatMap(({tsn, hgc}) => [tsn, ...Object.values(hgc)])) {
-    await load(name).catch(() => delete loaded[name]);
-  }
+  card.querySelector('.scene').focus({preventScroll: true});
 }

@@ -56,6 +56,19 @@
     else picture.addEventListener("load", settle, {once: true});
   }
 
+  // On paper the page is light, and answers and other folded text are open; code stays folded.
+  const folds = () => document.querySelectorAll("article details:not(.hide)");
+  let before = null;
+  addEventListener("beforeprint", () => {
+    before = {theme: document.documentElement.dataset.theme, closed: [...folds()].filter(d => !d.open)};
+    document.documentElement.dataset.theme = "light";
+    before.closed.forEach(details => { details.open = true; });
+  });
+  addEventListener("afterprint", () => {
+    document.documentElement.dataset.theme = before.theme;
+    before.closed.forEach(details => { details.open = false; });
+  });
+
   const scrolls = () => {
     const boxes = ".highlight pre, .cell_output .text_html, .cell_output pre, div.math, " +
                   ".pst-scrollable-table-container, .table-box";
