@@ -96,7 +96,7 @@ def _check(model, method, stage, label):
     if model.target.kind == 'number':
         refuse_other(model.target, 'an explanation')
     spec, names = model.input_spec, class_names(model)
-    if (spec.modality, spec.channels) != ('rgb', 3):
+    if spec.modality != 'rgb' or spec.channels not in (1, 3):
         raise ValueError(f"{model.name} wants {spec.channels} channels of {spec.modality}, which a "
                          "video file does not hold: use a network for RGB")
     if '' not in names:

@@ -79,7 +79,7 @@ def named_classes(
     if model.classes is None:
         raise ValueError(f"{model.name} does not know the names of its classes, so its answers "
                          "would be numbers: save it again with classes=…")
-    if model.input_spec.modality != 'rgb' or model.input_spec.channels != 3:
+    if model.input_spec.modality != 'rgb' or model.input_spec.channels not in (1, 3):
         raise ValueError(f"{model.name} wants {model.input_spec.modality} of "
                          f"{model.input_spec.channels} channels, which no camera gives: use a "
                          "network for RGB")
