@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from video_convs.cli import main
 from video_convs.data.custom import csv_dataset, folder_dataset, open_data
 from video_convs.data.dataset import VideoDataset
-from video_convs.data.labels import fitted, label_notes, read_labels, short_videos
+from video_convs.data.labels import (fitted, label_notes, read_labels, refuse_typo,
+                                     short_videos)
 from video_convs.data.video import write_video
 from video_convs.explain.page import explain_video
 from video_convs.nets.ensemble import Ensemble
@@ -509,3 +510,10 @@ def test_a_set_can_be_checked(root, kind, option):
     code, text = said('data', 'check', 'csv', root/f'{kind}.csv', '--workers', 1, *option,
                       '--out', root/f'{kind}.jsonl')
     assert code == 0 and '16' in text
+
+
+def test_two_letters_that_changed_places_are_a_typo():
+    names = ['wave']*5 + ['swipe']*5
+    with pytest.raises(ValueError, match="'waev' has one video and 'wave' has 5: correct it"):
+        refuse_typo([*names, 'waev'], 'clips.csv')
+    refuse_typo([*names, 'wade', 'Wave'], 'clips.csv')  # other letters; another case is a warning

@@ -39,7 +39,8 @@ def refuse_typo(
     once = sorted(name for name, n in count.items() if n == 1)
     for name in once if len(once) <= 20 else ():  # names that are all rare are no typos
         plain = _plainly(name)
-        for near in difflib.get_close_matches(plain, often, 3, .8):
+        swapped = [other for other in often if sorted(other) == sorted(plain)]  # waev for wave
+        for near in difflib.get_close_matches(plain, often, 3, .8) or swapped:
             # clip1 and clip2 are two names, Left and left are treated elsewhere
             if re.sub(r'\d+', '', plain) == re.sub(r'\d+', '', near):
                 continue
