@@ -144,14 +144,19 @@ def timeline(args: argparse.Namespace) -> None:
     if args.out:
         check_place(args.out, FORMATS, 'a timeline')
     model, calibration, least = _calibrated(args)
-    if model.target.kind == 'number' and args.threshold is not None:
-        raise ValueError("--threshold is for classes, and this network answers with a number:"
-                         " leave it out")
+    _check_threshold(model.target, args.threshold)
     found = timeline_of(args.video, model, args.span, args.smooth, args.method, args.task,
                         args.timeout, calibration=calibration)
     print('\n'.join(timeline_lines(found, least)))
     if args.out:
         print(f'Written to {found.write(args.out, least)}')
+
+# %% ../../nbs/cli/70e_using.ipynb #e6a17c52
+def _check_threshold(target: OneClass, threshold: float | None) -> None:
+    "Refuse a threshold where there is nothing to compare with it."
+    if target.kind == 'number' and threshold is not None:
+        raise ValueError("--threshold is for classes, and this network answers with a number:"
+                         " leave it out")
 
 # %% ../../nbs/cli/70e_using.ipynb #c4176a5e
 def _calibrated(args: argparse.Namespace):

@@ -108,7 +108,7 @@ def _spread(wanted, gap, height):
     placed = np.maximum.accumulate(np.asarray(wanted)[order] - steps)
     return (np.minimum(placed, height - steps[-1]) + steps)[np.argsort(order)]
 
-# %% ../../nbs/explain/49b_page_drawing.ipynb #5df8b89c
+# %% ../../nbs/explain/49b_page_drawing.ipynb #b7d20f61
 def _axis(e):
     "The ends of the axis of answers, the words at its bottom, middle and top, and its name."
     if e.target.kind != 'number':
@@ -118,6 +118,7 @@ def _axis(e):
     words = tuple(f'{value:.3g}' for value in (low, (low + high) / 2, high))
     return low, high, words, 'Numbers'
 
+# %% ../../nbs/explain/49b_page_drawing.ipynb #5df8b89c
 def _chart(e, shown):
     "The answer in stretches of the video, drawn above their middles."
     low, high, words, axis = _axis(e)
