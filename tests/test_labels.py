@@ -15,8 +15,10 @@ from video_convs.cli import main
 from video_convs.cli.using import _answers
 from video_convs.data.custom import csv_dataset, folder_dataset, open_data
 from video_convs.data.dataset import VideoDataset
-from video_convs.data.labels import fitted, label_notes, read_labels, short_videos
+from video_convs.data.labels import (fitted, label_notes, read_labels, refuse_typo,
+                                     short_videos)
 from video_convs.data.video import write_video
+from video_convs.explain.page import explain_video
 from video_convs.nets.ensemble import Ensemble
 from video_convs.nets.model_card import model_card, report_words
 from video_convs.nets.spec import InputSpec
@@ -30,6 +32,9 @@ from video_convs.train.run_folder import read_log
 from video_convs.train.scores import Scores, load_scores
 from video_convs.train.step import clip_loss
 from video_convs.train.targets import make_targets
+from video_convs.use.classifier import predict
+from video_convs.use.space import write_space
+from video_convs.use.timeline import timeline
 
 pytestmark = [pytest.mark.usefixtures('one_thread'),
               pytest.mark.filterwarnings('ignore:.*videos have several labels')]
@@ -130,7 +135,7 @@ def test_an_ensemble_of_scores_works(root, kind):
 
 
 REFUSED = {'calibrate': ('{run}', '--data', '{data}'), 'probe': ('{run}', '--data', '{data}'),
-           'timeline': ('{run}', '{video}'), 'live': ('{run}', '--video', '{video}', '--no-window'),
+           'live': ('{run}', '--video', '{video}', '--no-window'),
            'submit': ('{scores}', '--server', 'jester', '--out', '{root}/s.csv'),
            'features': ('{run}', '{data}', '--out', '{root}/f.safetensors'),
            'data': ('show', '{data}', '--out', '{root}/sheet.png'),
@@ -157,13 +162,80 @@ def test_commands_for_one_class_refuse_in_a_sentence(root, kind, command, capsys
     assert ('a number' if kind == 'speed' else 'several labels') in error
 
 
-def test_a_page_explains_a_label_and_no_number(root, capsys):
+def test_a_page_explains_a_label_and_a_number(root):
     video = root/'v/03.mp4'
     code, text = said('explain', root/'labels', video, '--class', 'red', '--out', root/'e.html')
     shares = [float(share) for share in re.findall(r'([\d.]+)%', text)]
     assert code == 0 and len(shares) == 3 and not 99 < sum(shares) < 101  # no softmax
-    assert main(['explain', str(root/'speed'), str(video), '--out', str(root/'e.html')]) == 2
-    assert 'answers with a number' in capsys.readouterr().err
+    for method, words in (('hirescam', 'Red pixels raise <b>'), ('occlusion', 'blue lower, <b>')):
+        code, text = said('explain', root/'speed', video, '--method', method,
+                          '--out', root/'n.html')
+        value, page = float(text.split()[1]), (root/'n.html').read_text()
+        assert code == 0 and text.startswith('speed ') and words in page
+        assert f'speed {value:.4g}, says tsn_tiny' in page and 'The number over time' in page
+        assert '%</span>' not in page.partition('Numbers over time')[0].rpartition('over-time')[2]
+
+
+def test_an_explained_number_is_the_predicted_one(root):
+    model, video = load(root/'speed'), root/'v/06.mp4'
+    found = explain_video(model, video, progress=False)
+    (name, value), = predict(video, model)
+    assert found.classes == [name] and found.target == model.target
+    assert abs(found.probabilities.item() - value) < 1e-4 * abs(value)
+    assert len(found.over_time) == len(found.spans) and found.over_time.shape[1] == 1
+
+
+def test_a_timeline_of_labels_has_parts_of_their_own(root, tmp_path):
+    model, video = load(root/'labels'), root/'v/03.mp4'
+    found = timeline(video, model, span=.1, smooth=0, progress=False)
+    p = found.probabilities
+    least = float(np.sort(p.min(0))[-2])  # two labels are that probable all the time
+    parts = found.segments(least)
+    whole = {part.label: part for part in parts if part.end - part.start == found.duration}
+    assert len(whole) >= 2 and not np.allclose(p.sum(1), 1)
+    for label, part in whole.items():
+        assert part.score == pytest.approx(p[:, found.classes.index(label)].mean())
+    assert all(set(names) == {c for c, x in zip(found.classes, row) if x >= least}
+               for names, row in zip(found.sets(least), p))
+    drawn = found.plot(least).axes[1]
+    assert drawn.get_ylim() == (len({part.label for part in parts}), 0)
+    lows = {round(band.get_paths()[0].get_extents().y0) for band in drawn.collections}
+    assert lows == set(range(len(lows))) and len(lows) >= 2
+    code, text = said('timeline', root/'labels', video, '--span', .1, '--smooth', 0,
+                      '--threshold', least, '--out', tmp_path/'t.csv')
+    assert code == 0 and len(text.splitlines()) == len(parts) + 1
+    assert (tmp_path/'t.csv').read_text().startswith('start,end,label,score')
+
+
+def test_a_timeline_of_a_number_is_a_curve(root, tmp_path, capsys):
+    model, video = load(root/'speed'), root/'v/03.mp4'
+    found = timeline(video, model, span=.1, smooth=0, progress=False)
+    values = found.probabilities[:, 0]
+    assert found.segments() == [] and found.classes == ('speed',)
+    assert abs(values.mean() - model.target.mean) < 5 * model.target.std
+    line, = found.plot().axes[0].lines
+    assert np.array_equal(line.get_ydata(), values)
+    for kind in ('csv', 'json', 'png'):
+        code, text = said('timeline', root/'speed', video, '--span', .1, '--smooth', 0,
+                          '--out', tmp_path/f't.{kind}')
+        assert code == 0 and f'speed: mean {values.mean():.4g}, from {values.min():.4g}' in text
+    rows = list(csv.reader(open(tmp_path/'t.csv')))
+    page = json.loads((tmp_path/'t.json').read_text())
+    assert rows[0] == ['seconds', 'speed'] and len(rows) == len(values) + 1
+    assert page['name'] == 'speed' and page['values'] == [float(row[1]) for row in rows[1:]]
+    capsys.readouterr()
+    assert main(['timeline', str(root/'speed'), str(video), '--threshold', '.5']) == 2
+    assert 'leave it out' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('kind, words', [('labels', 'It knows 3 labels'),
+                                         ('speed', 'It answers with a number')])
+def test_a_space_says_what_it_shows(root, kind, words):
+    space = write_space(root/kind, 'a/b')
+    assert words in (space/'app.py').read_text()
+    compile((space/'app.py').read_text(), 'app.py', 'exec')
+    shown = {'labels': 'five most probable labels', 'speed': 'shows the number'}[kind]
+    assert shown in (space/'README.md').read_text()
 
 
 def test_an_exported_file_says_what_its_scores_mean(root):
@@ -186,11 +258,6 @@ def test_pull_says_what_a_network_answers_with(root):
     assert _answers(read_config(root/'speed')) == 'a number: speed'
     assert _answers(read_config(root/'labels')) == 'labels: 3'
     assert _answers(dict(num_classes={'verb': 2})) == 'classes: {"verb": 2}'
-
-
-def test_publish_makes_no_space_about_a_number(root, capsys):
-    assert main(['publish', str(root/'speed'), '--repo-id', 'a/b', '--space', 'a/c']) == 2
-    assert 'leave --space out' in capsys.readouterr().err
 
 
 def test_an_unfinished_run_of_another_kind_is_not_continued(root, capsys):
@@ -451,3 +518,10 @@ def test_a_set_can_be_checked(root, kind, option):
     code, text = said('data', 'check', 'csv', root/f'{kind}.csv', '--workers', 1, *option,
                       '--out', root/f'{kind}.jsonl')
     assert code == 0 and '16' in text
+
+
+def test_two_letters_that_changed_places_are_a_typo():
+    names = ['wave']*5 + ['swipe']*5
+    with pytest.raises(ValueError, match="'waev' has one video and 'wave' has 5: correct it"):
+        refuse_typo([*names, 'waev'], 'clips.csv')
+    refuse_typo([*names, 'wade', 'Wave'], 'clips.csv')  # other letters; another case is a warning

@@ -18,7 +18,7 @@ from video_convs.data.video import write_video
 from video_convs.explain.probes import (CHANGES, TimeProbe, changed, plot_probes, time_probes,
                                         verdict)
 from video_convs.train.scores import Scores
-from video_convs.utils import project_file
+from video_convs.utils import project_checkpoint
 
 labels = torch.arange(40) % 4
 
@@ -81,8 +81,7 @@ def test_secret_labels_are_refused():
 
 
 def test_the_command(tmp_path, capsys):
-    names = 'config.json', 'model.safetensors', 'evaluate_test.json'
-    run = [project_file(f'data/checkpoints/hgc_tiny.motion-order_8f/{n}') for n in names][0].parent
+    run = project_checkpoint('hgc_tiny.motion-order_8f')
     render_task('order', tmp_path/'data', train=0, test=6, config=MotionConfig(size=48),
                 progress=False)
     command = ['probe', str(run), '--data', str(tmp_path/'data')]

@@ -23,7 +23,7 @@ from video_convs.ops.streams import OperatorStream
 from video_convs.ops.temporal import TemporalConv
 from video_convs.testing import randomised, stirred
 from video_convs.use.stream_export import (StreamStep, export_stream, stream_step, zeros_are_absent)
-from video_convs.utils import project_file
+from video_convs.utils import project_checkpoint
 
 FRAMES = 30
 NETWORKS = {'tsn_tiny': {}, 'tsm_tiny': {}, 'r2plus1d_tiny': {}, 'hgc_tiny': {}, 'sth_tiny': {},
@@ -181,8 +181,7 @@ def test_a_file_gives_the_numbers_of_the_stream(name, tmp_path):
 @files
 def test_the_ten_lines_need_numpy_and_onnxruntime_only(tmp_path):
     "In a process that has nothing else."
-    net = VideoNet.from_pretrained(
-        project_file('data/checkpoints/tsn_tiny.motion-drift_8f/config.json').parent)
+    net = VideoNet.from_pretrained(project_checkpoint('tsn_tiny.motion-drift_8f'))
     data = export_stream(net, tmp_path/'mine.onnx').read_bytes()
     assert len(data) < 1_700_000 and b'.py' not in data, 'nothing of this machine is in the file'
     net.eval()

@@ -5,6 +5,7 @@ from threading import Thread
 
 import pytest
 
+from video_convs import utils
 from video_convs.utils import project_file
 
 
@@ -40,6 +41,26 @@ def cached(tmp_path):
 def test_a_file_of_the_checkout_is_not_fetched(shelf):
     assert project_file('data/papers.csv').name == 'papers.csv'
     assert shelf.asked == []
+
+
+def test_a_clone_beside_an_installed_package_gives_its_own_files(shelf, tmp_path, monkeypatch):
+    "A wheel is installed, and a notebook runs in a folder of a clone."
+    installed, clone = tmp_path/'site-packages/video_convs', tmp_path/'clone'
+    monkeypatch.setattr(utils, 'files', lambda package: installed)
+    for file, text in ((installed/'tables/x.csv', 'installed'), (clone/'data/x.csv', 'clone'),
+                       (clone/'data/run.jsonl', 'clone'), (clone/'nbs/04_utils.ipynb', '{}')):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    (clone/'nbs/use').mkdir()
+    for folder in (clone, clone/'nbs', clone/'nbs/use'):
+        monkeypatch.chdir(folder)
+        assert project_file('data/run.jsonl') == clone/'data/run.jsonl'
+        assert project_file('data/x.csv').read_text() == 'clone'
+    assert shelf.asked == []
+    monkeypatch.chdir(tmp_path)
+    assert project_file('data/x.csv').read_text() == 'installed'
+    with pytest.raises(ValueError, match='data/run.jsonl is not on this machine'):
+        project_file('data/run.jsonl')
 
 
 def test_a_file_is_fetched_once_with_its_folders(shelf, tmp_path):

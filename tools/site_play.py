@@ -19,7 +19,7 @@ from video_convs.nets.heads import FrameHead
 from video_convs.nets.single_operator import SingleOperatorNet, around
 from video_convs.nets.video_net import VideoNet
 from video_convs.use.stream_export import StreamStep, export_stream, write_step
-from video_convs.utils import project_file
+from video_convs.utils import project_checkpoint, project_file
 
 RUNTIME = 'onnxruntime-web@1.30.0'
 SHA256 = 'd2228df7e4616bc3348bf504ee888f3bec43789a273f0a63f3e68d203ce3bf71'  # of its package
@@ -81,8 +81,8 @@ def one_operator(name):
 
 def six_operators(name):
     "A trained network with an operator in each of six blocks, on the drift of ten pixels."
-    folder = f'data/checkpoints/{name}_tiny.motion-drift_8f'
-    return VideoNet.from_pretrained(project_file(f'{folder}/config.json').parent).eval()
+    folder = project_checkpoint(f'{name}_tiny.motion-drift_8f')
+    return VideoNet.from_pretrained(folder).eval()
 
 
 def sets():

@@ -55,12 +55,19 @@ def _commit():
     return json.loads(note or '{}').get('vcs_info', {}).get('commit_id', 'main')
 
 # %% ../nbs/04_utils.ipynb #f38170b4
+def _around(package):
+    "The folders that hold the project's files: the package's, and a clone that we are in."
+    here = Path.cwd()
+    return [package.parent, *(folder for folder in (here, *here.parents)
+                              if (folder/'nbs/04_utils.ipynb').is_file())]
+
 def project_file(
     name: str, # from the top of the repository, e.g. 'data/results/motion.jsonl'
 ) -> Path:
     "A file of this project: in the checkout, in the installed package, or fetched once."
     package = files('video_convs')
-    for file in (package.parent/name, package/name.replace('data/', 'tables/', 1)):
+    places = [folder/name for folder in _around(package)]
+    for file in (*places, package/name.replace('data/', 'tables/', 1)):
         if file.is_file():
             return file
     return _fetched(name)
@@ -85,9 +92,10 @@ def _fetched(name):
 # %% ../nbs/04_utils.ipynb #1fcfd428
 def project_checkpoint(
     name: str, # of a folder in data/checkpoints, e.g. 'hgc_tiny.motion-order_8f'
+    *more: str, # other files of the folder that are needed, e.g. 'evaluate_test.json'
 ) -> Path: # the folder
     "One of this project's own checkpoints: in the checkout, or fetched once."
-    files = 'config.json', 'model.safetensors'
+    files = 'config.json', 'model.safetensors', *more
     return [project_file(f'data/checkpoints/{name}/{file}') for file in files][0].parent
 
 # %% ../nbs/04_utils.ipynb #b545d6b9

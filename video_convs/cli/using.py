@@ -29,7 +29,7 @@ from ..explain.page import explain_video
 from ..explain.page_drawing import explanation_page
 from ..guards import printable
 from ..hub import checkpoint_folder
-from ..nets.target import OneClass, read_target
+from ..nets.target import OneClass
 from ..nets.video_net import load
 from ..train.device import find_device
 from ..use.classifier import Classifier, predict_many
@@ -41,7 +41,8 @@ from ..use.live import LiveSession, draw_moment, no_window, show_picture
 from ..use.publish import push
 from ..use.stream_export import export_stream
 from ..use.space import push_space, write_space
-from ..use.timeline import FORMATS, timeline as timeline_of
+from ..use.timeline import timeline as timeline_of
+from ..use.timeline_files import FORMATS, timeline_lines
 from ..utils import write_atomic
 
 # %% ../../nbs/cli/70e_using.ipynb #f97f2d13
@@ -133,7 +134,8 @@ def explain(args: argparse.Namespace) -> None:
     model = load(checkpoint_folder(args.checkpoint), find_device(args.device))
     found = explain_video(args.video, model, args.method, args.stage, args.label, args.rule,
                           args.timeout)
-    _print_best((found.classes[k], found.probabilities[k].item()) for k in found.best())
+    best = [(found.classes[k], found.probabilities[k].item()) for k in found.best()]
+    _print_best(best, found.target)
     print(f"Written to {write_atomic(args.out, explanation_page(found).encode())}")
 
 # %% ../../nbs/cli/70e_using.ipynb #a7877c3f
@@ -142,18 +144,19 @@ def timeline(args: argparse.Namespace) -> None:
     if args.out:
         check_place(args.out, FORMATS, 'a timeline')
     model, calibration, least = _calibrated(args)
+    _check_threshold(model.target, args.threshold)
     found = timeline_of(args.video, model, args.span, args.smooth, args.method, args.task,
                         args.timeout, calibration=calibration)
-    parts = found.segments(least)
-    for part in parts:
-        print(f'{part.start:8.1f} to {part.end:7.1f} s  {part.score:6.1%}  '
-              f'{printable(part.label)}')
-    if not parts:
-        at, probability, name = found.peak()
-        print(f'no class is more probable than {least:g} at any time; the nearest is '
-              f'{printable(name)}, {probability:.0%} at {at:.1f} s')
+    print('\n'.join(timeline_lines(found, least)))
     if args.out:
         print(f'Written to {found.write(args.out, least)}')
+
+# %% ../../nbs/cli/70e_using.ipynb #e6a17c52
+def _check_threshold(target: OneClass, threshold: float | None) -> None:
+    "Refuse a threshold where there is nothing to compare with it."
+    if target.kind == 'number' and threshold is not None:
+        raise ValueError("--threshold is for classes, and this network answers with a number:"
+                         " leave it out")
 
 # %% ../../nbs/cli/70e_using.ipynb #c4176a5e
 def _calibrated(args: argparse.Namespace):
@@ -261,13 +264,7 @@ def _answers(config: dict) -> str:
 # %% ../../nbs/cli/70e_using.ipynb #6ef778ca
 def publish(args: argparse.Namespace) -> None:
     "Put a checkpoint on the Hugging Face Hub."
-    number = read_target(read_config(args.checkpoint).get('target')).kind == 'number'
-    if number and args.space:
-        raise ValueError("a Space shows what speaks for a class, and this network answers with a"
-                         " number: leave --space out")
     print(f"Published: {push(args.checkpoint, args.repo_id, args.private)}")
-    if number:
-        return
     space = write_space(args.checkpoint, args.repo_id)
     if args.space:
         print(f"Published: {push_space(space, args.space, args.private)}")

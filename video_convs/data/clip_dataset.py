@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 # %% ../../nbs/data/34f_clip_dataset.ipynb #401b2f1a
 from .dataset import VideoDataset
 from .sampling import sample_rng
-from .transforms import Augment, normalise, train_transform
+from .transforms import Augment, normalise, takes, train_transform
 from .views import Views
 from .video_info import VideoError
 from ..nets.spec import InputSpec
@@ -147,7 +147,7 @@ def _refuse_misfit(dataset, spec, train, views):
     if not len(dataset):
         raise ValueError(f"{dataset.name} has no videos in the split {dataset.split!r}: choose "
                          "another one")
-    if (given := dataset.reader.channels) != spec.channels:
+    if not takes(spec, given := dataset.reader.channels):
         flow = ", or give the folder of flow as option flow" if spec.modality == 'flow' else ''
         raise ValueError(f"{dataset.name} gives {given} channels, but the weights expect "
                          f"{spec.channels} ({spec.modality}): choose another network or "

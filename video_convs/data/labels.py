@@ -48,7 +48,8 @@ def _parts(row):
 def _likely_typo(name, often):
     "The frequent name that a rare one is nearly; None: it is none. `often`: plain name → name."
     plain = _plainly(name)
-    for near in difflib.get_close_matches(plain, often, 3, .8):
+    swapped = [other for other in often if sorted(other) == sorted(plain)]  # waev for wave
+    for near in difflib.get_close_matches(plain, often, 3, .8) or swapped:
         if re.sub(r'\d+', '', plain) != re.sub(r'\d+', '', near):
             return often[near]
     return None

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PLACES', 'FLIPS', 'GREY', 'CROPS', 'random_box', 'corner_box', 'area_box', 'flip', 'relabel', 'check_flips',
-           'jitter_matrix', 'normalise', 'Augment', 'eval_transform', 'train_transform']
+           'jitter_matrix', 'takes', 'normalise', 'Augment', 'eval_transform', 'train_transform']
 
 # %% ../../nbs/data/33b_transforms.ipynb #f8527909
 import math
@@ -142,12 +142,25 @@ def jitter_matrix(
     return brightness*contrast*mix, torch.full((3,), (1 - contrast)*brightness*mean_grey)
 
 # %% ../../nbs/data/33b_transforms.ipynb #a41f6fe5
+def takes(
+    spec: InputSpec, # what the weights expect
+    channels: int, # of the frames that are read
+) -> bool:
+    "Can frames be made into the network's input? A network of one channel takes RGB as grey."
+    return channels == spec.channels or (spec.modality, spec.channels, channels) == ('rgb', 1, 3)
+
+def _grey(clip):
+    "(…, 3, T, H, W) to (…, 1, T, H, W), by how bright the colours look."
+    return (clip.movedim(-4, -1).float() @ GREY.to(clip.device)).round().byte().unsqueeze(-4)
+
 def normalise(
     clip: Tensor, # (…, C, T, H, W) uint8, RGB or flow
     spec: InputSpec, # has mean, std, channel_order and value_range (an InputSpec)
     jitter: Sequence[float] | None = None, # brightness, contrast, saturation: see `jitter_matrix`
 ) -> Tensor: # float32, same shape, channels last in memory
     "Bytes to float32 around zero, in the order and range that the weights expect."
+    if spec.channels == 1 and clip.shape[-4] == 3:
+        clip = _grey(clip)
     pixels, bgr = clip.movedim(-4, -1).contiguous(), spec.channel_order == 'bgr'  # (…, T, H, W, C)
     W, C = pixels.shape[-2:]
     if jitter is None:
@@ -251,11 +264,10 @@ class Augment:
 
 # %% ../../nbs/data/33b_transforms.ipynb #f11a4205
 def _check(clip, spec):
-    C = spec.channels
-    if (clip.dtype != torch.uint8 or clip.ndim not in (4, 5) or clip.shape[-4] != C
+    if (clip.dtype != torch.uint8 or clip.ndim not in (4, 5) or not takes(spec, clip.shape[-4])
             or 0 in clip.shape):
-        raise ValueError(f"expected decoded frames ({C}, T, H, W), or a batch of them, of "
-                         f"torch.uint8, got {tuple(clip.shape)} of {clip.dtype}")
+        raise ValueError(f"expected decoded frames ({spec.channels}, T, H, W), or a batch of them,"
+                         f" of torch.uint8, got {tuple(clip.shape)} of {clip.dtype}")
 
 # %% ../../nbs/data/33b_transforms.ipynb #a95b498e
 def eval_transform(
@@ -332,7 +344,7 @@ def train_transform(
 ) -> Callable: # (clip (C, F, H, W) uint8, rng, label) → clip float32, label; or batches
     "The random transform of training; a flip that the data set does not declare is a `ValueError`."
     check_flips(augment.flips, spec, label_preserving, flip_map, name)
-    if augment.randaugment and (spec.modality, spec.channels) != ('rgb', 3):
+    if augment.randaugment and not (spec.modality == 'rgb' and takes(spec, 3)):
         raise ValueError("randaugment changes colours: it needs RGB, not "
                          f"{spec.channels} channels of {spec.modality}; set it to 0")
     return partial(_transform, spec=spec, augment=augment, flip_map=flip_map)

@@ -25,7 +25,7 @@ from ..guards import check_number
 from ..nets.model_card import class_names
 from ..nets.registry import find_model
 from ..nets.spec import InputSpec
-from ..nets.target import refuse_other
+from ..nets.target import OneClass
 from ..nets.video_net import VideoNet
 from ..progress import progress_bar
 from ..utils import suggest
@@ -58,7 +58,7 @@ class Explanation:
     video: str # name of the file
     duration: float # of the video, seconds
     classes: list[str]
-    probabilities: Tensor # (n,)
+    probabilities: Tensor # (n,); of a number its value (1,)
     label: int # number of the class that the map is about
     method: str # one of `METHODS`
     stage: str # name of the stage that the map is taken from; '': of none
@@ -68,6 +68,7 @@ class Explanation:
     spans: list[tuple[float, float]] # seconds: begin and end of stretches of the video
     over_time: Tensor # (spans, n): the probabilities of each stretch as a clip of its own
     gates: dict[str, Internal] = field(default_factory=dict) # layer → (rows, points in time)
+    target: OneClass = OneClass() # what the network answers
 
     def best(
         self,
@@ -93,10 +94,8 @@ def _check(model, method, stage, label):
         raise ValueError(f"there is no method {method!r}: choose one of {', '.join(METHODS)}")
     if method == 'occlusion' and stage is not None:
         raise ValueError("occlusion covers pixels and looks at no stage: leave the stage out")
-    if model.target.kind == 'number':
-        refuse_other(model.target, 'an explanation')
     spec, names = model.input_spec, class_names(model)
-    if (spec.modality, spec.channels) != ('rgb', 3):
+    if spec.modality != 'rgb' or spec.channels not in (1, 3):
         raise ValueError(f"{model.name} wants {spec.channels} channels of {spec.modality}, which a "
                          "video file does not hold: use a network for RGB")
     if '' not in names:
@@ -186,4 +185,5 @@ def explain_video(
         model.name, Path(video).name, float(ends[-1]), names, each[0], number, method,
         '' if stage is None else find_model(model.name).card.stages[stage],
         (255 * pixels(clip[:, keys], spec)).round().byte(), seen[keys] - times[0], heat,
-        [(float(ends[a]), float(ends[b])) for a, b in parts[1:]], each[1:], gates)
+        [(float(ends[a]), float(ends[b])) for a, b in parts[1:]], each[1:], gates,
+        model.target)

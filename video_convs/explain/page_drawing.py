@@ -39,6 +39,8 @@ def _picture(pixels, kind='PNG', **options):
 # %% ../../nbs/explain/49b_page_drawing.ipynb #44407a23
 def _answer(e, shown):
     "The most probable classes as bars."
+    if e.target.kind == 'number':
+        return ''
     def row(k, colour):
         p, mark = f'{100 * e.probabilities[k]:.1f}', ' explained' * (k == e.label)
         name = f'<i style="background:{colour}"></i>{_text(e.classes[k])}'
@@ -106,13 +108,24 @@ def _spread(wanted, gap, height):
     placed = np.maximum.accumulate(np.asarray(wanted)[order] - steps)
     return (np.minimum(placed, height - steps[-1]) + steps)[np.argsort(order)]
 
+# %% ../../nbs/explain/49b_page_drawing.ipynb #b7d20f61
+def _axis(e):
+    "The ends of the axis of answers, the words at its bottom, middle and top, and its name."
+    if e.target.kind != 'number':
+        return 0., 1., ('0 %', '50 %', '100 %'), 'Probabilities'
+    low, high = e.over_time.min().item(), e.over_time.max().item()
+    low, high = (low, high) if low < high else (low - 1, low + 1)
+    words = tuple(f'{value:.3g}' for value in (low, (low + high) / 2, high))
+    return low, high, words, 'Numbers'
+
 # %% ../../nbs/explain/49b_page_drawing.ipynb #5df8b89c
 def _chart(e, shown):
-    "The probability of each class in stretches of the video, drawn above their middles."
+    "The answer in stretches of the video, drawn above their middles."
+    low, high, words, axis = _axis(e)
     x = [_at(e, (a + b) / 2) for a, b in e.spans]
     grid = ''.join(f'<path class="grid" d="M0 {y}H100"/>' for y in (0, 50))
     lines, names = [], []
-    levels = 100 - 100 * e.over_time[:, shown].numpy()
+    levels = 100 - 100 * (e.over_time[:, shown].numpy() - low) / (high - low)
     tops = _spread(2 * levels[-1], 20, 200)
     for k, colour, y, top in zip(shown, COLOURS, levels.T, tops):
         points = [f'{a:.2f} {b:.2f}' for a, b in zip(x, y)]
@@ -122,9 +135,10 @@ def _chart(e, shown):
         name = _text(e.classes[k])
         names.append(f'<span style="top:{top:.0f}px" title="{name}"><i style="background:{colour}">'
                      f'</i>{name}</span>')
-    ticks = ''.join(f'<span style="top:{2 * (100 - p)}px">{p} %</span>' for p in (0, 50, 100))
+    ticks = ''.join(f'<span style="top:{top}px">{word}</span>'
+                    for top, word in zip((200, 100, 0), words))
     drawn = (f'<svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="'
-             f'Probabilities over time">{grid}{"".join(lines)}</svg>')
+             f'{axis} over time">{grid}{"".join(lines)}</svg>')
     return _over_time(ticks, drawn, ''.join(names), e)
 
 # %% ../../nbs/explain/49b_page_drawing.ipynb #a4dd1413
@@ -188,8 +202,12 @@ def _about_map(e, name):
              'occlusion': 'Occlusion: how far the score falls when a square of one point in time is'
                           ' covered'}[e.method]
     sides = 'Red pixels speak for' if e.heat.min() >= 0 else 'Red pixels speak for, blue against,'
+    value = f'{100 * e.probabilities[e.label]:.1f} %'
+    if e.target.kind == 'number':
+        sides = 'Red pixels raise' if e.heat.min() >= 0 else 'Red pixels raise, blue lower,'
+        value = f'{e.probabilities[0]:.4g}'
     few = f' The map has {len(e.heat)} points in time.' if len(e.heat) != len(e.frames) else ''
-    return (f'{sides} <b>{name}</b> ({100 * e.probabilities[e.label]:.1f} %). {where}.{few} That '
+    return (f'{sides} <b>{name}</b> ({value}). {where}.{few} That '
             'a pixel counts does not say that its motion does: <code>video_convs probe</code> asks '
             'that.')
 
@@ -227,14 +245,17 @@ def explanation_page(
     best, name = e.best(), _text(e.classes[e.label])
     shown = best if e.label in best else [*best, e.label]
     top, video = _text(e.classes[best[0]]), _text(e.video)
+    question, over = f' The most probable of {len(e.classes)} classes:', f'Top {len(best)}'
+    if e.target.kind == 'number':
+        top, question, over = f'{top} {e.probabilities[0]:.4g}', '', 'The number'
     still = _share(e)[_pictured(e) * len(e.heat) // len(e.frames)].argmax()
     pause = 1000 * min(max(e.duration / len(e.frames), .1), .5)
     parts = dict(
         title=f'{video}: {top}', headline=f'{top}, says {_text(e.network)}',
         about=f'{video} lasts {e.duration:.2f} s, and the network sees {len(e.frames)} points in '
-              f'time{_apart(e)}. The most probable of {len(e.classes)} classes:',
+              f'time{_apart(e)}.{question}',
         answer=_answer(e, shown), map=_about_map(e, name), player=_player(e), shares=_shares(e),
-        count=str(len(best)), windows=_about_spans(e), chart=_chart(e, shown), gates=_gates(e),
+        over=over, windows=_about_spans(e), chart=_chart(e, shown), gates=_gates(e),
         pause=f'{pause:.0f}', still=str(still))
     page = project_file('data/explain/page.html').read_text('utf-8')
     return re.sub(r'{{(\w+)}}', lambda found: parts[found[1]], page)

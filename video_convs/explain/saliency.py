@@ -39,7 +39,8 @@ def pixels(
     "A clip as RGB frames."
     mean, std = (torch.tensor(v).view(-1, 1, 1, 1) for v in (spec.mean, spec.std))
     pixels = (clip.cpu() * std + mean) / spec.value_range
-    return (pixels.flip(0) if spec.channel_order == 'bgr' else pixels).clamp(0, 1).movedim(0, -1)
+    pixels = pixels.flip(0) if spec.channel_order == 'bgr' else pixels
+    return pixels.expand(3 if len(pixels) == 1 else -1, -1, -1, -1).clamp(0, 1).movedim(0, -1)
 
 # %% ../../nbs/explain/45d_saliency.ipynb #79d6f6ed
 def highlighted(

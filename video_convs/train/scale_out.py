@@ -161,6 +161,7 @@ class TrainConfig(_FromPaper):
     frames: int | None = None # points in time; None: the recipe's or the weights', else 8
     size: int | None = None # of a frame, in pixels; None: the recipe's or the weights', else 112
     fit: str | None = None # how a frame becomes square: 'crop' or 'squash'
+    grey: bool = False # read one channel: grey, thermal or depth videos; colours become grey
     stride: int | None = None # frames between points in time; None: the weights', else the video
     seconds: float | None = None # duration of a clip, instead of a stride
     rule: str = 'segments' # frames from the whole video, or 'dense': from a window of 64 frames
@@ -258,10 +259,14 @@ def _starting_weights(config):
     return None if pretrained == 'none' else pretrained
 
 # %% ../../nbs/train/43_scale_out.ipynb #4f313902
-def _channels(reader):
+def _channels(reader, grey):
     "The fields of a new network's input spec that depend on the data's channels."
     spec = {'modality': 'flow'} if isinstance(reader, FlowFolders) else {}
-    if reader.channels != InputSpec(mean=(0,), std=(1,), **spec).channels:
+    if grey and spec:
+        raise ValueError("optical flow has no colours: leave grey (--grey) out")
+    if grey:
+        spec['in_chans'] = 1
+    elif reader.channels != InputSpec(mean=(0,), std=(1,), **spec).channels:
         spec['in_chans'] = reader.channels
     return spec
 
@@ -286,8 +291,8 @@ def start_network(
     spec = {key: choice[key] for key in ('frames', 'size', 'fit') if key in choice}
     if (config.stride, config.seconds) != (None, None):
         spec |= dict(stride=config.stride, seconds=config.seconds)
-    if not whole:
-        spec |= _channels(videos.reader)
+    if not whole or config.grey:
+        spec |= _channels(videos.reader, config.grey)
     torch.manual_seed(recipe.seed)
     own = {'name', 'classes', 'pretrained', 'dropout', 'input_spec', 'in_chans', 'target'}
     if clash := sorted(own & set(config.variant)):

@@ -76,6 +76,9 @@ def _check_start(model, name, pretrained, input_spec, variant):
             raise ValueError(f"{pretrained} is {model.name} with {key}={model.variant.get(key)!r},"
                              f" not {value!r}: leave it out")
     spec = model.input_spec
+    if input_spec.get('in_chans', spec.channels) != spec.channels:
+        raise ValueError(f"{pretrained} reads {spec.channels} channels and takes a grey video as it"
+                         " is: leave grey (--grey) out")
     if spec.fixed and input_spec.get('frames', spec.frames) != spec.frames:
         raise ValueError(f"{pretrained} has layers for {spec.frames} frames, not for"
                          f" {input_spec['frames']}: leave the number of frames out")

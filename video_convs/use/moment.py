@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..nets.target import refuse_other
 from ..nets.video_net import VideoNet
 from .conformal import NONE, Calibration
 from .timeline import task_classes
@@ -76,10 +77,11 @@ def named_classes(
     task: str | None, # None: the only one
 ) -> tuple[str, ...]:
     "The names of the classes; a `ValueError` if a reader could not understand an answer."
+    refuse_other(model.target, 'a live answer')
     if model.classes is None:
         raise ValueError(f"{model.name} does not know the names of its classes, so its answers "
                          "would be numbers: save it again with classes=…")
-    if model.input_spec.modality != 'rgb' or model.input_spec.channels != 3:
+    if model.input_spec.modality != 'rgb' or model.input_spec.channels not in (1, 3):
         raise ValueError(f"{model.name} wants {model.input_spec.modality} of "
                          f"{model.input_spec.channels} channels, which no camera gives: use a "
                          "network for RGB")

@@ -67,9 +67,9 @@ models:
 - {repo_id}
 ---
 
-Upload or record a clip. The page shows its five most probable classes according to \
-[{repo_id}](https://huggingface.co/{repo_id}), the pixels that speak for the first one, and how \
-the answer changes over time.
+Upload or record a clip. The page shows {shown} according to \
+[{repo_id}](https://huggingface.co/{repo_id}), the pixels that speak for the answer, and how it \
+changes over time.
 If the model is private, give this Space a secret `HF_TOKEN` with permission to read it.
 '''
 
@@ -88,13 +88,14 @@ def write_space(
     "Write a Gradio app for a Hub Space: app.py, README.md, requirements.txt."
     space, config = Path(folder)/'space', read_config(folder)
     kind, n = read_target(config.get('target')).kind, count_classes(config['num_classes'])
-    if kind == 'number':
-        raise ValueError("a Space shows what speaks for a class, and this network answers with a"
-                         " number: use predict")
     answers = {'class': f'It always answers with one of {n} classes, even if the video shows none'
                         ' of them.',
-               'labels': f'It knows {n} labels, and a video may show several of them or none.'}
-    about = dict(repo_id=repo_id, name=repo_id.split('/')[-1], answers=answers[kind])
+               'labels': f'It knows {n} labels, and a video may show several of them or none.',
+               'number': 'It answers with a number, whatever the video shows.'}
+    shown = {'class': 'its five most probable classes', 'labels': 'its five most probable labels',
+             'number': 'the number'}
+    about = dict(repo_id=repo_id, name=repo_id.split('/')[-1], answers=answers[kind],
+                 shown=shown[kind])
     space.mkdir(exist_ok=True)
     write_atomic(space/'app.py', _APP.format(**about).encode())
     write_atomic(space/'README.md', _SPACE.format(**about).encode())

@@ -22,7 +22,7 @@ from ..data.transforms import eval_transform
 from ..guards import check_number
 from ..nets.model_card import class_names
 from ..nets.streams import Stream
-from ..nets.target import refuse_other
+from ..nets.target import OneClass
 from ..nets.video_net import VideoNet
 from ..progress import progress_bar
 from ..train.device import find_device
@@ -138,10 +138,11 @@ class Scorer:
 class _Answers:
     "Probabilities over time, and what is answered."
     times: np.ndarray # (N,) seconds, the middle of what each row is about
-    probabilities: np.ndarray # (N, n)
+    probabilities: np.ndarray # (N, n); of a number its values (N, 1)
     classes: tuple[str, ...]
     duration: float # seconds
     calibration: Calibration | None = None # which classes are in an answer; None: the first one
+    target: OneClass = OneClass() # what the network answers
 
     def smoothed(
         self,
@@ -169,10 +170,13 @@ class _Sets(_Answers):
         self,
         threshold: float | None = None, # probability that an answer needs; None: see `least`
     ) -> list[tuple[str, ...]]: # names, most probable first; (): none of the classes
-        "The answer at each moment: all classes of a calibration's set, or the most probable one."
+        "At each moment all classes of a calibration's set, all labels, or the most probable class."
+        if self.target.kind == 'number':
+            return [()] * len(self.times)
         at = replace(self.calibration or Calibration(0, .5, 0), least=self.least(threshold))
         found = [at.names(row, self.classes) for row in self.probabilities]
-        return found if self.calibration else [names[:1] for names in found]
+        several = self.calibration or self.target.kind == 'labels'
+        return found if several else [names[:1] for names in found]
 
 # %% ../../nbs/use/45g_timeline.ipynb #7acfd95c
 @dataclass(frozen=True)
@@ -196,14 +200,22 @@ class _Parts(_Sets):
         self,
         threshold: float | None = None, # probability that an answer needs; None: see `least`
     ) -> list[Segment]:
-        "The parts in which the answer is the same."
-        answer = [' or '.join(sorted(names, key=self.classes.index))
-                  for names in self.sets(threshold)]
+        "The parts in which the answer is the same; each of several labels has its own."
+        sets = self.sets(threshold)
+        if self.target.kind == 'labels':
+            each = [self._parts([name if name in names else '' for names in sets], p)
+                    for name, p in zip(self.classes, self.probabilities.T)]
+            return sorted((part for parts in each for part in parts), key=lambda part: part.start)
+        answer = [' or '.join(sorted(names, key=self.classes.index)) for names in sets]
+        return self._parts(answer, self.probabilities.max(1))
+
+    def _parts(self, answer, p):
+        "The parts in which an answer stays the same, with their means of p."
         edges = [0., *(self.times[1:] + self.times[:-1]) / 2, self.duration]
         changes = [k for k in range(1, len(answer)) if answer[k] != answer[k - 1]]
         starts = [0, *changes, len(answer)]
         return [Segment(float(edges[a]), float(edges[b]), answer[a],
-                        float(self.probabilities[a:b].max(1).mean()))
+                        float(p[a:b].mean()))
                 for a, b in zip(starts, starts[1:]) if answer[a]]
 
 # %% ../../nbs/use/45g_timeline.ipynb #e2c90f64
@@ -231,7 +243,6 @@ def task_classes(
     task: str | None = None, # None: the only one
 ) -> tuple[str, ...]:
     "The classes of the task that is asked for."
-    refuse_other(model.target, 'an answer at each moment')
     names = class_names(model)
     if task is None and '' not in names:
         raise ValueError(f"{model.name} has several tasks: choose task= among {', '.join(names)}")
@@ -278,9 +289,9 @@ def timeline(
                          f"of {span:g}: choose a smaller span")
     try:
         scores = Scorer(model.eval(), method).all(point.to(where) for point in reading)
-        rows = [(z[task] if task else z).float().softmax(1)[0].cpu() for z in scores]
+        rows = [model.target.values((z[task] if task else z).float())[0].cpu() for z in scores]
     finally:
         model.train(was_training)
     found = Timeline(_middles(seconds, len(rows), W), torch.stack(rows).numpy(), names,
-                     float(duration), calibration)
+                     float(duration), calibration, model.target)
     return found.smoothed(smooth) if smooth else found
