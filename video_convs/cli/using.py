@@ -29,7 +29,7 @@ from ..explain.page import explain_video
 from ..explain.page_drawing import explanation_page
 from ..guards import printable
 from ..hub import checkpoint_folder
-from ..nets.target import OneClass
+from ..nets.target import OneClass, read_target
 from ..nets.video_net import load
 from ..train.device import find_device
 from ..use.classifier import Classifier, predict_many
