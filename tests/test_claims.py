@@ -47,6 +47,6 @@ def test_the_interval_over_seeds_is_that_of_students_t():
 
 def test_the_interval_over_sessions_is_that_of_the_sign_flip_test():
     sizes = np.array([10, 20, 30, 10, 10, 10, 10, 10])
-    gain, ends = claims.compare(sizes - 1, sizes - 3, sizes, 'cross-validation')
+    gain, ends = claims.compare(sizes - 1, sizes - 3, sizes, 'left out')
     told = compare_groups(sizes - 1, sizes - 3, sizes)
     assert (gain, *ends) == (100 * told['difference'], *(100 * end for end in told['interval']))

@@ -4,7 +4,8 @@
 
 A claim names two networks, the better one first, and what the paper prints for their difference
 (top-1 on Something-Something V1). Each study that has both networks answers it with a difference
-and its 95 % interval: over seeds by Student's t, over sessions of videos by the sign-flip test.
+and its 95 % interval: over seeds by Student's t, over units of real videos (sessions, sentences,
+speakers) by the sign-flip test.
 
 Verdicts: `holds` and `opposite` where the interval leaves out zero, `open` where it does not,
 `level` where it lies within 3 points of zero, `one run` where there is no interval, `not run`."""
@@ -21,6 +22,7 @@ from video_convs.train.evaluation import compare_groups
 
 table = root/'data/claims.csv'
 small = 3.  # points: a difference that lies within them is none
+over_units = 'three parts', 'left out'  # studies of real videos
 
 @dataclass(frozen=True)
 class Claim:
@@ -123,7 +125,7 @@ shares = (
      network('stc', frames=[4, 8]), stc),
     ('Fig. 7', 'The shift, TR and SR are better than none of them', None, stc,
      network('stc', tr=False, sr=False, shift=False)))
-real = 'micro', 'macro', 'gestures'
+real = 'micro', 'macro', 'gestures', 'grid_digits', 'miracl_words', 'hand_skeletons'
 claims = [Claim(paper, *row, tasks=tasks) for paper, tasks, rows in (
     ('Hourglass', (*real, *drifts, *alone.values()), hourglass),
     ('STH', (*real, drifts[-1]), hybrid), ('HF-Net', (*real, drifts[-1]), gates),
@@ -133,10 +135,8 @@ def results_of(name):
     "The lines of a log, none where there is no log yet."
     return read_lines(root/f'data/results/{name}.jsonl')
 
-def right_answers():
-    """{(study, task): {network: {unit: (right, clips)}}}; the unit is a seed, in `gestures` a
-    session."""
-    found = defaultdict(lambda: defaultdict(dict))
+def of_seeds(found):
+    "Runs on rendered motion, with fixed epochs and to a plateau; the unit is a seed."
     for r in results_of('motion'):
         name = network(r['network'].removesuffix('_tiny'), **r['variant'])
         found['fixed epochs', r['task']][name][r['seed']] = r['top1']['right'], r['top1']['videos']
@@ -151,19 +151,41 @@ def right_answers():
         if (r['part'] != 'tune' and (r['side'], r['after']) == (3, 1) and r['d'] in alone
                 and r['operator'] in names):
             found['plateau', alone[r['d']]][names[r['operator']]][r['seed']] = r['accuracy'], 1
+
+def add(of, unit, right, clips):
+    "Count more answers for a unit."
+    before = of.get(unit, (0, 0))
+    of[unit] = before[0] + right, before[1] + clips
+
+def of_videos(found):
+    "Runs on real videos; the unit is what was filmed together, and the seeds are added up."
     sessions = json.loads((root/'data/results/gestures_sessions.json').read_text())
     for r in results_of('gestures'):
         if r['fold'] and r['setting'] == 'chosen':
-            of = found['cross-validation', 'gestures'][network(r['model'].removesuffix('_tiny'))]
+            of = found['three parts', 'gestures'][network(r['model'].removesuffix('_tiny'))]
             report = r['report']
             for s, a, b in zip(sessions[r['fold']], report['answers'], report['labels']):
-                right, clips = of.get(s, (0, 0))
-                of[s] = right + (a == b), clips + 1
+                add(of, s, a == b, 1)
+    for r in results_of('real_videos'):
+        if r['part'] == 'test' and not r['network'].endswith('_causal'):
+            for unit, (clips, right, *_) in r['units'].items():
+                add(found['left out', r['set']][network(r['network'])], unit, right, clips)
+    for r in results_of('real_ablations'):
+        if r['part'] == 'test':
+            of = found['left out', 'grid_digits'][network(r['operator'], **r['variant'])]
+            for unit, (clips, right) in r['units'].items():
+                add(of, unit, right, clips)
+
+def right_answers():
+    "{(study, task): {network: {unit: (right, clips)}}}."
+    found = defaultdict(lambda: defaultdict(dict))
+    of_seeds(found)
+    of_videos(found)
     return found
 
 def compare(first, second, sizes, study):
     "(difference, its 95 % interval) in points; no interval where there is one run."
-    if study == 'cross-validation':
+    if study in over_units:
         found = compare_groups(first, second, sizes)
         return 100 * found['difference'], [100 * end for end in found['interval']]
     gains = 100 * np.subtract(first, second) / sizes
