@@ -50,7 +50,7 @@ def test_every_use_of_it(root):
     net, film = load(root/'net'), root/'videos/test/dark/6.mp4'
     assert Classifier(net).clips(film).shape == (1, 1, 2, 32, 32)
     assert len(timeline(film, net, span=.2, progress=False).classes) == 2
-    seen = explain_video(net, film, progress=False).frames
+    seen = explain_video(film, net, progress=False).frames
     assert seen.shape == (2, 32, 32, 3) and (seen == seen[..., :1]).all()
     for words in (('evaluate', root/'net', '--data', root/'videos', '--workers', 0),
                   ('export', root/'net', '--format', 'torchscript', '--out', root/'net.pt'),

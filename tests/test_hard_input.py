@@ -61,7 +61,8 @@ CLIPS = {
     'internals': internals, 'class_activation': lambda net, x: class_activation(net, x, 0),
     'occlusion': lambda net, x: occlusion(net, x, 0, 12), 'saliency': lambda net, x: saliency(
         net, x, 0), 'stream': lambda net, x: [net.stream().step(f[None]) for f in x.unbind(1)]}
-FILES = {'explain': explain_video, 'probe': probed, 'predict': lambda net, path: predict(path, net),
+FILES = {'explain': lambda net, path: explain_video(path, net), 'probe': probed,
+         'predict': lambda net, path: predict(path, net),
          'timeline': lambda net, path: timeline(path, net, progress=False),
          'timeline in clips': lambda net, path: timeline(path, net, method='clips',
                                                          progress=False)}

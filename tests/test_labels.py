@@ -178,7 +178,7 @@ def test_a_page_explains_a_label_and_a_number(root):
 
 def test_an_explained_number_is_the_predicted_one(root):
     model, video = load(root/'speed'), root/'v/06.mp4'
-    found = explain_video(model, video, progress=False)
+    found = explain_video(video, model, progress=False)
     (name, value), = predict(video, model)
     assert found.classes == [name] and found.target == model.target
     assert abs(found.probabilities.item() - value) < 1e-4 * abs(value)

@@ -285,7 +285,7 @@ def test_a_figure_of_a_trained_network_is_drawn(paper, number):
     for page, where in links:
         path = root/'nbs/explain'/page
         assert pictures_below(path, where), f'{page}#{where}'
-        assert 'data/checkpoints/' in path.read_text('utf-8')
+        assert 'project_checkpoint(' in path.read_text('utf-8')
 
 
 @pytest.mark.parametrize('paper', WRITTEN)

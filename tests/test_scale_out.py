@@ -257,7 +257,7 @@ def test_a_new_network_takes_the_channels_of_the_data(root, tmp_path, monkeypatc
     (VideoFiles(), {}), (FlowFolders(), {'modality': 'flow'}), (GreyFiles(), {'in_chans': 1}),
     (FlowFolders(stack=2), {'modality': 'flow', 'in_chans': 4})])
 def test_channels_of_a_reader(reader, said):
-    assert scale_out._channels(reader) == said
+    assert scale_out._channels(reader, grey=False) == said
 
 def test_sizes_before_the_test_crop(root, tmp_path):
     "A recipe's, in proportion to the crop; or what is given."

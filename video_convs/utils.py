@@ -20,8 +20,6 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.request import urlopen
 
-import numpy as np
-
 # %% ../nbs/04_utils.ipynb #c92d95aa
 from .guards import check_path
 
@@ -135,4 +133,5 @@ def spread(
     most: int, # how many are wanted
 ) -> list[int]: # at most so many different numbers from 0 to n − 1, with both ends
     "Numbers that are spread evenly."
-    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int)).tolist()
+    k = min(n, most)
+    return sorted({i * (n - 1) // max(k - 1, 1) for i in range(k)})

@@ -40,8 +40,9 @@ def pooled_differences(
     S = border_sums(border_sums(z).transpose(2, 3)).transpose(2, 3)  # (B·T, C', 3, 3)
     following = (S * op.conv2.weight.squeeze(1)).sum((2, 3)) / (H * W)  # (B·T, C')
     following, means = (v.unflatten(0, (-1, T)) for v in (following, z.mean((2, 3))))
-    change = following[:, 1:] - means[:, :-1]  # of a frame to the next
-    return F.pad(change, (0, 0, *op.beside))
+    change = following - F.pad(means, (0, 0, 1, -1))  # from the frame before
+    change = F.pad(change, (0, 0, -1, 1))  # to the next frame, 0 for the last one
+    return F.pad(change, (0, 0, 1, -1)) if op.causal else change
 
 def me_macs(
     op: nn.Module, # MotionExcitation
