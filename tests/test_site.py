@@ -257,6 +257,15 @@ def test_a_moving_picture_keeps_its_frames(tmp_path):
     assert (still['width'], still['height'], still['loading']) == ('300', '200', 'lazy')
 
 
+def test_a_picture_without_its_size_is_found(tmp_path):
+    page = tmp_path/'a.html'
+    page.write_text('<img height="1" src="a.webp" width="2"><img width="2" height="1" src="b">')
+    assert site_weight.jumping(tmp_path) == []
+    page.write_text('<img alt="its width" height="1" src="a.webp">')
+    assert site_weight.jumping(tmp_path) == [
+        'a.html: no width or height, <img alt="its width" height="1" src="a.webp">']
+
+
 def test_a_heavy_page_is_found(tmp_path):
     noise = gzip.compress(bytes(range(256)))*1500
     for name in 'index', 'b':

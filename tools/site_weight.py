@@ -124,7 +124,8 @@ def jumping(html):
         if '_static' not in path.parts:
             tags = re.findall(r'<img\b[^>]*>', path.read_text(encoding='utf-8'))
             found += [f'{path.relative_to(html)}: no width or height, {tag[:80]}' for tag in tags
-                      if '_static/' not in tag and not re.search(r'\bwidth=.*\bheight=', tag)]
+                      if '_static/' not in tag
+                      and not all(f' {side}=' in tag for side in ('width', 'height'))]
     return found
 
 
