@@ -240,7 +240,7 @@ def access(browser, pages):
     "Faults of access that axe finds, light and dark."
     found = []
     for dark in (False, True):
-        browser.show(LAPTOP, dark)
+        browser.show(LAPTOP, dark, still=True)  # no colour on its way to another
         for page in pages:
             browser.open(page)
             browser.run(axe())
