@@ -14,7 +14,6 @@ import torch
 
 from video_convs.nets.complexity import complexity
 from video_convs.nets.registry import find_model, list_models
-from video_convs.train.evaluation import wilson_interval
 from video_convs.weights.create import create_model
 
 root = Path(__file__).resolve().parent.parent
@@ -135,16 +134,6 @@ def gestures():
     return {name: cells('gestures', *over_units(list(of.values()))) for name, of in found.items()}
 
 
-def digits():
-    "Network → spoken digits of GRID, 200 sentences; the interval is Wilson's."
-    found = {}
-    for file in sorted(CHECKPOINTS.glob('*.grid-digits_8f/config.json')):
-        config = json.loads(file.read_text())
-        right, videos = (config['controls'][key] for key in ('in order', 'videos'))
-        found[config['name']] = cells('digits', right / videos, *wilson_interval(right, videos))
-    return found
-
-
 def real():
     "Network → the sets of real videos of which all parts were run."
     units, parts, found = {}, {}, {}
@@ -171,7 +160,7 @@ def checkpoints(name):
 def measured():
     "Network → all cells that need no count."
     found = {}
-    for part in (printed, bench, motion, gestures, digits, real):
+    for part in (printed, bench, motion, gestures, real):
         for name, row in part().items():
             found.setdefault(name, {}).update(row)
     return found
